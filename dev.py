@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""The whole set-up of a fresh clone, with nothing but Python: an environment in `.venv`, then one command in it.
+
+python3 dev.py demo            set up, then `routewright demo` (any other routewright command works the same way)
+python3 dev.py check           set up, then everything that CI checks: formatting, lint, types, import contracts, tests
+python3 dev.py check --fast    only the tests, stopping at the first failure
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+TO_RUN = "requirements.txt"
+TO_CHECK = "requirements-dev.txt"
+
+CHECKS = (
+    ("format", ["ruff", "format", "--check", "."]),
+    ("lint", ["ruff", "check", "."]),
+    ("types", ["mypy"]),
+    ("imports", ["lint-imports"]),
+    ("tests", ["pytest"]),
+)
+
+
+def fingerprint() -> str:
+    """What an environment is made from; when it changes, the environment is brought up to date."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in ("pyproject.toml", TO_RUN, TO_CHECK):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def set_up(requirements: str) -> None:
+    """Have `.venv` with routewright installed in place and the exact versions that `requirements` names."""
+    stamp = VENV / f"set-up-from-{requirements}"
+    if stamp.exists() and stamp.read_text() == fingerprint():
+        return
+    print("setting up .venv (once, about a minute at most) ...", file=sys.stderr, flush=True)
+    made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(
+            f"error: python -m venv failed: {(made.stdout + made.stderr).strip()}\n"
+            "hint: on Debian and Ubuntu, `apt-get install python3-venv` brings the missing part of Python"
+        )
+    pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for arguments in (["-r", requirements], ["--no-deps", "--no-build-isolation", "-e", "."]):
+        if subprocess.run([*pip, *arguments], cwd=ROOT, stdout=sys.stderr).returncode:
+            sys.exit(
+                f"error: pip could not install what {requirements} names\n"
+                "hint: this needs access to PyPI, or a mirror named in PIP_INDEX_URL"
+            )
+    stamp.write_text(fingerprint())
+
+
+def check(arguments: list[str]) -> int:
+    """Run every check, say which failed, and return 0 only when all passed."""
+    failed = []
+    for name, command in CHECKS:
+        if "--fast" in arguments:
+            if name != "tests":
+                continue
+            command = [*command, "-x"]
+        print(f"== {name}", flush=True)
+        if subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):
+        sys.exit(
+            f"error: routewright needs Python 3.11 or newer; this is {sys.version.split()[0]}\nhint: run this file with a newer one, e.g. python3.12 dev.py"
+        )
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    if arguments[0] == "check":
+        set_up(TO_CHECK)
+        return check(arguments[1:])
+    set_up(TO_RUN)
+    return subprocess.run([str(BIN / "routewright"), *arguments]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""`python -m routewright` is the command line."""
+
+from routewright.cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""The least that a proxy on our server and our transport can cost: `python -m routewright.bench.floor --upstream URL`.
+
+It reads the body, passes it on, and copies status, kind and body of the answer, streamed or whole. It parses nothing,
+decides nothing and writes nothing down; what the gateway costs above it is what routewright does.
+"""
+
+import argparse
+import sys
+
+import uvicorn
+
+from routewright.dialects.wire import WireRequest
+from routewright.gateway.http import Receive, Scope, Send
+from routewright.transport import HttpTransport, WireResponse
+
+_REQUEST_HEADERS = {"content-type": "application/json"}
+_CONNECT_TIMEOUT_S = 3.0
+_BACKLOG = 2048
+_IDLE_CONNECTION_S = 75
+
+
+class Floor:
+    """The proxy as an ASGI application."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._transport = HttpTransport()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        request = WireRequest(url=self._upstream + scope["path"], headers=_REQUEST_HEADERS, body=body)
+        response = await self._transport.send(request, connect_timeout_s=_CONNECT_TIMEOUT_S)
+        try:
+            await (_copy_whole if "content-length" in response.headers else _copy_stream)(response, send)
+        finally:
+            response.abort()
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        piece: bytes = message.get("body", b"")
+        body = body + piece if body else piece
+        if not message.get("more_body"):
+            return body
+
+
+async def _copy_whole(response: WireResponse, send: Send) -> None:
+    body = b""
+    while piece := await response.next():
+        body += piece
+    await send(_head(response, "content-type", "content-length"))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _copy_stream(response: WireResponse, send: Send) -> None:
+    await send(_head(response, "content-type"))
+    while piece := await response.next():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _head(response: WireResponse, *kept: str) -> dict[str, object]:
+    headers = [(name.encode(), response.headers[name].encode("latin-1")) for name in kept]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+def main() -> None:
+    """Serve on a free port of the loopback until told to stop."""
+    parser = argparse.ArgumentParser(description="the plain proxy that routewright is compared with")
+    parser.add_argument("--upstream", required=True, metavar="URL")
+    config = uvicorn.Config(
+        Floor(parser.parse_args().upstream),
+        host="127.0.0.1",
+        port=0,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_CONNECTION_S,
+    )
+    socket = config.bind_socket()
+    socket.listen(_BACKLOG)  # so that whoever reads the line can connect at once
+    sys.stderr.write(f"floor serving on http://127.0.0.1:{socket.getsockname()[1]}\n")
+    sys.stderr.flush()
+    uvicorn.Server(config).run(sockets=[socket])
+
+
+if __name__ == "__main__":
+    main()

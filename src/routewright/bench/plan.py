@@ -1,0 +1,47 @@
+"""How much is measured: the sizes behind every figure. All of them are bounds, so a run ends by itself."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Part(StrEnum):
+    """What can be measured on its own."""
+
+    DECISION = "decision"
+    """Deciding alone: no socket, no file."""
+    START = "start"
+    """Starting Python with routewright in it."""
+    GATEWAY = "gateway"
+    """The gateway beside the floor."""
+    LIBRARY = "library"
+    """Asking from Python."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Sizes of a run; the default one takes about two minutes."""
+
+    parts: frozenset[Part] = frozenset(Part)
+    rounds: Count = 5
+    decisions: Count = 2_000
+    """Per round."""
+    requests: Count = 2_000
+    """Of 1 KB, per round and side."""
+    large_requests: Count = 500
+    """Of 32 KB, per round and side."""
+    streams: Count = 256
+    """Of each length, per round and side."""
+    paced_requests: Count = 600
+    """For the latency figures, per round and side."""
+    paced_per_s: Count = 200
+    concurrency: Count = 64
+    patience_s: float = 60.0
+    """No load of one round may take longer."""
+
+    @classmethod
+    def quick(cls) -> Self:
+        """For a first impression, in about 20 seconds."""
+        return cls(rounds=3, decisions=500, requests=500, large_requests=200, streams=64, paced_requests=200)

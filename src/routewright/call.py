@@ -1,0 +1,173 @@
+"""What flows down: `Call` (what was asked) → `Routed` (what we decided) → `Attempt` (one try).
+
+Each value contains the one before it, so what a function needs is in its signature and a stage reached too early does
+not type-check. A `Call` holds the request twice: `body`, the client's own fields as they came, which a provider of the
+same dialect gets back untouched; and the canonical fields, which the decision reads and every other dialect is
+written from.
+"""
+
+import math
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from routewright.catalog.registry import Deployment, Model, Tier
+from routewright.route import Route
+
+JsonObject: TypeAlias = dict[str, Any]
+"""Parsed JSON. The one place where `Any` is honest: its shape is the client's."""
+
+
+class Text(Struct, frozen=True, tag="text"):
+    """Words."""
+
+    text: str
+
+
+class Image(Struct, frozen=True, tag="image"):
+    """A picture, by `https:` or `data:` URL. It is passed on and never fetched."""
+
+    url: str
+    detail: str | None = None
+
+
+class ToolCall(Struct, frozen=True, tag="tool_call"):
+    """A model's wish to use a tool; `arguments` is JSON text, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolResult(Struct, frozen=True, tag="tool_result"):
+    """What a tool gave back."""
+
+    call_id: str
+    text: str
+    is_error: bool = False
+
+
+class Opaque(Struct, frozen=True, tag="opaque"):
+    """A part that only the client's own dialect can carry, by its kind (`input_audio`, `file`, …)."""
+
+    kind: str
+
+
+Part: TypeAlias = Text | Image | ToolCall | ToolResult | Opaque
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+class Message(Struct, frozen=True):
+    """One turn."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The words of all text parts, joined by line breaks."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+class Tool(Struct, frozen=True):
+    """A function the model may ask for; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+class ToolChoice(Struct, frozen=True):
+    """Whether a tool may (`auto`), must not (`none`) or must (`required`) be used; `name` forces that one."""
+
+    mode: Literal["auto", "none", "required"]
+    name: str | None = None
+
+
+class OutputFormat(Struct, frozen=True):
+    """The form of answer asked for."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    name: str = "answer"
+    schema: JsonObject | None = None
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What the caller asks of the router itself: `x-routewright-…` headers, or `routewright: {…}` in a body."""
+
+    tier: Tier | None = None
+    max_cost_nanousd: int | None = None
+    deadline_s: float | None = None
+    tags: tuple[str, ...] = ()
+    user: str | None = None
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A request as the client meant it."""
+
+    id: str
+    """Minted by us (UUIDv7); a client's own request id is echoed but never used as identity."""
+    dialect: str
+    """The client's, e.g. `openai_chat`."""
+    model: str
+    """As asked for: `auto`, an alias, a model, or `provider/model`."""
+    messages: tuple[Message, ...]
+    body: JsonObject
+    """The client's fields, without the `routewright` key; empty for a call made through the library."""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output_format: OutputFormat = OutputFormat()
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    reasoning_effort: str | None = None
+    choices: int = 1
+    """How many answers are asked for (`n`)."""
+    stream: bool = False
+    wants_usage: bool = False
+    """The client asked for a usage chunk at the end of its stream."""
+    extra_fields: tuple[str, ...] = ()
+    """Names of body fields that the canonical form does not hold."""
+    options: Options = Options()
+    deadline_at: float = math.inf
+    """Monotonic seconds; set by the deadline layer."""
+
+
+class Routed(Struct, frozen=True):
+    """A call and the decision made for it."""
+
+    call: Call
+    route: Route
+
+
+class Cause(StrEnum):
+    """Why an attempt is made."""
+
+    FIRST = "first"
+    RETRY = "retry"
+    FALLBACK = "fallback"
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One try of one deployment."""
+
+    id: str
+    """Minted by us (UUIDv7); sent upstream as `x-attempt-id` and the key of the ledger entry."""
+    routed: Routed
+    model: Model
+    deployment: Deployment
+    others: tuple[Deployment, ...] = ()
+    """The model's further deployments, for the tries after this one."""
+    number: int
+    """1 for the request's first attempt."""
+    cause: Cause
+    is_last_model: bool
+    """No other model is left to fall back to, so waiting is better than giving up early."""
+
+    @property
+    def call(self) -> Call:
+        """What was asked."""
+        return self.routed.call

@@ -1,0 +1,155 @@
+"""Usage × dated price → integer money: prices are pico-USD per token, costs nano-USD, rounded once per attempt.
+
+A price is not one number. It depends on the day (announced changes), on the time of day (off-peak discounts) and on the
+length of the input (above a threshold *all* tokens cost more). `PriceSchedule` flattens these into one ordered list, so
+that finding the rates of a request is a scan, and no rule has to be interpreted while requests wait.
+"""
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
+
+from routewright.usage import Usage
+
+SECONDS_PER_DAY = 86_400
+
+DEAREST_USD_PER_MILLION = 10_000
+"""More than ten times any model's price in 2026: above it, a price is a slip of the unit and refused."""
+
+PicoUSD = Annotated[int, Meta(ge=0, le=DEAREST_USD_PER_MILLION * 1_000_000)]
+"""The price of one token: 1 USD per million tokens is 1,000,000 pico-USD per token."""
+
+NO_PRICE_OF_ITS_OWN = -1
+
+
+class PriceError(ValueError):
+    """A price that cannot be meant; the message starts with the place where it stands."""
+
+
+class Rates(Struct, frozen=True, kw_only=True, gc=False):
+    """Pico-USD per token, by token class; `request` is pico-USD per request, whatever its tokens.
+
+    A class without a price of its own gets that of the class it is part of: cached input that of input, an hour's cache
+    write that of a cache write, reasoning that of output.
+    """
+
+    input: PicoUSD
+    output: PicoUSD
+    cache_read: PicoUSD = NO_PRICE_OF_ITS_OWN
+    cache_write: PicoUSD = NO_PRICE_OF_ITS_OWN
+    cache_write_1h: PicoUSD = NO_PRICE_OF_ITS_OWN
+    reasoning: PicoUSD = NO_PRICE_OF_ITS_OWN
+    request: Annotated[int, Meta(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        for name, parent in PARENT_CLASSES:
+            if getattr(self, name) == NO_PRICE_OF_ITS_OWN:
+                force_setattr(self, name, getattr(self, parent))
+
+    def upper_bound_picousd(self, input_tokens: int, output_tokens: int) -> int:
+        """What so many tokens cost, in pico-USD, if all are of the dearest class of their direction."""
+        dearest_input = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
+        return input_tokens * dearest_input + output_tokens * max(self.output, self.reasoning) + self.request
+
+
+PARENT_CLASSES = (
+    ("cache_read", "input"),
+    ("cache_write", "input"),
+    ("cache_write_1h", "cache_write"),
+    ("reasoning", "output"),
+)
+
+
+class Price(Rates, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Rates, and when they hold."""
+
+    since: Annotated[int, Meta(ge=0)] = 0
+    """UTC epoch second from which on."""
+    second_of_day: Annotated[int, Meta(ge=0, lt=SECONDS_PER_DAY)] = 0
+    """Second after midnight UTC from which on, every day."""
+    above_tokens: Annotated[int, Meta(ge=-1)] = -1
+    """Total input that a request must exceed; -1 is below any."""
+
+
+class PriceSchedule(Struct, frozen=True, array_like=True):
+    """What a model costs over time: of `prices`, the last one whose three conditions hold.
+
+    Invariant: `prices` are sorted by (since, second_of_day, above_tokens); each `since` has a price from midnight on,
+    each (since, second_of_day) one for any input. Hence the last one that holds is also the one that is meant.
+    """
+
+    prices: Annotated[tuple[Price, ...], Meta(min_length=1)]
+
+    def rates_at(self, now: int, input_tokens: int) -> Rates:
+        """The rates of a request at `now` (UTC epoch seconds) with `input_tokens` in total, cached ones included."""
+        prices = self.prices
+        if len(prices) > 1:
+            second_of_day = now % SECONDS_PER_DAY
+            for price in reversed(prices):
+                if price.since <= now and price.second_of_day <= second_of_day and price.above_tokens < input_tokens:
+                    return price
+        return prices[0]
+
+    def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
+        """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
+        current = max((price.since for price in self.prices if price.since <= now), default=0)
+        latest = now + SECONDS_PER_DAY
+        return [p for p in self.prices if current <= p.since <= latest and p.above_tokens < input_tokens_ub]
+
+
+def cost_nanousd(usage: Usage, rates: Rates) -> int:
+    """What `usage` costs at `rates`, in nano-USD, rounded once, half up."""
+    picousd = (
+        usage.input * rates.input
+        + usage.cache_read * rates.cache_read
+        + usage.cache_write * rates.cache_write
+        + usage.cache_write_1h * rates.cache_write_1h
+        + usage.output * rates.output
+        + usage.reasoning * rates.reasoning
+        + rates.request
+    )
+    return (picousd + 500) // 1000
+
+
+def upper_bound_nanousd(
+    schedule: PriceSchedule, now: int, input_tokens_ub: int, output_tokens_max: int, n: int = 1
+) -> int:
+    """The most that a request can cost, in nano-USD: what to hold before it is sent.
+
+    Every input token is taken at the dearest input class, each of `n` answers at full length, and both at the dearest
+    price within reach: any tier up to `input_tokens_ub`, any time of day, any change due in the next 24 hours. Settled
+    whenever within that time, a request therefore never costs more than was held.
+    """
+    output_tokens = output_tokens_max * n
+    prices = schedule.within_a_day(now, input_tokens_ub)
+    return (max(price.upper_bound_picousd(input_tokens_ub, output_tokens) for price in prices) + 500) // 1000
+
+
+def parse_usd_per_million(price: Decimal | int | str, path: str = "price", *, exact: bool = True) -> int:
+    """A price in USD per million tokens ("0.27") as pico-USD per token (270_000).
+
+    Raises PriceError, starting with `path`, if it is no number, negative, absurdly high, or finer than a pico-USD per
+    token. With `exact=False` the last is rounded, half to even: for sources that computed in binary fractions.
+    """
+    usd = parse_usd(price, path)
+    if usd > DEAREST_USD_PER_MILLION:
+        raise PriceError(f"{path}: {usd} USD per million tokens is above {DEAREST_USD_PER_MILLION}; check the unit")
+    picousd = usd * 1_000_000
+    if exact and picousd % 1:
+        raise PriceError(f"{path}: {usd} USD per million tokens has more than six decimals; round it to six")
+    return int(picousd.to_integral_value(ROUND_HALF_EVEN))
+
+
+def parse_usd(amount: Decimal | int | str, path: str) -> Decimal:
+    """An amount of USD; raises PriceError, starting with `path`, if it is no finite number of at least 0."""
+    if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
+        raise PriceError(f"{path}: expected a price, got {amount!r}; put the number in quotes, then it stays exact")
+    try:
+        usd = Decimal(amount)
+    except InvalidOperation:
+        raise PriceError(f"{path}: {amount!r} is not a number; write it like 0.27") from None
+    if not usd.is_finite() or usd < 0:
+        raise PriceError(f"{path}: a price must be a finite number of at least 0, not {amount}")
+    return usd

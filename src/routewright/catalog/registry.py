@@ -1,0 +1,177 @@
+"""What exists: tiers, models, deployments and the order of fallback; immutable, versioned by content, swapped whole."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from routewright.catalog.pricing import PriceSchedule
+from routewright.errors import ModelNotFound, SettingsError
+from routewright.secret import Secret
+
+MAX_ATTEMPTS = 8
+"""No request ever makes more attempts than this, whatever the fallback lists say."""
+
+VIRTUAL_MODELS = ("auto", "auto:cheap", "auto:best", "claude-auto")
+"""Names that stand for a decision; no model and no alias can have them."""
+
+
+class Tier(StrEnum):
+    """A class of work, and of the models meant for it."""
+
+    COMPLEX = "complex"
+    STANDARD = "standard"
+    STRUCTURED = "structured"
+    BULK = "bulk"
+
+
+class Capability(StrEnum):
+    """What a model can do beyond text in, text out."""
+
+    TOOLS = "tools"
+    VISION = "vision"
+    JSON_SCHEMA = "json_schema"
+    REASONING = "reasoning"
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """A model at a provider: what is really called."""
+
+    id: str
+    """`provider/upstream model`."""
+    provider: str
+    dialect: str
+    base_url: str
+    upstream_model: str
+    key: Secret | None = None
+    concurrency: int | None = None
+    """How many calls may be in flight there; None for no limit of ours."""
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A set of weights with a name, independent of where it runs."""
+
+    name: str
+    tier: Tier
+    capabilities: frozenset[Capability] = frozenset()
+    context_window: int
+    """Input and output tokens together."""
+    max_output_tokens: int
+    prices: PriceSchedule | None
+    """None when nobody knows: such a model is never chosen by `auto`."""
+    price_version: str = "unpriced"
+    """Content hash of `prices`; every ledger entry names the one it was priced with."""
+    fallbacks: tuple[str, ...] = ()
+    """As declared; `Registry.order` has them resolved."""
+    deployments: tuple[Deployment, ...] = ()
+    """In order of trial; a model without one is known but cannot be called."""
+    first_event_timeout_s: float | None = None
+    """Overrides the policy's `fallback_timeout_ms` for this model."""
+    origins: Mapping[str, str] = {}
+    """Where each setting came from, e.g. `{"price": "genai-prices 0.2.3"}`."""
+
+
+class Registry(Struct, frozen=True, kw_only=True):
+    """One immutable state of the catalog."""
+
+    models: Mapping[str, Model]
+    deployments: Mapping[str, Deployment]
+    """By id."""
+    order: Mapping[str, tuple[str, ...]]
+    """Model → itself and then its fallbacks, each once, at most `MAX_ATTEMPTS` of them."""
+    aliases: Mapping[str, str]
+    version: str
+    """First 12 hex digits of the SHA-256 of the content, keys excluded."""
+
+    def in_tier(self, tier: Tier) -> tuple[Model, ...]:
+        """The models of a tier that can be called, in the order of the settings."""
+        return tuple(model for model in self.models.values() if model.tier is tier and model.deployments)
+
+    def resolve(self, requested: str) -> Model:
+        """The model behind a name, an alias, or `provider/model` (then with that provider's deployments only).
+
+        Raises ModelNotFound.
+        """
+        name = self.aliases.get(requested, requested)
+        model = self.models.get(name)
+        if model is not None:
+            return model
+        provider, _, rest = name.partition("/")
+        for model in self.models.values():
+            mine = tuple(
+                deployment
+                for deployment in model.deployments
+                if deployment.id == name or (deployment.provider == provider and model.name == rest)
+            )
+            if mine:
+                return msgspec.structs.replace(model, deployments=mine)
+        raise ModelNotFound(
+            f"no model is called {requested!r}",
+            param="model",
+            hint='use "auto", or a name that GET /v1/models lists',
+        )
+
+
+def build_registry(models: Iterable[Model], aliases: Mapping[str, str]) -> Registry:
+    """Check the models against each other and resolve what refers to what.
+
+    Raises SettingsError, with the path of names printed, for an unknown name, a fallback list that only names its own
+    model, and an alias that leads to itself or nowhere.
+    """
+    by_name = {model.name: model for model in models}
+    for model in by_name.values():
+        _check_fallbacks(model, by_name)
+    resolved_aliases = {alias: _follow_alias(alias, aliases, by_name) for alias in aliases}
+    order = {name: _fallback_order(name, by_name) for name in by_name}
+    deployments = {deployment.id: deployment for model in by_name.values() for deployment in model.deployments}
+    return Registry(
+        models=by_name,
+        deployments=deployments,
+        order=order,
+        aliases=resolved_aliases,
+        version=_version(by_name, resolved_aliases),
+    )
+
+
+def _check_fallbacks(model: Model, by_name: Mapping[str, Model]) -> None:
+    place = f"models.{model.name}.fallbacks"
+    for name in model.fallbacks:
+        if name not in by_name:
+            raise SettingsError(f"{place}: no model is called {name!r}", hint=f"known: {', '.join(sorted(by_name))}")
+    if model.fallbacks and set(model.fallbacks) == {model.name}:
+        raise SettingsError(f"{place}: {model.name} → {model.name} leads nowhere else", hint="name another model")
+
+
+def _follow_alias(alias: str, aliases: Mapping[str, str], by_name: Mapping[str, Model]) -> str:
+    path = [alias]
+    while path[-1] in aliases:
+        target = aliases[path[-1]]
+        if target in path:
+            raise SettingsError(f"aliases.{alias}: {' → '.join([*path, target])} goes in a circle")
+        path.append(target)
+    if path[-1] not in by_name:
+        raise SettingsError(f"aliases.{alias}: {' → '.join(path)} ends at no known model")
+    return path[-1]
+
+
+def _fallback_order(name: str, by_name: Mapping[str, Model]) -> tuple[str, ...]:
+    """Depth first through the lists, each model once: two models may name each other."""
+    order: list[str] = []
+    ahead = [name]
+    while ahead and len(order) < MAX_ATTEMPTS:
+        current = ahead.pop(0)
+        if current not in order:
+            order.append(current)
+            ahead = [*by_name[current].fallbacks, *ahead]
+    return tuple(order)
+
+
+def _version(by_name: Mapping[str, Model], aliases: Mapping[str, str]) -> str:
+    def public(value: object) -> str:
+        assert isinstance(value, Secret)  # the one type in here that msgspec does not know
+        return "***"
+
+    content = msgspec.json.encode((by_name, aliases), enc_hook=public, order="deterministic")
+    return hashlib.sha256(content).hexdigest()[:12]

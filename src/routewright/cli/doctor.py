@@ -1,0 +1,223 @@
+"""`routewright doctor`: what this installation has and lacks, each with the command that mends it."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import apsw
+import click
+import msgspec
+from msgspec import Struct
+
+from routewright.catalog.registry import Registry, Tier
+from routewright.catalog.sources import load_prices
+from routewright.cli.opening import settings_of, source_of
+from routewright.cli.options import json_option, settings_options
+from routewright.cli.screen import print_json
+from routewright.cli.text import counted, one_line
+from routewright.detection import detect
+from routewright.errors import LedgerUnavailable, SettingsError
+from routewright.ledger.sqlite import require_sqlite
+from routewright.runtime import SIMULATOR_SCHEME
+from routewright.settings import Settings
+
+OLDEST_PYTHON = (3, 11)
+STALE_DAYS = 90
+MIB = 1024 * 1024
+PATIENCE_S = 0.5
+
+
+class Verdict(StrEnum):
+    """What a check came to."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Works, but perhaps not as wanted."""
+    FAILED = "failed"
+
+
+class Check(Struct, frozen=True):
+    """One thing that was looked at; `fix` is what to do about it, if there is something to do."""
+
+    what: str
+    verdict: Verdict
+    found: str
+    fix: str | None = None
+
+
+_MARKS = {Verdict.OK: "✓", Verdict.NOTE: "!", Verdict.FAILED: "✗"}
+
+
+@click.command("doctor", short_help="Check this installation, and say how to mend what is wrong.")
+@json_option
+@settings_options
+def command(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+    """Check this installation, and say how to mend what is wrong.
+
+    ✓ is well, ! works but perhaps not as you want it, ✗ does not work; the exit code is 1 if there is any ✗. No
+    provider is called; servers on this machine are asked for their models.
+    """
+    checks = list(_all_checks(config, flags))
+    if as_json:
+        print_json(checks)
+    else:
+        for check in checks:
+            click.echo(f"{_MARKS[check.verdict]} {check.what}: {one_line(check.found)}")
+            if check.fix:
+                click.echo(f"    {one_line(check.fix)}")
+    if any(check.verdict is Verdict.FAILED for check in checks):
+        raise click.exceptions.Exit(1)
+
+
+def _all_checks(config: Path | None, flags: Mapping[str, str]) -> Iterator[Check]:
+    yield python_check(sys.version_info[:3])
+    try:
+        settings = settings_of(config, flags)
+        registry = source_of(config, flags).load()[1]
+    except SettingsError as error:
+        yield from _mistakes(error)
+    else:
+        files = [str(path) for path in settings.files if path.exists()]
+        yield Check("settings", Verdict.OK, f"valid, from {', '.join(files) or 'the defaults alone'}")
+        yield from key_checks(settings)
+        yield _servers(settings)
+        yield from tier_checks(registry)
+        yield from _ledger(settings)
+        yield _port(settings)
+    yield prices_check(load_prices().date, datetime.now(UTC).date())
+
+
+def python_check(version: tuple[int, ...]) -> Check:
+    """Whether this Python is new enough."""
+    name = ".".join(map(str, version))
+    if version < OLDEST_PYTHON:
+        return Check("Python", Verdict.FAILED, name, f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer")
+    return Check("Python", Verdict.OK, name)
+
+
+def _mistakes(error: SettingsError) -> Iterator[Check]:
+    fix = error.hint or "correct it, then run `routewright config check`"
+    first, *mistakes = error.message.splitlines()
+    if not first.endswith(":"):  # one thing, explained in several lines
+        first, mistakes = "; ".join([first, *mistakes]), []
+    for mistake in mistakes or [first]:
+        yield Check("settings", Verdict.FAILED, mistake, fix)
+
+
+def key_checks(settings: Settings) -> Iterator[Check]:
+    """Which providers have a key. Not to have one is no mistake, to have none at all is worth knowing."""
+    if settings.keys:
+        yield Check("keys", Verdict.OK, f"found for {', '.join(settings.keys)}")
+    elif not settings.names_catalog:
+        yield Check(
+            "keys",
+            Verdict.NOTE,
+            "none found",
+            "set one in the environment (export OPENAI_API_KEY=…) or run `routewright keys set openai`",
+        )
+    for name, reason in settings.unusable.items():
+        if ("providers", name) in {path[:2] for path in settings.origins}:
+            yield Check(f"key of {name}", Verdict.FAILED, reason, f"run `routewright keys set {name}`")
+    missing = [name for name in settings.unusable if ("providers", name) not in {path[:2] for path in settings.origins}]
+    if missing and settings.keys:
+        yield Check("other providers", Verdict.OK, f"no key, so not used: {', '.join(missing)}")
+
+
+def _servers(settings: Settings) -> Check:
+    places = settings.local_servers
+    if not places:
+        return Check("local servers", Verdict.OK, "not looked for: the settings name none")
+    found = asyncio.run(detect(places)).servers
+    if not found:
+        return Check("local servers", Verdict.OK, f"none runs ({', '.join(places)} were asked)")
+    told = [f"{server.provider} ({', '.join(model.name for model in server.models)})" for server in found]
+    return Check("local servers", Verdict.OK, "; ".join(told))
+
+
+def tier_checks(registry: Registry) -> Iterator[Check]:
+    """Which models can be called, by tier."""
+    if registry.deployments and all(place.base_url == SIMULATOR_SCHEME for place in registry.deployments.values()):
+        yield Check("models", Verdict.NOTE, "all answer from the simulator", "give a key, or start a local server")
+        return
+    for tier in Tier:
+        names = [model.name for model in registry.in_tier(tier)]
+        if names:
+            yield Check(f"{tier} models", Verdict.OK, ", ".join(names))
+        else:
+            yield Check(
+                f"{tier} models",
+                Verdict.NOTE,
+                "none can be called, so models of other tiers stand in",
+                f'give a key for a provider that has one, or set models.NAME.tier = "{tier}"',
+            )
+
+
+def _ledger(settings: Settings) -> Iterator[Check]:
+    folder = settings.ledger.path
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        yield Check("ledger", Verdict.OK, f"{folder} {'is' if nearest == folder else 'can be made, and is'} writable")
+    else:
+        fix = f"make {nearest} writable, or choose another folder: --set ledger.path=FOLDER"
+        yield Check("ledger", Verdict.FAILED, f"{nearest} cannot be written to", fix)
+    yield sqlite_check(apsw.sqlite_lib_version())
+    yield disk_check(shutil.disk_usage(nearest).free, settings.ledger.max_journal_bytes)
+
+
+def sqlite_check(version: str) -> Check:
+    """Whether SQLite can be trusted with a ledger."""
+    try:
+        require_sqlite(version)
+    except LedgerUnavailable as error:
+        return Check("SQLite", Verdict.FAILED, error.message, "pip install --upgrade apsw")
+    return Check("SQLite", Verdict.OK, version)
+
+
+def disk_check(free_bytes: int, journal_bytes: int) -> Check:
+    """Whether the disk has room for the longest journal, and the store beside it."""
+    found = f"{free_bytes // MIB:,} MiB free"
+    if free_bytes < 2 * journal_bytes:
+        fix = f"free {counted(2 * journal_bytes // MIB, 'MiB').rstrip('s')}, or lower ledger.max_journal_bytes"
+        return Check("disk", Verdict.FAILED, found, fix)
+    return Check("disk", Verdict.OK, found)
+
+
+def _port(settings: Settings) -> Check:
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if _is_ours(host, port):
+            return Check("port", Verdict.OK, f"routewright serves on {host}:{port} already")
+        fix = "choose another: routewright serve --port PORT"
+        return Check("port", Verdict.FAILED, f"{host}:{port}: {error.strerror or error}", fix)
+    return Check("port", Verdict.OK, f"{host}:{port} is free")
+
+
+def _is_ours(host: str, port: int) -> bool:
+    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", "/healthz")
+        health = msgspec.json.decode(connection.getresponse().read(64 * 1024))
+    except (OSError, HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(health, dict) and "catalog" in health
+
+
+def prices_check(day: str, today: date) -> Check:
+    """Whether the bundled prices are recent."""
+    age_days = (today - date.fromisoformat(day)).days
+    if age_days > STALE_DAYS:
+        fix = "pip install --upgrade routewright, or set models.NAME.price yourself"
+        return Check("prices", Verdict.NOTE, f"of {day}, {age_days} days old", fix)
+    return Check("prices", Verdict.OK, f"of {day}")

@@ -1,0 +1,127 @@
+"""`routewright explain`: what an error number means, and what helps; read from the error classes themselves."""
+
+from collections.abc import Iterator, Mapping
+
+import click
+
+from routewright.bench import processes as _bench_errors  # noqa: F401 so that they are in the tree
+from routewright.cli import failures as _command_line_errors  # noqa: F401 so that they are in the tree
+from routewright.cli.options import json_option
+from routewright.cli.screen import Column, print_json, print_table
+from routewright.errors import Fault, Remedy, RoutewrightError
+
+_FAULTS = {
+    Fault.CALLER: "whoever made the request",
+    Fault.PROVIDER: "the provider",
+    Fault.OURS: "this installation",
+}
+_REMEDIES = {
+    Remedy.NOTHING: "The same request would fail again, so it is not repeated.",
+    Remedy.ELSEWHERE: "The next model or deployment is tried.",
+    Remedy.AGAIN: "The same deployment is tried again after a pause, then the next model.",
+}
+HELP: Mapping[str, str] = {
+    "E000": "It is a bug: please report it with the lines of the log around it.",
+    "E101": "Send one JSON object as the body; the message says where it stops being one.",
+    "E102": "Correct the field that the message names.",
+    "E103": "Send less, or raise server.max_body_bytes.",
+    "E104": "Send the gateway's key (server.api_key) as `Authorization: Bearer …` or `x-api-key`.",
+    "E105": "Check the address; clients usually want a base URL that ends in /v1.",
+    "E106": "Use the method that the message names.",
+    "E107": "Use `auto`, or a name that `GET /v1/models` lists; add an alias under [aliases] for any other name.",
+    "E108": "Shorten the input, ask for fewer output tokens, or add a model with a larger context window.",
+    "E109": "`routewright route` shows for each model what removed it; relax that, or add a model.",
+    "E110": "Add [models.NAME.price] to routewright.toml: what has no price cannot be accounted for.",
+    "E111": "Wait for the budget to renew, raise it, or ask for fewer output tokens.",
+    "E112": "Wait as long as `retry-after` says.",
+    "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
+    "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
+    "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",
+    "E204": "Usually passes; what was generated may be billed, and is in the ledger as an estimate.",
+    "E205": "Check that the provider's `dialect` is right and its base_url ends where its documentation says.",
+    "E206": "Raise policy.fallback_timeout_ms, or first_event_timeout_ms of that model, if it is slow by nature.",
+    "E207": "Raise policy.idle_timeout_ms if the model pauses that long by nature.",
+    "E208": "Ask the provider for a higher limit, lower `concurrency`, or add a second deployment.",
+    "E209": "Usually passes; the provider's status page knows more.",
+    "E210": "Read what the provider said in the message: the request has something it does not take.",
+    "E211": "Store a valid key: `routewright keys set PROVIDER`, or correct its environment variable.",
+    "E212": "Nothing to do: it is probed again by itself after a rest.",
+    "E213": "Raise `concurrency` of the provider, or add a deployment.",
+    "E301": "The message has what each attempt met, in order; explain those.",
+    "E302": "Raise policy.deadline_ms, or the request's own `x-routewright-deadline-ms`.",
+    "E401": "Look at the ledger's disk: space, permissions, errors. `routewright doctor` checks them.",
+    "E402": "Look at the ledger's disk and at who else has ledger.db open; nothing is lost meanwhile.",
+    "E403": "Come back later, as `retry-after` says; or run more processes.",
+    "E404": "Correct the lines that the message names; `routewright config check` checks them again.",
+    "E405": "Close what else uses this machine, and measure again; the message has the last words of what failed.",
+    "E501": "Choose another address with --host and --port, or end the program that has this one.",
+    "E502": "Look for the name with `routewright ledger tail` or `routewright keys list`.",
+    "E503": "Name another baseline, or a shorter time with --since.",
+}
+
+
+@click.command("explain", short_help="Say what an error number means and what helps.")
+@click.argument("number", required=False)
+@json_option
+def command(number: str | None, as_json: bool) -> None:
+    """Say what an error number means and what helps.
+
+    NUMBER is one like E107, or the code of an HTTP error like model_not_found. Without it, all errors are listed.
+    """
+    if number is None:
+        _list(as_json=as_json)
+        return
+    error = find(number)
+    if error is None:
+        raise click.BadParameter(f"there is no error {number!r}; `routewright explain` lists them", param_hint="NUMBER")
+    if as_json:
+        print_json(described(error))
+        return
+    click.echo(f"{error.number} {error.__name__}: {meaning(error)}")
+    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {_FAULTS[error.fault]}")
+    click.echo(f"  by itself {_REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
+
+
+def errors() -> list[type[RoutewrightError]]:
+    """All errors that have a number of their own, in order of it."""
+    return sorted({kind.number: kind for kind in _tree(RoutewrightError)}.values(), key=lambda kind: kind.number)
+
+
+def find(name: str) -> type[RoutewrightError] | None:
+    """By number or by code."""
+    return next((kind for kind in errors() if name.upper() == kind.number or name.lower() == kind.code), None)
+
+
+def meaning(error: type[RoutewrightError]) -> str:
+    """What it says of itself."""
+    return " ".join((error.__doc__ or "").split())
+
+
+def described(error: type[RoutewrightError]) -> dict[str, object]:
+    """The same for machines."""
+    return {
+        "number": error.number,
+        "name": error.__name__,
+        "code": error.code,
+        "meaning": meaning(error),
+        "status": error.status,
+        "fault": error.fault.value,
+        "remedy": error.remedy.value,
+        "help": HELP[error.number],
+    }
+
+
+def _tree(kind: type[RoutewrightError]) -> Iterator[type[RoutewrightError]]:
+    """A class and all below it that have a number of their own: the branches of the tree have none."""
+    if "number" in vars(kind):
+        yield kind
+    for below in kind.__subclasses__():
+        yield from _tree(below)
+
+
+def _list(*, as_json: bool) -> None:
+    if as_json:
+        print_json([described(error) for error in errors()])
+        return
+    columns = (Column("number"), Column("code"), Column("HTTP", is_number=True), Column("what it means"))
+    print_table(columns, [(error.number, error.code, str(error.status), meaning(error)) for error in errors()])

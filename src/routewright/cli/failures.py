@@ -1,0 +1,21 @@
+"""What can go wrong only at the command line."""
+
+from routewright.errors import OperatorError
+
+
+class AddressUnavailable(OperatorError):
+    """The gateway cannot listen where it should: the port is in use, not permitted, or no address of this machine."""
+
+    number, code = "E501", "address_unavailable"
+
+
+class NotRecorded(OperatorError):
+    """The ledger has nothing of that name."""
+
+    number, code, status = "E502", "not_recorded", 404
+
+
+class NotComparable(OperatorError):
+    """The requests asked for cannot be compared with that baseline."""
+
+    number, code, status = "E503", "not_comparable", 400

@@ -1,0 +1,115 @@
+"""`routewright serve`: the gateway, and what to do with it."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from routewright.catalog.registry import Registry
+from routewright.cli import logs
+from routewright.cli.failures import AddressUnavailable
+from routewright.cli.opening import source_of
+from routewright.cli.options import settings_options, simulate_option
+from routewright.cli.screen import say
+from routewright.cli.text import counted
+from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
+from routewright.settings import Settings
+
+_REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
+
+
+@click.command("serve", short_help="Serve the OpenAI API, routed, on this machine.")
+@click.option("--host", metavar="HOST", help="Where to listen; any but a loopback address needs server.api_key.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="8484 if not set; 0 takes a free one.")
+@simulate_option
+@settings_options
+def command(host: str | None, port: int | None, simulate: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+    """Serve the OpenAI API, routed, on this machine.
+
+    Runs until Ctrl-C or SIGTERM; streams that are open then may finish, for server.drain_seconds. A changed settings
+    file is taken over while it runs.
+    """
+    logs.configure(level=logging.INFO, no_color="NO_COLOR" in os.environ)
+    named = {"server.host": host, "server.port": port}
+    source = source_of(
+        config, {**flags, **{key: value for key, value in named.items() if value is not None}}, simulate=simulate
+    )
+    _run(_serve(source))
+
+
+async def _serve(source: SettingsSource) -> None:
+    from routewright.gateway.server import serve
+
+    runtime = Runtime.open(source)
+    settings, registry = runtime.engine.settings, runtime.engine.registry
+    is_serving = False
+
+    def announce(address: str) -> None:
+        nonlocal is_serving
+        is_serving = True
+        say(f"routewright serving on {address}")
+        for line in introduction(address, settings, registry):
+            say(line)
+
+    try:
+        await serve(runtime, announce)
+    except OSError as error:
+        if is_serving:
+            raise
+        raise _refused(settings, error) from error
+    finally:
+        await runtime.close()
+
+
+def introduction(address: str, settings: Settings, registry: Registry) -> list[str]:
+    """What is served, where its accounts are, and three lines to copy."""
+    body = '{"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}'
+    key = ' -H "authorization: Bearer $ROUTEWRIGHT_KEY"' if settings.server_key else ""
+    return [
+        f"  {_served(registry)}",
+        f"  ledger: {settings.ledger.path / 'ledger.db'}",
+        "",
+        f"  export OPENAI_BASE_URL={address}/v1",
+        f"  curl {address}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'",
+        "  routewright report",
+        "",
+    ]
+
+
+def _served(registry: Registry) -> str:
+    callable_models = [model for model in registry.models.values() if model.deployments]
+    models = counted(len(callable_models), "model")
+    if all(place.base_url == SIMULATOR_SCHEME for place in registry.deployments.values()):
+        return f"{models}, simulated: every answer is made up, no provider is called and nothing is spent"
+    providers = dict.fromkeys(place.provider for model in callable_models for place in model.deployments)
+    return f"{models} from {', '.join(providers)}"
+
+
+def _refused(settings: Settings, error: OSError) -> AddressUnavailable:
+    host, port = settings.server.host, settings.server.port
+    if isinstance(error, socket.gaierror):
+        return AddressUnavailable(f"{host} is not the name of an address", hint="use --host 127.0.0.1")
+    reason = _REASONS.get(error.errno or 0, f"cannot be listened on: {os.strerror(error.errno or 0)}")
+    another = port + 1 if 1024 <= port < 65535 else 8484
+    hint = (
+        "use --host 127.0.0.1"
+        if error.errno == errno.EADDRNOTAVAIL
+        else f"use another port: routewright serve --port {another}"
+    )
+    return AddressUnavailable(f"{host}:{port} {reason}", hint=hint)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run it by uvloop, or without where that is not installed."""
+    run: Callable[[Coroutine[Any, Any, None]], None]
+    try:
+        from uvloop import run
+    except ImportError:
+        run = asyncio.run
+    run(main)

@@ -1,0 +1,277 @@
+"""The library face: `Router` (async) and `SyncRouter`, its thin synchronous twin over the same engine.
+
+    async with Router() as router:
+        answer = await router.ask("Summarise this in one line: …")
+        print(answer.text, answer.model, answer.cost_usd)
+
+A question is written as the body of a chat completion and read by the same dialect as a client's of the gateway, so both
+faces mean the same by the same words.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypedDict, TypeVar, Unpack
+
+import msgspec
+
+from routewright.call import Call, Options
+from routewright.dialects.openai_chat import OpenAIChat
+from routewright.ids import uuid7
+from routewright.reply import Answer, Draft, Reply
+from routewright.route import Route
+from routewright.runtime import Runtime, SettingsSource
+
+T = TypeVar("T")
+
+Prompt: TypeAlias = str | Sequence[Mapping[str, Any]]
+"""What the user says; or a whole conversation, as messages in OpenAI's form."""
+
+
+class Ask(TypedDict, total=False):
+    """What may be said about a question, beside the prompt itself."""
+
+    model: str
+    """`auto` (the default), `auto:cheap`, `auto:best`, an alias, a model, or `provider/model`."""
+    system: str
+    tools: Sequence[Mapping[str, Any]]
+    """In OpenAI's form."""
+    tool_choice: str | Mapping[str, Any]
+    response_format: Mapping[str, Any]
+    """In OpenAI's form: `{"type": "json_schema", "json_schema": {…}}`."""
+    max_tokens: int
+    temperature: float
+    stop: str | Sequence[str]
+    reasoning_effort: str
+    tier: str
+    """Take this tier instead of classifying."""
+    max_cost_usd: str | float
+    deadline_ms: int
+    tags: Sequence[str]
+    user: str
+
+
+_OPTIONS = ("tier", "max_cost_usd", "deadline_ms", "tags", "user")
+_DIALECT = OpenAIChat()
+
+
+def read_question(prompt: Prompt, ask: Ask, *, request_id: str, stream: bool = False) -> Call:
+    """The call that a prompt and what is said about it mean. Raises InvalidRequest."""
+    said: dict[str, Any] = dict(ask)
+    messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
+    if "system" in said:
+        messages.insert(0, {"role": "system", "content": said.pop("system")})
+    options = {name: said.pop(name) for name in _OPTIONS if name in said}
+    body = {"model": "auto", **said, "messages": messages, "stream": stream}
+    if options:
+        body["routewright"] = options
+    return _DIALECT.read(msgspec.json.encode(body), request_id=request_id, options=Options())
+
+
+class AnswerStream:
+    """A streamed answer: iterate over its text; when it has ended, `answer` has the whole and what it took."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._draft = Draft()
+
+    @property
+    def route(self) -> Route:
+        """The decision behind the answer."""
+        return self._reply.route
+
+    @property
+    def model(self) -> str:
+        """The model that is answering."""
+        return self._reply.attempt.model.name
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as far as it came. Raises RuntimeError while the stream is still open."""
+        if self._reply.receipt is None:
+            raise RuntimeError("the stream is still open: read it to its end, or leave its `with` block, first")
+        return self._draft.answer(self._reply)
+
+    async def next(self) -> str | None:
+        """The next piece of text; None at the end. Raises ProviderError when the answer breaks off."""
+        while events := await self._reply.next():
+            for event in events:
+                self._draft.add(event)
+            if text := "".join(event.text for event in events if not event.choice):
+                return text
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (text := await self.next()) is not None:
+            yield text
+
+    def close(self) -> None:
+        """Give up what is still to come."""
+        self._reply.close()
+
+
+class _Opening:
+    """`async with router.stream(…) as stream`: asks when it is entered, and closes the reply when it is left."""
+
+    def __init__(self, router: "Router", prompt: Prompt, ask: Ask) -> None:
+        self._router = router
+        self._prompt = prompt
+        self._ask = ask
+
+    async def __aenter__(self) -> AnswerStream:
+        self._stream = AnswerStream(await self._router.reply(self._prompt, stream=True, **self._ask))
+        return self._stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+
+class Router:
+    """Routes prompts from Python, in one event loop.
+
+    `config` names a settings file; otherwise the usual places are read. `flags` are dotted settings above all others:
+    `{"policy.confidence_threshold": 0.8}`. Raises SettingsError.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Path | str | None = None,
+        flags: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        source = SettingsSource(
+            environ=os.environ if environ is None else environ,
+            cwd=Path.cwd(),
+            config=None if config is None else Path(config),
+            flags=flags,
+        )
+        self._runtime = Runtime.open(source)
+
+    async def ask(self, prompt: Prompt, **ask: Unpack[Ask]) -> Answer:
+        """The whole answer. Raises RoutewrightError: CallerError, AllAttemptsFailed, DeadlineExceeded, …"""
+        reply = await self.reply(prompt, stream=False, **ask)
+        return await reply.read()
+
+    def stream(self, prompt: Prompt, **ask: Unpack[Ask]) -> _Opening:
+        """The answer as it comes: `async with router.stream("…") as stream: async for text in stream: …`."""
+        return _Opening(self, prompt, ask)
+
+    def route(self, prompt: Prompt, **ask: Unpack[Ask]) -> Route:
+        """Only the decision; calls nobody and costs nothing. Raises CallerError."""
+        return self._runtime.engine.route(self._read(prompt, ask, stream=False))
+
+    async def reply(self, prompt: Prompt, *, stream: bool, **ask: Unpack[Ask]) -> Reply:
+        """The reply itself, event by event; whoever takes it must read it to its end or close it."""
+        return await self._runtime.engine.ask(self._read(prompt, ask, stream=stream))
+
+    async def close(self) -> None:
+        """Write out what the ledger still has to write, and close connections and files."""
+        await self._runtime.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _read(self, prompt: Prompt, ask: Ask, *, stream: bool) -> Call:
+        request_id = uuid7(self._runtime.clock.time_ns())
+        return read_question(prompt, ask, request_id=request_id, stream=stream)
+
+
+class SyncRouter:
+    """`Router` for code without an event loop: runs one in a thread of its own. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        config: Path | str | None = None,
+        flags: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="routewright", daemon=True)
+        self._thread.start()
+        try:
+            self._router = self._run(_make_router(config, flags, environ))
+        except BaseException:
+            self._stop()
+            raise
+
+    def ask(self, prompt: Prompt, **ask: Unpack[Ask]) -> Answer:
+        """See `Router.ask`."""
+        return self._run(self._router.ask(prompt, **ask))
+
+    def route(self, prompt: Prompt, **ask: Unpack[Ask]) -> Route:
+        """See `Router.route`."""
+        return self._run(self._route(prompt, ask))
+
+    def stream(self, prompt: Prompt, **ask: Unpack[Ask]) -> "SyncStream":
+        """The answer as it comes: `with router.stream("…") as stream: for text in stream: …`."""
+        return SyncStream(self._run, self._router.stream(prompt, **ask))
+
+    def close(self) -> None:
+        """See `Router.close`."""
+        try:
+            self._run(self._router.close())
+        finally:
+            self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _route(self, prompt: Prompt, ask: Ask) -> Route:
+        return self._router.route(prompt, **ask)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class SyncStream:
+    """A streamed answer for code without an event loop; see `AnswerStream`."""
+
+    def __init__(self, run: Any, opening: _Opening) -> None:
+        self._run = run
+        self._opening = opening
+
+    def __enter__(self) -> Self:
+        self._stream: AnswerStream = self._run(self._opening.__aenter__())
+        return self
+
+    def __iter__(self) -> Iterator[str]:
+        while (text := self._run(self._stream.next())) is not None:
+            yield text
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as far as it came. Raises RuntimeError while the stream is still open."""
+        return self._stream.answer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._run(self._opening.__aexit__(kind, error, trace))
+
+
+async def _make_router(
+    config: Path | str | None, flags: Mapping[str, object] | None, environ: Mapping[str, str] | None
+) -> Router:
+    return Router(config=config, flags=flags, environ=environ)

@@ -1,0 +1,255 @@
+"""What kind of work a request is: `Features` → `Verdict`. One interface, and the classifier that needs no training.
+
+`HeuristicClassifier` weighs cues. The shape of the request comes first (a JSON Schema says more than any word), then the
+words of the task in four families. A strong command alone ("translate …") is just enough to be believed; cues that agree
+raise the confidence and cues of another family lower it, so that what is unclear falls below the policy's threshold and
+is done by the standard tier.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from routewright.catalog.registry import Tier
+from routewright.decision.features import Features, Script
+from routewright.decision.words import ASKING_ABOUT, LEXICON, PORTED, STEMS, TRANSFORMED_CODE, Family
+from routewright.route import Verdict
+
+STRUCTURED, REASONING, ROUTINE, PLAIN, CHORE = Family
+
+ENOUGH = 3
+"""The score from which a family is taken for the kind of work: one strong command, or two cues that agree."""
+
+CONFIDENCE_BY_SCORE = (0.5, 0.55, 0.62, 0.76, 0.82, 0.87, 0.9, 0.92, 0.94, 0.95)
+CONFLICT_PENALTY = 0.04
+"""Taken from the confidence for each point of the strongest other family beyond the first."""
+
+EDGE_WORDS = 12
+"""Where a command stands: among the first or the last words."""
+LONG_INPUT_CHARS = 24_000
+"""About 6,000 tokens in one turn: holding them together is work in itself."""
+LONG_TASK_WORDS = 120
+MANY_LIST_ITEMS = 5
+MANY_QUESTIONS = 3
+CHORE_WORDS = 25
+"""A longer instruction to an agent is more than a chore."""
+DEFINITION_WORDS = 9
+"""A question this short *about* a hard subject asks for a definition."""
+LABEL_TOKENS = 16
+"""An answer this short is a label."""
+STEM_EDGE_CHARS = 160
+MOST_SIGNALS = 8
+
+_EXTRACTION_TOOLS = ("extract", "record", "classify", "save", "submit", "output", "respond", "answer", "return", "emit")
+_PRELUDE = frozenset(
+    """
+    hi hello hey please kindly ok okay so and also now then thanks can could would will you i we want need like d to
+    help me us let s just quickly your task is to bitte kannst könntest du mir por favor puedes podrías
+    pourriez vous pouvez peux tu você pode puoi proszę
+    """.split()
+)
+"""What may stand before the command in a polite request."""
+_TIER_NAMES = {STRUCTURED: "a fixed form of answer", REASONING: "reasoning", ROUTINE: "routine work", PLAIN: "ordinary help"}
+
+
+class Classifier(Protocol):
+    """Says what kind of work a request is."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, e.g. `heuristic@1`; a change that may change a verdict changes it."""
+        ...
+
+    def classify(self, features: Features) -> Verdict:
+        """The tier that suits the request, and how sure that is."""
+        ...
+
+
+class HeuristicClassifier:
+    """Shape and words, weighed by hand. Needs no training, no download and some ten microseconds."""
+
+    name = "heuristic@1"
+
+    def classify(self, features: Features) -> Verdict:
+        """The tier that suits the request, and how sure that is."""
+        evidence = _Evidence()
+        evidence.read(features.words, features.script)
+        if not evidence.signals and features.earlier_words:
+            evidence.read(features.earlier_words, features.script)
+        scores = evidence.scores(features)
+        _add_shape(scores, features, evidence.signals)
+        tier, confidence, reason = _decide(scores)
+        return Verdict(
+            tier=tier,
+            confidence=confidence,
+            reason=reason,
+            signals=tuple(evidence.signals[:MOST_SIGNALS]),
+            classifier=self.name,
+        )
+
+
+class _Evidence:
+    """What was found in the words: weights by family, apart for commands, subjects and phrases."""
+
+    __slots__ = ("commands", "leads_to_transform", "phrases", "signals", "subjects")
+
+    def __init__(self) -> None:
+        self.commands = [0, 0, 0, 0, 0]
+        self.subjects = [0, 0, 0, 0, 0]
+        self.phrases = [0, 0, 0, 0, 0]
+        self.signals: list[str] = []
+        self.leads_to_transform = False
+
+    def read(self, words: tuple[str, ...], script: Script) -> None:
+        """Look every word up, and in text without blanks between words every stem of its script."""
+        leading = _first_word(words)
+        edges = words if len(words) <= 2 * EDGE_WORDS else words[:EDGE_WORDS] + words[-EDGE_WORDS:]
+        unique = dict.fromkeys(words)
+        text = ""
+        for word in filter(_is_known, unique):
+            family, as_leading, at_edge, inside, phrases = LEXICON[word]
+            if word == leading and as_leading != inside:
+                self.commands[family] += as_leading
+                self.signals.append(f"command:{word}")
+                self.leads_to_transform = as_leading > ENOUGH and family in (STRUCTURED, ROUTINE)
+            elif at_edge != inside and word in edges:
+                self.commands[family] += at_edge
+                self.signals.append(f"command:{word}")
+            elif inside:
+                self.subjects[family] += inside
+                self.signals.append(f"word:{word}")
+            for phrase in phrases:
+                if phrase.other in unique:
+                    text = text or _joined(words)
+                    if phrase.text in text:
+                        self.phrases[phrase.family] += phrase.weight
+                        self.signals.append(f"phrase:{phrase.text.strip()}")
+        if script in STEMS:
+            self._read_stems(text or _joined(words), script)
+
+    def _read_stems(self, text: str, script: Script) -> None:
+        if len(text) > 2 * STEM_EDGE_CHARS:
+            text = text[:STEM_EDGE_CHARS] + text[-STEM_EDGE_CHARS:]
+        for stem in STEMS[script]:
+            if stem.text in text:
+                self.commands[stem.family] += stem.weight
+                self.signals.append(f"stem:{stem.text}")
+
+    def scores(self, features: Features) -> list[int]:
+        """One number per family, after asking whether the words are the work or only what the work is about."""
+        commands, subjects, phrases = self.commands, self.subjects, self.phrases
+        words = features.words
+        structured = commands[STRUCTURED] + subjects[STRUCTURED]
+        hard_topic, reasoning = subjects[REASONING], commands[REASONING]
+        routine = commands[ROUTINE] + subjects[ROUTINE] + phrases[ROUTINE]
+        plain = commands[PLAIN] + subjects[PLAIN] + phrases[PLAIN]
+        leading = _first_word(words)
+        is_question = leading in ASKING_ABOUT
+        has_command = leading in LEXICON and not is_question
+        is_about_code = not TRANSFORMED_CODE.isdisjoint(words)
+        if not has_command and not commands[ROUTINE] and len(words) > DEFINITION_WORDS:
+            routine //= 2  # words of routine, but nothing that asks for it
+        if features.tools and len(words) <= CHORE_WORDS:
+            routine += commands[CHORE]
+        if commands[STRUCTURED] >= ENOUGH or commands[ROUTINE] >= ENOUGH:
+            hard_topic = min((hard_topic + phrases[REASONING]) // 3, ENOUGH - 1)  # "translate this proof" is no proof
+            if self.leads_to_transform:
+                reasoning, hard_topic = 0, min(hard_topic + reasoning // 3, ENOUGH - 1)
+        else:
+            if commands[PLAIN] >= 2:
+                hard_topic //= 2  # "write a blog post about consensus" needs none
+            hard_topic += phrases[REASONING]
+        if is_about_code:
+            if not phrases[STRUCTURED]:
+                structured //= 2
+            if leading in PORTED:
+                routine -= 2
+        if is_question or plain > ENOUGH:
+            structured //= 2
+            routine //= 2
+        if is_question and len(words) <= DEFINITION_WORDS:
+            hard_topic -= 2
+        return [structured + phrases[STRUCTURED], hard_topic + reasoning, routine, plain, 0]
+
+
+_is_known: Callable[[str], bool] = LEXICON.__contains__
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    return f" {' '.join(words)} "
+
+
+def _first_word(words: tuple[str, ...]) -> str:
+    for word in words[:6]:
+        if word not in _PRELUDE:
+            return word
+    return ""
+
+
+def _add_shape(scores: list[int], features: Features, signals: list[str]) -> None:
+    """What the request says without words."""
+    for family, points, signal in _shape_cues(features):
+        scores[family] += points
+        signals.insert(0, f"shape:{signal}")
+    if features.formulas:
+        scores[REASONING] += min(features.formulas, ENOUGH)
+        signals.append("notation:formulas")
+    if features.has_code and scores[REASONING] > 0:
+        scores[REASONING] += 1
+        signals.append("pasted:code")
+
+
+def _shape_cues(features: Features) -> list[tuple[Family, int, str]]:
+    cues: list[tuple[Family, int, str]] = []
+    if features.output_format.kind == "json_schema":
+        cues.append((STRUCTURED, 6, "json_schema"))
+    elif features.output_format.kind == "json_object":
+        cues.append((STRUCTURED, 4, "json_object"))
+    if features.forced_tool is not None:
+        cues.append((STRUCTURED, 5, "forced tool"))
+    elif features.only_tool is not None and features.only_tool.lower().startswith(_EXTRACTION_TOOLS):
+        cues.append((STRUCTURED, 3, "extraction tool"))
+    if features.user_chars > LONG_INPUT_CHARS:
+        cues.append((REASONING, 3, "long input"))
+    if len(features.words) > LONG_TASK_WORDS:
+        cues.append((REASONING, 1, "long task"))
+    if features.list_items >= MANY_LIST_ITEMS:
+        cues.append((REASONING, 1, "many points"))
+    if features.question_marks >= MANY_QUESTIONS:
+        cues.append((REASONING, 1, "many questions"))
+    if features.reasoning_effort in ("high", "xhigh", "max"):
+        cues.append((REASONING, 2, "reasoning effort"))
+    if features.max_output_tokens is not None and features.max_output_tokens <= LABEL_TOKENS:
+        cues.append((STRUCTURED, 2, "short answer"))
+    if features.images:
+        cues.append((PLAIN, 1, "images"))
+    return cues
+
+
+def _decide(scores: list[int]) -> tuple[Tier, float, str]:
+    """Structured unless it takes reasoning, then reasoning, then routine; ordinary help when nothing is strong enough."""
+    structured, reasoning, routine, plain, _ = scores
+    if structured >= ENOUGH and structured > plain and (reasoning < ENOUGH or structured > reasoning + 1):
+        return _verdict(Tier.STRUCTURED, STRUCTURED, scores)
+    if reasoning >= ENOUGH:
+        return _verdict(Tier.COMPLEX, REASONING, scores)
+    if routine >= ENOUGH and routine >= plain:
+        return _verdict(Tier.BULK, ROUTINE, scores)
+    return _decide_weak(scores)
+
+
+def _verdict(tier: Tier, family: Family, scores: list[int]) -> tuple[Tier, float, str]:
+    rival = max(scores[PLAIN] // 2, *(scores[other] for other in (STRUCTURED, REASONING, ROUTINE) if other != family))
+    confidence = CONFIDENCE_BY_SCORE[min(scores[family], len(CONFIDENCE_BY_SCORE) - 1)]
+    if rival > 1:
+        confidence -= CONFLICT_PENALTY * (rival - 1)
+    return tier, round(max(confidence, 0.3), 2), f"asks for {_TIER_NAMES[family]}"
+
+
+def _decide_weak(scores: list[int]) -> tuple[Tier, float, str]:
+    """No family but ordinary help is strong enough: how near was another?"""
+    nearest = max(scores[STRUCTURED], scores[REASONING], scores[ROUTINE])
+    plain = scores[PLAIN]
+    if plain == 0 and nearest <= 0:
+        return Tier.STANDARD, 0.65, "nothing typical found"
+    confidence = CONFIDENCE_BY_SCORE[min(plain + 2, len(CONFIDENCE_BY_SCORE) - 1)] - 0.05 * max(nearest, 0)
+    return Tier.STANDARD, round(max(confidence, 0.5), 2), "asks for ordinary help"

@@ -1,0 +1,389 @@
+"""What the decision knows of a request: the words its author wrote, and its shape.
+
+Words decide what kind of work is asked for, so the wrong words must not be read. A prompt is mostly *context*: system
+prompt, tool results, earlier turns, and what the author pasted (code, logs, documents, mails). A request to translate an
+article about distributed systems is not a request to design one. So everything is measured, and only the *task text* is
+read: the last user turn without what was pasted into it, and of a long one only its start and its end, where people put
+what they want.
+"""
+
+import re
+import string
+import unicodedata
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from routewright.call import Call, Image, Message, Opaque, OutputFormat, Text, ToolCall, ToolChoice, ToolResult
+from routewright.decision.tokens import estimate_call_tokens
+
+SCAN_CHARS = 8_192
+"""Of longer text only this much from its start and from its end is searched for pasted context."""
+TASK_CHARS = 2_048
+"""Of a longer task only this much from its start and from its end is read."""
+SHORT_TASK_WORDS = 4
+"""A turn this short may be "yes, go on": then the user turn before it is kept too."""
+
+_MOST_TURNS_BACK = 8
+_SHORTEST_DATA = 40
+_MOST_PLAIN_COMMAS = 2
+
+
+class Script(StrEnum):
+    """How the task is written; decides which words are looked for."""
+
+    LATIN = "latin"
+    CYRILLIC = "cyrillic"
+    ARABIC = "arabic"
+    DEVANAGARI = "devanagari"
+    HAN = "han"
+    """Chinese and Japanese."""
+    HANGUL = "hangul"
+
+
+class Features(Struct, frozen=True, kw_only=True):
+    """All that a classifier may look at. Sizes are in characters."""
+
+    words: tuple[str, ...]
+    """Of the task, in order, lower-case, without punctuation."""
+    earlier_words: tuple[str, ...] = ()
+    """Of the user turn before, when the last one is too short to stand alone."""
+    script: Script = Script.LATIN
+    task_chars: int
+    """What the user wrote in the last turn, without what was pasted."""
+    question_marks: int
+    list_items: int
+    """Lines of the task that start like a list's."""
+    formulas: int
+    """Marks of mathematical notation in the task."""
+    has_code: bool
+    """Code was pasted into the last user turn."""
+    has_data: bool
+    """JSON, logs, tables or documents were."""
+
+    system_chars: int
+    history_chars: int
+    """Everything said before the last user turn."""
+    user_chars: int
+    """The last user turn, with what was pasted."""
+    tool_result_chars: int
+    tool_definition_chars: int
+    turns: int
+    """Messages by users."""
+    images: int
+    opaque_parts: int
+
+    output_format: OutputFormat
+    tools: int
+    only_tool: str | None
+    """The name of the tool, when there is exactly one."""
+    forced_tool: str | None
+    """The name of the tool that must be used; `*` when any must."""
+    is_agent_step: bool
+    """The last message brings what a tool gave back."""
+    reasoning_effort: str | None
+    max_output_tokens: int | None
+    choices: int
+    is_streamed: bool
+    input_tokens: int
+    """Pre-flight estimate."""
+
+
+def extract(call: Call) -> Features:
+    """Look at a call once and take down what a decision may depend on."""
+    sizes = _Sizes()
+    user_texts = sizes.measure(call.messages)
+    task, earlier_words = _read_turns(user_texts)
+    words = task.words
+    definitions = msgspec.json.encode(call.tools) if call.tools else b""
+    return Features(
+        words=words,
+        earlier_words=earlier_words,
+        script=_script_of(task.text),
+        task_chars=task.chars,
+        question_marks=task.text.count("?") + task.text.count("？") + task.text.count("؟"),
+        list_items=len(_LIST_ITEM.findall(task.text)) if "\n" in task.text else 0,
+        formulas=_count_formulas(task.text),
+        has_code=task.has_code,
+        has_data=task.has_data,
+        system_chars=sizes.system,
+        history_chars=sizes.said - (len(user_texts[-1]) if user_texts else 0),
+        user_chars=len(user_texts[-1]) if user_texts else 0,
+        tool_result_chars=sizes.tool_results,
+        tool_definition_chars=len(definitions),
+        turns=len(user_texts),
+        images=sizes.images,
+        opaque_parts=sizes.opaque_parts,
+        output_format=call.output_format,
+        tools=len(call.tools),
+        only_tool=call.tools[0].name if len(call.tools) == 1 else None,
+        forced_tool=_forced_tool(call.tool_choice),
+        is_agent_step=sizes.ends_with_tool_result,
+        reasoning_effort=call.reasoning_effort,
+        max_output_tokens=call.max_output_tokens,
+        choices=call.choices,
+        is_streamed=call.stream,
+        input_tokens=estimate_call_tokens(call, definitions),
+    )
+
+
+def _forced_tool(choice: ToolChoice | None) -> str | None:
+    return (choice.name or "*") if choice is not None and choice.mode == "required" else None
+
+
+# ---- sizes ------------------------------------------------------------------------------------------------------
+
+
+class _Sizes:
+    """Counts, filled in one walk over the messages."""
+
+    __slots__ = ("ends_with_tool_result", "images", "opaque_parts", "said", "system", "tool_results")
+
+    def __init__(self) -> None:
+        self.system = self.said = self.tool_results = self.images = self.opaque_parts = 0
+        self.ends_with_tool_result = False
+
+    def measure(self, messages: tuple[Message, ...]) -> list[str]:
+        """Count everything; return what users wrote, a text per turn."""
+        turns: list[str] = []
+        for message in messages:
+            texts = self._measure_parts(message)
+            chars = sum(map(len, texts))
+            if message.role == "system":
+                self.system += chars
+            elif message.role == "tool":
+                self.tool_results += chars
+            else:
+                self.said += chars
+                if message.role == "user" and texts:
+                    turns.append(texts[0] if len(texts) == 1 else "\n".join(texts))
+        return turns
+
+    def _measure_parts(self, message: Message) -> list[str]:
+        texts: list[str] = []
+        self.ends_with_tool_result = message.role == "tool"
+        for part in message.parts:
+            match part:
+                case Text(text):
+                    texts.append(text)
+                case ToolResult(text=text):
+                    self.ends_with_tool_result = True
+                    self.tool_results += len(text)
+                case ToolCall(arguments=arguments):
+                    self.said += len(arguments)
+                case Image():
+                    self.images += 1
+                case Opaque():
+                    self.opaque_parts += 1
+        return texts
+
+
+# ---- the task text ----------------------------------------------------------------------------------------------
+
+_FENCE = "```"
+_DATA_FENCES = ("json", "csv", "tsv", "xml", "yaml", "toml", "log", "text", "txt", "\n{", "\n[")
+_INLINE_CODE = re.compile(r"`[^`\n]*`")
+_QUOTATIONS = (
+    ('"', re.compile(r"\"[^\"\n]{24,}\"")),
+    ("“", re.compile(r"“[^”\n]{24,}”")),
+    ("«", re.compile(r"«[^»\n]{24,}»")),
+    ("„", re.compile(r"„[^“”\n]{24,}[“”]")),
+    ("「", re.compile(r"「[^」\n]{12,}」")),
+)
+_OPENING_TAG = re.compile(r"<([A-Za-z][\w.:-]*)(?:\s[^<>]*)?>")
+_ASKING_TAGS = frozenset(
+    "task tasks instruction instructions question query request prompt goal user_query user_request user_input".split()
+)
+_MOST_BLOCKS = 64
+_CODE_LINE = re.compile(
+    r"(?:def|class|import|from|const|let|var|return|func|fn|public|private|static|async|if|for|while|@|#include)\b"
+)
+_LOG_LINE = re.compile(
+    r"\[?(?:\d{2,4}[-/:.]\d\d|(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[ :\]])"
+    r"|Traceback |Caused by: |  File \"|\s+at [\w.$<>]+\("
+)
+_DATA_STARTS = ">{}]|"
+_LOG_STARTS = string.digits + "[TDIWEFC "
+_NESTED_ITEM = re.compile(r"\s+(?:[-*•]|\d{1,2}[.)]) ")
+_LIST_ITEM = re.compile(r"\n\s*(?:[-*•]|\d{1,2}[.)]) ")
+
+_WORD_BYTES = bytes(
+    byte if byte >= 0x80 or chr(byte) in string.ascii_lowercase + string.digits + "_" else 0x20 for byte in range(256)
+)
+_TYPOGRAPHIC = "“”„’«»…–—¿¡।،؟。、，！？：「」（）\u00a0"
+
+
+class _Task(NamedTuple):
+    text: str
+    """What was left, bounded."""
+    words: tuple[str, ...]
+    chars: int
+    has_code: bool
+    has_data: bool
+
+
+def _read_turns(turns: list[str]) -> tuple[_Task, tuple[str, ...]]:
+    """The task of the last turn that has words of its own, and the words of the turn before if that one is very short."""
+    task = _Task("", (), 0, has_code=False, has_data=False)
+    for turn in reversed(turns[-_MOST_TURNS_BACK:]):
+        read = _read_task(turn)
+        if task.words:
+            return task, read.words
+        task = read._replace(has_code=read.has_code or task.has_code, has_data=read.has_data or task.has_data)
+        if len(task.words) > SHORT_TASK_WORDS:
+            return task, ()
+    if not task.words and turns:  # all of it looks pasted: better to read that than nothing
+        text = _bounded(turns[-1], TASK_CHARS)
+        task = task._replace(text=text, words=_words_of(text), chars=len(turns[-1]))
+    return task, ()
+
+
+def _read_task(turn: str) -> _Task:
+    """Take out what was pasted, and bound the rest."""
+    text, has_code, has_data = turn, False, False
+    if len(text) > 2 * SCAN_CHARS:
+        text = f"{text[:SCAN_CHARS]}\n{text[-SCAN_CHARS:]}"
+    if "`" in text:
+        text, has_code, has_data = _without_fences(text)
+        text = _INLINE_CODE.sub(" ", text)
+    if "<" in text:
+        text, found = _without_blocks(text)
+        has_data |= found
+    if '{"' in text or "[{" in text:
+        text, found = _without_json(text)
+        has_data |= found
+    text = _bounded(text, 2 * TASK_CHARS)
+    if "\n" in text:
+        text, code_found, data_found = _without_pasted_lines(text)
+        has_code |= code_found
+        has_data |= data_found
+    for mark, quotation in _QUOTATIONS:
+        if mark in text:
+            text = quotation.sub(" ", text)
+    text = text.strip()
+    bounded = _bounded(text, TASK_CHARS)
+    return _Task(bounded, _words_of(bounded), max(len(text), len(turn) - 2 * SCAN_CHARS), has_code, has_data)
+
+
+def _bounded(text: str, limit: int) -> str:
+    return text if len(text) <= 2 * limit else f"{text[:limit]}\n{text[-limit:]}"
+
+
+def _without_fences(text: str) -> tuple[str, bool, bool]:
+    pieces = text.split(_FENCE)
+    fenced = pieces[1::2]
+    holds_data = [piece.startswith(_DATA_FENCES) for piece in fenced]
+    return " ".join(pieces[0::2]), not all(holds_data), any(holds_data)
+
+
+def _without_blocks(text: str) -> tuple[str, bool]:
+    """Take out `<name>…</name>`, but leave what stands in a block that is named like a request."""
+    kept: list[str] = []
+    unclosed: set[str] = set()
+    position = 0
+    is_found = False
+    for _ in range(_MOST_BLOCKS):
+        tag = _OPENING_TAG.search(text, position)
+        if tag is None:
+            break
+        kept.append(text[position : tag.start()])
+        position, name = tag.end(), tag[1]
+        if name in unclosed or name.lower() in _ASKING_TAGS:
+            continue
+        end = text.find(f"</{name}>", position)
+        if end < 0:
+            unclosed.add(name)
+        else:
+            position = end + len(name) + 3
+            is_found = True
+    kept.append(text[position:])
+    return "\n".join(kept), is_found
+
+
+def _without_json(text: str) -> tuple[str, bool]:
+    starts = [start for start in (text.find('{"'), text.find("[{")) if start >= 0]
+    start, end = min(starts), max(text.rfind("}"), text.rfind("]")) + 1
+    if end - start < _SHORTEST_DATA:
+        return text, False
+    return f"{text[:start]}\n{text[end:]}", True
+
+
+def _without_pasted_lines(text: str) -> tuple[str, bool, bool]:
+    left: list[str] = []
+    has_code = has_data = False
+    for line in text.split("\n"):
+        if not line:
+            left.append(line)
+        elif _is_data(line):
+            has_data = True
+        elif line[-1] in ";{}:)>,\"'" and _is_code(line):
+            has_code = True
+        else:
+            left.append(line)
+    return "\n".join(left), has_code, has_data
+
+
+def _is_data(line: str) -> bool:
+    """Quoted mail, JSON, a row of a table, a line of a log."""
+    first = line[0]
+    if first in _DATA_STARTS:
+        return True
+    if first in _LOG_STARTS and _LOG_LINE.match(line):
+        return True
+    if "," in line and ", " not in line and line.count(",") > _MOST_PLAIN_COMMAS:
+        return True
+    return "\t" in line and line.count("\t") > 1
+
+
+def _is_code(line: str) -> bool:
+    if line[-1] in ";{}":
+        return True
+    if line[0] == "\t" or line[:4] == "    ":
+        return _NESTED_ITEM.match(line) is None
+    return _CODE_LINE.match(line) is not None
+
+
+def _words_of(text: str) -> tuple[str, ...]:
+    text = text.lower()
+    if not text.isascii():
+        for mark in _TYPOGRAPHIC:
+            text = text.replace(mark, " ")
+        text = unicodedata.normalize("NFC", text.replace("i\u0307", "i"))  # Turkish İ, lower-case
+    return tuple(text.encode(errors="surrogatepass").translate(_WORD_BYTES).decode(errors="surrogatepass").split())
+
+
+# ---- what kind of text it is --------------------------------------------------------------------------------------
+
+_LEAD_BYTES = (
+    (Script.CYRILLIC, bytes(range(0xD0, 0xD4))),
+    (Script.ARABIC, bytes(range(0xD8, 0xDC))),
+    (Script.DEVANAGARI, b"\xe0"),
+    (Script.HAN, bytes(range(0xE3, 0xEA))),
+    (Script.HANGUL, bytes(range(0xEA, 0xEE))),
+)
+_LATEX = ("\\frac", "\\sum", "\\int", "\\sqrt", "\\le", "\\ge", "\\cdot", "\\in", "\\mathbb", "\\[", "\\(")
+_MATHEMATICAL = "∑∫√∀∃∈∂∇∞≤≥≠≡⇒⊂∪∩"
+_INLINE_FORMULA = re.compile(r"\$[^$\s](?:[^$\n]{0,80}[^$\s])?\$")
+
+
+def _script_of(text: str) -> Script:
+    """The script that most of the text is in; a foreign word or name does not make it another."""
+    if text.isascii():
+        return Script.LATIN
+    data = text.encode(errors="surrogatepass")
+    sizes = [(len(data) - len(data.translate(None, leads)), script) for script, leads in _LEAD_BYTES]
+    most, script = max(sizes)
+    return script if most * 6 >= len(text) else Script.LATIN
+
+
+def _count_formulas(text: str) -> int:
+    found = text.count("^")
+    if "$" in text:
+        found += len(_INLINE_FORMULA.findall(text))
+    if "\\" in text:
+        found += sum(map(text.count, _LATEX))
+    if not text.isascii():
+        found += sum(map(text.count, _MATHEMATICAL))
+    return found

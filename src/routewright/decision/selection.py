@@ -1,0 +1,456 @@
+"""Which models may answer, in which order, and why: verdict + registry + health + policy → `Route`.
+
+A plain function of values. Every model of the registry ends up in the route, chosen, waiting as a fallback, or removed
+with the constraint that removed it, so that a decision can be explained, stored and replayed.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from routewright.call import Call
+from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Model, Registry, Tier
+from routewright.decision.features import Features
+from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
+from routewright.route import Candidate, Route, Verdict
+
+CLASSIFIED = ("auto", "claude-auto")
+"""Models that exist only as a request to decide. Claude Code lists only names that begin with `claude` or `anthropic`."""
+CHEAPEST = "auto:cheap"
+BEST = "auto:best"
+
+UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
+"""When no model of a tier can take a request, the next one may."""
+
+NO_REASONING_EFFORTS = (None, "none", "minimal")
+
+
+class Policy(Struct, frozen=True, kw_only=True, dict=True):
+    """What the operator wants of a decision."""
+
+    name: str = "default"
+    confidence_threshold: float = 0.7
+    """A verdict less sure than this is not followed: the standard tier is taken."""
+    baseline: str | None = None
+    """The model a saving is measured against; None for the dearest of the complex tier."""
+    expected_output_tokens: Mapping[Tier, int] = msgspec.field(
+        default_factory=lambda: {Tier.COMPLEX: 1_500, Tier.STANDARD: 600, Tier.STRUCTURED: 300, Tier.BULK: 500}
+    )
+    """How long answers usually are, by kind of work; what costs are compared with."""
+
+    @cached_property
+    def version(self) -> str:
+        """`name@` and the first 8 hex digits of the SHA-256 of the content."""
+        content = hashlib.sha256(msgspec.json.encode(self, order="deterministic"))
+        return f"{self.name}@{content.hexdigest()[:8]}"
+
+
+def needs_verdict(call: Call) -> bool:
+    """Whether the route depends on what kind of work the request is; if not, there is no need to classify it."""
+    return call.model in CLASSIFIED and call.options.tier is None
+
+
+def select(
+    call: Call,
+    features: Features,
+    verdict: Verdict | None,
+    *,
+    registry: Registry,
+    policy: Policy,
+    now_s: int,
+    token_ratio: Callable[[str], float],
+    resting: Mapping[str, str],
+    cannot_carry: Callable[[str, Call], str | None],
+    dropped_fields: Callable[[str, Call], tuple[str, ...]],
+) -> Route:
+    """The route of a call.
+
+    `now_s` is UTC in seconds since 1970, `token_ratio(model)` what that model counts for a token of our estimate,
+    `resting` the reason by id of each deployment that must not be called now; `cannot_carry(dialect, call)` and
+    `dropped_fields(dialect, call)` are the dialects' own answers.
+
+    Raises ModelNotFound, ContextTooLong, UnpricedModel, and NoEligibleModel naming every model with what removed it.
+    """
+    intent = _intent(call, verdict, registry, policy)
+    expected = policy.expected_output_tokens.get(intent.work, 0)
+    output_tokens = min(expected, call.max_output_tokens or expected)
+    judge = _Judge(
+        call=call,
+        features=features,
+        output_tokens=output_tokens,
+        now_s=now_s,
+        token_ratio=token_ratio,
+        resting=resting,
+        cannot_carry=cannot_carry,
+        must_have_price=intent.named is None,
+    )
+    findings = {model.name: judge.examine(model) for model in registry.models.values()}
+    if intent.pinned is not None:
+        findings[intent.pinned.name] = judge.examine(intent.pinned)
+    ranking = _rank(intent, findings, registry, call.reasoning_effort not in NO_REASONING_EFFORTS)
+    if not ranking.eligible:
+        raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
+    baseline = _baseline(findings, registry, policy)
+    return Route(
+        verdict=verdict if intent.follows_verdict else None,
+        tier=ranking.tier,
+        reason=ranking.reason,
+        candidates=_candidates(call, intent, ranking, findings, dropped_fields),
+        input_tokens=features.input_tokens,
+        output_tokens=output_tokens * call.choices,
+        baseline_model=baseline.model.name if baseline else None,
+        baseline_cost_nanousd=baseline.cost_nanousd if baseline else None,
+        catalog=registry.version,
+        classifier=verdict.classifier if verdict is not None and intent.follows_verdict else None,
+        policy=policy.version,
+    )
+
+
+# ---- what is wanted ---------------------------------------------------------------------------------------------
+
+
+class _Intent(NamedTuple):
+    work: Tier
+    """The kind of work, which says how long an answer to expect."""
+    reason: str
+    tiers: tuple[Tier, ...] = ()
+    """In the order in which they may be taken; empty when any tier will do."""
+    named: tuple[str, ...] | None = None
+    """The models asked for, in order of trial."""
+    pinned: Model | None = None
+    """The model asked for at one provider, with that provider's deployments only."""
+    follows_verdict: bool = False
+
+
+def _intent(call: Call, verdict: Verdict | None, registry: Registry, policy: Policy) -> _Intent:
+    if call.model in CLASSIFIED:
+        return _classified_intent(call, verdict, policy)
+    if call.model == CHEAPEST:
+        return _Intent(call.options.tier or Tier.STANDARD, "cheapest of all tiers")
+    if call.model == BEST:
+        return _Intent(Tier.COMPLEX, "best tier first", tiers=UPWARDS[::-1])
+    model = registry.resolve(call.model)
+    if model is registry.models[model.name]:
+        return _Intent(model.tier, f"{call.model} was asked for", named=registry.order[model.name])
+    return _Intent(model.tier, f"only {call.model} was asked for", named=(model.name,), pinned=model)
+
+
+def _classified_intent(call: Call, verdict: Verdict | None, policy: Policy) -> _Intent:
+    asked = call.options.tier
+    if asked is not None:
+        return _Intent(asked, _ASKED[asked], tiers=UPWARDS[UPWARDS.index(asked) :])
+    if verdict is None:
+        return _Intent(Tier.STANDARD, "not classified: standard", tiers=_PATHS[Tier.STANDARD])
+    tier, reason = verdict.tier, verdict.reason
+    if verdict.confidence < policy.confidence_threshold:
+        tier = Tier.STANDARD
+        reason = f"confidence {verdict.confidence:.2f} < {policy.confidence_threshold:.2f}: standard"
+    return _Intent(tier, reason, tiers=_PATHS[tier], follows_verdict=True)
+
+
+_PATHS = {tier: (*UPWARDS[at:], *reversed(UPWARDS[:at])) for at, tier in enumerate(UPWARDS)}
+"""Up first; then down, which beats no answer at all and is said in the reason."""
+_ASKED = {tier: f"tier {tier.value} was asked for" for tier in Tier}
+_OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
+_CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
+_NOT_OF_TIER = {(one, other): f"tier {one.value} is not {other.value}" for one in Tier for other in Tier}
+
+
+# ---- what each model can do for this call -------------------------------------------------------------------------
+
+
+class _Obstacle(Enum):
+    """Kinds of removal that decide which error is raised when nobody is left."""
+
+    CONSTRAINT = 0
+    PRICE = 1
+    WINDOW = 2
+
+
+class _Finding(NamedTuple):
+    model: Model
+    cost_nanousd: int | None
+    obstacle: _Obstacle | None
+    """None: the model is eligible."""
+    reason: str
+    """Why it was removed, or, of an eligible one, why it rests; empty when it does not."""
+    dialect: str
+    """Of the first deployment that can carry the call."""
+    deployments: tuple[str, ...] = ()
+    """Those that can carry the call, awake ones first."""
+
+
+class _Judge:
+    """Holds one call against one model after the other."""
+
+    def __init__(
+        self,
+        *,
+        call: Call,
+        features: Features,
+        output_tokens: int,
+        now_s: int,
+        token_ratio: Callable[[str], float],
+        resting: Mapping[str, str],
+        cannot_carry: Callable[[str, Call], str | None],
+        must_have_price: bool,
+    ) -> None:
+        self._call = call
+        self._input_tokens = features.input_tokens
+        self._output_tokens = output_tokens
+        self._room_for_output = call.max_output_tokens or output_tokens
+        self._now_s = now_s
+        self._token_ratio = token_ratio
+        self._resting = resting
+        self._cannot_carry = cannot_carry
+        self._must_have_price = must_have_price
+        self._required = _required_capabilities(call, features)
+        self._obstacles_by_dialect: dict[str, str | None] = {call.dialect: None}
+
+    def examine(self, model: Model) -> _Finding:
+        """Expected cost, and the first constraint that removes the model; its window last, so that it is only blamed alone."""
+        input_tokens = round(self._input_tokens * self._token_ratio(model.name))
+        cost = self._expected_cost(model, input_tokens)
+        dialect, reason = self._dialect(model)
+        reason = reason or self._missing(model)
+        if reason:
+            return _Finding(model, cost, _Obstacle.CONSTRAINT, reason, dialect)
+        obstacle, reason = self._too_dear(cost)
+        if obstacle is not None:
+            return _Finding(model, cost, obstacle, reason, dialect)
+        needed = input_tokens + self._room_for_output
+        if needed > model.context_window:
+            reason = f"context window {model.context_window:,} < {needed:,} needed"
+            return _Finding(model, cost, _Obstacle.WINDOW, reason, dialect)
+        return _Finding(model, cost, None, self._rest(model), dialect, self._places(model))
+
+    def _expected_cost(self, model: Model, input_tokens: int) -> int | None:
+        if model.prices is None:
+            return None
+        rates = model.prices.rates_at(self._now_s, input_tokens)
+        output_tokens = min(self._output_tokens, model.max_output_tokens) * self._call.choices
+        return (input_tokens * rates.input + output_tokens * rates.output + rates.request + 500) // 1000
+
+    def _dialect(self, model: Model) -> tuple[str, str]:
+        """The dialect the call would be carried in, or why it cannot be."""
+        reason = "no deployment"
+        for deployment in model.deployments:
+            dialect = deployment.dialect
+            if dialect not in self._obstacles_by_dialect:
+                self._obstacles_by_dialect[dialect] = self._cannot_carry(dialect, self._call)
+            field = self._obstacles_by_dialect[dialect]
+            if field is None:
+                return dialect, ""
+            reason = f"{self._call.dialect} field {field!r} cannot be carried to {dialect}"
+        return "", reason
+
+    def _missing(self, model: Model) -> str:
+        for capability, reason in self._required:
+            if capability not in model.capabilities:
+                return reason
+        if self._room_for_output > model.max_output_tokens and self._call.max_output_tokens is not None:
+            return f"output limit {model.max_output_tokens:,} < {self._call.max_output_tokens:,} asked"
+        return ""
+
+    def _too_dear(self, cost: int | None) -> tuple[_Obstacle | None, str]:
+        most = self._call.options.max_cost_nanousd
+        if cost is None:
+            if self._must_have_price:
+                return _Obstacle.PRICE, "no price"
+            return (None, "") if most is None else (_Obstacle.PRICE, "no price to hold against max-cost")
+        if most is not None and cost > most:
+            return _Obstacle.CONSTRAINT, f"expected {_usd(cost)} > max-cost {_usd(most)}"
+        return None, ""
+
+    def _places(self, model: Model) -> tuple[str, ...]:
+        able = [place.id for place in model.deployments if self._obstacles_by_dialect.get(place.dialect) is None]
+        return tuple(sorted(able, key=self._resting.__contains__) if self._resting else able)
+
+    def _rest(self, model: Model) -> str:
+        if not self._resting:
+            return ""
+        reasons = [self._resting.get(deployment.id) for deployment in model.deployments]
+        return f"{reasons[0]} (all deployments rest)" if all(reasons) else ""
+
+
+def _required_capabilities(call: Call, features: Features) -> tuple[tuple[Capability, str], ...]:
+    required: list[tuple[Capability, str]] = []
+    if call.tools:
+        required.append((Capability.TOOLS, "no tools"))
+    if features.images:
+        required.append((Capability.VISION, "no vision"))
+    if call.output_format.kind == "json_schema":
+        required.append((Capability.JSON_SCHEMA, "no json_schema"))
+    return tuple(required)
+
+
+def _usd(nanousd: int) -> str:
+    return f"${nanousd / 1e9:.6f}".rstrip("0").rstrip(".")
+
+
+# ---- the order of trial -------------------------------------------------------------------------------------------
+
+
+class _Ranking(NamedTuple):
+    tier: Tier
+    """The one taken."""
+    reason: str
+    eligible: dict[str, str]
+    """Model → why it stands there, in order of trial."""
+
+
+def _rank(intent: _Intent, findings: Mapping[str, _Finding], registry: Registry, prefers_reasoning: bool) -> _Ranking:
+    if intent.named is not None:
+        return _rank_named(intent, intent.named, findings)
+    able = [finding for finding in findings.values() if finding.obstacle is None]
+    able.sort(key=_by_preference(prefers_reasoning))
+    if not intent.tiers:
+        tier = able[0].model.tier if able else intent.work
+        return _Ranking(tier, intent.reason, _awake_first({finding.model.name: "any tier" for finding in able}, findings))
+    for tier in intent.tiers:
+        pool = [finding for finding in able if finding.model.tier is tier]
+        if pool:
+            return _rank_tier(intent, tier, pool, findings, registry)
+    return _Ranking(intent.work, intent.reason, {})
+
+
+def _by_preference(prefers_reasoning: bool) -> Callable[[_Finding], tuple[bool, bool, int]]:
+    """Awake before resting, able to reason before not where that was asked for, then cheap before dear."""
+
+    def key(finding: _Finding) -> tuple[bool, bool, int]:
+        cannot_reason = prefers_reasoning and Capability.REASONING not in finding.model.capabilities
+        return bool(finding.reason), cannot_reason, finding.cost_nanousd or 0
+
+    return key
+
+
+def _rank_tier(
+    intent: _Intent, tier: Tier, pool: list[_Finding], findings: Mapping[str, _Finding], registry: Registry
+) -> _Ranking:
+    """The models of a tier, then the fallbacks of the first of them."""
+    first = pool[0].model.name
+    reasons = {finding.model.name: _OF_TIER[tier] for finding in pool}
+    if pool[0].cost_nanousd == min(finding.cost_nanousd or 0 for finding in pool):
+        reasons[first] = _CHEAPEST_OF[tier]
+    for name in registry.order[first]:
+        if name not in reasons and findings[name].obstacle is None:
+            reasons[name] = f"fallback of {first}"
+    reason = intent.reason
+    if tier is not intent.tiers[0]:
+        reason = f"{reason}; no model of tier {intent.tiers[0].value} can take it: {tier.value}"
+    return _Ranking(tier, reason, _awake_first(reasons, findings))
+
+
+def _rank_named(intent: _Intent, names: tuple[str, ...], findings: Mapping[str, _Finding]) -> _Ranking:
+    reasons = {
+        name: intent.reason if name == names[0] else f"fallback of {names[0]}"
+        for name in names
+        if findings[name].obstacle is None
+    }
+    return _Ranking(intent.work, intent.reason, _awake_first(reasons, findings))
+
+
+def _awake_first(reasons: dict[str, str], findings: Mapping[str, _Finding]) -> dict[str, str]:
+    """The same models, at most `MAX_ATTEMPTS`, those that rest at the end."""
+    resting = {name: f"{reason}; last: {findings[name].reason}" for name, reason in reasons.items() if findings[name].reason}
+    if resting:
+        reasons = {name: reason for name, reason in reasons.items() if name not in resting} | resting
+    if len(reasons) > MAX_ATTEMPTS:
+        reasons = dict(list(reasons.items())[:MAX_ATTEMPTS])
+    return reasons
+
+
+def _candidates(
+    call: Call,
+    intent: _Intent,
+    ranking: _Ranking,
+    findings: Mapping[str, _Finding],
+    dropped_fields: Callable[[str, Call], tuple[str, ...]],
+) -> tuple[Candidate, ...]:
+    dropped_by_dialect: dict[str, tuple[str, ...]] = {call.dialect: ()}
+    candidates: list[Candidate] = []
+    for name, reason in ranking.eligible.items():
+        finding = findings[name]
+        dialect = finding.dialect
+        if dialect not in dropped_by_dialect:
+            dropped_by_dialect[dialect] = dropped_fields(dialect, call)
+        candidates.append(
+            Candidate(
+                model=name,
+                tier=finding.model.tier,
+                is_eligible=True,
+                reason=reason,
+                expected_cost_nanousd=finding.cost_nanousd,
+                deployments=finding.deployments,
+                dropped_fields=dropped_by_dialect[dialect],
+            )
+        )
+    candidates += [
+        Candidate(
+            model=name,
+            tier=finding.model.tier,
+            is_eligible=False,
+            reason=_why_not(finding, intent, ranking),
+            expected_cost_nanousd=finding.cost_nanousd,
+        )
+        for name, finding in findings.items()
+        if name not in ranking.eligible
+    ]
+    return tuple(candidates)
+
+
+def _why_not(finding: _Finding, intent: _Intent, ranking: _Ranking) -> str:
+    if intent.named is not None and finding.model.name not in intent.named:
+        return intent.reason
+    if finding.obstacle is not None:
+        return finding.reason
+    if intent.tiers and finding.model.tier is not ranking.tier:
+        return _NOT_OF_TIER[finding.model.tier, ranking.tier]
+    return f"{MAX_ATTEMPTS} others are tried first"
+
+
+def _baseline(findings: Mapping[str, _Finding], registry: Registry, policy: Policy) -> _Finding | None:
+    """What a saving is measured against: the policy's model, or the dearest of the complex tier, or the dearest of all."""
+    if policy.baseline is not None:
+        return findings.get(registry.aliases.get(policy.baseline, policy.baseline))
+    priced = [finding for finding in findings.values() if finding.cost_nanousd is not None]
+    complex_ones = [finding for finding in priced if finding.model.tier is Tier.COMPLEX]
+    return max(complex_ones or priced, key=lambda finding: finding.cost_nanousd or 0, default=None)
+
+
+# ---- when nobody is left ------------------------------------------------------------------------------------------
+
+
+def _refusal(call: Call, intent: _Intent, findings: Mapping[str, _Finding], needed: int) -> CallerError:
+    """The error that says which constraint removed which model."""
+    removed = _in_scope(intent, findings)
+    told = "; ".join(f"{finding.model.name}: {finding.reason}" for finding in removed) or "none is configured"
+    obstacles = {finding.obstacle for finding in removed}
+    if _Obstacle.WINDOW in obstacles:
+        return ContextTooLong(
+            f"no permitted model holds the about {needed:,} tokens of input and output asked for: {told}",
+            param="messages",
+            hint="shorten the input, ask for less output, or add a model with a longer context window",
+        )
+    if intent.named is not None and obstacles == {_Obstacle.PRICE}:
+        return UnpricedModel(
+            f"what {call.model} costs is not known: {told}",
+            param="model",
+            hint="set its price in the settings, or leave out max-cost",
+        )
+    return NoEligibleModel(
+        f"no model can take this request ({intent.reason}): {told}",
+        param="model",
+        hint="lift one of these constraints; POST /v1/route shows the decision without calling anyone",
+    )
+
+
+def _in_scope(intent: _Intent, findings: Mapping[str, _Finding]) -> list[_Finding]:
+    if intent.named is not None:
+        return [findings[name] for name in intent.named]
+    return [finding for finding in findings.values() if not intent.tiers or finding.model.tier in intent.tiers]

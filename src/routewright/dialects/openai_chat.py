@@ -1,0 +1,97 @@
+"""OpenAI's chat completions, the dialect that most clients and most providers speak; both sides of it."""
+
+from collections.abc import Mapping
+
+from routewright.call import Attempt, Call, Opaque, Options
+from routewright.dialects.decoding import StreamDecoder, WholeDecoder
+from routewright.dialects.openai_answer import stream_writer, write_completion, write_error
+from routewright.dialects.openai_request import DIALECT, read_call, write_body
+from routewright.dialects.openai_stream import ChunkReader, read_completion
+from routewright.dialects.provider_errors import provider_error, said_in
+from routewright.dialects.wire import Decoder, EventWriter, WireRequest
+from routewright.errors import ProviderError, RoutewrightError
+from routewright.reply import Answer, Reply
+
+_HINTS = frozenset({"metadata", "service_tier"})
+"""Fields of other dialects that say something about the request and nothing about the answer."""
+
+
+class OpenAIChat:
+    """Translates chat completions: `Upstream` and `Downstream`."""
+
+    @property
+    def name(self) -> str:
+        """`openai_chat`."""
+        return DIALECT
+
+    # ---- towards providers --------------------------------------------------------------------------------------
+
+    def cannot_carry(self, call: Call) -> str | None:
+        """The first field of a call in another dialect that this one has no word for."""
+        if call.dialect == DIALECT and call.body:
+            return None
+        for field in call.extra_fields:
+            if field not in _HINTS:
+                return field
+        return unsayable_part(call)
+
+    def dropped_fields(self, call: Call) -> tuple[str, ...]:
+        """The hints of another dialect."""
+        if call.dialect == DIALECT:
+            return ()
+        return tuple(field for field in call.extra_fields if field in _HINTS)
+
+    def write_request(self, attempt: Attempt) -> WireRequest:
+        """`POST …/chat/completions`."""
+        deployment, call = attempt.deployment, attempt.call
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream" if call.stream else "application/json",
+            "x-attempt-id": attempt.id,
+        }
+        if deployment.key is not None:
+            headers["authorization"] = f"Bearer {deployment.key.reveal()}"
+        return WireRequest(
+            url=deployment.base_url.rstrip("/") + "/chat/completions",
+            headers=headers,
+            body=write_body(call, deployment.upstream_model, deployment.provider),
+        )
+
+    def decoder(self, attempt: Attempt) -> Decoder:
+        """A decoder of chunks, or of a whole completion."""
+        call = attempt.call
+        return StreamDecoder(ChunkReader(call.choices)) if call.stream else WholeDecoder(read_completion)
+
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes, *, now_s: float) -> ProviderError:
+        """The error that a provider's answer with this status means."""
+        return provider_error(status, headers, said_in(body), now_s=now_s)
+
+    # ---- towards clients ----------------------------------------------------------------------------------------
+
+    def read(self, body: bytes, *, request_id: str, options: Options) -> Call:
+        """The call that a body means; `options` came by header and go before those in the body.
+
+        Raises InvalidJson and InvalidRequest.
+        """
+        return read_call(body, request_id, options)
+
+    def write_answer(self, reply: Reply, answer: Answer, created_s: int) -> bytes:
+        """The `chat.completion` for an answer that came in another dialect."""
+        return write_completion(reply, answer, created_s)
+
+    def writer(self, reply: Reply, created_s: int) -> EventWriter:
+        """A writer of chunks."""
+        return stream_writer(reply, created_s)
+
+    def write_error(self, error: RoutewrightError) -> bytes:
+        """`{"error": {…}}`."""
+        return write_error(error)
+
+
+def unsayable_part(call: Call) -> str | None:
+    """Where a message holds a part that only the client's own dialect knows, if one does."""
+    for index, message in enumerate(call.messages):
+        for part in message.parts:
+            if type(part) is Opaque:
+                return f"messages[{index}] ({part.kind})"
+    return None

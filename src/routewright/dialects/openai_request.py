@@ -1,0 +1,390 @@
+"""OpenAI's chat request: the client's body into a `Call`, and a `Call` into a provider's body."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from routewright.call import (
+    Call,
+    Image,
+    JsonObject,
+    Message,
+    Opaque,
+    Options,
+    OutputFormat,
+    Part,
+    Role,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from routewright.dialects import options as router_options
+from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
+from routewright.dialects.strict_json import read_object
+from routewright.errors import InvalidRequest
+
+DIALECT = "openai_chat"
+
+_MOST_TOKENS = 1_000_000_000
+_MOST_CHOICES = 128
+_MOST_STOPS = 4
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",  # the tool role's predecessor: passed on as it is, and by no other dialect
+}
+_CANONICAL = frozenset(
+    {
+        "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "max_tokens",
+        "max_completion_tokens", "temperature", "top_p", "stop", "reasoning_effort", "n", "stream", "stream_options",
+    }
+)  # fmt: skip
+
+
+# ---- the client's body → Call -----------------------------------------------------------------------------------
+
+
+def read_call(body: bytes, request_id: str, options: Options) -> Call:
+    """The call that a body means. Raises InvalidJson and InvalidRequest."""
+    fields = read_object(body)
+    if router_options.KEY in fields:
+        options = router_options.with_body_options(options, fields.pop(router_options.KEY))
+    stream = boolean(fields, "stream") or False
+    stream_options = mapping(fields, "stream_options") or {}
+    include_usage = boolean(stream_options, "include_usage", "stream_options.") or False
+    tools, foreign_tools = _read_tools(array(fields, "tools") or [])
+    tool_choice, foreign_choice = _read_tool_choice(fields.get("tool_choice"))
+    return Call(
+        id=request_id,
+        dialect=DIALECT,
+        model=_read_model(fields),
+        messages=_read_messages(fields.get("messages")),
+        body=fields,
+        tools=tools,
+        tool_choice=tool_choice,
+        parallel_tool_calls=boolean(fields, "parallel_tool_calls"),
+        output_format=_read_output_format(mapping(fields, "response_format")),
+        max_output_tokens=_read_max_tokens(fields),
+        temperature=number(fields, "temperature", 0, 2),
+        top_p=number(fields, "top_p", 0, 1),
+        stop=_read_stop(fields.get("stop")),
+        reasoning_effort=text(fields, "reasoning_effort"),
+        choices=whole_number(fields, "n", 1, _MOST_CHOICES) or 1,
+        stream=stream,
+        wants_usage=stream and include_usage,
+        extra_fields=(
+            *foreign_tools,
+            *foreign_choice,
+            *(name for name, value in fields.items() if name not in _CANONICAL and value is not None),
+        ),
+        options=options,
+    )
+
+
+def _read_model(fields: JsonObject) -> str:
+    if fields.get("model") is None:
+        raise InvalidRequest(
+            "model is required", param="model", hint='name one that GET /v1/models lists, or "auto" to have it chosen'
+        )
+    return required_text(fields, "model")
+
+
+def _read_max_tokens(fields: JsonObject) -> int | None:
+    old = whole_number(fields, "max_tokens", 1, _MOST_TOKENS)
+    new = whole_number(fields, "max_completion_tokens", 1, _MOST_TOKENS)
+    if old is not None and new is not None and old != new:
+        raise InvalidRequest(
+            f"max_tokens ({old}) and max_completion_tokens ({new}) contradict each other",
+            param="max_tokens",
+            hint="send max_completion_tokens alone",
+        )
+    return old if new is None else new
+
+
+def _read_stop(stop: object) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    if isinstance(stop, str):
+        return (stop,)
+    if not isinstance(stop, list) or len(stop) > _MOST_STOPS:
+        raise wrong("stop", f"a string or an array of at most {_MOST_STOPS}", stop)
+    for index, sequence in enumerate(stop):
+        if type(sequence) is not str:
+            raise wrong(f"stop[{index}]", "a string", sequence)
+    return tuple(stop)
+
+
+def _read_output_format(fields: JsonObject | None) -> OutputFormat:
+    if fields is None:
+        return OutputFormat()
+    at = "response_format."
+    match fields.get("type"):
+        case "text":
+            return OutputFormat()
+        case "json_object":
+            return OutputFormat(kind="json_object")
+        case "json_schema":
+            described = mapping(fields, "json_schema", at)
+            if described is None:
+                raise wrong(at + "json_schema", "an object", None)
+            at += "json_schema."
+            name = required_text(described, "name", at)
+            return OutputFormat(kind="json_schema", name=name, schema=mapping(described, "schema", at))
+        case kind:
+            raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
+
+
+def _read_tools(tools: list[Any]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
+    """The functions, and `("tools",)` if there are tools of a kind that only this dialect knows."""
+    functions = []
+    for index, tool in enumerate(tools):
+        at = f"tools[{index}]"
+        if type(tool) is not dict:
+            raise wrong(at, "an object", tool)
+        if required_text(tool, "type", at + ".") == "function":
+            functions.append(_read_function(tool, at + "."))
+    return tuple(functions), () if len(functions) == len(tools) else ("tools",)
+
+
+def _read_function(tool: JsonObject, at: str) -> Tool:
+    function = mapping(tool, "function", at)
+    if function is None:
+        raise wrong(at + "function", "an object", None)
+    at += "function."
+    return Tool(
+        name=required_text(function, "name", at),
+        description=text(function, "description", at) or "",
+        parameters=mapping(function, "parameters", at) or {},
+    )
+
+
+def _read_tool_choice(choice: Any) -> tuple[ToolChoice | None, tuple[str, ...]]:
+    """The choice, and `("tool_choice",)` if it is of a kind that only this dialect knows."""
+    match choice:
+        case None:
+            return None, ()
+        case "auto" | "none" | "required":
+            return ToolChoice(choice), ()
+        case {"type": "function"}:
+            function = mapping(choice, "function", "tool_choice.") or {}
+            return ToolChoice("required", required_text(function, "name", "tool_choice.function.")), ()
+        case {"type": "custom" | "allowed_tools"}:
+            return None, ("tool_choice",)
+        case _:
+            raise wrong("tool_choice", '"auto", "none", "required" or an object that names a function', choice)
+
+
+# ---- messages: a request may have thousands, so the plain ones take the short way ------------------------------------
+
+
+def _read_messages(messages: object) -> tuple[Message, ...]:
+    if not isinstance(messages, list) or not messages:
+        raise wrong("messages", "an array of at least one message", messages)
+    read = []
+    for index, fields in enumerate(messages):
+        if type(fields) is not dict:
+            raise wrong(f"messages[{index}]", "an object", fields)
+        role = fields.get("role")
+        content = fields.get("content")
+        if type(content) is str and (role == "user" or role == "system" or (role == "assistant" and len(fields) == 2)):
+            read.append(Message(role, (Text(content),)))
+        else:
+            read.append(_read_message(fields, f"messages[{index}]."))
+    return tuple(read)
+
+
+def _read_message(fields: JsonObject, at: str) -> Message:
+    name = fields.get("role")
+    role = _ROLES.get(name) if type(name) is str else None
+    if role is None:
+        raise wrong(at + "role", f"one of {', '.join(_ROLES)}", name)
+    if name == "function":
+        return Message(role, (Opaque("function"),))
+    if role == "tool":
+        return Message(role, tuple(_read_tool_result(fields, at)))
+    if role == "assistant":
+        return Message(role, tuple(_read_assistant_parts(fields, at)))
+    return Message(role, tuple(_read_content(fields.get("content"), at + "content")))
+
+
+def _read_content(content: object, at: str) -> Iterator[Part]:
+    if isinstance(content, str):
+        yield Text(content)
+    elif isinstance(content, list) and content:
+        for index, part in enumerate(content):
+            yield _read_part(part, f"{at}[{index}]")
+    else:
+        raise wrong(at, "a string or an array of content parts", content)
+
+
+def _read_part(part: object, at: str) -> Part:
+    if not isinstance(part, dict):
+        raise wrong(at, "an object", part)
+    kind = required_text(part, "type", at + ".")
+    if kind == "text" or kind == "refusal":
+        words = part.get(kind)
+        if type(words) is not str:
+            raise wrong(f"{at}.{kind}", "a string", words)
+        return Text(words)
+    if kind == "image_url":
+        image = mapping(part, "image_url", at + ".") or {}
+        url = required_text(image, "url", at + ".image_url.")
+        return Image(url, text(image, "detail", at + ".image_url."))
+    return Opaque(kind)
+
+
+def _read_tool_result(fields: JsonObject, at: str) -> Iterator[Part]:
+    call_id = required_text(fields, "tool_call_id", at)
+    parts = list(_read_content(fields.get("content"), at + "content"))
+    yield ToolResult(call_id, "\n".join(part.text for part in parts if isinstance(part, Text)))
+    for part in parts:
+        if not isinstance(part, Text):
+            yield Opaque("image_url") if isinstance(part, Image) else part
+
+
+def _read_assistant_parts(fields: JsonObject, at: str) -> Iterator[Part]:
+    calls = array(fields, "tool_calls", at) or []
+    refusal = text(fields, "refusal", at)
+    content = fields.get("content")
+    if content is not None and not (content == "" and (calls or refusal)):
+        yield from _read_content(content, at + "content")
+    if refusal:
+        yield Text(refusal)
+    for kind in ("audio", "function_call"):
+        if fields.get(kind) is not None:
+            yield Opaque(kind)
+    for index, call in enumerate(calls):
+        yield _read_tool_call(call, f"{at}tool_calls[{index}]")
+
+
+def _read_tool_call(call: object, at: str) -> Part:
+    if not isinstance(call, dict):
+        raise wrong(at, "an object", call)
+    if call.get("type", "function") != "function":
+        return Opaque(required_text(call, "type", at + "."))
+    function = mapping(call, "function", at + ".") or {}
+    arguments = text(function, "arguments", at + ".function.")
+    return ToolCall(
+        id=required_text(call, "id", at + "."),
+        name=required_text(function, "name", at + ".function."),
+        arguments=arguments or "",
+    )
+
+
+# ---- Call → a provider's body -----------------------------------------------------------------------------------
+
+
+def write_body(call: Call, upstream_model: str, provider: str) -> bytes:
+    """The body for a provider: the client's own fields if they are of this dialect, else the canonical ones.
+
+    Always our own serialisation, so that we and the provider cannot read it differently.
+    """
+    if call.dialect == DIALECT and call.body:
+        body = {**call.body, "model": upstream_model}
+    else:
+        body = {"model": upstream_model, **_canonical_body(call)}
+    if call.max_output_tokens is not None:  # the budget may have lowered it since the client's body was read
+        body[_max_tokens_field(body, provider)] = call.max_output_tokens
+    if call.stream:
+        body["stream"] = True
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    elif body.get("stream"):  # a layer above wants the answer whole
+        del body["stream"]
+        body.pop("stream_options", None)
+    return msgspec.json.encode(body)
+
+
+def _max_tokens_field(body: JsonObject, provider: str) -> str:
+    """OpenAI's newer models refuse `max_tokens`, many imitators know nothing else; a client's own word stands."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        if body.get(name) is not None:
+            return name
+    return "max_completion_tokens" if provider == "openai" else "max_tokens"
+
+
+def _canonical_body(call: Call) -> JsonObject:
+    body: JsonObject = {
+        "messages": [written for message in call.messages for written in _write_message(message)],
+        "tools": [_write_tool(tool) for tool in call.tools] or None,
+        "tool_choice": _write_tool_choice(call.tool_choice),
+        "parallel_tool_calls": call.parallel_tool_calls,
+        "response_format": _write_output_format(call.output_format),
+        "temperature": call.temperature,
+        "top_p": call.top_p,
+        "stop": call.stop or None,
+        "reasoning_effort": call.reasoning_effort,
+        "n": call.choices if call.choices > 1 else None,
+        "stream": call.stream or None,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _write_message(message: Message) -> Iterator[JsonObject]:
+    """One message of ours can be several of theirs: every tool result is one of its own, before what else was said."""
+    content: list[JsonObject] = []
+    calls: list[JsonObject] = []
+    for part in message.parts:
+        match part:
+            case ToolResult():
+                yield {"role": "tool", "tool_call_id": part.call_id, "content": part.text}
+            case ToolCall():
+                function = {"name": part.name, "arguments": part.arguments}
+                calls.append({"id": part.id, "type": "function", "function": function})
+            case Text():
+                content.append({"type": "text", "text": part.text})
+            case Image():
+                image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
+                content.append({"type": "image_url", "image_url": image})
+            case Opaque():
+                pass  # refused by `cannot_carry` before anything is written
+    if not content and not calls and message.role != "assistant":
+        return
+    written: JsonObject = {"role": "user" if message.role == "tool" else message.role, "content": _plain(content)}
+    if calls:
+        written["tool_calls"] = calls
+    yield written
+
+
+def _plain(content: list[JsonObject]) -> str | list[JsonObject] | None:
+    """Content in its shortest form; some servers read nothing but strings."""
+    if len(content) == 1 and content[0]["type"] == "text":
+        words: str = content[0]["text"]
+        return words
+    return content or None
+
+
+def _write_tool(tool: Tool) -> JsonObject:
+    function: JsonObject = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.parameters:
+        function["parameters"] = tool.parameters
+    return {"type": "function", "function": function}
+
+
+def _write_tool_choice(choice: ToolChoice | None) -> str | JsonObject | None:
+    if choice is None:
+        return None
+    if choice.name is None:
+        return choice.mode
+    return {"type": "function", "function": {"name": choice.name}}
+
+
+def _write_output_format(output_format: OutputFormat) -> JsonObject | None:
+    match output_format.kind:
+        case "text":
+            return None
+        case "json_object":
+            return {"type": "json_object"}
+        case "json_schema":
+            described: JsonObject = {"name": output_format.name}
+            if output_format.schema is not None:
+                described["schema"] = output_format.schema
+            return {"type": "json_schema", "json_schema": described}

@@ -1,0 +1,76 @@
+"""What a caller asks of the router itself: one vocabulary for `routewright: {…}` in a body and for our headers."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from routewright.call import JsonObject, Options
+from routewright.catalog.registry import Tier
+from routewright.dialects.fields import array, required_text, text, whole_number, wrong
+from routewright.errors import InvalidRequest
+
+KEY = "routewright"
+
+_NAMES = ("tier", "max_cost_usd", "deadline_ms", "tags", "user")
+_LONGEST_DEADLINE_MS = 86_400_000
+_USD = re.compile(r"\d{1,9}(?:\.\d+)?")
+
+
+def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
+    """The options in these fields; `at` is what error messages put before a field's name. Raises InvalidRequest."""
+    for name in fields:
+        if name not in _NAMES:
+            raise InvalidRequest(f"{at}{name} is not an option", param=at + name, hint=f"there are {', '.join(_NAMES)}")
+    deadline_ms = whole_number(fields, "deadline_ms", 1, _LONGEST_DEADLINE_MS, at)
+    return Options(
+        tier=_tier(fields, at),
+        max_cost_nanousd=_nanousd(fields.get("max_cost_usd"), at + "max_cost_usd"),
+        deadline_s=None if deadline_ms is None else deadline_ms / 1000,
+        tags=_tags(array(fields, "tags", at) or [], at),
+        user=text(fields, "user", at),
+    )
+
+
+def with_body_options(options: Options, fields: object) -> Options:
+    """`options`, which came by header and win, filled up from the body's own. Raises InvalidRequest."""
+    if type(fields) is not dict:
+        raise wrong(KEY, "an object", fields)
+    asked = read_options(fields)
+    absent = Options()
+    missing = {
+        name: getattr(asked, name)
+        for name in Options.__struct_fields__
+        if getattr(options, name) == getattr(absent, name)
+    }
+    return msgspec.structs.replace(options, **missing)
+
+
+def _tier(fields: JsonObject, at: str) -> Tier | None:
+    if fields.get("tier") is None:
+        return None
+    name = required_text(fields, "tier", at)
+    try:
+        return Tier(name)
+    except ValueError:
+        raise wrong(at + "tier", f"one of {', '.join(Tier)}", name) from None
+
+
+def _nanousd(value: object, param: str) -> int | None:
+    """A limit in USD as nano-USD; below a nano-USD it is rounded down, so that the limit holds."""
+    if value is None:
+        return None
+    digits = value
+    if type(value) is int or type(value) is float:
+        digits = format(Decimal(str(value)), "f")  # the shortest text of a float is what its author wrote
+    if type(digits) is not str or not _USD.fullmatch(digits):
+        raise wrong(param, 'an amount of USD such as 0.05 or "0.05"', value)
+    return int(Decimal(digits).scaleb(9))
+
+
+def _tags(tags: list[Any], at: str) -> tuple[str, ...]:
+    for index, tag in enumerate(tags):
+        if type(tag) is not str or not tag:
+            raise wrong(f"{at}tags[{index}]", "a string that is not empty", tag)
+    return tuple(tags)

@@ -1,0 +1,101 @@
+"""What a dialect is: a pure translator between bytes and our values, in both directions. No socket, no retry, no clock."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from routewright.call import Attempt, Call, Options
+from routewright.errors import ProviderError, RoutewrightError
+from routewright.reply import Answer, Event, Reply
+
+
+class WireRequest(Struct, frozen=True, kw_only=True):
+    """An HTTP request, ready to send."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+class Decoder(Protocol):
+    """Turns a provider's bytes into events; fed under any chunk split it gives the same events."""
+
+    def feed(self, data: bytes) -> tuple[Event, ...]:
+        """The events that are complete now. Raises ProviderError (InvalidResponse, or what the provider reports)."""
+        ...
+
+    def end(self) -> tuple[Event, ...]:
+        """The events left at the end of the body. Raises StreamCut when the stream did not end as it should."""
+        ...
+
+
+class Upstream(Protocol):
+    """The side of a dialect that faces providers."""
+
+    @property
+    def name(self) -> str:
+        """What `Call.dialect` and `Deployment.dialect` say."""
+        ...
+
+    def cannot_carry(self, call: Call) -> str | None:
+        """The first field of the call that has no counterpart here and changes the answer; None when all can be said."""
+        ...
+
+    def dropped_fields(self, call: Call) -> tuple[str, ...]:
+        """Fields that have no counterpart here and do not change the answer: left out, and said so."""
+        ...
+
+    def write_request(self, attempt: Attempt) -> WireRequest:
+        """The provider's request for this attempt."""
+        ...
+
+    def decoder(self, attempt: Attempt) -> Decoder:
+        """A new decoder for the answer to this attempt, streamed or not as `attempt.call.stream` says."""
+        ...
+
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes, *, now_s: float) -> ProviderError:
+        """Our error for a provider's answer with a status of 300 or more; `now_s` is UTC, to read an HTTP date by."""
+        ...
+
+
+class EventWriter(Protocol):
+    """Turns events into the client's stream."""
+
+    def write(self, events: tuple[Event, ...]) -> bytes:
+        """The bytes for these events; may be empty."""
+        ...
+
+    def end(self, reply: Reply) -> bytes:
+        """The closing bytes of a complete reply: usage with its cost where wanted, then the dialect's own end mark."""
+        ...
+
+    def fail(self, error: RoutewrightError) -> bytes:
+        """The error event of a stream that broke off; never followed by an end mark."""
+        ...
+
+
+class Downstream(Protocol):
+    """The side of a dialect that faces clients."""
+
+    @property
+    def name(self) -> str:
+        """What `Call.dialect` says."""
+        ...
+
+    def read(self, body: bytes, *, request_id: str, options: Options) -> Call:
+        """The call that a request body means. Raises CallerError."""
+        ...
+
+    def write_answer(self, reply: Reply, answer: Answer, created_s: int) -> bytes:
+        """The body of an unstreamed answer that came in another dialect."""
+        ...
+
+    def writer(self, reply: Reply, created_s: int) -> EventWriter:
+        """A writer for this reply's stream; `created_s` is UTC in seconds since 1970."""
+        ...
+
+    def write_error(self, error: RoutewrightError) -> bytes:
+        """The body of an error answer."""
+        ...

@@ -1,0 +1,147 @@
+"""The composition root: the one place that sees settings and builds things, and the stack in its order.
+
+A reload builds a new stack from new settings and swaps it in whole. Requests in flight keep the stack they started on;
+what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and is handed to both.
+"""
+
+from collections.abc import Mapping
+from random import Random
+
+from msgspec import Struct
+
+from routewright.call import Call
+from routewright.catalog.registry import Registry
+from routewright.clock import Clock, SystemClock
+from routewright.decision.classifier import Classifier, HeuristicClassifier
+from routewright.decision.selection import Policy
+from routewright.decision.tokens import TokenEstimator
+from routewright.dialects.known import UPSTREAMS
+from routewright.layers.breaker import Breaker, Circuits
+from routewright.layers.budget import Budget
+from routewright.layers.deadline import Deadline, FirstEventDeadline
+from routewright.layers.decide import Decide, Decider
+from routewright.layers.fallback import Fallback
+from routewright.layers.quota import DeploymentQuota
+from routewright.layers.record import Record
+from routewright.layers.retry import Retry
+from routewright.layers.service import Service, Stack
+from routewright.layers.upstream import Upstream
+from routewright.ledger.ledger import Ledger
+from routewright.reply import Reply
+from routewright.route import Route
+from routewright.settings import Settings
+from routewright.transport import Transport
+
+
+class _Snapshot(Struct, frozen=True):
+    """What belongs together and changes together."""
+
+    settings: Settings
+    registry: Registry
+    decider: Decider
+    service: Service[Call]
+
+
+class Engine:
+    """Decides, calls, survives and accounts: what every face uses, and all that a face uses."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        *,
+        ledger: Ledger,
+        transport: Transport,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        classifier: Classifier | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._transport = transport
+        self._clock = clock or SystemClock()
+        self._random = random or Random()
+        self._classifier = classifier or HeuristicClassifier()
+        self._circuits = Circuits()
+        self._estimator = TokenEstimator()
+        self._deployment_quota = DeploymentQuota()
+        self._snapshot = self._build(settings, registry)
+        self.settings_error: str | None = None
+        """Why newer settings were not taken over; None while those in force are the newest."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._snapshot.settings
+
+    @property
+    def registry(self) -> Registry:
+        """The catalog in force."""
+        return self._snapshot.registry
+
+    async def ask(self, call: Call) -> Reply:
+        """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
+        return await self._snapshot.service(call)
+
+    def route(self, call: Call) -> Route:
+        """Decide only, and call nobody. Raises CallerError."""
+        return self._snapshot.decider.decide(call)
+
+    def adopt(self, settings: Settings, registry: Registry) -> None:
+        """Take over new settings and catalog, whole, for every request that starts from now on."""
+        self._snapshot = self._build(settings, registry)
+        self._circuits.keep_only(frozenset(registry.deployments))
+        self.settings_error = None
+
+    def health(self) -> Mapping[str, str]:
+        """Whether the settings in force are the newest, and the catalog's version; nothing that needs to be kept secret."""
+        settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
+        return {"status": "ok", "settings": settings, "catalog": self.registry.version}
+
+    def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
+        decider = Decider(
+            registry=registry,
+            policy=_policy(settings),
+            classifier=self._classifier,
+            dialects=UPSTREAMS,
+            circuits=self._circuits,
+            estimator=self._estimator,
+            clock=self._clock,
+        )
+        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider))
+
+    def _stack(self, settings: Settings, registry: Registry, decider: Decider) -> Service[Call]:
+        policy, clock = settings.policy, self._clock
+        leaf = Upstream(
+            self._transport,
+            UPSTREAMS,
+            clock,
+            connect_timeout_s=policy.connect_timeout_ms / 1000,
+            idle_timeout_s=policy.idle_timeout_ms / 1000,
+            max_reply_bytes=policy.max_reply_bytes,
+        )
+        return (
+            # outermost, so that refusals and time-outs are in the ledger too
+            Stack.outermost(Record(self._ledger, registry, clock))
+            # one deadline over the decision, every attempt and every pause
+            .then(Deadline(policy.deadline_ms / 1000, clock))
+            # a route is needed to know who may be tried; nothing below sees a call without one
+            .then(Decide(decider))
+            # the next model
+            .then(Fallback(registry, clock))
+            # the same model again; below fallback, so that each model has its own tries
+            .then(Retry(policy.max_retry_attempts, clock, self._random))
+            # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
+            .then(Breaker(self._circuits, clock))
+            # every try has its own hold before a byte is sent
+            .then(Budget(self._ledger, clock))
+            # the deployment's own limits; a place is held as long as the answer lasts
+            .then(self._deployment_quota)
+            # innermost, so that our own queueing is not blamed on the provider
+            .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
+            .over(leaf)
+        )
+
+
+def _policy(settings: Settings) -> Policy:
+    policy = settings.policy
+    return Policy(name=policy.name, confidence_threshold=policy.confidence_threshold, baseline=policy.baseline)

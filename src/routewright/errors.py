@@ -1,0 +1,342 @@
+"""One tree of errors; each class knows its code, its HTTP status, whose fault it is and whether trying again can help.
+
+RoutewrightError
+├── CallerError                 the request is wrong or not allowed: no attempt can mend it
+│   ├── InvalidJson · InvalidRequest · BodyTooLarge · Unauthorized · RouteNotFound · MethodNotAllowed
+│   ├── ModelNotFound · ContextTooLong · NoEligibleModel · UnpricedModel
+│   └── BudgetExceeded · RateLimited
+├── ProviderError               one attempt failed; retry or fallback may help
+│   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
+│   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
+│   ├── FirstEventTimeout · IdleTimeout                sent: the provider may bill it
+│   ├── ProviderOverloaded · ProviderFailed            answered with an error: costs nothing
+│   ├── ProviderRejected · CredentialRefused           answered with an error: the same words again will not help
+│   └── CircuitOpen · DeploymentBusy                   refused by us before anything was sent
+├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
+└── OperatorError               the installation is wrong or at a bound: the operator can mend it
+    ├── LedgerUnavailable · StoreUnavailable · Overloaded
+    └── SettingsError
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import ClassVar
+
+
+class Fault(Enum):
+    """Whose mistake an error is."""
+
+    CALLER = "caller"
+    PROVIDER = "provider"
+    OURS = "ours"
+
+
+class Remedy(Enum):
+    """What can still help after an error."""
+
+    NOTHING = "nothing"
+    """The same request fails anywhere."""
+    ELSEWHERE = "elsewhere"
+    """Another deployment or model may do it; the same one will not."""
+    AGAIN = "again"
+    """The same deployment may do it after a pause."""
+
+
+class RoutewrightError(Exception):
+    """The root: everything this package raises on purpose."""
+
+    number: ClassVar[str] = "E000"
+    """What `routewright explain` knows the error by."""
+    code: ClassVar[str] = "internal_error"
+    """For machines: the `code` of the error body and of the ledger entry."""
+    status: ClassVar[int] = 500
+    """The HTTP status a client sees when this error is the answer."""
+    fault: ClassVar[Fault] = Fault.OURS
+    remedy: ClassVar[Remedy] = Remedy.NOTHING
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def http_status(self) -> int:
+        """The status of this very error; its class's, as a rule."""
+        return self.status
+
+
+# ---- the caller -------------------------------------------------------------------------------------------------
+
+
+class CallerError(RoutewrightError):
+    """The request is wrong or not allowed. `param` names the field, as OpenAI's error bodies do."""
+
+    code = "invalid_request"
+    status = 400
+    fault = Fault.CALLER
+
+    def __init__(self, message: str, *, param: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class InvalidJson(CallerError):
+    """The body is not the JSON object it should be."""
+
+    number, code = "E101", "invalid_json"
+
+
+class InvalidRequest(CallerError):
+    """A field is missing, of the wrong type or out of range."""
+
+    number, code = "E102", "invalid_request"
+
+
+class BodyTooLarge(CallerError):
+    """The body is over the size bound."""
+
+    number, code, status = "E103", "body_too_large", 413
+
+
+class Unauthorized(CallerError):
+    """No key, or not a valid one."""
+
+    number, code, status = "E104", "invalid_api_key", 401
+
+
+class RouteNotFound(CallerError):
+    """No such address."""
+
+    number, code, status = "E105", "not_found", 404
+
+
+class MethodNotAllowed(CallerError):
+    """The address exists, the method does not."""
+
+    number, code, status = "E106", "method_not_allowed", 405
+
+
+class ModelNotFound(CallerError):
+    """No model, alias or deployment of that name."""
+
+    number, code, status = "E107", "model_not_found", 404
+
+
+class ContextTooLong(CallerError):
+    """No permitted model's window holds the input and the output asked for."""
+
+    number, code, status = "E108", "context_too_long", 400
+
+
+class NoEligibleModel(CallerError):
+    """Every model was removed by a constraint; the message says which by which."""
+
+    number, code, status = "E109", "no_eligible_model", 400
+
+
+class UnpricedModel(CallerError):
+    """The model has no price, so what it may cost is not known."""
+
+    number, code, status = "E110", "unpriced_model", 403
+
+
+class BudgetExceeded(CallerError):
+    """The dearest thing the attempt may cost does not fit. 402, because SDKs do not retry it."""
+
+    number, code, status = "E111", "budget_exceeded", 402
+
+
+class RateLimited(CallerError):
+    """Too many requests of this caller."""
+
+    number, code, status = "E112", "rate_limited", 429
+
+    def __init__(self, message: str, *, retry_after_s: float, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+# ---- the provider -----------------------------------------------------------------------------------------------
+
+
+class ProviderError(RoutewrightError):
+    """One attempt failed. `provider_status` is the provider's own HTTP status, when it answered at all."""
+
+    code = "provider_error"
+    status = 502
+    fault = Fault.PROVIDER
+    remedy = Remedy.ELSEWHERE
+    may_be_billed: ClassVar[bool] = False
+    """True when the provider may have worked, and may charge, although we have no answer."""
+    is_sick: ClassVar[bool] = True
+    """True when it says something about the deployment's health, and so counts for its circuit breaker."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider_status: int | None = None,
+        retry_after_s: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.provider_status = provider_status
+        self.retry_after_s = retry_after_s
+
+
+class ConnectFailed(ProviderError):
+    """No connection: refused, name not found, or too slow. Nothing was sent."""
+
+    number, code, remedy = "E201", "upstream_connect_failed", Remedy.AGAIN
+
+
+class TlsFailed(ProviderError):
+    """The provider's certificate could not be verified. Nothing was sent; verification is never switched off."""
+
+    number, code = "E202", "upstream_tls"
+
+
+class ConnectionLost(ProviderError):
+    """The connection broke after the request was sent and before any answer."""
+
+    number, code, remedy = "E203", "upstream_connection_lost", Remedy.AGAIN
+    may_be_billed = True
+
+
+class StreamCut(ProviderError):
+    """The answer broke off."""
+
+    number, code, remedy = "E204", "upstream_stream_cut", Remedy.AGAIN
+    may_be_billed = True
+
+
+class InvalidResponse(ProviderError):
+    """The answer is not what the dialect says it should be."""
+
+    number, code = "E205", "upstream_invalid_response"
+    may_be_billed = True
+
+
+class FirstEventTimeout(ProviderError):
+    """Nothing of the answer came in time. Not tried again in the same place: it would be as slow."""
+
+    number, code, status = "E206", "upstream_timeout", 504
+    may_be_billed = True
+
+
+class IdleTimeout(ProviderError):
+    """The answer stopped coming."""
+
+    number, code, status = "E207", "upstream_idle_timeout", 504
+    may_be_billed = True
+
+
+class ProviderOverloaded(ProviderError):
+    """429: the provider asks for a pause. A cooldown, not an illness."""
+
+    number, code, status, remedy = "E208", "upstream_rate_limited", 429, Remedy.AGAIN
+    is_sick = False
+
+
+class ProviderFailed(ProviderError):
+    """The provider answered 5xx or an error object."""
+
+    number, code, remedy = "E209", "upstream_failed", Remedy.AGAIN
+
+
+class ProviderRejected(ProviderError):
+    """The provider refused these words (400, 404, 413, 422): the same request will not pass there."""
+
+    number, code, status = "E210", "upstream_rejected", 400
+    fault = Fault.CALLER
+    is_sick = False
+
+
+class CredentialRefused(ProviderError):
+    """401 or 403: our key for this provider is not valid. The operator's to mend, never the caller's."""
+
+    number, code = "E211", "upstream_credential_refused"
+
+
+class CircuitOpen(ProviderError):
+    """The deployment has been failing and is resting."""
+
+    number, code, status, remedy = "E212", "circuit_open", 503, Remedy.AGAIN
+    is_sick = False
+
+
+class DeploymentBusy(ProviderError):
+    """The deployment's own concurrency limit and waiting room are full."""
+
+    number, code, status = "E213", "deployment_busy", 503
+    is_sick = False
+
+
+# ---- the request as a whole -------------------------------------------------------------------------------------
+
+
+class AllAttemptsFailed(RoutewrightError):
+    """Every attempt failed: `failures` holds, in order, the deployment and what each met there."""
+
+    number, code = "E301", "all_attempts_failed"
+    fault = Fault.PROVIDER
+
+    def __init__(self, failures: Sequence[tuple[str, ProviderError]]) -> None:
+        told = "; ".join(f"{name}: {error.message}" for name, error in failures)
+        super().__init__(f"all {len(failures)} attempts failed: {told}")
+        self.failures = tuple(failures)
+
+    @property
+    def http_status(self) -> int:
+        """502, or the status that all failures agree on."""
+        statuses = {error.status for _, error in self.failures}
+        return statuses.pop() if len(statuses) == 1 else 502
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The shortest pause that any provider asked for, in seconds."""
+        pauses = [error.retry_after_s for _, error in self.failures if error.retry_after_s is not None]
+        return min(pauses, default=None)
+
+
+class DeadlineExceeded(RoutewrightError):
+    """The one deadline over the whole request has passed."""
+
+    number, code, status = "E302", "deadline_exceeded", 504
+
+
+# ---- the operator -----------------------------------------------------------------------------------------------
+
+
+class OperatorError(RoutewrightError):
+    """The installation is wrong or at one of its bounds."""
+
+    status = 503
+
+
+class LedgerUnavailable(OperatorError):
+    """The ledger cannot take an entry; nothing that costs money is started."""
+
+    number, code = "E401", "ledger_unavailable"
+
+
+class StoreUnavailable(OperatorError):
+    """The store behind the journal does not answer now; the journal keeps what it could not deliver."""
+
+    number, code = "E402", "store_unavailable"
+
+
+class Overloaded(OperatorError):
+    """More work than the stated bounds allow."""
+
+    number, code = "E403", "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SettingsError(OperatorError):
+    """The settings are wrong; the message quotes file, line and path."""
+
+    number, code = "E404", "invalid_settings"

@@ -1,0 +1,87 @@
+"""Headers of our own: what a caller may ask of the router, and what the router says of its answer."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from math import ceil
+
+from routewright.call import JsonObject, Options
+from routewright.dialects.options import read_options as options_from
+from routewright.errors import (
+    AllAttemptsFailed,
+    BudgetExceeded,
+    DeadlineExceeded,
+    Overloaded,
+    RateLimited,
+    RoutewrightError,
+)
+from routewright.gateway.http import RawHeaders, Request
+from routewright.reply import Reply
+
+_PREFIX = b"x-routewright-"
+_GRANTED = {"no-log": ("1",), "shadow": ("off",), "policy": ("default",)}
+"""Wishes that are the rule anyway: content is never logged, nothing is shadowed, and there is one policy."""
+_FINAL = (AllAttemptsFailed, BudgetExceeded, DeadlineExceeded)
+
+
+def read_options(headers: Mapping[bytes, bytes]) -> Options:
+    """The caller's wishes from `x-routewright-…` headers. Raises InvalidRequest for one we do not know or cannot read."""
+    fields: JsonObject = {}
+    for name, value in headers.items():
+        if name.startswith(_PREFIX):
+            _add(fields, name[len(_PREFIX) :].decode("latin-1"), value.decode("latin-1").strip())
+    return options_from(fields, at="x-routewright-") if fields else Options()
+
+
+def _add(fields: JsonObject, name: str, value: str) -> None:
+    if value in _GRANTED.get(name, ()):
+        return
+    if name == "deadline-ms" and value.isascii() and value.isdigit():
+        fields["deadline_ms"] = int(value)
+    elif name == "tags":
+        fields["tags"] = [tag.strip() for tag in value.split(",")]
+    else:
+        fields[name.replace("-", "_")] = value
+
+
+def answer_headers(request: Request, reply: Reply) -> RawHeaders:
+    """What the router did for this answer. The cost is there once the reply has ended; a stream tells it in its last chunk."""
+    attempt, route = reply.attempt, reply.route
+    told = {
+        "x-request-id": request.client_id or attempt.call.id,
+        "x-routewright-request-id": attempt.call.id,
+        "x-routewright-model": attempt.model.name,
+        "x-routewright-tier": route.tier,
+        "x-routewright-reason": route.reason,
+        "x-routewright-attempts": str(attempt.number),
+        "x-routewright-price-version": attempt.model.price_version,
+    }
+    if route.confidence is not None:
+        told["x-routewright-confidence"] = f"{route.confidence:.2f}"
+    if dropped := next(c.dropped_fields for c in route.candidates if c.model == attempt.model.name):
+        told["x-routewright-dropped"] = ", ".join(dropped)
+    if reply.receipt is not None:
+        told["x-routewright-cost-usd"] = usd(reply.receipt.cost_nanousd)
+        if reply.receipt.baseline_cost_nanousd is not None:
+            told["x-routewright-baseline-cost-usd"] = usd(reply.receipt.baseline_cost_nanousd)
+        if reply.receipt.overhead_s is not None:
+            told["x-routewright-overhead-ms"] = f"{reply.receipt.overhead_s * 1000:.2f}"
+    return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
+
+
+def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
+    """Our request id, and whether and when it makes sense to come back."""
+    headers: RawHeaders = []
+    if request.client_id is not None:
+        headers.append((b"x-request-id", request.client_id.encode()))
+    pause_s = error.retry_after_s if isinstance(error, AllAttemptsFailed | RateLimited | Overloaded) else None
+    if pause_s is not None:
+        headers.append((b"retry-after", b"%d" % ceil(pause_s)))
+        headers.append((b"retry-after-ms", b"%d" % ceil(pause_s * 1000)))
+    if isinstance(error, _FINAL):
+        headers.append((b"x-should-retry", b"false"))
+    return headers
+
+
+def usd(nanousd: int) -> str:
+    """Nano-USD as plain decimal US dollars: exact, without an exponent."""
+    return f"{Decimal(nanousd).scaleb(-9):f}"

@@ -1,0 +1,120 @@
+"""The little of HTTP that the hot path needs, on raw ASGI: read a bounded body, write an answer, notice that a client left.
+
+A framework here costs two to ten times as much as this file (docs/decisions/0009-raw-asgi.md).
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from msgspec import Struct
+
+from routewright.errors import BodyTooLarge
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+STREAM_HEADERS: RawHeaders = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Request(Struct, frozen=True):
+    """A request's head, and the way to its body."""
+
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    """Lower-case names; of a repeated header the last."""
+    receive: Receive
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive) -> Self:
+        """The request behind an ASGI scope."""
+        return cls(scope["method"], scope["path"], dict(scope["headers"]), receive)
+
+    def header(self, name: bytes) -> str | None:
+        """A header's text, if it was sent."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def client_id(self) -> str | None:
+        """The id by which the client wants to find this request again; echoed if harmless, never used as identity."""
+        text = self.header(b"x-request-id") or self.header(b"x-client-request-id") or ""
+        return text if _SAFE_ID.fullmatch(text) else None
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body. Raises BodyTooLarge as soon as it is known to be over `limit` bytes."""
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        pieces = bytearray()
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            piece: bytes = message.get("body", b"")
+            if len(pieces) + len(piece) > limit:
+                raise _too_large(limit)
+            if not message.get("more_body"):
+                return bytes(pieces + piece) if pieces else piece
+            pieces += piece
+
+
+class ClientLeft(Exception):
+    """The client closed its connection before it had its answer."""
+
+
+class Departure:
+    """While entered, a client that leaves cancels the block, which then ends with ClientLeft."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._has_left = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._watch = asyncio.ensure_future(self._receive())
+        self._watch.add_done_callback(self._left)
+
+    def _left(self, watch: "asyncio.Future[Message]") -> None:
+        if not watch.cancelled() and watch.exception() is None and watch.result()["type"] == "http.disconnect":
+            self._has_left = True
+            self._task.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.remove_done_callback(self._left)
+        self._watch.cancel()
+        if self._has_left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
+            raise ClientLeft from error
+
+
+async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is over {limit:,} bytes", hint="server.max_body_bytes raises the bound")

@@ -1,0 +1,83 @@
+"""The gateway as a process: uvicorn around the application, settings followed, streams drained before it ends."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import uvicorn
+
+from routewright.gateway.app import Gateway
+from routewright.runtime import Runtime
+
+IDLE_CONNECTION_S = 75
+BACKLOG = 2048
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """One that announces its address, flips readiness at once when told to stop, and returns instead of dying of it."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, announce: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and only then say where."""
+        await super().startup(sockets)
+        for listener in self.servers:
+            host, port = listener.sockets[0].getsockname()[:2]
+            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Not uvicorn's own, which raises the signal again at the end and so would leave the ledger unflushed."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _ENDS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal lets what runs finish, a second one ends it."""
+        self._gateway.is_draining = True
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is given the address once requests are taken.
+
+    Raises OSError when the address cannot be had.
+    """
+    settings = runtime.engine.settings.server
+    gateway = Gateway(runtime.engine, runtime.clock)
+    config = uvicorn.Config(
+        gateway,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=IDLE_CONNECTION_S,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    following = asyncio.create_task(runtime.follow_settings())
+    try:
+        with _listen(settings.host, settings.port) as listener:
+            await Server(config, gateway, announce).serve([listener])
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; made here, so that a port in use is an error to tell and not an exit deep inside the server."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,0 +1,92 @@
+"""Budget: every attempt holds the dearest it can cost before a byte is sent, and settles what it did cost, exactly once.
+
+What a provider reports is taken as it is. What nobody reported is estimated conservatively and flagged: an answer that
+never began may have been generated in full silence, a broken one a little further than we saw.
+"""
+
+from math import ceil
+
+from routewright.call import Attempt
+from routewright.clock import Clock
+from routewright.decision.tokens import upper_bound_tokens
+from routewright.errors import ProviderError
+from routewright.layers.service import Service
+from routewright.ledger.ledger import Hold, Ledger
+from routewright.reply import Ending, Reply
+from routewright.usage import Usage
+
+INPUT_MARGIN = 1.25
+"""On top of the pre-flight estimate, which is good to 10 % for most texts."""
+CHARS_PER_TOKEN = 3
+"""Below what tokenizers reach on prose (about 4) and code (3.3), so that the estimate is on the high side."""
+TOKENS_IN_FLIGHT = 64
+"""Generated, perhaps, but not seen, when a stream broke or its client left."""
+FASTEST_TOKENS_PER_S = 1000
+"""No more than this is taken to have been generated unseen; faster hosts exist, but not for the models that cost much."""
+
+
+class Budget:
+    """Below retry, fallback and breaker: each try has its own hold, and a refusal has none."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
+        hold = self._ledger.hold(attempt, upper_bound_tokens(attempt.call))
+        sent_at = self._clock.monotonic()
+        try:
+            reply = await forward(attempt)
+        except ProviderError as error:
+            if error.may_be_billed:
+                self._settle_unseen(hold, attempt, error.code, sent_at)
+            else:
+                hold.release(outcome=error.code)
+            raise
+        except BaseException:  # cancelled: by the deadline, by a faster attempt, or because the client left
+            self._settle_unseen(hold, attempt, "abandoned", sent_at)
+            raise
+        first_event_ms = round((self._clock.monotonic() - sent_at) * 1000)
+        reply.on_close(lambda closed: _settle(hold, closed, first_event_ms))
+        try:
+            await hold.durable()
+        except BaseException:
+            reply.close()
+            raise
+        return reply
+
+    def _settle_unseen(self, hold: Hold, attempt: Attempt, outcome: str, sent_at: float) -> None:
+        generated = ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S)
+        usage = Usage(input=_input_estimate(attempt), output=min(generated, _most_output(attempt)))
+        hold.settle(outcome=outcome, served_model="", usage=usage, is_estimated=True, first_event_ms=None)
+
+
+def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
+    is_final = reply.ending is Ending.COMPLETE and reply.usage is not None
+    hold.settle(
+        outcome=reply.outcome,
+        served_model=reply.served_model,
+        usage=reply.usage if is_final and reply.usage is not None else _partial_usage(reply),
+        is_estimated=not is_final,
+        first_event_ms=first_event_ms,
+    )
+
+
+def _partial_usage(reply: Reply) -> Usage:
+    """What the provider reported so far, or our estimate, whichever is more."""
+    seen = reply.usage or Usage()
+    generated = ceil(reply.text_chars / CHARS_PER_TOKEN)
+    if reply.ending is not Ending.COMPLETE:
+        generated += TOKENS_IN_FLIGHT
+    generated = min(generated, _most_output(reply.attempt))
+    if not seen.input_total:
+        seen = seen + Usage(input=_input_estimate(reply.attempt))
+    return seen + Usage(output=max(0, generated - seen.output_total))
+
+
+def _input_estimate(attempt: Attempt) -> int:
+    return ceil(attempt.routed.route.input_tokens * INPUT_MARGIN)
+
+
+def _most_output(attempt: Attempt) -> int:
+    return (attempt.call.max_output_tokens or attempt.model.max_output_tokens) * attempt.call.choices

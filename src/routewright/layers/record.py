@@ -1,0 +1,91 @@
+"""Record: every request leaves one row in the ledger, refusals and time-outs included, and every reply gets its receipt."""
+
+import asyncio
+
+from routewright.call import Call
+from routewright.catalog.pricing import cost_nanousd
+from routewright.catalog.registry import Registry
+from routewright.clock import Clock
+from routewright.errors import RoutewrightError
+from routewright.layers.service import Service
+from routewright.ledger.ledger import Ledger, RequestRecorded
+from routewright.reply import Receipt, Reply
+from routewright.usage import Usage
+
+
+class Record:
+    """Outermost of all, so that it sees what every other layer refused."""
+
+    def __init__(self, ledger: Ledger, registry: Registry, clock: Clock) -> None:
+        self._ledger = ledger
+        self._registry = registry
+        self._clock = clock
+
+    async def __call__(self, call: Call, forward: Service[Call]) -> Reply:
+        self._ledger.open(call.id)
+        try:
+            reply = await forward(call)
+        except RoutewrightError as error:
+            self._write(call, model=None, outcome=error.code, receipt=self._receipt(call, None))
+            raise
+        except asyncio.CancelledError:
+            self._write(call, model=None, outcome="abandoned", receipt=self._receipt(call, None))
+            raise
+        return reply.on_close(self._close)
+
+    def _close(self, reply: Reply) -> None:
+        call = reply.attempt.call
+        reply.receipt = self._receipt(call, reply)
+        self._write(call, model=reply.attempt.model.name, outcome=reply.outcome, receipt=reply.receipt)
+
+    def _receipt(self, call: Call, reply: Reply | None) -> Receipt:
+        account = self._ledger.account(call.id)
+        reports = tuple(account.reports)
+        overhead_s = None if account.first_hold_at is None else account.first_hold_at - account.opened_at
+        baseline, usage = None, None
+        if reply is not None:
+            baseline = reply.route.baseline_model
+            usage = reports[-1].usage if reports else None
+        return Receipt(
+            cost_nanousd=sum(report.cost_nanousd or 0 for report in reports),
+            is_estimated=any(report.is_estimated for report in reports),
+            attempts=reports,
+            baseline_model=baseline,
+            baseline_cost_nanousd=self._baseline_cost(baseline, usage),
+            overhead_s=overhead_s,
+        )
+
+    def _baseline_cost(self, model_name: str | None, usage: Usage | None) -> int | None:
+        """What the tokens of the answer would have cost at the baseline model, at today's prices."""
+        model = self._registry.models.get(model_name or "")
+        if model is None or model.prices is None or usage is None:
+            return None
+        return cost_nanousd(usage, model.prices.rates_at(self._clock.time_ns() // 1_000_000_000, usage.input_total))
+
+    def _write(self, call: Call, *, model: str | None, outcome: str, receipt: Receipt) -> None:
+        account = self._ledger.account(call.id)
+        route = account.route
+        self._ledger.record(
+            RequestRecorded(
+                request_id=call.id,
+                at_ns=self._clock.time_ns(),
+                dialect=call.dialect,
+                requested_model=call.model,
+                model=model,
+                tier=route.tier if route else None,
+                confidence=route.confidence if route else None,
+                reason=route.reason if route else outcome,
+                outcome=outcome,
+                cost_nanousd=receipt.cost_nanousd,
+                is_estimated=receipt.is_estimated,
+                baseline_model=receipt.baseline_model,
+                baseline_cost_nanousd=receipt.baseline_cost_nanousd,
+                attempts=len(receipt.attempts),
+                stream=call.stream,
+                total_ms=round((self._clock.monotonic() - account.opened_at) * 1000),
+                overhead_us=None if receipt.overhead_s is None else round(receipt.overhead_s * 1_000_000),
+                route=route,
+                tags=call.options.tags,
+                user=call.options.user,
+            )
+        )

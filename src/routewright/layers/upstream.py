@@ -1,0 +1,129 @@
+"""The leaf: write the request in the provider's dialect, send it, and return a reply once its first event has arrived."""
+
+import asyncio
+from collections.abc import Mapping
+
+from routewright.call import Attempt
+from routewright.clock import Clock
+from routewright.dialects.wire import Decoder
+from routewright.dialects.wire import Upstream as Dialect
+from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse
+from routewright.reply import Event, Reply
+from routewright.transport import Transport, WireResponse
+
+MAX_ERROR_BODY = 65_536
+"""Bytes read of an error answer: enough for any message."""
+
+
+class Upstream:
+    """A `Service[Attempt]`: the one place where a request leaves the house."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        dialects: Mapping[str, Dialect],
+        clock: Clock,
+        *,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+        max_reply_bytes: int,
+    ) -> None:
+        self._transport = transport
+        self._dialects = dialects
+        self._clock = clock
+        self._connect_timeout_s = connect_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._max_reply_bytes = max_reply_bytes
+
+    async def __call__(self, attempt: Attempt) -> Reply:
+        dialect = self._dialects[attempt.deployment.dialect]
+        request = dialect.write_request(attempt)
+        response = await self._transport.send(request, connect_timeout_s=self._connect_timeout_s)
+        try:
+            if response.status >= 300:
+                body = await _read_error_body(response)
+                now_s = self._clock.time_ns() / 1e9
+                raise dialect.read_error(response.status, response.headers, body, now_s=now_s)
+            source = Decoded(response, dialect.decoder(attempt), attempt, self)
+            return Reply(attempt, source, await source.begin())
+        except BaseException:
+            response.abort()
+            raise
+
+    def wait_s(self, attempt: Attempt) -> float:
+        """How long the next piece of a stream may take. Raises DeadlineExceeded when the request's time is up."""
+        left_s = attempt.call.deadline_at - self._clock.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded("the deadline passed while the answer was coming")
+        return min(left_s, self._idle_timeout_s)
+
+    def check_size(self, attempt: Attempt, size: int) -> None:
+        """Raises InvalidResponse when an answer is over the bound."""
+        if size > self._max_reply_bytes:
+            raise InvalidResponse(f"{attempt.deployment.id} sent more than {self._max_reply_bytes:,} bytes")
+
+
+class Decoded:
+    """A reply's `Source`: the provider's bytes, decoded."""
+
+    def __init__(self, response: WireResponse, decoder: Decoder, attempt: Attempt, upstream: Upstream) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._attempt = attempt
+        self._upstream = upstream
+        self._size = 0
+        self._has_ended = False
+
+    async def begin(self) -> tuple[Event, ...]:
+        """All events up to the first that says something, so that nothing is committed to by a mere opening line.
+
+        Not under the idle limit: the deadlines above are the bound on a beginning. Raises InvalidResponse on an answer
+        without any event.
+        """
+        opening: list[Event] = []
+        while events := await self._pull():
+            opening.extend(events)
+            if any(_says_something(event) for event in events):
+                return tuple(opening)
+        if not opening:
+            raise InvalidResponse(f"{self._attempt.deployment.id} sent an empty answer")
+        return tuple(opening)
+
+    async def next(self) -> tuple[Event, ...]:
+        """The events that arrived together; empty at the proper end."""
+        try:
+            async with asyncio.timeout(self._upstream.wait_s(self._attempt)):
+                return await self._pull()
+        except TimeoutError as error:
+            self._upstream.wait_s(self._attempt)  # raises, if it was the deadline
+            raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._response.abort()
+
+    async def _pull(self) -> tuple[Event, ...]:
+        while not self._has_ended:
+            data = await self._response.next()
+            if data:
+                self._size += len(data)
+                self._upstream.check_size(self._attempt, self._size)
+                events = self._decoder.feed(data)
+            else:
+                self._has_ended = True
+                events = self._decoder.end()
+            if events:
+                return events
+        return ()
+
+
+def _says_something(event: Event) -> bool:
+    return bool(event.text or event.reasoning or event.refusal or event.tool_calls or event.finish)
+
+
+async def _read_error_body(response: WireResponse) -> bytes:
+    body = bytearray()
+    while len(body) < MAX_ERROR_BODY and (data := await response.next()):
+        body += data
+    response.abort()
+    return bytes(body[:MAX_ERROR_BODY])

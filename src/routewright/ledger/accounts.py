@@ -1,0 +1,227 @@
+"""The ledger that the layers talk to: running accounts in memory, every change of money appended to a log first."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from routewright.call import Attempt
+from routewright.catalog.pricing import cost_nanousd, upper_bound_nanousd
+from routewright.clock import Clock
+from routewright.ledger.ledger import Released, RequestRecorded, Reserved, Settled, encode_event
+from routewright.reply import AttemptReport
+from routewright.route import Route
+from routewright.usage import Usage
+
+NANOSECONDS = 1_000_000_000
+
+
+class Log(Protocol):
+    """Where events go first: the journal, or a list in tests."""
+
+    def append(self, payload: bytes, *, closing: bool = False) -> int:
+        """Write one event; it survives the death of this process from here on. Raises LedgerUnavailable.
+
+        `closing` events find room even when nothing new is admitted any more.
+        """
+        ...
+
+    async def durable(self, position: int) -> None:
+        """Wait until the event at `position` would survive a power cut. Raises LedgerUnavailable."""
+        ...
+
+
+class RequestAccount:
+    """One open request: what was decided and what its attempts cost."""
+
+    def __init__(self, opened_at: float) -> None:
+        self.opened_at = opened_at
+        self.first_hold_at: float | None = None
+        self.route: Route | None = None
+        self._reports: list[AttemptReport] = []
+
+    @property
+    def reports(self) -> Sequence[AttemptReport]:
+        """The attempts that are closed, in order of closing."""
+        return self._reports
+
+    def add(self, report: AttemptReport) -> None:
+        """An attempt has closed."""
+        self._reports.append(report)
+
+
+class JournaledLedger:
+    """Implements `Ledger` over a log. Not for threads: it belongs to one event loop."""
+
+    def __init__(self, log: Log, *, boot: str, clock: Clock) -> None:
+        self._log = log
+        self._boot = boot
+        self._clock = clock
+        self._open: dict[str, RequestAccount] = {}
+
+    def open(self, request_id: str) -> None:
+        """Begin a request's running account."""
+        self._open[request_id] = RequestAccount(self._clock.monotonic())
+
+    def account(self, request_id: str) -> RequestAccount:
+        """The running account of an open request."""
+        return self._open[request_id]
+
+    def hold(self, attempt: Attempt, input_tokens_ub: int) -> "AttemptHold":
+        """Write the dearest cost of an attempt before it is sent. Raises LedgerUnavailable."""
+        account = self._open[attempt.call.id]
+        hold = AttemptHold(self._log, account, attempt, boot=self._boot, clock=self._clock)
+        hold.reserve(input_tokens_ub)
+        account.route = attempt.routed.route
+        if account.first_hold_at is None:
+            account.first_hold_at = hold.opened_at
+        return hold
+
+    def record(self, request: RequestRecorded) -> None:
+        """Write a request's own row and close its account. Raises LedgerUnavailable."""
+        del self._open[request.request_id]
+        self._log.append(encode_event(request), closing=True)
+
+
+class AttemptHold:
+    """Implements `Hold`: one attempt's reservation, priced by the prices in force when it was made."""
+
+    def __init__(self, log: Log, account: RequestAccount, attempt: Attempt, *, boot: str, clock: Clock) -> None:
+        self._log = log
+        self._account = account
+        self._attempt = attempt
+        self._boot = boot
+        self._clock = clock
+        self._at_ns = clock.time_ns()
+        self._position = 0
+        self._is_open = True
+        self.opened_at = clock.monotonic()
+
+    def reserve(self, input_tokens_ub: int) -> None:
+        """Write the hold."""
+        attempt = self._attempt
+        amount = None
+        if attempt.model.prices is not None:
+            amount = upper_bound_nanousd(
+                attempt.model.prices,
+                self._at_ns // NANOSECONDS,
+                input_tokens_ub,
+                attempt.call.max_output_tokens or attempt.model.max_output_tokens,
+                attempt.call.choices,
+            )
+        self._position = self._log.append(
+            encode_event(
+                Reserved(
+                    attempt_id=attempt.id,
+                    request_id=attempt.call.id,
+                    at_ns=self._at_ns,
+                    boot=self._boot,
+                    model=attempt.model.name,
+                    deployment=attempt.deployment.id,
+                    cause=attempt.cause,
+                    amount_nanousd=amount,
+                    price_version=attempt.model.price_version,
+                )
+            )
+        )
+
+    async def durable(self) -> None:
+        """Wait until the hold would survive a power cut. Raises LedgerUnavailable."""
+        await self._log.durable(self._position)
+
+    def settle(
+        self, *, outcome: str, served_model: str, usage: Usage, is_estimated: bool, first_event_ms: int | None
+    ) -> None:
+        """Replace the hold by the real cost, at the prices in force when the hold was made."""
+        if not self._is_open:
+            return
+        attempt = self._attempt
+        cost = None
+        if attempt.model.prices is not None:
+            rates = attempt.model.prices.rates_at(self._at_ns // NANOSECONDS, usage.input_total)
+            cost = cost_nanousd(usage, rates)
+        self._close(
+            Settled(
+                attempt_id=attempt.id,
+                request_id=attempt.call.id,
+                at_ns=self._clock.time_ns(),
+                model=attempt.model.name,
+                deployment=attempt.deployment.id,
+                served_model=served_model,
+                cause=attempt.cause,
+                outcome=outcome,
+                usage=usage,
+                cost_nanousd=cost,
+                price_version=attempt.model.price_version,
+                is_estimated=is_estimated,
+                first_event_ms=first_event_ms,
+                total_ms=self._elapsed_ms(),
+            ),
+            AttemptReport(
+                attempt_id=attempt.id,
+                model=attempt.model.name,
+                deployment=attempt.deployment.id,
+                cause=attempt.cause,
+                outcome=outcome,
+                cost_nanousd=cost,
+                usage=usage,
+                is_estimated=is_estimated,
+            ),
+        )
+
+    def release(self, *, outcome: str) -> None:
+        """Give the hold back: the attempt cost nothing."""
+        if not self._is_open:
+            return
+        attempt = self._attempt
+        self._close(
+            Released(
+                attempt_id=attempt.id,
+                request_id=attempt.call.id,
+                at_ns=self._clock.time_ns(),
+                model=attempt.model.name,
+                deployment=attempt.deployment.id,
+                cause=attempt.cause,
+                outcome=outcome,
+                total_ms=self._elapsed_ms(),
+            ),
+            AttemptReport(
+                attempt_id=attempt.id,
+                model=attempt.model.name,
+                deployment=attempt.deployment.id,
+                cause=attempt.cause,
+                outcome=outcome,
+                cost_nanousd=0,
+                usage=Usage(),
+                is_estimated=False,
+            ),
+        )
+
+    def _close(self, event: Settled | Released, report: AttemptReport) -> None:
+        self._is_open = False
+        self._account.add(report)
+        self._log.append(encode_event(event), closing=True)
+
+    def _elapsed_ms(self) -> int:
+        return round((self._clock.monotonic() - self.opened_at) * 1000)
+
+
+def close_what_crashed(pending: Iterable[Reserved], clock: Clock) -> Iterator[bytes]:
+    """Events that settle the holds of dead processes: nobody knows what they cost, so they are taken to cost all of it."""
+    for hold in pending:
+        yield encode_event(
+            Settled(
+                attempt_id=hold.attempt_id,
+                request_id=hold.request_id,
+                at_ns=clock.time_ns(),
+                model=hold.model,
+                deployment=hold.deployment,
+                served_model="",
+                cause=hold.cause,
+                outcome="crashed",
+                usage=Usage(),
+                cost_nanousd=hold.amount_nanousd,
+                price_version=hold.price_version,
+                is_estimated=True,
+                first_event_ms=None,
+                total_ms=max(0, clock.time_ns() - hold.at_ns) // 1_000_000,
+            )
+        )

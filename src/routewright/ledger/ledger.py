@@ -1,0 +1,166 @@
+"""The ledger's vocabulary and its narrow door.
+
+Everything that happens to money is an event that is only ever appended. An attempt's hold (`Reserved`) is written before
+a byte is sent and is durable before the client sees one; it is closed by exactly one `Settled` or `Released`.
+`(attempt_id, kind)` is unique, so an event delivered twice counts once. A request's own row (`RequestRecorded`) is
+written when it is over, refusals included.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from routewright.call import Attempt
+from routewright.reply import AttemptReport
+from routewright.route import Route
+from routewright.usage import Usage
+
+
+class Reserved(Struct, frozen=True, kw_only=True, tag_field="kind", tag="reserved"):
+    """A hold: the dearest the attempt can cost, written before a byte is sent."""
+
+    attempt_id: str
+    request_id: str
+    at_ns: int
+    """UTC, nanoseconds since 1970."""
+    boot: str
+    """Which writing process: one that is gone cannot settle any more."""
+    model: str
+    deployment: str
+    cause: str
+    amount_nanousd: int | None
+    """None for a model without a price."""
+    price_version: str
+
+
+class Settled(Struct, frozen=True, kw_only=True, tag_field="kind", tag="settled"):
+    """What the attempt really cost, with the tokens it was computed from."""
+
+    attempt_id: str
+    request_id: str
+    at_ns: int
+    model: str
+    deployment: str
+    served_model: str
+    cause: str
+    outcome: str
+    usage: Usage
+    cost_nanousd: int | None
+    price_version: str
+    is_estimated: bool
+    """The provider did not say what it used: the cost is a conservative estimate."""
+    first_event_ms: int | None
+    """Milliseconds from sending to the first event."""
+    total_ms: int
+
+
+class Released(Struct, frozen=True, kw_only=True, tag_field="kind", tag="released"):
+    """The attempt provably cost nothing: unsent, or answered with an error."""
+
+    attempt_id: str
+    request_id: str
+    at_ns: int
+    model: str
+    deployment: str
+    cause: str
+    outcome: str
+    total_ms: int
+
+
+class RequestRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="request"):
+    """One request as a whole, when it is over."""
+
+    request_id: str
+    at_ns: int
+    dialect: str
+    requested_model: str
+    model: str | None
+    """Who answered; None when nobody did."""
+    tier: str | None
+    confidence: float | None
+    reason: str
+    outcome: str
+    """`complete`, `abandoned`, or an error's code."""
+    cost_nanousd: int
+    is_estimated: bool
+    baseline_model: str | None
+    baseline_cost_nanousd: int | None
+    attempts: int
+    stream: bool
+    total_ms: int
+    overhead_us: int | None
+    """Our own time before the first byte went upstream, in microseconds."""
+    route: Route | None
+    """The whole decision; None when there was none, or no attempt was made of it."""
+    tags: tuple[str, ...] = ()
+    user: str | None = None
+
+
+LedgerEvent: TypeAlias = Reserved | Settled | Released | RequestRecorded
+
+encode_event = msgspec.json.Encoder().encode
+decode_event = msgspec.json.Decoder(LedgerEvent).decode
+
+
+class Hold(Protocol):
+    """An attempt's reservation, closed exactly once: closing it again does nothing."""
+
+    async def durable(self) -> None:
+        """Wait until the hold would survive a power cut. Raises LedgerUnavailable."""
+        ...
+
+    def settle(
+        self, *, outcome: str, served_model: str, usage: Usage, is_estimated: bool, first_event_ms: int | None
+    ) -> None:
+        """Replace the hold by the real cost."""
+        ...
+
+    def release(self, *, outcome: str) -> None:
+        """Give the hold back: the attempt cost nothing."""
+        ...
+
+
+class Account(Protocol):
+    """What an open request has done so far."""
+
+    @property
+    def reports(self) -> Sequence[AttemptReport]:
+        """The attempts that are closed, in order of closing."""
+        ...
+
+    @property
+    def route(self) -> Route | None:
+        """The decision, once an attempt was made of it."""
+        ...
+
+    @property
+    def opened_at(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    @property
+    def first_hold_at(self) -> float | None:
+        """Monotonic seconds; all before it is our own overhead."""
+        ...
+
+
+class Ledger(Protocol):
+    """The few verbs that the layers use; none of them waits."""
+
+    def open(self, request_id: str) -> None:
+        """Begin a request's running account."""
+        ...
+
+    def hold(self, attempt: Attempt, input_tokens_ub: int) -> Hold:
+        """Write the dearest cost of an attempt before it is sent. Raises LedgerUnavailable."""
+        ...
+
+    def account(self, request_id: str) -> Account:
+        """The running account of an open request."""
+        ...
+
+    def record(self, request: RequestRecorded) -> None:
+        """Write a request's own row and close its account. Raises LedgerUnavailable."""
+        ...

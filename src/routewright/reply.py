@@ -1,0 +1,297 @@
+"""What flows up: a `Reply`, which is a stream whose first event has arrived, and closes exactly once.
+
+Before the first event a failure may be retried, hedged or sent elsewhere; after it the answer belongs to the client and
+nothing is restarted. Closing (at the end, on an error, or because the client left) runs the callbacks that the layers
+left behind, innermost first. Closing never awaits, so a cancelled request cannot leak a connection, a hold or an entry.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from routewright.call import Attempt, ToolCall
+from routewright.catalog.registry import Tier
+from routewright.errors import ProviderError, RoutewrightError
+from routewright.route import Route
+from routewright.usage import Usage
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class ToolCallDelta(Struct, frozen=True):
+    """A piece of a tool call; `id` and `name` come with the first piece of each `index`."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One decoded piece of an answer. A whole, unstreamed answer is a single event."""
+
+    raw: bytes = b""
+    """The bytes as they came in the provider's dialect: one SSE event with its blank line, or the whole JSON body."""
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    choice: int = 0
+    """Which of `n` answers this belongs to."""
+    finish: FinishReason | None = None
+    usage: Usage | None = None
+    """Counts so far; the last one seen holds."""
+    is_usage_only: bool = False
+    """Carries usage and nothing else: kept from clients that did not ask for it."""
+    model: str = ""
+    """The model id the provider says answered."""
+    provider_id: str = ""
+    """The provider's own id of the answer."""
+
+
+class Source(Protocol):
+    """Where a reply's events come from: the leaf of the stack."""
+
+    async def next(self) -> tuple[Event, ...]:
+        """The events that arrived together; empty at the proper end. Raises ProviderError or DeadlineExceeded."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection now; does nothing after the end."""
+        ...
+
+
+class Ending(StrEnum):
+    """How a reply closed."""
+
+    COMPLETE = "complete"
+    CUT = "cut"
+    ABANDONED = "abandoned"
+
+
+class AttemptReport(Struct, frozen=True, kw_only=True):
+    """What became of one attempt, and what it cost."""
+
+    attempt_id: str
+    model: str
+    deployment: str
+    cause: str
+    outcome: str
+    """`complete`, `abandoned`, or the `code` of the error that ended it."""
+    cost_nanousd: int | None
+    """None when the model has no price."""
+    usage: Usage
+    is_estimated: bool
+    """The provider did not say what it used."""
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What a whole request cost, over all its attempts."""
+
+    cost_nanousd: int
+    is_estimated: bool
+    attempts: tuple[AttemptReport, ...]
+    baseline_model: str | None = None
+    baseline_cost_nanousd: int | None = None
+    """What the same tokens cost at the baseline model."""
+    overhead_s: float | None = None
+    """Our own time before the first attempt was sent, in seconds; None when nothing was."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A whole answer, with what it took to get it."""
+
+    request_id: str
+    text: str
+    reasoning: str
+    refusal: str
+    tool_calls: tuple[ToolCall, ...]
+    finish: FinishReason | None
+    model: str
+    """The model that answered, by our name for it."""
+    served_model: str
+    """The id the provider gave."""
+    tier: Tier
+    confidence: float | None
+    usage: Usage
+    receipt: Receipt
+    route: Route
+
+    @property
+    def content(self) -> str:
+        """The visible text."""
+        return self.text
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """What the request cost in US dollars, exact, over all attempts."""
+        return Decimal(self.receipt.cost_nanousd).scaleb(-9)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were made."""
+        return len(self.receipt.attempts)
+
+
+Callback: TypeAlias = Callable[["Reply"], None]
+
+
+class Reply:
+    """A stream of events that has begun, the attempt that won it, and what is known of it so far."""
+
+    def __init__(self, attempt: Attempt, source: Source, first: tuple[Event, ...]) -> None:
+        self.attempt = attempt
+        self.usage: Usage | None = None
+        self.finish: FinishReason | None = None
+        self.served_model = ""
+        self.provider_id = ""
+        self.text_chars = 0
+        """Length of all that was generated so far (text, reasoning, tool arguments): for an estimate, if need be."""
+        self.ending: Ending | None = None
+        self.error: RoutewrightError | None = None
+        self.receipt: Receipt | None = None
+        self._source = source
+        self._callbacks: list[Callback] = []
+        self._waiting = first
+        self._note(first)
+
+    @property
+    def route(self) -> Route:
+        """The decision behind this reply."""
+        return self.attempt.routed.route
+
+    def on_close(self, callback: Callback) -> "Reply":
+        """Have `callback(self)` called once, when the reply closes; callbacks run in the order they were added."""
+        self._callbacks.append(callback)
+        return self
+
+    async def next(self) -> tuple[Event, ...]:
+        """The events that arrived together; empty once the reply has ended.
+
+        Raises ProviderError when the answer breaks off and DeadlineExceeded when its time is up; the reply is then closed.
+        """
+        if self._waiting:
+            events, self._waiting = self._waiting, ()
+            return events
+        if self.ending is not None:
+            return ()
+        try:
+            events = await self._source.next()
+        except RoutewrightError as error:
+            self._close(Ending.CUT, error)
+            raise
+        except BaseException:  # cancelled, or a bug: either way the connection, the hold and the entry are settled
+            self.close()
+            raise
+        if events:
+            self._note(events)
+        else:
+            self._close(Ending.COMPLETE)
+        return events
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while events := await self.next():
+            for event in events:
+                yield event
+
+    async def read(self) -> Answer:
+        """Read to the end and put the pieces together."""
+        try:
+            draft = Draft()
+            async for event in self:
+                draft.add(event)
+        finally:
+            self.close()
+        return draft.answer(self)
+
+    def close(self) -> None:
+        """Give up what is still to come, if anything is; safe to call twice and from anywhere."""
+        self._close(Ending.ABANDONED)
+
+    def _close(self, ending: Ending, error: RoutewrightError | None = None) -> None:
+        if self.ending is not None:
+            return
+        self.ending, self.error = ending, error
+        if ending is not Ending.COMPLETE:
+            self._source.abort()
+        for callback in self._callbacks:
+            callback(self)
+
+    def _note(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self.text_chars += len(event.text) + len(event.reasoning) + len(event.refusal)
+            for delta in event.tool_calls:
+                self.text_chars += len(delta.name) + len(delta.arguments)
+            if event.usage is not None:
+                self.usage = event.usage
+            if event.finish is not None:
+                self.finish = event.finish
+            if event.model:
+                self.served_model = event.model
+            if event.provider_id:
+                self.provider_id = event.provider_id
+
+    @property
+    def outcome(self) -> str:
+        """`complete`, `abandoned`, or the code of the error that cut it."""
+        if self.error is not None:
+            return self.error.code
+        return str(self.ending or "open")
+
+    @property
+    def provider_error(self) -> ProviderError | None:
+        """The provider's failure that cut the reply, if that is what ended it."""
+        return self.error if isinstance(self.error, ProviderError) else None
+
+
+class _DraftCall:
+    """One tool call, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+class Draft:
+    """The answer of the first choice, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.calls: dict[int, _DraftCall] = {}
+
+    def add(self, event: Event) -> None:
+        if event.choice:
+            return
+        self.text.append(event.text)
+        self.reasoning.append(event.reasoning)
+        self.refusal.append(event.refusal)
+        for delta in event.tool_calls:
+            call = self.calls.setdefault(delta.index, _DraftCall())
+            call.id = call.id or delta.id
+            call.name = call.name or delta.name
+            call.arguments.append(delta.arguments)
+
+    def answer(self, reply: Reply) -> Answer:
+        assert reply.receipt is not None, "the record layer gives every closed reply its receipt"
+        calls = (ToolCall(call.id, call.name, "".join(call.arguments)) for _, call in sorted(self.calls.items()))
+        return Answer(
+            request_id=reply.attempt.call.id,
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            refusal="".join(self.refusal),
+            tool_calls=tuple(calls),
+            finish=reply.finish,
+            model=reply.attempt.model.name,
+            served_model=reply.served_model,
+            tier=reply.route.tier,
+            confidence=reply.route.confidence,
+            usage=reply.usage or Usage(),
+            receipt=reply.receipt,
+            route=reply.route,
+        )

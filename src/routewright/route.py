@@ -1,0 +1,83 @@
+"""The decision as a value: every candidate with its reason, so that it can be printed, stored and replayed."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from routewright.catalog.registry import Tier
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What the classifier says of a request."""
+
+    tier: Tier
+    confidence: float
+    """Probability, 0 to 1, that `tier` is the right one."""
+    reason: str
+    signals: tuple[str, ...] = ()
+    """The evidence, in the order it was found, e.g. `("shape:json_schema", "words:extract")`."""
+    classifier: str
+    """Name and version, e.g. `heuristic@1`."""
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """One model as the decision saw it."""
+
+    model: str
+    tier: Tier
+    is_eligible: bool
+    reason: str
+    """Why it stands where it stands, or what removed it."""
+    expected_cost_nanousd: int | None
+    """Input and output together; None when the model has no price."""
+    deployments: tuple[str, ...] = ()
+    """Ids of the deployments that may serve it, in order of trial."""
+    dropped_fields: tuple[str, ...] = ()
+    """Fields of the request without effect on the answer that this model's dialect cannot carry."""
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """Which models may answer, in the order they will be tried, and why.
+
+    `candidates` lists the eligible ones first, in order of trial, then the removed ones.
+    """
+
+    verdict: Verdict | None
+    """None when the caller named the model, so nothing was classified."""
+    tier: Tier
+    """The tier taken: the verdict's, or standard when the confidence is below the threshold."""
+    reason: str
+    candidates: tuple[Candidate, ...]
+    input_tokens: int
+    """Pre-flight estimate."""
+    output_tokens: int
+    """Expected, bounded by what the caller allows."""
+    propensity: float = 1.0
+    """The probability with which this choice was made; 1 for a choice without chance."""
+    baseline_model: str | None = None
+    """The model a saving is measured against."""
+    baseline_cost_nanousd: int | None = None
+    """What this request is expected to cost there."""
+    catalog: str
+    classifier: str | None
+    policy: str
+    """Versions: content hashes of the registry and of the policy, and the classifier's name."""
+
+    @property
+    def eligible(self) -> tuple[Candidate, ...]:
+        """The candidates that will be tried, in order; never empty in a route that `select` returned."""
+        return tuple(candidate for candidate in self.candidates if candidate.is_eligible)
+
+    @property
+    def chosen(self) -> Candidate:
+        """The first choice."""
+        return self.candidates[0]
+
+    @property
+    def confidence(self) -> float | None:
+        """The verdict's confidence; None when the caller named the model."""
+        return self.verdict.confidence if self.verdict else None
+
+    def explain(self) -> Mapping[str, str]:
+        """Model name → reason, for messages."""
+        return {candidate.model: candidate.reason for candidate in self.candidates}

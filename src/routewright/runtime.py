@@ -1,0 +1,176 @@
+"""An engine with all it needs to run: settings that are followed, ledger files, connections. What a face opens and closes."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from routewright.catalog.registry import Registry
+from routewright.clock import Clock, SystemClock
+from routewright.detection import Found, detect
+from routewright.dialects.wire import WireRequest
+from routewright.engine import Engine
+from routewright.errors import SettingsError
+from routewright.ledger.accounts import JournaledLedger, close_what_crashed
+from routewright.ledger.journal import Journal
+from routewright.ledger.sqlite import SqliteStore
+from routewright.settings import FileStamp, Settings, load_settings
+from routewright.settings.catalog import build_catalog
+from routewright.simulator import USUAL, ModelProfile, Simulator
+from routewright.transport import HttpTransport, Transport, WireResponse
+
+log = logging.getLogger(__name__)
+
+SIMULATOR_SCHEME = "simulator:"
+RELOAD_EVERY_S = 1.0
+
+
+class Exits:
+    """A `Transport`: over sockets, or, for `simulator:` addresses, to the simulator in this process."""
+
+    def __init__(self, simulator: Transport, http: Transport) -> None:
+        self._simulator = simulator
+        self._http = http
+
+    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+        """See `Transport.send`."""
+        way = self._simulator if request.url.startswith(SIMULATOR_SCHEME) else self._http
+        return await way.send(request, connect_timeout_s=connect_timeout_s)
+
+    async def close(self) -> None:
+        """Close both."""
+        await self._simulator.close()
+        await self._http.close()
+
+
+class SettingsSource:
+    """Where the settings come from, and what they and the surroundings make of the catalog."""
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        cwd: Path,
+        config: Path | None = None,
+        flags: Mapping[str, object] | None = None,
+        simulate: bool = False,
+    ) -> None:
+        self._environ = environ
+        self._cwd = cwd
+        self._config = config
+        self._flags = flags
+        self._simulate = simulate
+        self._stamps: dict[Path, FileStamp | None] = {}
+
+    def load(self) -> tuple[Settings, Registry]:
+        """Read everything anew. Raises SettingsError."""
+        settings = load_settings(environ=self._environ, cwd=self._cwd, config=self._config, flags=self._flags)
+        self._stamps = dict(settings.files)
+        found = Found() if self._simulate else _detect(settings)
+        return settings, build_catalog(settings, found, simulate=self._simulate)
+
+    def has_changed(self) -> bool:
+        """Whether a file is another one than when it was last looked at; told once for each change."""
+        stamps = {path: FileStamp.of(path) for path in self._stamps}
+        has_changed, self._stamps = stamps != self._stamps, stamps
+        return has_changed
+
+
+class Runtime:
+    """What `open` opened: use `engine`, and `close` at the end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: SettingsSource,
+        *,
+        journal: Journal,
+        store: SqliteStore,
+        simulator: Simulator,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.clock = clock
+        self._source = source
+        self._journal = journal
+        self._simulator = simulator
+        self._transport = transport
+
+    @classmethod
+    def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
+        """Read the settings, recover and open the ledger, build the engine. Raises SettingsError, LedgerUnavailable."""
+        clock = clock or SystemClock()
+        settings, registry = source.load()
+        folder = settings.ledger.path
+        store = SqliteStore(folder / "ledger.db")
+        journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
+        _recover(journal, store, clock)
+        simulator = simulator or Simulator()
+        simulator.models = _simulated(registry)
+        transport = Exits(simulator, HttpTransport())
+        ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
+        engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock)
+        return cls(engine, source, journal=journal, store=store, simulator=simulator, transport=transport, clock=clock)
+
+    async def follow_settings(self) -> None:
+        """Watch the files for as long as it is awaited; what is wrong is told and not taken over."""
+        while True:
+            await asyncio.sleep(RELOAD_EVERY_S)
+            if self._source.has_changed():
+                await asyncio.to_thread(self.reload)
+
+    def reload(self) -> None:
+        """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""
+        try:
+            settings, registry = self._source.load()
+        except SettingsError as error:
+            self.engine.settings_error = error.message
+            log.error("settings not taken over, the last good ones stay in force: %s", error.message)
+            return
+        self._simulator.models = _simulated(registry)
+        self.engine.adopt(settings, registry)
+        log.info("settings taken over: catalog %s", registry.version)
+
+    async def flush(self) -> None:
+        """Return once everything so far is in the store, where reports look. Raises LedgerUnavailable."""
+        await self._journal.flush()
+
+    async def close(self) -> None:
+        """Cut what is in flight, bring the ledger's events home, and close files."""
+        await self._transport.close()
+        await asyncio.to_thread(self._journal.close)
+        self.store.close()
+
+
+def _simulated(registry: Registry) -> Mapping[str, ModelProfile]:
+    return {
+        deployment.upstream_model: USUAL[model.tier]
+        for model in registry.models.values()
+        for deployment in model.deployments
+        if deployment.base_url == SIMULATOR_SCHEME
+    }
+
+
+def _detect(settings: Settings) -> Found:
+    """Ask the local servers, from a loop of its own: settings are read with and without one running."""
+    places = settings.local_servers
+    if not places:
+        return Found()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, detect(places)).result()
+
+
+def _recover(journal: Journal, store: SqliteStore, clock: Clock) -> None:
+    """Bring what dead processes left into the store, and settle the holds that nobody will settle any more."""
+    left = sum(1 for _ in journal.recover())
+    journal.start(store.absorb)
+    if left:
+        log.warning("recovered %d ledger events of a process that ended without closing", left)
+    journal.flush_blocking()
+    for event in close_what_crashed(store.pending(journal.boots_alive), clock):
+        journal.append(event, closing=True)
+    journal.flush_blocking()

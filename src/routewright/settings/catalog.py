@@ -1,0 +1,244 @@
+"""Settings and what was found → the registry: which models there are, where each can be called, and what it costs."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from routewright.catalog.pricing import Price, PriceSchedule
+from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, Tier, build_registry
+from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
+from routewright.errors import SettingsError
+from routewright.settings.given import did_you_mean, raise_if
+from routewright.settings.load import Settings
+from routewright.settings.places import KeyPath
+from routewright.settings.schema import ModelSettings, dotted
+from routewright.settings.sources import DEFAULT, Origin
+
+if TYPE_CHECKING:  # it brings asyncio, and settings are read without
+    from routewright.detection import Found
+
+SIMULATOR = "simulator"
+USUAL_OUTPUT_TOKENS = 8192
+"""For a model whose limit nobody says, but never more than half of its context window."""
+USUAL_LOCAL_WINDOW = 8192
+"""What local servers start with on small machines, when they do not say."""
+FREE = PriceSchedule((Price(input=0, output=0),))
+
+
+def build_catalog(
+    settings: Settings, found: "Found | None" = None, *, prices: PriceTable | None = None, simulate: bool = False
+) -> Registry:
+    """The registry of all models that are named or found, with the price table that comes with the package or `prices`.
+
+    Where nothing is named, no key is there and no server was found, all models answer from the simulator; with
+    `simulate` they do in any case. Raises SettingsError for the name of a model that does not exist, and when no model
+    can be called.
+    """
+    servers = found.servers if found and not simulate else ()
+    windows = {f"{server.provider}/{model.name}": model.context_window for server in servers for model in server.models}
+    is_simulated = simulate or not (windows or settings.keys or settings.names_catalog)
+    assembly = _Assembly(settings, windows, prices or load_prices(), is_simulated=is_simulated)
+    models = assembly.models()
+    raise_if([*assembly.mistakes, *_unknown_names(settings, tuple(model.name for model in models))])
+    try:
+        registry = build_registry(models, settings.aliases)
+    except SettingsError as error:
+        raise SettingsError(error.message + _place_in(error.message, settings), hint=error.hint) from None
+    if not any(model.deployments for model in models):
+        raise _nothing_to_call(settings)
+    return registry
+
+
+class _Assembly:
+    """Puts models together from settings, found servers and prices."""
+
+    def __init__(
+        self, settings: Settings, windows: Mapping[str, int | None], prices: PriceTable, *, is_simulated: bool
+    ) -> None:
+        """`windows` has the found models: `provider/model` → its context window, None if the server did not say."""
+        self.mistakes: list[str] = []
+        self._settings = settings
+        self._windows = windows
+        self._prices = prices
+        self._is_simulated = is_simulated
+        self._declared = {**_named(settings, windows), **_found(settings, windows)}
+
+    def models(self) -> list[Model]:
+        """All models, those of the settings first; what is wrong with any of them is in `mistakes` then."""
+        return [self._model(name, declared) for name, declared in self._declared.items()]
+
+    def _model(self, name: str, declared: ModelSettings) -> Model:
+        deployments = tuple(self._deployments(name, declared))
+        window, window_origin = self._context_window(name, declared)
+        schedule, price_origin = self._price(name, declared)
+        timeout_ms = declared.first_event_timeout_ms
+        return Model(
+            name=name,
+            tier=declared.tier or Tier.BULK,
+            capabilities=declared.capabilities,
+            context_window=window,
+            max_output_tokens=min(declared.max_output_tokens or min(USUAL_OUTPUT_TOKENS, max(1, window // 2)), window),
+            prices=schedule,
+            price_version=_version(schedule),
+            fallbacks=self._fallbacks(name, declared),
+            deployments=deployments,
+            first_event_timeout_s=None if timeout_ms is None else timeout_ms / 1000,
+            origins={
+                "tier": _told(self._settings.origin("models", name, "tier")),
+                "context_window": window_origin,
+                "price": price_origin,
+            },
+        )
+
+    def _deployments(self, name: str, declared: ModelSettings) -> Iterator[Deployment]:
+        """The places that can be called, in order."""
+        places = [deployment.partition("/") for deployment in declared.deployments]
+        if self._is_simulated:
+            # It speaks as the model would at home, so that all dialects are in use.
+            home = places[0][0] if places else SIMULATOR
+            yield self._deployment(SIMULATOR, name, self._settings.providers[home].dialect)
+            return
+        for provider, _, upstream in places:
+            if provider not in self._settings.unusable:
+                yield self._deployment(provider, upstream, self._settings.providers[provider].dialect)
+
+    def _deployment(self, provider: str, upstream: str, dialect: str) -> Deployment:
+        return Deployment(
+            id=f"{provider}/{upstream}",
+            provider=provider,
+            dialect=dialect,
+            base_url=self._settings.providers[provider].base_url,
+            upstream_model=upstream,
+            key=self._settings.keys.get(provider),
+            concurrency=self._settings.providers[provider].concurrency,
+        )
+
+    def _context_window(self, name: str, declared: ModelSettings) -> tuple[int, str]:
+        """In tokens, and who says so."""
+        origin = self._settings.origin("models", name, "context_window")
+        listed = next((prices.context_window for prices in self._listed(declared) if prices.context_window), None)
+        said = next((window for window in map(self._windows.get, declared.deployments) if window), None)
+        if declared.context_window and (origin != DEFAULT or not listed):
+            return declared.context_window, _told(origin)
+        if listed:
+            return listed, self._prices.source
+        if said:
+            return said, "the server"
+        if not self._is_local(declared):
+            path = ("models", name, "context_window")
+            place = self._settings.place(path[:-1])
+            self.mistakes.append(
+                f"{dotted(path)} is missing, and the price table does not know it either; "
+                f"it is the number of tokens of input and output together{place}"
+            )
+        return USUAL_LOCAL_WINDOW, "assumed"
+
+    def _price(self, name: str, declared: ModelSettings) -> tuple[PriceSchedule | None, str]:
+        """The schedule, and who says so."""
+        origin = self._settings.origin("models", name, "price", "input")
+        listed = next((prices.standard for prices in self._listed(declared) if prices.standard), None)
+        if declared.price and (origin != DEFAULT or not listed):
+            usd = msgspec.structs.asdict(declared.price)
+            price = price_from_usd(
+                {token_class: amount for token_class, amount in usd.items() if amount is not None},
+                dotted(("models", name, "price")),
+            )
+            return PriceSchedule((price,)), _told(origin)
+        if listed:
+            return listed, self._prices.source
+        return (FREE, "local server") if self._is_local(declared) else (None, "unknown")
+
+    def _listed(self, declared: ModelSettings) -> Iterator[ModelPrices]:
+        """What the price table has on a model: first on the places that can be called, then on the others."""
+        places = [deployment.partition("/") for deployment in declared.deployments]
+        for provider, _, upstream in sorted(places, key=lambda place: place[0] in self._settings.unusable):
+            listed = None if self._settings.providers[provider].local else self._prices.lookup(provider, upstream)
+            if listed:
+                yield listed
+
+    def _is_local(self, declared: ModelSettings) -> bool:
+        """Whether the model is on servers of one's own only."""
+        providers = {deployment.partition("/")[0] for deployment in declared.deployments}
+        return all(self._settings.providers[provider].local for provider in providers)
+
+    def _fallbacks(self, name: str, declared: ModelSettings) -> tuple[str, ...]:
+        """As declared; of a built-in list, a model that is switched off is left out."""
+        if self._settings.origin("models", name, "fallbacks") != DEFAULT:
+            return declared.fallbacks
+        return tuple(other for other in declared.fallbacks if other in self._declared)
+
+
+def _named(settings: Settings, found: Mapping[str, int | None]) -> Mapping[str, ModelSettings]:
+    """The models of the settings; one without deployments is where it was found."""
+
+    def places(name: str) -> tuple[str, ...]:
+        return tuple(deployment for deployment in found if deployment.partition("/")[2] == name)
+
+    return {
+        name: model if model.deployments else replace(model, deployments=places(name))
+        for name, model in settings.models.items()
+        if model.enabled
+    }
+
+
+def _found(settings: Settings, found: Mapping[str, int | None]) -> Mapping[str, ModelSettings]:
+    """The found models that the settings say nothing about; where a name is taken, the provider's is put before it."""
+    models: dict[str, ModelSettings] = {}
+    for deployment in found:
+        _, _, name = deployment.partition("/")
+        named = settings.models.get(name)
+        if named is None or named.deployments:
+            is_taken = named or name in models or name in settings.aliases or name in VIRTUAL_MODELS
+            models[deployment if is_taken else name] = ModelSettings(deployments=(deployment,))
+    return models
+
+
+def _unknown_names(settings: Settings, known: tuple[str, ...]) -> Iterator[str]:
+    """What names a model that does not exist; what is built in may name what is switched off."""
+    named: list[tuple[KeyPath, tuple[str, ...], tuple[str, ...]]] = [
+        (("models", name, "fallbacks"), model.fallbacks, known)
+        for name, model in settings.models.items()
+        if model.enabled and settings.origin("models", name, "fallbacks") != DEFAULT
+    ]
+    named += [(("policy", "baseline"), (settings.policy.baseline,), known)] if settings.policy.baseline else []
+    named += [(("aliases", alias), (to,), (*known, *settings.aliases)) for alias, to in settings.aliases.items()]
+    for path, names, choice in named:
+        for name in names:
+            if name not in choice:
+                yield f'{dotted(path)}: no model is called "{name}"{settings.place(path)}{did_you_mean(name, choice)}'
+
+
+def _place_in(message: str, settings: Settings) -> str:
+    """The place of the setting that a message begins with."""
+    paths = (path for path in settings.origins if message.startswith(f"{'.'.join(path)}:"))
+    return next((settings.place(path) for path in paths), "")
+
+
+def _nothing_to_call(settings: Settings) -> SettingsError:
+    enabled = [model for model in settings.models.values() if model.enabled]
+    wanted = dict.fromkeys(place.partition("/")[0] for model in enabled for place in model.deployments)
+    reasons = [f"{name}: {settings.unusable[name]}" for name in wanted if name in settings.unusable]
+    idle = [name for name in settings.keys if name not in wanted]
+    if idle:
+        return SettingsError(
+            "\n".join(
+                ["no model can be called", f"{idle[0]}: there is a key, but no model is deployed there", *reasons]
+            ),
+            hint=f'add [models."NAME"] with tier = "standard" and deployments = ["{idle[0]}/NAME"] to routewright.toml',
+        )
+    return SettingsError(
+        "\n".join(["no model can be called", *reasons]),
+        hint="set one of these keys, or try `routewright demo`, which needs none",
+    )
+
+
+def _told(origin: Origin) -> str:
+    return "built-in" if origin == DEFAULT else str(origin)
+
+
+def _version(schedule: PriceSchedule | None) -> str:
+    """First 12 hex digits of the SHA-256 of the prices."""
+    return hashlib.sha256(msgspec.json.encode(schedule)).hexdigest()[:12] if schedule else "unpriced"

@@ -1,0 +1,123 @@
+"""Keys: settings only refer to them; they themselves are in the environment, or in a file of ours with mode 0600."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from routewright.errors import SettingsError
+from routewright.secret import Secret
+
+MAX_STORE_BYTES = 1024 * 1024
+OTHERS = 0o077
+
+_REFERENCE = re.compile(r"(?:env:|os\.environ/)(?P<env>\w+)|\$\{(?P<braced>\w+)\}|keys:(?P<stored>[\w-]+)", re.ASCII)
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+def read_reference(value: object, path: str) -> str:
+    """A reference to a key as `env:NAME` or `keys:NAME`; `${NAME}` and `os.environ/NAME` mean the former.
+
+    Raises ValueError for anything else: most likely that is the key itself, so it is not quoted.
+    """
+    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        name = path.split(".")[-2]
+        raise ValueError(
+            f"{path}: a key itself must not stand in settings; "
+            f'run `routewright keys set {name}` and write "keys:{name}" here, or write "env:VARIABLE"'
+        )
+    if match["stored"]:
+        return f"keys:{match['stored']}"
+    return f"env:{match['env'] or match['braced']}"
+
+
+def resolve(reference: str, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | str:
+    """The key that a reference means, or why there is none."""
+    kind, _, name = reference.partition(":")
+    if kind == "keys":
+        return stored.get(name) or f"no key {name!r} is stored: run `routewright keys set {name}`"
+    text = environ.get(name, "").strip()
+    if not text:
+        return f"the environment variable {name} is {'empty' if name in environ else 'not set'}"
+    return Secret(text) if _is_sendable(text) else f"the environment variable {name} does not hold a key"
+
+
+def _is_sendable(text: str) -> bool:
+    """Whether a text can stand in an HTTP header as one word."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+class KeyStore:
+    """The file of stored keys: readable by its owner only, replaced as a whole, its content never shown."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, name: str) -> Secret | None:
+        """The key of that name, if there is one. Raises SettingsError as `load` does."""
+        return self.load().get(name)
+
+    def set(self, name: str, secret: Secret) -> None:
+        """Store a key, in place of any of that name. Raises SettingsError for a name or key that cannot be."""
+        if not _NAME.fullmatch(name):
+            raise SettingsError(f"{name!r} cannot be the name of a key", hint="use letters, digits, - and _")
+        if not secret.reveal() or not _is_sendable(secret.reveal()):
+            raise SettingsError(
+                f"the text given for {name} cannot be a key: it is empty, or not one word of ASCII characters",
+                hint=f"copy the key again and run `routewright keys set {name}`",
+            )
+        self._write({**self.load(), name: secret})
+
+    def remove(self, name: str) -> bool:
+        """Forget a key; False if there was none of that name."""
+        keys = dict(self.load())
+        if name not in keys:
+            return False
+        del keys[name]
+        self._write(keys)
+        return True
+
+    def load(self) -> Mapping[str, Secret]:
+        """All keys by name. Raises SettingsError if others may read the file, or it is damaged."""
+        try:
+            with self.path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                if mode & OTHERS:
+                    raise SettingsError(
+                        f"{self.path} can be read or changed by others (mode {mode & 0o777:04o})",
+                        hint=f"run `chmod 600 {self.path}`, and replace keys that others may have seen",
+                    )
+                content = file.read(MAX_STORE_BYTES)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise SettingsError(f"{self.path}: {error.strerror}", hint="check who owns it") from error
+        return self._parse(content)
+
+    def _parse(self, content: bytes) -> Mapping[str, Secret]:
+        try:
+            keys = tomllib.loads(content.decode())
+        except ValueError:  # its text would quote what is in the file
+            keys = {"": None}
+        if not all(isinstance(key, str) for key in keys.values()):
+            raise SettingsError(
+                f'{self.path} is damaged: it should have lines like NAME = "KEY" and nothing else',
+                hint="remove it and store the keys again with `routewright keys set NAME`",
+            )
+        return {name: Secret(key) for name, key in keys.items()}
+
+    def _write(self, keys: Mapping[str, Secret]) -> None:
+        lines = "".join(f"{name} = {json.dumps(secret.reveal())}\n" for name, secret in sorted(keys.items()))
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self.path.with_name(f".{self.path.name}.{os.urandom(4).hex()}")
+        try:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)

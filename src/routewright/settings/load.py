@@ -1,0 +1,244 @@
+"""All sources → one frozen `Settings`, or one error with all mistakes, each with its file and line."""
+
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from routewright.catalog.registry import VIRTUAL_MODELS, Tier
+from routewright.errors import SettingsError
+from routewright.secret import Secret
+from routewright.settings.given import Given, did_you_mean, raise_if
+from routewright.settings.keys import KeyStore, resolve
+from routewright.settings.places import KeyPath
+from routewright.settings.schema import (
+    LedgerSettings,
+    ModelSettings,
+    PolicySettings,
+    ProviderSettings,
+    Sections,
+    ServerSettings,
+    allowed,
+    dotted,
+    keys_of,
+)
+from routewright.settings.sources import (
+    DEFAULT,
+    FileStamp,
+    Folders,
+    Origin,
+    Source,
+    built_in,
+    from_environment,
+    from_file,
+    from_flags,
+    misspelt_variables,
+    variable_of,
+)
+
+_PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything an operator can say, read once."""
+
+    server: ServerSettings
+    policy: PolicySettings
+    ledger: LedgerSettings
+    providers: Mapping[str, ProviderSettings]
+    models: Mapping[str, ModelSettings]
+    aliases: Mapping[str, str]
+    server_key: Secret | None
+    """What clients must send; None only on loopback."""
+    keys: Mapping[str, Secret]
+    """Provider → its key."""
+    unusable: Mapping[str, str]
+    """Provider → why it cannot be called: the key it needs is not there."""
+    origins: Mapping[KeyPath, Origin]
+    """Where every value came from that is not a default."""
+    files: Mapping[Path, FileStamp | None]
+    """What was read, or would have been if it existed, each with its stamp from just before."""
+
+    def origin(self, *path: str) -> Origin:
+        """Where a value came from: `settings.origin("policy", "confidence_threshold")`."""
+        return self.origins.get(path, DEFAULT)
+
+    def place(self, path: KeyPath) -> str:
+        """` (routewright.toml:12:1)` for a value, or for the first in a section; nothing for a default."""
+        exact = [origin.exact for other, origin in self.origins.items() if other[: len(path)] == path]
+        return f" ({exact[0]})" if exact else ""
+
+    @property
+    def names_catalog(self) -> bool:
+        """Whether the operator says anything about providers or models; then nothing is assumed beyond it."""
+        return any(path[0] in ("providers", "models") for path in self.origins)
+
+    @property
+    def local_servers(self) -> Mapping[str, str]:
+        """Provider → base URL of the servers to ask for their models: those named, or all known if nothing is named."""
+        named = {path[1] for path in self.origins if path[0] == "providers"}
+        return {
+            name: provider.base_url
+            for name, provider in self.providers.items()
+            if provider.local and (name in named or not self.names_catalog)
+        }
+
+    def rows(self) -> Iterator[tuple[str, object, Origin]]:
+        """Every setting as (dotted key, plain value, origin), for `config show`; of keys, only the references."""
+        for name in keys_of(Sections):
+            for path, value in _values_of(getattr(self, name), (name,)):
+                yield dotted(path), msgspec.to_builtins(value, enc_hook=str, order="sorted"), self.origin(*path)
+
+
+def load_settings(
+    *,
+    environ: Mapping[str, str],
+    cwd: Path,
+    flags: Mapping[str, object] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Read all sources: flags > environment > `config` or `./routewright.toml` > the user's file > the built-in one.
+
+    `flags` has dotted keys: `{"server.port": 9000}`. Raises SettingsError that tells all mistakes, one in a line.
+    """
+    folders = Folders.of(environ)
+    project_file = cwd / (config or "routewright.toml")
+    files = {path: FileStamp.of(path) for path in (project_file, folders.settings_file, folders.keys_file)}
+    given = Given()
+    given.add(built_in())
+    given.add(Source(values={("ledger", "path"): folders.data}, origins={}))
+    _add_file(given, folders.settings_file, str(folders.settings_file))
+    _add_file(given, project_file, str(config or "routewright.toml"), is_required=config is not None)
+    given.add(from_environment(environ))
+    given.mistakes += _misspelt(environ)
+    given.add(from_flags(flags or {}))
+    sections = given.sections()
+    stored = KeyStore(folders.keys_file).load()
+    keys = {
+        name: _provider_key(name, provider.api_key, environ, stored, given.origins)
+        for name, provider in sections.providers.items()
+        if provider.api_key
+    }
+    settings = Settings(
+        **{name: getattr(sections, name) for name in keys_of(Sections)},
+        server_key=_server_key(sections.server, environ, stored),
+        keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
+        unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
+        origins=given.origins,
+        files=files,
+    )
+    raise_if([*_check_names(settings), *_check_models(settings), *_check_server(settings)])
+    return settings
+
+
+def _add_file(given: Given, path: Path, shown_as: str, *, is_required: bool = False) -> None:
+    try:
+        given.add(from_file(path, shown_as, is_required=is_required))
+    except SettingsError as error:
+        given.mistakes.append(f"{error.message} — {error.hint}" if error.hint else error.message)
+
+
+def _provider_key(
+    name: str,
+    reference: str,
+    environ: Mapping[str, str],
+    stored: Mapping[str, Secret],
+    origins: Mapping[KeyPath, Origin],
+) -> Secret | str:
+    """A provider's key, or why there is none; a built-in provider also takes the key stored under its own name."""
+    key = resolve(reference, environ, stored)
+    if isinstance(key, Secret) or ("providers", name, "api_key") in origins:
+        return key
+    return stored.get(name) or f"{key} (or run `routewright keys set {name}`)"
+
+
+def _server_key(server: ServerSettings, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | None:
+    if server.api_key is None:
+        return None
+    key = resolve(server.api_key, environ, stored)
+    if isinstance(key, str):
+        raise SettingsError(
+            f"server.api_key: {key}", hint="without it everyone could use the gateway, so it does not start"
+        )
+    return key
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
+    sections: dict[str, type[Struct]] = {"server": ServerSettings, "policy": PolicySettings, "ledger": LedgerSettings}
+    # …_API_KEY with one underscore is a good name for a variable that holds a key.
+    settings = [(name, key) for name, section in sections.items() for key in keys_of(section) if key != "api_key"]
+    known = [variable_of(path) for path in settings]
+    for name, right in misspelt_variables(environ, known):
+        yield f"environment {name}: the name of this setting is {right}, with two underscores between section and key"
+
+
+def _check_names(settings: Settings) -> Iterator[str]:
+    for name in settings.providers:
+        if not _PROVIDER_NAME.fullmatch(name):
+            yield _told(settings, ("providers", name), "a name has small letters, digits, and _ . - between them")
+    for kind, names in (("models", settings.models), ("aliases", settings.aliases)):
+        for name in names:
+            if name in VIRTUAL_MODELS:
+                yield _told(settings, (kind, name), "this name lets routewright choose; take another")
+            elif not name.isprintable() or " " in name or not 0 < len(name) <= 100:
+                yield _told(settings, (kind, name), "a name has 1 to 100 characters and no spaces")
+            elif kind == "aliases" and name in settings.models:
+                yield _told(settings, (kind, name), "there is a model of that name")
+
+
+def _check_models(settings: Settings) -> Iterator[str]:
+    for name, model in settings.models.items():
+        path = ("models", name)
+        if model.deployments and model.tier is None:
+            yield _told(settings, path, f"tier is missing; it is {allowed(Tier)}")
+        limit, window = model.max_output_tokens, model.context_window
+        limit_path = (*path, "max_output_tokens")
+        if limit and window and limit > window and settings.origin(*limit_path) != DEFAULT:
+            problem = (
+                f"{limit} tokens are more than the context window of {window}, which holds input and output together"
+            )
+            yield _told(settings, limit_path, problem)
+        for deployment in model.deployments:
+            provider, slash, upstream = deployment.partition("/")
+            if not slash or not upstream:
+                yield _told(settings, (*path, "deployments"), f'"{deployment}" is not "provider/model"')
+            elif provider not in settings.providers:
+                near = did_you_mean(provider, tuple(settings.providers))
+                yield _told(settings, (*path, "deployments"), f'no provider is called "{provider}"') + near
+
+
+def _told(settings: Settings, path: KeyPath, problem: str) -> str:
+    return f"{dotted(path)}: {problem}{settings.place(path)}"
+
+
+def _check_server(settings: Settings) -> Iterator[str]:
+    host = settings.server.host
+    if settings.server_key is None and not _is_loopback(host):
+        yield (
+            f'server.host: "{host}" is open to other machines, and without server.api_key everyone there could spend '
+            f"your money{settings.place(('server', 'host'))} — run `routewright keys set server`, "
+            f'then add api_key = "keys:server" to [server] (or set {variable_of(("server", "api_key"))}=keys:server)'
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _values_of(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    """All values in a section and below it that are set, with their paths."""
+    if isinstance(value, Struct):
+        value = {name: getattr(value, name) for name in keys_of(type(value))}
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _values_of(inner, (*path, name))
+    elif value is not None:
+        yield path, value

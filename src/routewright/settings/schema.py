@@ -1,0 +1,247 @@
+"""What can be set: each section's keys with their type, range and default. `docs/settings.md` lists the same."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from msgspec import Meta, Struct
+from msgspec.structs import FieldInfo, fields
+
+from routewright.catalog.pricing import parse_usd, parse_usd_per_million
+from routewright.catalog.registry import Capability, Tier
+from routewright.settings.keys import read_reference
+from routewright.settings.places import KeyPath
+
+MIB = 1024 * 1024
+DAY_MS = 86_400_000
+
+
+class Read(Struct, frozen=True):
+    """Marks a type that is read by a function of our own: `parse(value, path)`, which raises ValueError beginning with
+    the path; `allowed` is for messages and for the documentation."""
+
+    parse: Callable[[object, str], object]
+    allowed: str
+
+
+def dotted(path: KeyPath) -> str:
+    """A key path as TOML writes it: `models."gpt-5.5".tier`."""
+    return ".".join(part if part.replace("-", "").replace("_", "").isalnum() else f'"{part}"' for part in path)
+
+
+def _read_usd(value: object, path: str) -> Decimal:
+    return parse_usd(_number(value, path), path)
+
+
+def _read_price(value: object, path: str) -> Decimal:
+    parse_usd_per_million(_number(value, path), path)
+    return parse_usd(_number(value, path), path)
+
+
+def _number(value: object, path: str) -> Decimal | int | str:
+    if isinstance(value, float):  # a flag; the text of a float is what was typed
+        return repr(value)
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise ValueError(f"{path}: {value!r} is not an amount; write a number like 0.27")
+    return value
+
+
+def _read_base_url(value: object, path: str) -> str:
+    if value == "simulator:":
+        return "simulator:"
+    scheme, _, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if scheme not in ("http", "https") or not rest or rest.startswith("/"):
+        raise ValueError(f'{path}: {value!r} is not an address; write it like "https://api.openai.com/v1"')
+    if "@" in rest:
+        raise ValueError(f"{path}: holds a password; give it as api_key, by reference")
+    if any(character in "?#" or not character.isprintable() or character.isspace() for character in rest):
+        raise ValueError(f"{path}: {value!r} has more than a host and a path")
+    return f"{scheme}://{rest}".rstrip("/")
+
+
+def _read_path(value: object, path: str) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{path}: {value!r} is not the path of a folder")
+    return Path(value).expanduser()
+
+
+KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
+Usd = Annotated[Decimal, Read(_read_usd, "an amount of USD of at least 0")]
+UsdPerMillion = Annotated[Decimal, Read(_read_price, "USD per million tokens, from 0 to 10000")]
+BaseUrl = Annotated[str, Read(_read_base_url, 'an address like "https://host/v1"')]
+Folder = Annotated[Path, Read(_read_path, "a folder")]
+Milliseconds = Annotated[int, Meta(ge=1, le=DAY_MS)]
+Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """`[server]`: where the gateway listens, and the bounds of what it reads."""
+
+    host: Name = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8484
+    api_key: KeyReference | None = None
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 10 * MIB
+    max_depth: Annotated[int, Meta(ge=1, le=512)] = 64
+    drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 120
+
+
+class PolicySettings(Struct, frozen=True, kw_only=True):
+    """`[policy]`: how models are chosen, and how much patience and money a request gets."""
+
+    name: Name = "default"
+    confidence_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    max_retry_attempts: Annotated[int, Meta(ge=0, le=10)] = 2
+    batch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 5
+    fallback_timeout_ms: Milliseconds = 3000
+    response_timeout_ms: Milliseconds = 60_000
+    cost_alert_threshold: Usd = Decimal("100.0")
+    deadline_ms: Milliseconds = 600_000
+    connect_timeout_ms: Milliseconds = 3000
+    idle_timeout_ms: Milliseconds = 30_000
+    max_reply_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 32 * MIB
+    baseline: Name | None = None
+
+    @property
+    def cost_alert_nanousd(self) -> int:
+        """`cost_alert_threshold` in nano-USD."""
+        return int(self.cost_alert_threshold * 10**9)
+
+
+class LedgerSettings(Struct, frozen=True, kw_only=True):
+    """`[ledger]`: where the accounts are kept."""
+
+    path: Folder
+    max_journal_bytes: Annotated[int, Meta(ge=8 * MIB, le=1024 * 1024 * MIB)] = 256 * MIB
+
+
+class ProviderSettings(Struct, frozen=True, kw_only=True):
+    """`[providers.NAME]`: a company or server that speaks one dialect."""
+
+    base_url: BaseUrl
+    dialect: Literal["openai_chat", "anthropic_messages"] = "openai_chat"
+    api_key: KeyReference | None = None
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    local: bool = False
+
+
+class PriceSettings(Struct, frozen=True, kw_only=True):
+    """`[models.NAME.price]`: USD per million tokens, by class of token."""
+
+    input: UsdPerMillion
+    output: UsdPerMillion
+    cache_read: UsdPerMillion | None = None
+    cache_write: UsdPerMillion | None = None
+    cache_write_1h: UsdPerMillion | None = None
+    reasoning: UsdPerMillion | None = None
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True):
+    """`[models.NAME]`: a model, what it is good for, and where it can be called."""
+
+    tier: Tier | None = None
+    deployments: tuple[Name, ...] = ()
+    context_window: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    capabilities: frozenset[Capability] = frozenset()
+    fallbacks: tuple[Name, ...] = ()
+    first_event_timeout_ms: Milliseconds | None = None
+    enabled: bool = True
+    price: PriceSettings | None = None
+
+
+class Sections(Struct, frozen=True, kw_only=True):
+    """A settings file as a whole."""
+
+    server: ServerSettings
+    policy: PolicySettings
+    ledger: LedgerSettings
+    providers: dict[str, ProviderSettings]
+    models: dict[str, ModelSettings]
+    aliases: dict[str, Name]
+
+
+class UnknownKey(Struct, frozen=True):
+    """There is no key `name` below `section`, where there are `known` ones."""
+
+    section: KeyPath
+    name: str
+    known: tuple[str, ...]
+
+
+class NotATable(Struct, frozen=True):
+    """What stands at `path` is a single value, so there can be no keys below it."""
+
+    path: KeyPath
+
+
+@cache  # msgspec resolves annotations anew each time, and this is asked for every value
+def keys_of(section: type[Struct]) -> Mapping[str, FieldInfo]:
+    """The keys of a section, in order."""
+    return {field.name: field for field in fields(section)}
+
+
+def type_at(path: KeyPath) -> Any:
+    """The type of what stands at a path: a section, a `dict` of sections, or the annotated type of a value.
+
+    Where nothing can stand, an UnknownKey or NotATable says why.
+    """
+    here: Any = Sections
+    for depth, name in enumerate(path):
+        if is_section(here):
+            known = keys_of(here)
+            if name not in known:
+                return UnknownKey(path[:depth], name, tuple(known))
+            here = without_none(known[name].type)
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+        else:
+            return NotATable(path[:depth])
+    return here
+
+
+def is_section(kind: object) -> bool:
+    """Whether a type is a section of the settings."""
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def without_none(kind: Any) -> Any:
+    """`X` for `X | None`, every other type as it is."""
+    members = [member for member in get_args(kind) if member is not type(None)]
+    return members[0] if type(None) in get_args(kind) else kind
+
+
+def notes_of(kind: Any) -> tuple[Any, tuple[object, ...]]:
+    """A type and what it is annotated with."""
+    return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
+
+
+def allowed(kind: Any) -> str:
+    """What a value may be, in words: `a number from 0 to 1`."""
+    plain, notes = notes_of(kind)
+    for note in notes:
+        if isinstance(note, Read):
+            return note.allowed
+    if get_origin(plain) is Literal:
+        return _one_of(get_args(plain))
+    if get_origin(plain) in (tuple, frozenset):
+        inner = get_args(plain)[0]
+        return f"a list of {_one_of(tuple(inner))}" if inner is Capability else "a list of names"
+    if plain is bool:
+        return "true or false"
+    if plain is Tier:
+        return _one_of(tuple(Tier))
+    if plain is str:
+        return "a text of 1 to 100 characters"
+    return ("a whole number" if plain is int else "a number") + _range(notes)
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    *most, last = (f'"{name}"' for name in names)
+    return f"{', '.join(most)} or {last}"
+
+
+def _range(notes: tuple[object, ...]) -> str:
+    return "".join(f" from {note.ge} to {note.le}" for note in notes if isinstance(note, Meta))

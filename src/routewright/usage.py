@@ -1,0 +1,63 @@
+"""What one attempt consumed, in the one form in which all of the project counts tokens.
+
+Providers disagree: OpenAI's `prompt_tokens` includes cached tokens and its `completion_tokens` includes reasoning,
+while Anthropic's `input_tokens` excludes what the cache gave or took. Here the classes are *disjoint*: every token is
+counted in exactly one, so that a cost is a plain sum. The dialects convert; behind them nobody asks where a count came
+from.
+"""
+
+from msgspec import Struct
+
+IMPLAUSIBLE_TOKENS = 1_000_000_000
+"""Hundreds of times the longest context on sale: a count above it is a provider's error, not a request."""
+
+
+class Usage(Struct, frozen=True, gc=False):
+    """Token counts of one attempt; the classes are disjoint.
+
+    `input` excludes everything cached, `cache_write` are writes that live five minutes (the default), `cache_write_1h`
+    those that live an hour, and `output` excludes reasoning.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    @property
+    def input_total(self) -> int:
+        """All tokens sent, cached or not: what context windows and long-context prices are measured by."""
+        return self.input + self.cache_read + self.cache_write + self.cache_write_1h
+
+    @property
+    def output_total(self) -> int:
+        """All tokens generated, shown to the client or not."""
+        return self.output + self.reasoning
+
+    @property
+    def total(self) -> int:
+        """All tokens, sent and generated."""
+        return self.input_total + self.output_total
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input + other.input,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+            self.cache_write_1h + other.cache_write_1h,
+            self.output + other.output,
+            self.reasoning + other.reasoning,
+        )
+
+    def plausible(self, limit: int = IMPLAUSIBLE_TOKENS) -> "Usage":
+        """This usage if every count is from 0 to `limit` tokens; else raises ValueError naming one that is not."""
+        for name in self.__struct_fields__:
+            count = getattr(self, name)
+            if not 0 <= count <= limit:
+                raise ValueError(
+                    f"usage reports {count} {name} tokens, which is not from 0 to {limit}: "
+                    "do not bill it, settle on an estimate"
+                )
+        return self

@@ -1,0 +1,79 @@
+"""What a caller asks of the router itself."""
+
+from typing import Any
+
+import pytest
+
+from routewright.call import Options
+from routewright.catalog.registry import Tier
+from routewright.dialects.options import read_options, with_body_options
+from routewright.errors import InvalidRequest
+
+
+def test_all_options_are_read() -> None:
+    fields = {
+        "tier": "bulk",
+        "max_cost_usd": "0.05",
+        "deadline_ms": 1500,
+        "tags": ["team:a", "nightly"],
+        "user": "ann",
+    }
+    assert read_options(fields) == Options(
+        tier=Tier.BULK, max_cost_nanousd=50_000_000, deadline_s=1.5, tags=("team:a", "nightly"), user="ann"
+    )
+
+
+@pytest.mark.parametrize(
+    ("usd", "nanousd"),
+    [
+        (0, 0),
+        (1, 1_000_000_000),
+        (0.1, 100_000_000),
+        (1e-9, 1),
+        (1e-7, 100),
+        ("0.000000001", 1),
+        ("123456789.987654321", 123456789_987654321),
+        (0.1 + 0.2, 300_000_000),
+        ("0.0000000019", 1),
+    ],
+)
+def test_a_cost_limit_is_exact_to_the_nano_usd_and_rounded_down_below_it(usd: Any, nanousd: int) -> None:
+    assert read_options({"max_cost_usd": usd}).max_cost_nanousd == nanousd
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"max_cost_usd": -1}, "max_cost_usd"),
+        ({"max_cost_usd": True}, "max_cost_usd"),
+        ({"max_cost_usd": "1e3"}, "max_cost_usd"),
+        ({"max_cost_usd": "NaN"}, "max_cost_usd"),
+        ({"max_cost_usd": 1e30}, "max_cost_usd"),
+        ({"max_cost_usd": [1]}, "max_cost_usd"),
+        ({"tier": "premium"}, "tier"),
+        ({"tier": 1}, "tier"),
+        ({"deadline_ms": 0}, "deadline_ms"),
+        ({"deadline_ms": 1.5}, "deadline_ms"),
+        ({"tags": "a"}, "tags"),
+        ({"tags": ["a", 1]}, "tags[1]"),
+        ({"tags": [""]}, "tags[0]"),
+        ({"user": 1}, "user"),
+        ({"max_cost": 1}, "max_cost"),
+    ],
+)
+def test_a_wrong_option_is_named(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_options(fields)
+    assert caught.value.param == f"routewright.{param}"
+
+
+def test_headers_win_over_the_body() -> None:
+    by_header = Options(tier=Tier.COMPLEX, tags=("a",))
+    merged = with_body_options(by_header, {"tier": "bulk", "tags": ["b"], "user": "ann"})
+    assert merged == Options(tier=Tier.COMPLEX, tags=("a",), user="ann")
+
+
+def test_options_must_be_an_object() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        with_body_options(Options(), "cheap")
+    assert caught.value.param == "routewright"

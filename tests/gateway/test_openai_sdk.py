@@ -1,0 +1,151 @@
+"""The official `openai` SDK, unchanged, against a real gateway over a real socket; the simulator answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+from pydantic import BaseModel
+
+from served import serving
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "unit": {"enum": ["C", "F"]}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home: Path = tmp_path_factory.mktemp("home")
+    with serving(home, "--simulate") as served:
+        yield served.url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+def ask(text: str) -> list[openai.types.chat.ChatCompletionMessageParam]:
+    return [{"role": "user", "content": text}]
+
+
+def test_a_plain_question_is_answered(client: openai.OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="auto", messages=ask("Hi, how are you today?"))
+    answer = raw.parse()
+    assert answer.choices[0].message.content
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens > 0
+    assert raw.headers["x-routewright-tier"] == "standard"
+    assert raw.headers["x-routewright-model"] == "claude-sonnet-4.6"
+    assert float(raw.headers["x-routewright-cost-usd"]) > 0
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4.7", "gpt-5.5"])
+def test_both_dialects_stream_through_the_same_client(client: openai.OpenAI, model: str) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model=model, messages=ask("Tell me a story"), stream=True, stream_options={"include_usage": True}
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert usage.completion_tokens > 0
+    assert usage.model_dump()["cost"] > 0
+
+
+def test_usage_that_was_not_asked_for_is_not_sent(client: openai.OpenAI) -> None:
+    for model in ("claude-opus-4.7", "gpt-5.5"):
+        chunks = list(client.chat.completions.create(model=model, messages=ask("Tell me"), stream=True))
+        assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4.7", "gpt-5.5", "deepseek-v3"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_are_called(client: openai.OpenAI, model: str, stream: bool) -> None:
+    wish = {"model": model, "messages": ask("What is the weather in Paris?"), "tools": [WEATHER]}
+    if stream:
+        with client.chat.completions.stream(**wish, tool_choice="required") as events:  # type: ignore[arg-type]
+            message = events.get_final_completion().choices[0].message
+    else:
+        message = client.chat.completions.create(**wish, tool_choice="required").choices[0].message  # type: ignore[call-overload]
+    assert message.tool_calls
+    assert message.tool_calls[0].function.name == "get_weather"
+    assert '"city"' in message.tool_calls[0].function.arguments
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+    tags: list[str]
+
+
+@pytest.mark.parametrize("model", ["auto", "claude-opus-4.7", "gpt-5.5"])
+def test_structured_output_is_parsed(client: openai.OpenAI, model: str) -> None:
+    answer = client.chat.completions.parse(
+        model=model, messages=ask("Extract the person: Ann, 34, admin and author"), response_format=Person
+    )
+    assert isinstance(answer.choices[0].message.parsed, Person)
+
+
+def test_a_demand_for_a_schema_is_structured_work(client: openai.OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.parse(
+        model="auto", messages=ask("Extract the person: Ann, 34"), response_format=Person
+    )
+    assert raw.headers["x-routewright-tier"] == "structured"
+
+
+async def test_the_async_client_streams_and_does_not(url: str) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        answer = await client.chat.completions.create(model="auto", messages=ask("Hello there"))
+        assert answer.choices[0].message.content
+        stream = await client.chat.completions.create(model="auto", messages=ask("Hello there"), stream=True)
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+        assert text
+
+
+def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
+    names = [model.id for model in client.models.list()]
+    assert {"auto", "auto:cheap", "auto:best", "claude-auto", "claude-opus-4.7", "deepseek-v3"} <= set(names)
+    for name in names:
+        assert client.models.retrieve(name).id == name
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("no-such-model")
+
+
+def test_an_unknown_model_is_a_404_that_the_sdk_knows(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.chat.completions.create(model="no-such-model", messages=ask("Hi"))
+    assert missing.value.code == "model_not_found"
+    assert missing.value.param == "model"
+
+
+def test_a_mistake_is_a_400_that_names_its_field(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as bad:
+        client.chat.completions.create(model="auto", messages=ask("Hi"), temperature=9)
+    assert bad.value.param == "temperature"
+
+
+def test_the_decision_can_be_asked_for_alone(client: openai.OpenAI) -> None:
+    route = client.post(
+        "/route", cast_to=object, body={"model": "auto", "messages": ask("Translate to French: good morning")}
+    )
+    assert isinstance(route, dict)
+    assert route["candidates"][0]["is_eligible"]
+    assert {candidate["model"] for candidate in route["candidates"]} == {
+        "claude-opus-4.7", "claude-sonnet-4.6", "gpt-5.5", "deepseek-v3",
+    }  # fmt: skip

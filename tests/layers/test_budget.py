@@ -1,0 +1,234 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from builders import Below, attempt, call, message, model, reply
+from routewright.call import Attempt, Call
+from routewright.errors import ConnectFailed, FirstEventTimeout, LedgerUnavailable, ProviderFailed, StreamCut
+from routewright.layers.budget import TOKENS_IN_FLIGHT, Budget
+from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.ledger import Released, Reserved, Settled
+from routewright.reply import Event, Reply
+from routewright.testing import FakeClock, MemoryLog
+from routewright.usage import Usage
+
+
+class House:
+    """A budget layer over a ledger in memory."""
+
+    def __init__(self, log: MemoryLog | None = None) -> None:
+        self.clock = FakeClock()
+        self.log = log or MemoryLog()
+        self.ledger = JournaledLedger(self.log, boot="boot-1", clock=self.clock)
+        self.ledger.open("request-1")
+        self.layer = Budget(self.ledger, self.clock)
+
+    def settled(self) -> Settled:
+        """The one settlement there is."""
+        (event,) = [event for event in self.log.events if isinstance(event, Settled)]
+        return event
+
+
+async def test_the_hold_is_written_before_anything_is_sent_and_is_an_upper_bound() -> None:
+    house = House()
+    seen: list[object] = []
+
+    async def below(request: Attempt) -> Reply:
+        seen.extend(house.log.events)
+        return reply(request)
+
+    asked = call("Hello", max_output_tokens=50)
+    await house.layer(attempt(asked), below)
+    (hold,) = seen
+    assert isinstance(hold, Reserved)
+    assert hold.amount_nanousd is not None
+    assert hold.amount_nanousd >= 50 * 2_000 + len("Hello") * 1_000
+    assert (hold.attempt_id, hold.boot, hold.price_version) == ("attempt-1", "boot-1", "test")
+
+
+async def test_what_the_provider_reports_is_settled_to_the_nano_dollar() -> None:
+    house = House()
+    answer = await house.layer(attempt(), Below())
+    while await answer.next():
+        pass
+    settled = house.settled()
+    assert settled.cost_nanousd == 10 * 1_000 + 20 * 2_000
+    assert (settled.outcome, settled.is_estimated) == ("complete", False)
+    assert [report.cost_nanousd for report in house.ledger.account("request-1").reports] == [50_000]
+
+
+async def test_closing_twice_settles_once() -> None:
+    house = House()
+    answer = await house.layer(attempt(), Below())
+    answer.close()
+    answer.close()
+    assert len(house.log.events) == 2
+
+
+async def test_an_attempt_that_was_never_sent_costs_nothing() -> None:
+    house = House()
+    with pytest.raises(ConnectFailed):
+        await house.layer(attempt(), Below(ConnectFailed("refused")))
+    released = house.log.events[-1]
+    assert isinstance(released, Released)
+    assert released.outcome == "upstream_connect_failed"
+
+
+async def test_an_error_answer_costs_nothing() -> None:
+    house = House()
+    with pytest.raises(ProviderFailed):
+        await house.layer(attempt(), Below(ProviderFailed("500")))
+    assert isinstance(house.log.events[-1], Released)
+
+
+def test_silence_is_settled_by_the_time_it_had_to_generate_in() -> None:
+    house = House()
+
+    async def silent(request: Attempt) -> Reply:
+        await asyncio.sleep(2)
+        raise FirstEventTimeout("silent")
+
+    with pytest.raises(FirstEventTimeout):
+        house.clock.run(house.layer(attempt(), silent))
+    settled = house.settled()
+    assert settled.usage == Usage(input=125, output=2000)
+    assert settled.is_estimated
+
+
+async def test_a_cancelled_attempt_is_settled_as_abandoned() -> None:
+    house = House()
+
+    async def endless(request: Attempt) -> Reply:
+        await asyncio.get_running_loop().create_future()
+        return reply()
+
+    running = asyncio.ensure_future(house.layer(attempt(), endless))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (house.settled().outcome, house.settled().is_estimated) == ("abandoned", True)
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [(lambda answer: answer.close(), "abandoned"), (None, "upstream_stream_cut")],
+)
+async def test_a_broken_stream_is_estimated_from_what_was_seen(
+    end: Callable[[Reply], None] | None, outcome: str
+) -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(text="x" * 85),), StreamCut("gone"))
+
+    answer = await house.layer(attempt(), below)
+    await answer.next()
+    await answer.next()
+    if end is not None:
+        end(answer)
+    else:
+        with pytest.raises(StreamCut):
+            await answer.next()
+    settled = house.settled()
+    assert settled.outcome == outcome
+    assert settled.usage == Usage(input=125, output=90 // 3 + TOKENS_IN_FLIGHT)
+    assert settled.is_estimated
+
+
+async def test_usage_told_before_a_stream_broke_is_kept_where_it_is_more() -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(usage=Usage(input=7, cache_read=3, output=500)),), StreamCut("gone"))
+
+    answer = await house.layer(attempt(), below)
+    with pytest.raises(StreamCut):
+        await answer.read()
+    assert house.settled().usage == Usage(input=7, cache_read=3, output=500)
+
+
+async def test_a_complete_answer_without_usage_is_estimated_and_flagged() -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(text="x" * 25, finish="stop"),))
+
+    answer = await house.layer(attempt(), below)
+    while await answer.next():
+        pass
+    assert house.settled().usage == Usage(input=125, output=10)
+    assert house.settled().is_estimated
+
+
+async def test_an_explicit_zero_is_zero() -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(usage=Usage(), finish="stop"),))
+
+    answer = await house.layer(attempt(), below)
+    while await answer.next():
+        pass
+    assert (house.settled().cost_nanousd, house.settled().is_estimated) == (0, False)
+
+
+async def test_a_model_without_a_price_is_told_as_unknown_and_never_as_zero() -> None:
+    house = House()
+    answer = await house.layer(attempt(at=model(prices=None)), Below())
+    while await answer.next():
+        pass
+    assert house.settled().cost_nanousd is None
+
+
+async def test_the_first_byte_waits_until_the_hold_is_durable() -> None:
+    class Slow(MemoryLog):
+        def __init__(self) -> None:
+            super().__init__()
+            self.is_durable = asyncio.Event()
+
+        async def durable(self, position: int) -> None:
+            await self.is_durable.wait()
+
+    log = Slow()
+    asking = asyncio.ensure_future(House(log).layer(attempt(), Below()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not asking.done()
+    log.is_durable.set()
+    (await asking).close()
+
+
+async def test_a_ledger_that_cannot_write_lets_nothing_be_sent() -> None:
+    class Full(MemoryLog):
+        def append(self, payload: bytes, *, closing: bool = False) -> int:
+            raise LedgerUnavailable("the journal is full")
+
+    house, below = House(Full()), Below()
+    with pytest.raises(LedgerUnavailable):
+        await house.layer(attempt(), below)
+    assert below.requests == []
+
+
+async def test_a_ledger_that_fails_before_the_first_byte_gives_the_answer_up() -> None:
+    class Failing(MemoryLog):
+        async def durable(self, position: int) -> None:
+            raise LedgerUnavailable("cannot sync")
+
+    below = Below()
+    with pytest.raises(LedgerUnavailable):
+        await House(Failing()).layer(attempt(), below)
+    assert below.replies[0].outcome == "abandoned"
+
+
+def test_a_long_conversation_holds_more() -> None:
+    def held(asked: Call) -> int:
+        house = House()
+        house.ledger.hold(attempt(asked), 10_000 if len(asked.messages) > 1 else 10)
+        (event,) = house.log.events
+        assert isinstance(event, Reserved)
+        assert event.amount_nanousd is not None
+        return event.amount_nanousd
+
+    assert held(call("a", messages=(message("a"), message("b")))) > held(call("a"))

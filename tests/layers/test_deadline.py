@@ -1,0 +1,60 @@
+import asyncio
+
+import pytest
+
+from builders import Below, attempt, call, model, reply
+from routewright.call import Call, Options
+from routewright.errors import DeadlineExceeded, FirstEventTimeout
+from routewright.layers.deadline import Deadline, FirstEventDeadline
+from routewright.reply import Reply
+from routewright.testing import FakeClock
+
+
+async def slow(_: object) -> Reply:
+    await asyncio.sleep(100)
+    return reply()
+
+
+def test_the_whole_request_has_one_deadline() -> None:
+    clock = FakeClock()
+    with pytest.raises(DeadlineExceeded, match="deadline of 30 s"):
+        clock.run(Deadline(30, clock)(call(), slow))
+    assert clock.monotonic() == pytest.approx(30)
+
+
+def test_what_is_left_travels_with_the_call() -> None:
+    clock, below = FakeClock(), Below()
+    clock.advance(5)
+    clock.run(Deadline(30, clock)(call(), below))
+    asked: Call = below.requests[0]
+    assert asked.deadline_at == pytest.approx(35)
+
+
+@pytest.mark.parametrize(("wish_s", "limit_s"), [(2.0, 2.0), (500.0, 30.0)])
+def test_a_caller_may_ask_for_less_and_never_for_more(wish_s: float, limit_s: float) -> None:
+    clock = FakeClock()
+    with pytest.raises(DeadlineExceeded):
+        clock.run(Deadline(30, clock)(call(options=Options(deadline_s=wish_s)), slow))
+    assert clock.monotonic() == pytest.approx(limit_s)
+
+
+@pytest.mark.parametrize(("stream", "limit_s"), [(True, 3.0), (False, 60.0)])
+def test_an_attempt_must_begin_in_time(stream: bool, limit_s: float) -> None:
+    clock = FakeClock()
+    with pytest.raises(FirstEventTimeout):
+        clock.run(FirstEventDeadline(3, 60)(attempt(call(stream=stream), is_last_model=False), slow))
+    assert clock.monotonic() == pytest.approx(limit_s)
+
+
+def test_a_model_may_be_given_more_time() -> None:
+    clock = FakeClock()
+    thinker = model(first_event_timeout_s=20.0)
+    with pytest.raises(FirstEventTimeout):
+        clock.run(FirstEventDeadline(3, 60)(attempt(call(stream=True), thinker, is_last_model=False), slow))
+    assert clock.monotonic() == pytest.approx(20)
+
+
+def test_the_last_model_is_waited_for() -> None:
+    clock = FakeClock()
+    clock.run(FirstEventDeadline(3, 60)(attempt(call(stream=True), is_last_model=True), slow))
+    assert clock.monotonic() == pytest.approx(100)

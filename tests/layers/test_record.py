@@ -1,0 +1,100 @@
+import asyncio
+
+import pytest
+
+from builders import Below, attempt, call, model, registry, route
+from routewright.call import Call, Options, Routed
+from routewright.catalog.pricing import Price, PriceSchedule
+from routewright.errors import InvalidRequest, ProviderFailed
+from routewright.layers.budget import Budget
+from routewright.layers.record import Record
+from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.ledger import RequestRecorded
+from routewright.reply import Reply
+from routewright.testing import FakeClock, MemoryLog
+
+DEAR = model("dear", prices=PriceSchedule((Price(input=10_000_000, output=20_000_000),)))
+REGISTRY = registry(model(), DEAR)
+
+
+class House:
+    """Record over budget over a scripted provider."""
+
+    def __init__(self, below: Below) -> None:
+        self.clock = FakeClock()
+        self.log = MemoryLog()
+        self.ledger = JournaledLedger(self.log, boot="boot-1", clock=self.clock)
+        self._record = Record(self.ledger, REGISTRY, self.clock)
+        self._budget = Budget(self.ledger, self.clock)
+        self._below = below
+
+    async def ask(self, asked: Call) -> Reply:
+        """Through both layers."""
+
+        async def decided(given: Call) -> Reply:
+            chosen = route(baseline_model="dear")
+            return await self._budget(attempt(given, routed=Routed(given, chosen)), self._below)
+
+        return await self._record(asked, decided)
+
+    @property
+    def row(self) -> RequestRecorded:
+        """The one row of the one request."""
+        (event,) = [event for event in self.log.events if isinstance(event, RequestRecorded)]
+        return event
+
+
+async def test_an_answered_request_leaves_its_row_with_cost_and_baseline() -> None:
+    house = House(Below())
+    answer = await (await house.ask(call(options=Options(tags=("team-a",), user="u1")))).read()
+    assert house.row.cost_nanousd == 50_000
+    assert house.row.baseline_cost_nanousd == 10 * 10_000 + 20 * 20_000
+    assert (house.row.outcome, house.row.model, house.row.attempts) == ("complete", "swift", 1)
+    assert (house.row.tags, house.row.user) == (("team-a",), "u1")
+    assert answer.receipt.cost_nanousd == 50_000
+    assert answer.receipt.attempts[0].deployment == "acme/swift"
+
+
+async def test_the_row_comes_after_the_settlement_it_counts() -> None:
+    house = House(Below())
+    (await house.ask(call())).close()
+    assert [type(event).__name__ for event in house.log.events] == ["Reserved", "Settled", "RequestRecorded"]
+
+
+async def test_a_refusal_is_in_the_ledger_too() -> None:
+    house = House(Below(InvalidRequest("bad")))
+    with pytest.raises(InvalidRequest):
+        await house.ask(call())
+    assert (house.row.outcome, house.row.model) == ("invalid_request", None)
+
+
+async def test_a_failed_attempt_is_told_with_the_route_that_led_to_it() -> None:
+    house = House(Below(ProviderFailed("500")))
+    with pytest.raises(ProviderFailed):
+        await house.ask(call())
+    assert house.row.outcome == "upstream_failed"
+    assert house.row.tier == "standard"
+    assert house.row.route is not None
+
+
+async def test_a_client_that_leaves_before_the_first_event_leaves_a_row() -> None:
+    class Endless(Below):
+        async def __call__(self, request: object) -> Reply:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    house = House(Endless())
+    asking = asyncio.ensure_future(house.ask(call()))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert house.row.outcome == "abandoned"
+    assert house.row.is_estimated
+
+
+async def test_the_account_of_a_request_is_forgotten_when_it_is_over() -> None:
+    house = House(Below())
+    (await house.ask(call())).close()
+    with pytest.raises(KeyError):
+        house.ledger.account("request-1")

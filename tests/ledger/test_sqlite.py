@@ -1,0 +1,554 @@
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from routewright.catalog.registry import Tier
+from routewright.errors import LedgerUnavailable, StoreUnavailable
+from routewright.ledger.journal import Journal, Pace
+from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Reserved, Settled, encode_event
+from routewright.ledger.sqlite import (
+    _SPEND,
+    AttemptRecord,
+    Migration,
+    RequestRecord,
+    SqliteStore,
+    migrate,
+    migrations,
+    require_sqlite,
+)
+from routewright.route import Candidate, Route
+from routewright.usage import Usage
+
+SECOND = 10**9
+DAY = 86_400 * SECOND
+AT_ONCE = Pace(gather_s=0, idle_s=0, drain_s=0, retry_s=0.001, longest_retry_s=0.001)
+ROUTE = Route(
+    verdict=None,
+    tier=Tier.BULK,
+    reason="the caller chose it",
+    candidates=(Candidate(model="small", tier=Tier.BULK, is_eligible=True, reason="named", expected_cost_nanousd=5),),
+    input_tokens=10,
+    output_tokens=20,
+    catalog="c1",
+    classifier=None,
+    policy="p1",
+)
+counts = st.integers(0, 2**40)
+
+
+def reserved(attempt: str, *, boot: str = "dead", **changes: object) -> Reserved:
+    hold = Reserved(
+        attempt_id=attempt,
+        request_id="r1",
+        at_ns=SECOND,
+        boot=boot,
+        model="small",
+        deployment="here/small",
+        cause="first",
+        amount_nanousd=900,
+        price_version="p1",
+    )
+    return msgspec.structs.replace(hold, **changes)
+
+
+def settled(attempt: str, **changes: object) -> Settled:
+    event = Settled(
+        attempt_id=attempt,
+        request_id="r1",
+        at_ns=2 * SECOND,
+        model="small",
+        deployment="here/small",
+        served_model="small-2026",
+        cause="first",
+        outcome="complete",
+        usage=Usage(input=1, cache_read=2, cache_write=3, cache_write_1h=4, output=5, reasoning=6),
+        cost_nanousd=700,
+        price_version="p1",
+        is_estimated=False,
+        first_event_ms=12,
+        total_ms=34,
+    )
+    return msgspec.structs.replace(event, **changes)
+
+
+def released(attempt: str, **changes: object) -> Released:
+    event = Released(
+        attempt_id=attempt,
+        request_id="r1",
+        at_ns=2 * SECOND,
+        model="small",
+        deployment="here/small",
+        cause="first",
+        outcome="upstream_connect_failed",
+        total_ms=5,
+    )
+    return msgspec.structs.replace(event, **changes)
+
+
+def recorded(request: str, **changes: object) -> RequestRecorded:
+    event = RequestRecorded(
+        request_id=request,
+        at_ns=3 * SECOND,
+        dialect="openai_chat",
+        requested_model="auto",
+        model="small",
+        tier="simple",
+        confidence=0.8,
+        reason="short",
+        outcome="complete",
+        cost_nanousd=700,
+        is_estimated=False,
+        baseline_model="large",
+        baseline_cost_nanousd=7000,
+        attempts=1,
+        stream=True,
+        total_ms=40,
+        overhead_us=150,
+        route=ROUTE,
+        tags=("a", "b"),
+        user="u1",
+    )
+    return msgspec.structs.replace(event, **changes)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "ledger.db")
+    yield opened
+    opened.close()
+
+
+def absorb(store: SqliteStore, *events: LedgerEvent) -> None:
+    store.absorb([encode_event(event) for event in events])
+
+
+def contents(path: Path) -> list[list[tuple[object, ...]]]:
+    with closing(apsw.Connection(str(path))) as connection:
+        tables = ("events", "requests", "open_holds", "unread")
+        return [list(connection.execute(f"SELECT * FROM {table}")) for table in tables]  # noqa: S608 names from above
+
+
+# ---- what goes in
+
+
+def test_attempts_come_back_as_they_went_in(store: SqliteStore) -> None:
+    unpriced = reserved("a2", amount_nanousd=None)
+    absorb(store, reserved("a1"), settled("a1"), unpriced, released("a2"), reserved("a3"))
+    assert store.request("r1") == RequestRecord(
+        request=None,
+        attempts=(
+            AttemptRecord(reserved("a1"), settled("a1")),
+            AttemptRecord(unpriced, released("a2")),
+            AttemptRecord(reserved("a3"), None),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "request_row",
+    [
+        recorded("r1"),
+        recorded("r1", route=None, tags=(), confidence=None, model=None, tier=None, user=None, overhead_us=None),
+    ],
+    ids=["full", "bare"],
+)
+def test_a_request_comes_back_as_it_went_in(store: SqliteStore, request_row: RequestRecorded) -> None:
+    absorb(store, request_row)
+    assert store.request("r1") == RequestRecord(request_row, attempts=())
+
+
+def test_every_field_of_the_vocabulary_has_its_column(store: SqliteStore, tmp_path: Path) -> None:
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as connection:
+        columns = {
+            table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for table in ("events", "requests")
+        }
+    fields = {field for kind in (Reserved, Settled, Released) for field in kind.__struct_fields__}
+    assert columns["events"] == fields - {"usage"} | {*Usage.__struct_fields__, "sequence", "kind"}
+    assert columns["requests"] == set(RequestRecorded.__struct_fields__)
+
+
+def test_a_batch_delivered_twice_counts_once(store: SqliteStore, tmp_path: Path) -> None:
+    batch: list[LedgerEvent] = [
+        reserved("a1"),
+        settled("a1"),
+        reserved("a2"),
+        released("a2"),
+        reserved("a3"),
+        recorded("r1"),
+    ]
+    absorb(store, *batch)
+    before = contents(tmp_path / "ledger.db")
+    absorb(store, *batch)
+    absorb(store, *reversed(batch))
+    assert contents(tmp_path / "ledger.db") == before
+
+
+def test_the_first_settlement_of_an_attempt_stands(store: SqliteStore) -> None:
+    absorb(store, settled("a1", cost_nanousd=700))
+    absorb(store, settled("a1", cost_nanousd=900))
+    assert store.totals().cost_nanousd == 700
+
+
+def test_a_batch_goes_in_whole_or_not_at_all(store: SqliteStore, tmp_path: Path) -> None:
+    too_large = settled("a2", cost_nanousd=2**63)
+    with pytest.raises(OverflowError):
+        absorb(store, reserved("a1"), too_large)
+    assert contents(tmp_path / "ledger.db")[0] == []
+
+
+def test_a_record_that_cannot_be_read_is_kept_aside(store: SqliteStore, tmp_path: Path) -> None:
+    unknown = b'{"kind":"adjusted","attempt_id":"a1"}'
+    store.absorb([encode_event(reserved("a1")), unknown])
+    store.absorb([unknown])
+    assert [payload for payload, _ in contents(tmp_path / "ledger.db")[3]] == [unknown]
+    assert [hold.attempt_id for hold in store.pending(set)] == ["a1"]
+
+
+# ---- holds
+
+
+def test_a_hold_is_pending_until_it_is_closed(store: SqliteStore) -> None:
+    absorb(store, reserved("a1"), reserved("a2"), reserved("a3"))
+    absorb(store, settled("a1"), released("a3"))
+    assert store.pending(set) == [reserved("a2")]
+
+
+def test_a_hold_that_arrives_after_its_settlement_is_not_pending(store: SqliteStore) -> None:
+    absorb(store, settled("a1"))
+    absorb(store, reserved("a1"))
+    assert store.pending(set) == []
+
+
+def test_the_holds_of_living_processes_are_not_pending(store: SqliteStore) -> None:
+    absorb(store, reserved("a1", boot="dead"), reserved("a2", boot="alive"))
+    assert store.pending(lambda: {"alive"}) == [reserved("a1", boot="dead")]
+
+
+def test_a_process_that_starts_during_the_look_is_not_taken_for_dead(store: SqliteStore) -> None:
+    absorb(store, reserved("a1", boot="old"))
+
+    def boots_alive() -> set[str]:
+        absorb(store, reserved("a2", boot="new"))
+        return {"old"}
+
+    assert store.pending(boots_alive) == []
+
+
+def drain_the_dead(journal: Journal) -> None:
+    for _ in journal.recover():
+        pass
+    journal.flush_blocking()
+
+
+def test_s04_only_what_a_dead_process_did_not_close_is_pending(store: SqliteStore, tmp_path: Path) -> None:
+    dead = Journal(tmp_path / "journal", pace=AT_ONCE)
+    for event in (reserved("a1", boot=dead.boot), reserved("a2", boot=dead.boot), settled("a1")):
+        dead.append(encode_event(event))
+    neighbour = Journal(tmp_path / "journal", pace=AT_ONCE)
+    absorb(store, reserved("a2", boot=dead.boot), reserved("a3", boot=neighbour.boot))
+    dead.close()
+    heir = Journal(tmp_path / "journal", pace=AT_ONCE)
+    heir.start(store.absorb)
+    drain_the_dead(heir)
+    assert store.pending(heir.boots_alive) == [reserved("a2", boot=dead.boot)]
+    heir.append(encode_event(released("a2")), closing=True)
+    heir.flush_blocking()
+    assert store.pending(heir.boots_alive) == []
+    neighbour.close()
+    drain_the_dead(heir)
+    assert store.pending(heir.boots_alive) == [reserved("a3", boot=neighbour.boot)]
+    heir.close()
+
+
+def test_s04_a_settlement_still_in_the_journal_of_who_just_died_counts(store: SqliteStore, tmp_path: Path) -> None:
+    heir = Journal(tmp_path / "journal", pace=AT_ONCE)
+    heir.start(store.absorb)
+    dying = Journal(tmp_path / "journal", pace=AT_ONCE)
+    absorb(store, reserved("a1", boot=dying.boot))
+    dying.append(encode_event(settled("a1")))
+    dying.close()
+    assert store.pending(heir.boots_alive) == []
+    drain_the_dead(heir)
+    assert store.pending(heir.boots_alive) == []
+    assert store.totals().cost_nanousd == 700
+    heir.close()
+
+
+def test_a_settlement_that_arrives_during_the_look_counts(store: SqliteStore) -> None:
+    absorb(store, reserved("a1"), reserved("a2"))
+
+    def boots_alive() -> set[str]:
+        absorb(store, settled("a1"))
+        return set()
+
+    assert store.pending(boots_alive) == [reserved("a2")]
+
+
+# ---- reports
+
+
+def test_spend_by_model_charges_each_model_its_own_attempts(store: SqliteStore) -> None:
+    absorb(
+        store,
+        settled("a1", cost_nanousd=100, outcome="upstream_stream_cut", is_estimated=True),
+        settled("a2", cost_nanousd=900, model="large", cause="fallback"),
+        released("a3"),
+        recorded("r1", model="large", cost_nanousd=1000, baseline_cost_nanousd=5000),
+        recorded("r2", model=None, outcome="all_attempts_failed", cost_nanousd=0, baseline_cost_nanousd=None),
+    )
+    nobody, large, small = store.spend("model")
+    assert (nobody.key, nobody.requests, nobody.complete, nobody.attempts) == (None, 1, 0, 0)
+    assert (large.key, large.requests, large.complete, large.attempts, large.cost_nanousd) == ("large", 1, 1, 1, 900)
+    assert (large.baseline_cost_nanousd, large.compared_cost_nanousd) == (5000, 1000)
+    assert (small.key, small.requests, small.attempts, small.cost_nanousd) == ("small", 0, 2, 100)
+    assert small.estimated == 1
+    assert small.usage == settled("a1").usage
+
+
+def test_spend_by_tier_counts_attempts_to_the_tier_of_their_request(store: SqliteStore) -> None:
+    absorb(
+        store,
+        settled("a1", request_id="r1"),
+        settled("a2", request_id="r1"),
+        recorded("r1", tier="simple"),
+        settled("a3", request_id="r2", cost_nanousd=None),
+        recorded("r2", tier="complex", outcome="abandoned"),
+        settled("a4", request_id="not yet over", cost_nanousd=1),
+    )
+    rows = {row.key: row for row in store.spend("tier")}
+    assert {key: (row.requests, row.complete, row.attempts) for key, row in rows.items()} == {
+        "simple": (1, 1, 2),
+        "complex": (1, 0, 1),
+        None: (0, 0, 1),
+    }
+    assert rows["complex"].unpriced == 1
+    assert rows["complex"].cost_nanousd == 0
+
+
+def test_spend_by_day_is_by_utc_and_between_its_bounds(store: SqliteStore) -> None:
+    for day in range(4):
+        absorb(store, settled(f"a{day}", at_ns=day * DAY, cost_nanousd=10**day), recorded(f"r{day}", at_ns=day * DAY))
+    rows = store.spend("day", since_ns=DAY, until_ns=3 * DAY)
+    assert [(row.key, row.cost_nanousd, row.requests) for row in rows] == [
+        ("1970-01-02", 10, 1),
+        ("1970-01-03", 100, 1),
+    ]
+
+
+def test_totals_of_an_empty_ledger_are_zero(store: SqliteStore) -> None:
+    totals = store.totals()
+    assert (totals.requests, totals.attempts, totals.cost_nanousd, totals.usage) == (0, 0, 0, Usage())
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(costs=st.lists(st.tuples(counts, counts, st.sampled_from(["small", "large"]), st.integers(0, 3)), max_size=6))
+def test_every_way_of_cutting_adds_up_to_the_same_total(tmp_path: Path, costs: list[tuple[int, int, str, int]]) -> None:
+    store = SqliteStore(tmp_path / f"{os.urandom(8).hex()}.db")
+    events: list[LedgerEvent] = []
+    for number, (cost, tokens, model, day) in enumerate(costs):
+        request = f"r{number}"
+        usage = Usage(input=tokens, reasoning=tokens)
+        events.append(
+            settled(f"a{number}", request_id=request, model=model, usage=usage, cost_nanousd=cost, at_ns=day * DAY)
+        )
+        events.append(recorded(request, model=model, tier=model, cost_nanousd=cost, at_ns=day * DAY))
+    absorb(store, *events)
+    total = store.totals()
+    assert total.cost_nanousd == sum(cost for cost, *_ in costs)
+    assert total.usage.total == 2 * sum(tokens for _, tokens, *_ in costs)
+    for cut in (store.spend("model"), store.spend("tier"), store.spend("day")):
+        assert sum(row.cost_nanousd for row in cut) == total.cost_nanousd
+        assert sum((row.usage for row in cut), Usage()) == total.usage
+        assert sum(row.requests for row in cut) == sum(row.complete for row in cut) == total.requests == len(costs)
+        assert sum(row.baseline_cost_nanousd for row in cut) == total.baseline_cost_nanousd
+    store.close()
+
+
+def test_the_tail_is_newest_first(store: SqliteStore) -> None:
+    absorb(store, *(recorded(f"r{number}", at_ns=number) for number in range(5)))
+    assert [request.request_id for request in store.tail(3)] == ["r4", "r3", "r2"]
+
+
+def test_an_unknown_request_is_none(store: SqliteStore) -> None:
+    assert store.request("r1") is None
+
+
+@pytest.mark.parametrize("by", ["model", "tier", "day", "all"])
+def test_spend_reads_only_its_own_time(store: SqliteStore, tmp_path: Path, by: str) -> None:
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as connection:
+        plans = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_SPEND}", (by, 1, 2))]
+    assert "SEARCH e USING INDEX closed_attempts_by_time (at_ns>? AND at_ns<?)" in plans
+    assert "SEARCH requests USING INDEX requests_by_time (at_ns>? AND at_ns<?)" in plans
+    assert not [plan for plan in plans if plan.startswith(("SCAN e", "SCAN r"))]
+
+
+def test_readers_go_on_while_a_batch_is_written(store: SqliteStore, tmp_path: Path) -> None:
+    absorb(store, settled("a1"))
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as other:
+        other.execute("BEGIN IMMEDIATE; DELETE FROM events")
+        assert store.totals().attempts == 1
+        other.execute("ROLLBACK")
+
+
+# ---- opening
+
+
+def test_the_file_is_private_and_durable(store: SqliteStore, tmp_path: Path) -> None:
+    assert stat.S_IMODE((tmp_path / "ledger.db").stat().st_mode) == 0o600
+    assert store._writer.pragma("journal_mode") == "wal"
+    assert store._writer.pragma("synchronous") == 2
+
+
+def test_opening_again_finds_everything(store: SqliteStore, tmp_path: Path) -> None:
+    absorb(store, settled("a1"))
+    again = SqliteStore(tmp_path / "ledger.db")
+    assert again.totals() == store.totals()
+    again.close()
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="cannot open the ledger"):
+        SqliteStore(tmp_path / "file" / "ledger.db")
+
+
+def test_s11_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.pragma("user_version", 999)
+    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 1\); upgrade"):
+        SqliteStore(path)
+
+
+def test_s11_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "ledger.db"))
+    migrate(connection, migrations())
+    broken = [*migrations(), Migration(2, "CREATE TABLE half (x); CREATE TABLE events (x)")]
+    with pytest.raises(apsw.SQLError):
+        migrate(connection, broken)
+    assert connection.pragma("user_version") == 1
+    assert not connection.table_exists(None, "half")
+    migrate(connection, [*migrations(), Migration(2, "CREATE TABLE whole (x)")])
+    assert connection.pragma("user_version") == 2
+    connection.close()
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [step.number for step in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+@pytest.mark.parametrize("version", ["3.40.1", "3.51.2"])
+def test_an_sqlite_that_can_corrupt_is_refused(version: str) -> None:
+    with pytest.raises(LedgerUnavailable, match="upgrade it with"):
+        require_sqlite(version)
+
+
+@pytest.mark.parametrize("version", ["3.51.3", "3.54.0", "4.0.0"])
+def test_an_sqlite_without_that_bug_is_accepted(version: str) -> None:
+    require_sqlite(version)
+
+
+# ---- faults
+
+
+def test_s01_a_full_store_keeps_events_in_the_journal_and_heals(store: SqliteStore, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", pace=AT_ONCE)
+    pages = store._writer.pragma("page_count")
+    store._writer.pragma("max_page_count", pages)
+    sent = [reserved(f"a{number}", boot=journal.boot) for number in range(300)]
+    for event in sent:
+        journal.append(encode_event(event))
+    with pytest.raises(StoreUnavailable, match="full"):
+        absorb(store, *sent)
+    journal.start(store.absorb)
+    store._writer.pragma("max_page_count", 100_000)
+    journal.flush_blocking()
+    assert store.pending(set) == sent
+    journal.close()
+
+
+def test_s02_a_locked_store_is_transient(store: SqliteStore, tmp_path: Path) -> None:
+    store._writer.set_busy_timeout(0)
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as backup:
+        backup.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            absorb(store, settled("a1"))
+        backup.execute("ROLLBACK")
+    absorb(store, settled("a1"))
+    assert store.totals().attempts == 1
+
+
+class FailingSync(apsw.VFS):
+    """A disk that fails one chosen sync."""
+
+    def __init__(self) -> None:
+        self.countdown = 0
+        super().__init__("failing-sync", "")
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 apsw's name
+        return FailingSyncFile(self, name, flags)
+
+
+class FailingSyncFile(apsw.VFSFile):
+    def __init__(self, disk: FailingSync, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
+        self.disk = disk
+        super().__init__("", name, flags)
+
+    def xSync(self, flags: int) -> None:  # noqa: N802 apsw's name
+        self.disk.countdown -= 1
+        if self.disk.countdown == 0:
+            raise apsw.IOError("the disk failed a sync")
+        super().xSync(flags)
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[FailingSync]:
+    vfs = FailingSync()
+    yield vfs
+    vfs.unregister()
+
+
+@pytest.mark.parametrize("failing", range(1, 8))
+def test_s03_after_a_failed_sync_the_file_is_read_afresh_and_nothing_is_lost_or_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: FailingSync, failing: int
+) -> None:
+    connection = apsw.Connection
+
+    def on_failing_disk(path: str, **options: int) -> apsw.Connection:
+        return connection(path, vfs="failing-sync", **options)
+
+    monkeypatch.setattr(apsw, "Connection", on_failing_disk)
+    store = SqliteStore(tmp_path / "ledger.db")
+    store._writer.pragma("wal_autocheckpoint", 1)
+    disk.countdown = failing
+    failures = 0
+    for number in range(5):
+        try:
+            absorb(store, settled(f"a{number}"))
+        except StoreUnavailable:
+            failures += 1
+            absorb(store, settled(f"a{number}"))
+    assert disk.countdown <= 0, "the fault was never reached"
+    assert failures == 1
+    assert store.totals().attempts == 5
+    store.close()
+
+
+def test_s03_a_damaged_ledger_takes_no_more(store: SqliteStore, tmp_path: Path) -> None:
+    absorb(store, *(settled(f"a{number}") for number in range(100)))
+    store.close()
+    path = tmp_path / "ledger.db"
+    image = bytearray(path.read_bytes())
+    image[4096:] = b"damage!!" * (len(image[4096:]) // 8)
+    path.write_bytes(image)
+    with pytest.raises(StoreUnavailable):
+        SqliteStore(path).absorb([encode_event(settled("a1"))])

@@ -1,0 +1,91 @@
+"""A real gateway in a process of its own, for tests that look at it from outside."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+_SERVING = re.compile(r"routewright serving on (http://\S+)")
+_PATIENCE_S = 30
+
+
+class Served:
+    """`routewright serve` with its own home folder; `url` is where it listens."""
+
+    def __init__(self, home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        self._command = [sys.executable, "-m", "routewright", "serve", "--port", "0", *arguments]
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            **(environ or {}),
+        }
+
+    def start(self) -> Self:
+        """Start it, and wait until it listens."""
+        self.process = subprocess.Popen(
+            self._command,
+            env=self._environ,
+            cwd=self.home,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        told = []
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            told.append(line)
+            if found := _SERVING.search(line):
+                self.url = found[1]
+                return self
+        self.kill()
+        raise AssertionError(f"the gateway did not start:\n{''.join(told)}")
+
+    @property
+    def ledger(self) -> Path:
+        """The database of its ledger."""
+        return self.home / ".local/share/routewright/ledger.db"
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self._wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self._wait()
+
+    def _wait(self) -> int:
+        code = self.process.wait(_PATIENCE_S)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+@contextlib.contextmanager
+def serving(home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """A gateway for the length of a block."""
+    served = Served(home, *arguments, environ=environ).start()
+    try:
+        yield served
+    finally:
+        if served.process.poll() is None:
+            served.stop()
+
+
+@contextlib.contextmanager
+def mock_upstream(bill: Path) -> Iterator[int]:
+    """The lab's provider, for the length of a block; yields its port."""
+    script = Path(__file__).parent / "faultlab/mock_upstream.py"
+    with subprocess.Popen([sys.executable, str(script), str(bill)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()

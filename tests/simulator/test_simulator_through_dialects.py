@@ -1,0 +1,118 @@
+"""Our dialects and the simulated provider were written apart: here each is held against the other."""
+
+import pytest
+
+from builders import attempt, call, deployment, model
+from routewright.call import Call, OutputFormat, Tool, ToolChoice
+from routewright.dialects.anthropic_messages import AnthropicMessages
+from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.wire import Upstream
+from routewright.errors import ProviderError, ProviderFailed, ProviderOverloaded, ProviderRejected, StreamCut
+from routewright.reply import Event
+from routewright.simulator import FaultPlan, FaultRates, Simulator
+from routewright.testing import FakeClock
+from routewright.usage import Usage
+
+WEATHER = Tool("get_weather", "", {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
+YES_OR_NO = {"type": "object", "properties": {"is_so": {"type": "boolean"}}, "required": ["is_so"]}
+
+both_dialects = pytest.mark.parametrize(
+    "dialect", [OpenAIChat(), AnthropicMessages()], ids=lambda dialect: dialect.name
+)
+
+
+def answer(dialect: Upstream, asked: Call, simulator: Simulator, upstream_model: str = "gpt-5") -> list[Event]:
+    """The events of the answer; raises the error that the dialect reads from a refusal, or StreamCut."""
+    place = deployment(f"simulator/{upstream_model}", dialect=dialect.name, base_url="simulator:")
+    tried = attempt(asked, model(upstream_model, place))
+
+    async def main() -> list[Event]:
+        response = await simulator.send(dialect.write_request(tried), connect_timeout_s=1.0)
+        pieces = []
+        while data := await response.next():
+            pieces.append(data)
+        if response.status >= 300:
+            raise dialect.read_error(response.status, response.headers, b"".join(pieces), now_s=0.0)
+        decoder = dialect.decoder(tried)
+        events = [event for piece in pieces for event in decoder.feed(piece)]
+        return [*events, *decoder.end()]
+
+    return FakeClock().run(main())
+
+
+def quick(**rates: float) -> Simulator:
+    return Simulator(time_scale=0, faults=FaultPlan(rates=FaultRates(**rates), retry_after_s=7))
+
+
+def usage(events: list[Event]) -> Usage:
+    return [event.usage for event in events if event.usage is not None][-1]
+
+
+def arguments(events: list[Event]) -> str:
+    return "".join(delta.arguments for event in events for delta in event.tool_calls)
+
+
+@both_dialects
+def test_streamed_and_whole_answers_decode_alike(dialect: Upstream) -> None:
+    whole = answer(dialect, call(), quick())
+    streamed = answer(dialect, call(stream=True), quick())
+    assert "".join(event.text for event in streamed) == "".join(event.text for event in whole)
+    assert usage(streamed) == usage(whole)
+    assert usage(whole).input > 0
+    assert usage(whole).output > 10
+    assert [event.finish for event in streamed if event.finish] == [event.finish for event in whole if event.finish]
+    assert {event.model for event in streamed if event.model} == {"gpt-5"}
+
+
+@both_dialects
+def test_forced_tool_calls_decode_alike(dialect: Upstream) -> None:
+    asked = call(tools=(WEATHER,), tool_choice=ToolChoice("required", "get_weather"))
+    streamed = call(tools=(WEATHER,), tool_choice=ToolChoice("required", "get_weather"), stream=True)
+    events = answer(dialect, streamed, quick())
+    assert arguments(events) == arguments(answer(dialect, asked, quick())) != ""
+    assert [event.finish for event in events if event.finish] == ["tool_calls"]
+
+
+@both_dialects
+def test_the_schema_reaches_the_provider(dialect: Upstream) -> None:
+    form = OutputFormat("json_schema", "answer", YES_OR_NO)
+    [event] = answer(dialect, call(output_format=form), quick())
+    assert event.text in ('{"is_so":true}', '{"is_so":false}')
+
+
+@both_dialects
+def test_length_and_stop_reach_the_provider(dialect: Upstream) -> None:
+    [cut] = answer(dialect, call(max_output_tokens=4), quick())
+    assert (cut.finish, usage([cut]).output) == ("length", 4)
+    [stopped] = answer(dialect, call(stop=("]",)), quick())
+    assert (stopped.finish, stopped.text) == ("stop", "[simulated gpt-5")
+
+
+@both_dialects
+@pytest.mark.parametrize(
+    ("rates", "error", "pause_s"),
+    [
+        ({"rate_limited": 1.0}, ProviderOverloaded, 7.0),
+        ({"failed": 1.0}, ProviderFailed, None),
+        ({"overloaded": 1.0}, ProviderFailed, None),
+    ],
+)
+def test_planned_errors_are_read_for_what_they_are(
+    dialect: Upstream, rates: dict[str, float], error: type[ProviderError], pause_s: float | None
+) -> None:
+    with pytest.raises(error) as caught:
+        answer(dialect, call(), quick(**rates))
+    assert caught.value.retry_after_s == pause_s
+
+
+@both_dialects
+def test_an_unknown_model_is_a_rejection(dialect: Upstream) -> None:
+    with pytest.raises(ProviderRejected):
+        answer(dialect, call(), quick(), upstream_model="gpt-99")
+
+
+@both_dialects
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_a_cut_answer_is_cut(dialect: Upstream, is_streamed: bool) -> None:
+    with pytest.raises(StreamCut):
+        answer(dialect, call(stream=is_streamed), quick(cut=1.0))
