@@ -11,13 +11,13 @@ from routewright.call import Call, Message, Text, Tool
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Capability, Deployment, Model, Registry, Tier, build_registry
 from routewright.decision.classifier import HeuristicClassifier
-from routewright.decision.features import extract
+from routewright.decision.features import Features, extract
 from routewright.decision.selection import Policy, select
 from routewright.decision.tokens import TokenEstimator, upper_bound_tokens
-from routewright.route import Route
+from routewright.route import Route, Verdict
 
-ROUNDS = 15
-ROUND_S = 0.02
+ROUNDS = 60
+ROUND_S = 0.005
 NOW_S = 1_790_000_000
 PRICES = {Tier.COMPLEX: 5_000_000, Tier.STANDARD: 1_000_000, Tier.STRUCTURED: 300_000, Tier.BULK: 100_000}
 
@@ -94,12 +94,11 @@ def measure(label: str, request: Call, registry: Registry) -> None:
     """Print one line."""
     classifier, policy, estimator = HeuristicClassifier(), Policy(), TokenEstimator()
 
-    def decide(now: Call) -> Route:
-        features = extract(now)
+    def choose(features: Features, verdict: Verdict) -> Route:
         return select(
-            now,
+            request,
             features,
-            classifier.classify(features),
+            verdict,
             registry=registry,
             policy=policy,
             now_s=NOW_S,
@@ -109,16 +108,21 @@ def measure(label: str, request: Call, registry: Registry) -> None:
             dropped_fields=lambda dialect, call: (),
         )
 
+    def decide() -> Route:
+        features = extract(request)
+        return choose(features, classifier.classify(features))
+
     features = extract(request)
     verdict = classifier.classify(features)
-    extracting = microseconds(lambda: extract(request))
-    classifying = microseconds(lambda: classifier.classify(features))
-    deciding = microseconds(lambda: decide(request))
-    bounding = microseconds(lambda: upper_bound_tokens(request))
-    print(
-        f"{label:<18}{extracting:>10.1f}{classifying:>10.1f}{deciding - extracting - classifying:>10.1f}"
-        f"{deciding:>10.1f}{bounding:>10.1f}   {verdict.tier.value} {verdict.confidence}"
+    steps = (
+        lambda: extract(request),
+        lambda: classifier.classify(features),
+        lambda: choose(features, verdict),
+        decide,
+        lambda: upper_bound_tokens(request),
     )
+    figures = "".join(f"{microseconds(step):>10.1f}" for step in steps)
+    print(f"{label:<18}{figures}   {verdict.tier.value} {verdict.confidence}")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -37,7 +38,7 @@ async def runtime(source: SettingsSource) -> AsyncIterator[Runtime]:
 
 
 def question(text: str = "Hello") -> Call:
-    return Call(id=uuid7(1), dialect="library", model="auto", messages=(message(text),), body={})
+    return Call(id=uuid7(1, Random()), dialect="library", model="auto", messages=(message(text),), body={})
 
 
 async def test_a_change_of_the_settings_is_taken_over_whole(

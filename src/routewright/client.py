@@ -20,7 +20,6 @@ import msgspec
 
 from routewright.call import Call, Options
 from routewright.dialects.openai_chat import OpenAIChat
-from routewright.ids import uuid7
 from routewright.reply import Answer, Draft, Reply
 from routewright.route import Route
 from routewright.runtime import Runtime, SettingsSource
@@ -183,7 +182,7 @@ class Router:
         await self.close()
 
     def _read(self, prompt: Prompt, ask: Ask, *, stream: bool) -> Call:
-        request_id = uuid7(self._runtime.clock.time_ns())
+        request_id = self._runtime.engine.mint_id()
         return read_question(prompt, ask, request_id=request_id, stream=stream)
 
 

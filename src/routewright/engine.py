@@ -16,6 +16,7 @@ from routewright.decision.classifier import Classifier, HeuristicClassifier
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.known import UPSTREAMS
+from routewright.ids import uuid7
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -78,6 +79,10 @@ class Engine:
         """The catalog in force."""
         return self._snapshot.registry
 
+    def mint_id(self) -> str:
+        """A new request id."""
+        return uuid7(self._clock.time_ns(), self._random)
+
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
         return await self._snapshot.service(call)
@@ -127,7 +132,7 @@ class Engine:
             # a route is needed to know who may be tried; nothing below sees a call without one
             .then(Decide(decider))
             # the next model
-            .then(Fallback(registry, clock))
+            .then(Fallback(registry, clock, self._random))
             # the same model again; below fallback, so that each model has its own tries
             .then(Retry(policy.max_retry_attempts, clock, self._random))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing

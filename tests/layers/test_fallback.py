@@ -1,3 +1,5 @@
+from random import Random
+
 import pytest
 
 from builders import Below, call, deployment, model, registry, route
@@ -18,7 +20,7 @@ def spent(place: str, *errors: ProviderError) -> AllAttemptsFailed:
 
 async def test_the_next_model_is_asked_when_the_first_has_failed() -> None:
     below = Below(spent("acme/strong", ProviderFailed("500"), ProviderFailed("500")), None)
-    await Fallback(REGISTRY, FakeClock())(Routed(call(), route(STRONG, WEAK)), below)
+    await Fallback(REGISTRY, FakeClock(), Random(1))(Routed(call(), route(STRONG, WEAK)), below)
     first, second = below.requests
     assert (first.model.name, first.cause, first.number, first.is_last_model) == ("strong", Cause.FIRST, 1, False)
     assert (second.model.name, second.cause, second.number, second.is_last_model) == ("weak", Cause.FALLBACK, 3, True)
@@ -29,7 +31,7 @@ async def test_the_next_model_is_asked_when_the_first_has_failed() -> None:
 async def test_when_all_fail_the_error_has_every_attempt_in_order() -> None:
     below = Below(spent("acme/strong", ProviderFailed("one")), spent("acme/weak", ProviderFailed("two")))
     with pytest.raises(AllAttemptsFailed) as failed:
-        await Fallback(REGISTRY, FakeClock())(Routed(call(), route(STRONG, WEAK)), below)
+        await Fallback(REGISTRY, FakeClock(), Random(1))(Routed(call(), route(STRONG, WEAK)), below)
     assert [(place, error.message) for place, error in failed.value.failures] == [
         ("acme/strong", "one"),
         ("acme/weak", "two"),
@@ -41,19 +43,19 @@ async def test_when_all_fail_the_error_has_every_attempt_in_order() -> None:
 async def test_a_request_that_every_model_refuses_is_the_callers_400() -> None:
     below = Below(spent("acme/strong", ProviderRejected("no")), spent("acme/weak", ProviderRejected("no")))
     with pytest.raises(AllAttemptsFailed) as failed:
-        await Fallback(REGISTRY, FakeClock())(Routed(call(), route(STRONG, WEAK)), below)
+        await Fallback(REGISTRY, FakeClock(), Random(1))(Routed(call(), route(STRONG, WEAK)), below)
     assert failed.value.http_status == 400
 
 
 async def test_the_bound_of_attempts_holds_over_all_models() -> None:
     below = Below(spent("acme/strong", *[ProviderFailed("500")] * MAX_ATTEMPTS))
     with pytest.raises(AllAttemptsFailed):
-        await Fallback(REGISTRY, FakeClock())(Routed(call(), route(STRONG, WEAK)), below)
+        await Fallback(REGISTRY, FakeClock(), Random(1))(Routed(call(), route(STRONG, WEAK)), below)
     assert len(below.requests) == 1
 
 
 async def test_what_is_not_a_failed_attempt_passes_through() -> None:
     below = Below(InvalidRequest("bad"))
     with pytest.raises(InvalidRequest):
-        await Fallback(REGISTRY, FakeClock())(Routed(call(), route(STRONG, WEAK)), below)
+        await Fallback(REGISTRY, FakeClock(), Random(1))(Routed(call(), route(STRONG, WEAK)), below)
     assert len(below.requests) == 1

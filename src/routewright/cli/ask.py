@@ -8,13 +8,12 @@ from pathlib import Path
 
 import click
 
-from routewright.call import Call
 from routewright.cli import logs
-from routewright.cli.opening import question, source_of
+from routewright.cli.opening import asked, source_of
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import is_terminal, print_json, say
 from routewright.cli.text import plain, usd
-from routewright.client import AnswerStream
+from routewright.client import AnswerStream, Ask, read_question
 from routewright.reply import Answer, Reply
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
 
@@ -41,18 +40,17 @@ def command(
     stdin comes after the words: `routewright ask "Explain this:" - < error.log`. Which model answered, and what it
     cost, is told on stderr. With --json the whole answer is printed when it is there, with its route and its costs.
     """
+    prompt = read_prompt(words)
+    ask = asked(model=model, tier=tier, system=system, max_tokens=max_tokens)
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
-    call = question(
-        read_prompt(words), model=model, tier=tier, system=system, max_tokens=max_tokens, stream=not as_json
-    )
-    source = source_of(config, flags, simulate=simulate)
-    asyncio.run(_ask(source, call, as_json=as_json))
+    asyncio.run(_ask(source_of(config, flags, simulate=simulate), prompt, ask, as_json=as_json))
 
 
-async def _ask(source: SettingsSource, call: Call, *, as_json: bool) -> None:
+async def _ask(source: SettingsSource, prompt: str, ask: Ask, *, as_json: bool) -> None:
     runtime = Runtime.open(source)
+    engine = runtime.engine
     try:
-        reply = await runtime.engine.ask(call)
+        reply = await engine.ask(read_question(prompt, ask, request_id=engine.mint_id(), stream=not as_json))
         if as_json:
             print_json(await reply.read())
         else:

@@ -23,7 +23,6 @@ from routewright.cli.text import counted, percent, usd
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
 from routewright.errors import RoutewrightError
-from routewright.ids import uuid7
 from routewright.ledger.sqlite import AttemptRecord, SqliteStore
 from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
@@ -115,7 +114,7 @@ class _Runs:
     async def _run(self, model: str, tick: Tick) -> list[Outcome]:
         runtime = self._open(self._folder / model.replace("/", "-"))
         try:
-            calls = [_call(prompt, model, runtime.clock.time_ns()) for prompt in self._prompts]
+            calls = [_call(prompt, model, runtime.engine.mint_id()) for prompt in self._prompts]
             if not self.strongest_model:
                 self.strongest_model = runtime.engine.route(calls[0]).baseline_model or calls[0].model
             answers = await _answers(runtime.engine, calls, tick)
@@ -163,9 +162,9 @@ class _Runs:
         return succeeds(seed=self._seed, prompt_id=prompt.id, model_tier=tier, task_tier=prompt.tier)
 
 
-def _call(prompt: Prompt, model: str, now_ns: int) -> Call:
+def _call(prompt: Prompt, model: str, request_id: str) -> Call:
     body = msgspec.json.encode({**prompt.request, "model": model})
-    return OpenAIChat().read(body, request_id=uuid7(now_ns), options=Options())
+    return OpenAIChat().read(body, request_id=request_id, options=Options())
 
 
 async def _answers(engine: Engine, calls: Sequence[Call], tick: Tick) -> dict[str, Answer | None]:

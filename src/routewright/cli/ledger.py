@@ -58,7 +58,10 @@ def reading(settings: Settings) -> Iterator[SqliteStore | None]:
 
 @click.group("ledger", short_help="Look at single requests in the ledger.")
 def command() -> None:
-    """Look at single requests in the ledger; it may be in use meanwhile."""
+    """Look at single requests in the ledger.
+
+    The gateway may use it meanwhile.
+    """
 
 
 @command.command("tail")

@@ -1,17 +1,14 @@
-"""From a verb's options to what it works on: settings, a question, an engine that only decides."""
+"""From a verb's options to what it works on: settings, what was asked, an engine that only decides."""
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from routewright.call import Call
 from routewright.catalog.registry import Registry
-from routewright.client import Ask, read_question
+from routewright.client import Ask
 from routewright.clock import SystemClock
 from routewright.engine import Engine
 from routewright.errors import LedgerUnavailable
-from routewright.ids import uuid7
 from routewright.ledger.accounts import JournaledLedger
 from routewright.runtime import SettingsSource
 from routewright.settings import Settings, load_settings
@@ -28,16 +25,8 @@ def settings_of(config: Path | None, flags: Mapping[str, object]) -> Settings:
     return load_settings(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags)
 
 
-def question(
-    prompt: str,
-    *,
-    model: str | None,
-    tier: str | None,
-    system: str | None,
-    max_tokens: int | None,
-    stream: bool = False,
-) -> Call:
-    """The call that these options mean. Raises InvalidRequest."""
+def asked(*, model: str | None, tier: str | None, system: str | None, max_tokens: int | None) -> Ask:
+    """What was said beside the prompt; what was not said is left out."""
     said = Ask()
     if model is not None:
         said["model"] = model
@@ -47,7 +36,7 @@ def question(
         said["system"] = system
     if max_tokens is not None:
         said["max_tokens"] = max_tokens
-    return read_question(prompt, said, request_id=uuid7(time.time_ns()), stream=stream)
+    return said
 
 
 class _NoLog:

@@ -9,10 +9,11 @@ from msgspec import structs
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
-from routewright.cli.opening import deciding_only, question, source_of
+from routewright.cli.opening import asked, deciding_only, source_of
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import one_line, usd
+from routewright.client import read_question
 from routewright.errors import CallerError
 from routewright.route import Route
 from routewright.settings import Settings
@@ -41,9 +42,12 @@ def command(
     PROMPT is read as by `routewright ask`. Costs nothing and leaves nothing in the ledger. With --json the whole
     decision is printed, as the ledger would keep it.
     """
-    call = question(read_prompt(words), model=model, tier=tier, system=system, max_tokens=max_tokens)
+    prompt = read_prompt(words)
+    ask = asked(model=model, tier=tier, system=system, max_tokens=max_tokens)
     settings, registry = source_of(config, flags, simulate=simulate).load()
-    route = deciding_only(settings, registry).route(call)
+    engine = deciding_only(settings, registry)
+    call = read_question(prompt, ask, request_id=engine.mint_id())
+    route = engine.route(call)
     if as_json:
         print_json(route)
         return

@@ -29,7 +29,7 @@ def usd(nanousd: int) -> str:
     amount = abs(nanousd)
     places = 2 if amount >= DOLLAR or not amount else 6 if amount >= MICRO else 9
     sign = "-" if nanousd < 0 else ""
-    return f"{sign}${Decimal(amount).scaleb(-9).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):,}"
+    return f"{sign}${Decimal(amount).scaleb(-9).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):,f}"
 
 
 def percent(part: int, whole: int) -> str:

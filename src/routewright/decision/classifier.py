@@ -11,10 +11,10 @@ from typing import Protocol
 
 from routewright.catalog.registry import Tier
 from routewright.decision.features import Features, Script
-from routewright.decision.words import ASKING_ABOUT, LEXICON, PORTED, STEMS, TRANSFORMED_CODE, Family
+from routewright.decision.words import ASKING_ABOUT, GIVEN, LEXICON, NARRATIVE, PORTED, STEMS, TRANSFORMED_CODE, Family
 from routewright.route import Verdict
 
-STRUCTURED, REASONING, ROUTINE, PLAIN, CHORE = Family
+STRUCTURED, REASONING, ROUTINE, PLAIN, CHORE, TECHNICAL = Family
 
 ENOUGH = 3
 """The score from which a family is taken for the kind of work: one strong command, or two cues that agree."""
@@ -23,6 +23,7 @@ CONFIDENCE_BY_SCORE = (0.5, 0.55, 0.62, 0.76, 0.82, 0.87, 0.9, 0.92, 0.94, 0.95)
 CONFLICT_PENALTY = 0.04
 """Taken from the confidence for each point of the strongest other family beyond the first."""
 
+MOST_TECHNICAL = 2
 EDGE_WORDS = 12
 """Where a command stands: among the first or the last words."""
 LONG_INPUT_CHARS = 24_000
@@ -48,7 +49,12 @@ _PRELUDE = frozenset(
     """.split()
 )
 """What may stand before the command in a polite request."""
-_TIER_NAMES = {STRUCTURED: "a fixed form of answer", REASONING: "reasoning", ROUTINE: "routine work", PLAIN: "ordinary help"}
+_TIER_NAMES = {
+    STRUCTURED: "a fixed form of answer",
+    REASONING: "reasoning",
+    ROUTINE: "routine work",
+    PLAIN: "ordinary help",
+}
 
 
 class Classifier(Protocol):
@@ -90,30 +96,30 @@ class HeuristicClassifier:
 class _Evidence:
     """What was found in the words: weights by family, apart for commands, subjects and phrases."""
 
-    __slots__ = ("commands", "leads_to_transform", "phrases", "signals", "subjects")
+    __slots__ = ("commands", "leading", "phrases", "signals", "subjects", "transforms")
 
     def __init__(self) -> None:
-        self.commands = [0, 0, 0, 0, 0]
-        self.subjects = [0, 0, 0, 0, 0]
-        self.phrases = [0, 0, 0, 0, 0]
+        self.commands = [0] * len(Family)
+        self.subjects = [0] * len(Family)
+        self.phrases = [0] * len(Family)
         self.signals: list[str] = []
-        self.leads_to_transform = False
+        self.leading = ""
+        """The word that says what to do, when the request starts with one."""
+        self.transforms = False
+        """Something that comes with the request is to be changed or sorted, whatever it is about."""
 
     def read(self, words: tuple[str, ...], script: Script) -> None:
         """Look every word up, and in text without blanks between words every stem of its script."""
-        leading = _first_word(words)
+        self.leading = leading = _first_word(words)
         edges = words if len(words) <= 2 * EDGE_WORDS else words[:EDGE_WORDS] + words[-EDGE_WORDS:]
         unique = dict.fromkeys(words)
         text = ""
-        for word in filter(_is_known, unique):
+        for word in filter(LEXICON.__contains__, unique):
             family, as_leading, at_edge, inside, phrases = LEXICON[word]
-            if word == leading and as_leading != inside:
-                self.commands[family] += as_leading
-                self.signals.append(f"command:{word}")
-                self.leads_to_transform = as_leading > ENOUGH and family in (STRUCTURED, ROUTINE)
+            if as_leading != inside and word == leading:
+                self._note_command(word, family, as_leading)
             elif at_edge != inside and word in edges:
-                self.commands[family] += at_edge
-                self.signals.append(f"command:{word}")
+                self._note_command(word, family, at_edge)
             elif inside:
                 self.subjects[family] += inside
                 self.signals.append(f"word:{word}")
@@ -126,6 +132,12 @@ class _Evidence:
         if script in STEMS:
             self._read_stems(text or _joined(words), script)
 
+    def _note_command(self, word: str, family: Family, weight: int) -> None:
+        self.commands[family] += weight
+        self.signals.append(f"command:{word}")
+        if family in (STRUCTURED, ROUTINE) and (weight > ENOUGH or (weight == ENOUGH and word != self.leading)):
+            self.transforms = True
+
     def _read_stems(self, text: str, script: Script) -> None:
         if len(text) > 2 * STEM_EDGE_CHARS:
             text = text[:STEM_EDGE_CHARS] + text[-STEM_EDGE_CHARS:]
@@ -136,42 +148,48 @@ class _Evidence:
 
     def scores(self, features: Features) -> list[int]:
         """One number per family, after asking whether the words are the work or only what the work is about."""
-        commands, subjects, phrases = self.commands, self.subjects, self.phrases
-        words = features.words
-        structured = commands[STRUCTURED] + subjects[STRUCTURED]
-        hard_topic, reasoning = subjects[REASONING], commands[REASONING]
-        routine = commands[ROUTINE] + subjects[ROUTINE] + phrases[ROUTINE]
-        plain = commands[PLAIN] + subjects[PLAIN] + phrases[PLAIN]
-        leading = _first_word(words)
-        is_question = leading in ASKING_ABOUT
-        has_command = leading in LEXICON and not is_question
+        words, is_question = features.words, self.leading in ASKING_ABOUT
         is_about_code = not TRANSFORMED_CODE.isdisjoint(words)
-        if not has_command and not commands[ROUTINE] and len(words) > DEFINITION_WORDS:
-            routine //= 2  # words of routine, but nothing that asks for it
-        if features.tools and len(words) <= CHORE_WORDS:
-            routine += commands[CHORE]
-        if commands[STRUCTURED] >= ENOUGH or commands[ROUTINE] >= ENOUGH:
-            hard_topic = min((hard_topic + phrases[REASONING]) // 3, ENOUGH - 1)  # "translate this proof" is no proof
-            if self.leads_to_transform:
-                reasoning, hard_topic = 0, min(hard_topic + reasoning // 3, ENOUGH - 1)
-        else:
-            if commands[PLAIN] >= 2:
-                hard_topic //= 2  # "write a blog post about consensus" needs none
-            hard_topic += phrases[REASONING]
-        if is_about_code:
-            if not phrases[STRUCTURED]:
-                structured //= 2
-            if leading in PORTED:
-                routine -= 2
-        if is_question or plain > ENOUGH:
+        plain = self.commands[PLAIN] + self.subjects[PLAIN] + self.phrases[PLAIN]
+        structured = self.commands[STRUCTURED] + self.subjects[STRUCTURED]
+        if is_about_code and not self.phrases[STRUCTURED]:
             structured //= 2
-            routine //= 2
+        routine = self._routine(features, is_question, is_about_code)
+        if is_question or plain > ENOUGH:
+            structured, routine = structured // 2, routine // 2
+        return [structured + self.phrases[STRUCTURED], self._reasoning(words, is_question), routine, plain]
+
+    def _routine(self, features: Features, is_question: bool, is_about_code: bool) -> int:
+        words = features.words
+        routine = self.commands[ROUTINE] + self.subjects[ROUTINE] + self.phrases[ROUTINE]
+        entry = None if is_question else LEXICON.get(self.leading)
+        if entry is None and not self.commands[ROUTINE] and len(words) > DEFINITION_WORDS:
+            routine //= 2  # words of routine, but nothing that asks for it
+        if entry is not None and entry.family is ROUTINE:
+            if is_about_code and self.leading in PORTED:
+                routine -= 2
+            elif not GIVEN.isdisjoint(words[1:5]):
+                routine += 1
+        if features.tools and len(words) <= CHORE_WORDS:
+            routine += self.commands[CHORE]
+        return routine
+
+    def _reasoning(self, words: tuple[str, ...], is_question: bool) -> int:
+        commands, topic = self.commands[REASONING], self.subjects[REASONING]
+        technical = min(self.subjects[TECHNICAL], MOST_TECHNICAL)
+        topic += technical
+        if technical == MOST_TECHNICAL and words[0] in NARRATIVE:
+            topic += 1
+        if self.transforms:
+            topic = (topic + self.phrases[REASONING]) // 3  # "translate this proof" is no proof
+            if self.leading in LEXICON and LEXICON[self.leading].leading > ENOUGH:
+                return min(topic + commands // 3, ENOUGH - 1)
+            return min(topic, ENOUGH - 1) + commands
+        if self.commands[PLAIN] >= 2:
+            topic, commands = topic // 2, commands // 2  # "write a blog post about debugging" needs none
         if is_question and len(words) <= DEFINITION_WORDS:
-            hard_topic -= 2
-        return [structured + phrases[STRUCTURED], hard_topic + reasoning, routine, plain, 0]
-
-
-_is_known: Callable[[str], bool] = LEXICON.__contains__
+            topic -= 2
+        return topic + commands + self.phrases[REASONING]
 
 
 def _joined(words: tuple[str, ...]) -> str:
@@ -227,7 +245,7 @@ def _shape_cues(features: Features) -> list[tuple[Family, int, str]]:
 
 def _decide(scores: list[int]) -> tuple[Tier, float, str]:
     """Structured unless it takes reasoning, then reasoning, then routine; ordinary help when nothing is strong enough."""
-    structured, reasoning, routine, plain, _ = scores
+    structured, reasoning, routine, plain = scores
     if structured >= ENOUGH and structured > plain and (reasoning < ENOUGH or structured > reasoning + 1):
         return _verdict(Tier.STRUCTURED, STRUCTURED, scores)
     if reasoning >= ENOUGH:

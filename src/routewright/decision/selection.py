@@ -14,15 +14,17 @@ import msgspec
 from msgspec import Struct
 
 from routewright.call import Call
-from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Model, Registry, Tier
+from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Deployment, Model, Registry, Tier
 from routewright.decision.features import Features
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Verdict
 
 CLASSIFIED = ("auto", "claude-auto")
-"""Models that exist only as a request to decide. Claude Code lists only names that begin with `claude` or `anthropic`."""
+"""Names that ask for a decision by the kind of work; Claude Code lists only names that begin with `claude`."""
 CHEAPEST = "auto:cheap"
 BEST = "auto:best"
+VIRTUAL_MODELS = (*CLASSIFIED, CHEAPEST, BEST)
+"""Names that are no model's."""
 
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 """When no model of a tier can take a request, the next one may."""
@@ -100,7 +102,7 @@ def select(
         verdict=verdict if intent.follows_verdict else None,
         tier=ranking.tier,
         reason=ranking.reason,
-        candidates=_candidates(call, intent, ranking, findings, dropped_fields),
+        candidates=_candidates(call, intent, ranking, findings, judge, dropped_fields),
         input_tokens=features.input_tokens,
         output_tokens=output_tokens * call.choices,
         baseline_model=baseline.model.name if baseline else None,
@@ -158,7 +160,7 @@ _PATHS = {tier: (*UPWARDS[at:], *reversed(UPWARDS[:at])) for at, tier in enumera
 _ASKED = {tier: f"tier {tier.value} was asked for" for tier in Tier}
 _OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
 _CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
-_NOT_OF_TIER = {(one, other): f"tier {one.value} is not {other.value}" for one in Tier for other in Tier}
+_NOT_OF_TIER = {taken: {tier: f"tier {tier.value} is not {taken.value}" for tier in Tier} for taken in Tier}
 
 
 # ---- what each model can do for this call -------------------------------------------------------------------------
@@ -172,17 +174,15 @@ class _Obstacle(Enum):
     WINDOW = 2
 
 
-class _Finding(NamedTuple):
+class _Finding(Struct, frozen=True, gc=False):
+    """One model held against the call."""
+
     model: Model
     cost_nanousd: int | None
-    obstacle: _Obstacle | None
+    obstacle: _Obstacle | None = None
     """None: the model is eligible."""
-    reason: str
-    """Why it was removed, or, of an eligible one, why it rests; empty when it does not."""
-    dialect: str
-    """Of the first deployment that can carry the call."""
-    deployments: tuple[str, ...] = ()
-    """Those that can carry the call, awake ones first."""
+    reason: str = ""
+    """Why it was removed, or, of an eligible one, why all its deployments rest."""
 
 
 class _Judge:
@@ -204,30 +204,42 @@ class _Judge:
         self._input_tokens = features.input_tokens
         self._output_tokens = output_tokens
         self._room_for_output = call.max_output_tokens or output_tokens
+        self._max_cost = call.options.max_cost_nanousd
         self._now_s = now_s
         self._token_ratio = token_ratio
         self._resting = resting
         self._cannot_carry = cannot_carry
         self._must_have_price = must_have_price
         self._required = _required_capabilities(call, features)
-        self._obstacles_by_dialect: dict[str, str | None] = {call.dialect: None}
+        self._uncarried: dict[str, str | None] = {call.dialect: None}
+        """Dialect → the field that it cannot carry."""
 
     def examine(self, model: Model) -> _Finding:
-        """Expected cost, and the first constraint that removes the model; its window last, so that it is only blamed alone."""
+        """Expected cost, and the first constraint that removes the model; the window last, so it is blamed only alone."""
         input_tokens = round(self._input_tokens * self._token_ratio(model.name))
         cost = self._expected_cost(model, input_tokens)
-        dialect, reason = self._dialect(model)
-        reason = reason or self._missing(model)
+        reason = self._missing(model)
         if reason:
-            return _Finding(model, cost, _Obstacle.CONSTRAINT, reason, dialect)
-        obstacle, reason = self._too_dear(cost)
-        if obstacle is not None:
-            return _Finding(model, cost, obstacle, reason, dialect)
+            return _Finding(model, cost, _Obstacle.CONSTRAINT, reason)
+        if cost is None:
+            reason = self._unpriced()
+            if reason:
+                return _Finding(model, cost, _Obstacle.PRICE, reason)
+        elif self._max_cost is not None and cost > self._max_cost:
+            reason = f"expected {_usd(cost)} > max-cost {_usd(self._max_cost)}"
+            return _Finding(model, cost, _Obstacle.CONSTRAINT, reason)
         needed = input_tokens + self._room_for_output
         if needed > model.context_window:
             reason = f"context window {model.context_window:,} < {needed:,} needed"
-            return _Finding(model, cost, _Obstacle.WINDOW, reason, dialect)
-        return _Finding(model, cost, None, self._rest(model), dialect, self._places(model))
+            return _Finding(model, cost, _Obstacle.WINDOW, reason)
+        return _Finding(model, cost, None, self._rest(model) if self._resting else "")
+
+    def deployments(self, model: Model) -> tuple[Deployment, ...]:
+        """Those that can carry the call, in order of trial: the awake ones first."""
+        able = tuple(deployment for deployment in model.deployments if self._carries(deployment.dialect))
+        if not self._resting or len(able) < 2:
+            return able
+        return tuple(sorted(able, key=lambda deployment: deployment.id in self._resting))
 
     def _expected_cost(self, model: Model, input_tokens: int) -> int | None:
         if model.prices is None:
@@ -236,45 +248,35 @@ class _Judge:
         output_tokens = min(self._output_tokens, model.max_output_tokens) * self._call.choices
         return (input_tokens * rates.input + output_tokens * rates.output + rates.request + 500) // 1000
 
-    def _dialect(self, model: Model) -> tuple[str, str]:
-        """The dialect the call would be carried in, or why it cannot be."""
-        reason = "no deployment"
-        for deployment in model.deployments:
-            dialect = deployment.dialect
-            if dialect not in self._obstacles_by_dialect:
-                self._obstacles_by_dialect[dialect] = self._cannot_carry(dialect, self._call)
-            field = self._obstacles_by_dialect[dialect]
-            if field is None:
-                return dialect, ""
-            reason = f"{self._call.dialect} field {field!r} cannot be carried to {dialect}"
-        return "", reason
-
     def _missing(self, model: Model) -> str:
+        """What the model lacks, whatever it costs."""
         for capability, reason in self._required:
             if capability not in model.capabilities:
                 return reason
         if self._room_for_output > model.max_output_tokens and self._call.max_output_tokens is not None:
             return f"output limit {model.max_output_tokens:,} < {self._call.max_output_tokens:,} asked"
-        return ""
+        dialect = ""
+        for deployment in model.deployments:
+            dialect = deployment.dialect
+            if self._carries(dialect):
+                return ""
+        if not dialect:
+            return "no deployment"
+        return f"{self._call.dialect} field {self._uncarried[dialect]!r} cannot be carried to {dialect}"
 
-    def _too_dear(self, cost: int | None) -> tuple[_Obstacle | None, str]:
-        most = self._call.options.max_cost_nanousd
-        if cost is None:
-            if self._must_have_price:
-                return _Obstacle.PRICE, "no price"
-            return (None, "") if most is None else (_Obstacle.PRICE, "no price to hold against max-cost")
-        if most is not None and cost > most:
-            return _Obstacle.CONSTRAINT, f"expected {_usd(cost)} > max-cost {_usd(most)}"
-        return None, ""
+    def _carries(self, dialect: str) -> bool:
+        if dialect not in self._uncarried:
+            self._uncarried[dialect] = self._cannot_carry(dialect, self._call)
+        return self._uncarried[dialect] is None
 
-    def _places(self, model: Model) -> tuple[str, ...]:
-        able = [place.id for place in model.deployments if self._obstacles_by_dialect.get(place.dialect) is None]
-        return tuple(sorted(able, key=self._resting.__contains__) if self._resting else able)
+    def _unpriced(self) -> str:
+        """Why a model without a price is removed; a caller who names one may have it, but not under a limit."""
+        if self._must_have_price:
+            return "no price"
+        return "" if self._max_cost is None else "no price to hold against max-cost"
 
     def _rest(self, model: Model) -> str:
-        if not self._resting:
-            return ""
-        reasons = [self._resting.get(deployment.id) for deployment in model.deployments]
+        reasons = [self._resting.get(deployment.id) for deployment in self.deployments(model)]
         return f"{reasons[0]} (all deployments rest)" if all(reasons) else ""
 
 
@@ -308,25 +310,27 @@ def _rank(intent: _Intent, findings: Mapping[str, _Finding], registry: Registry,
     if intent.named is not None:
         return _rank_named(intent, intent.named, findings)
     able = [finding for finding in findings.values() if finding.obstacle is None]
-    able.sort(key=_by_preference(prefers_reasoning))
     if not intent.tiers:
+        able.sort(key=_by_reasoning if prefers_reasoning else _by_cost)
         tier = able[0].model.tier if able else intent.work
-        return _Ranking(tier, intent.reason, _awake_first({finding.model.name: "any tier" for finding in able}, findings))
+        reasons = {finding.model.name: "of any tier, by cost" for finding in able}
+        return _Ranking(tier, intent.reason, _awake_first(reasons, findings))
     for tier in intent.tiers:
         pool = [finding for finding in able if finding.model.tier is tier]
         if pool:
+            pool.sort(key=_by_reasoning if prefers_reasoning else _by_cost)
             return _rank_tier(intent, tier, pool, findings, registry)
     return _Ranking(intent.work, intent.reason, {})
 
 
-def _by_preference(prefers_reasoning: bool) -> Callable[[_Finding], tuple[bool, bool, int]]:
-    """Awake before resting, able to reason before not where that was asked for, then cheap before dear."""
+def _by_cost(finding: _Finding) -> tuple[bool, int]:
+    """Awake before resting, then cheap before dear."""
+    return bool(finding.reason), finding.cost_nanousd or 0
 
-    def key(finding: _Finding) -> tuple[bool, bool, int]:
-        cannot_reason = prefers_reasoning and Capability.REASONING not in finding.model.capabilities
-        return bool(finding.reason), cannot_reason, finding.cost_nanousd or 0
 
-    return key
+def _by_reasoning(finding: _Finding) -> tuple[bool, bool, int]:
+    """Awake before resting, then those that can reason, then cheap before dear."""
+    return bool(finding.reason), Capability.REASONING not in finding.model.capabilities, finding.cost_nanousd or 0
 
 
 def _rank_tier(
@@ -334,7 +338,7 @@ def _rank_tier(
 ) -> _Ranking:
     """The models of a tier, then the fallbacks of the first of them."""
     first = pool[0].model.name
-    reasons = {finding.model.name: _OF_TIER[tier] for finding in pool}
+    reasons = dict.fromkeys([finding.model.name for finding in pool], _OF_TIER[tier])
     if pool[0].cost_nanousd == min(finding.cost_nanousd or 0 for finding in pool):
         reasons[first] = _CHEAPEST_OF[tier]
     for name in registry.order[first]:
@@ -357,7 +361,9 @@ def _rank_named(intent: _Intent, names: tuple[str, ...], findings: Mapping[str, 
 
 def _awake_first(reasons: dict[str, str], findings: Mapping[str, _Finding]) -> dict[str, str]:
     """The same models, at most `MAX_ATTEMPTS`, those that rest at the end."""
-    resting = {name: f"{reason}; last: {findings[name].reason}" for name, reason in reasons.items() if findings[name].reason}
+    resting = {
+        name: f"{reason}; last: {findings[name].reason}" for name, reason in reasons.items() if findings[name].reason
+    }
     if resting:
         reasons = {name: reason for name, reason in reasons.items() if name not in resting} | resting
     if len(reasons) > MAX_ATTEMPTS:
@@ -370,15 +376,14 @@ def _candidates(
     intent: _Intent,
     ranking: _Ranking,
     findings: Mapping[str, _Finding],
+    judge: _Judge,
     dropped_fields: Callable[[str, Call], tuple[str, ...]],
 ) -> tuple[Candidate, ...]:
-    dropped_by_dialect: dict[str, tuple[str, ...]] = {call.dialect: ()}
-    candidates: list[Candidate] = []
+    candidates = []
     for name, reason in ranking.eligible.items():
         finding = findings[name]
-        dialect = finding.dialect
-        if dialect not in dropped_by_dialect:
-            dropped_by_dialect[dialect] = dropped_fields(dialect, call)
+        deployments = judge.deployments(finding.model)
+        dialect = deployments[0].dialect
         candidates.append(
             Candidate(
                 model=name,
@@ -386,21 +391,21 @@ def _candidates(
                 is_eligible=True,
                 reason=reason,
                 expected_cost_nanousd=finding.cost_nanousd,
-                deployments=finding.deployments,
-                dropped_fields=dropped_by_dialect[dialect],
+                deployments=tuple([deployment.id for deployment in deployments]),
+                dropped_fields=() if dialect == call.dialect else dropped_fields(dialect, call),
             )
         )
-    candidates += [
-        Candidate(
-            model=name,
-            tier=finding.model.tier,
-            is_eligible=False,
-            reason=_why_not(finding, intent, ranking),
-            expected_cost_nanousd=finding.cost_nanousd,
-        )
-        for name, finding in findings.items()
-        if name not in ranking.eligible
-    ]
+    for name, finding in findings.items():
+        if name not in ranking.eligible:
+            candidates.append(
+                Candidate(
+                    model=name,
+                    tier=finding.model.tier,
+                    is_eligible=False,
+                    reason=_why_not(finding, intent, ranking),
+                    expected_cost_nanousd=finding.cost_nanousd,
+                )
+            )
     return tuple(candidates)
 
 
@@ -410,12 +415,12 @@ def _why_not(finding: _Finding, intent: _Intent, ranking: _Ranking) -> str:
     if finding.obstacle is not None:
         return finding.reason
     if intent.tiers and finding.model.tier is not ranking.tier:
-        return _NOT_OF_TIER[finding.model.tier, ranking.tier]
+        return _NOT_OF_TIER[ranking.tier][finding.model.tier]
     return f"{MAX_ATTEMPTS} others are tried first"
 
 
 def _baseline(findings: Mapping[str, _Finding], registry: Registry, policy: Policy) -> _Finding | None:
-    """What a saving is measured against: the policy's model, or the dearest of the complex tier, or the dearest of all."""
+    """What a saving is measured against: the policy's model, else the dearest of the complex tier, else of all."""
     if policy.baseline is not None:
         return findings.get(registry.aliases.get(policy.baseline, policy.baseline))
     priced = [finding for finding in findings.values() if finding.cost_nanousd is not None]

@@ -160,9 +160,7 @@ def _weigh(text: str) -> float:
     capitals = len(data) - len(data.translate(None, _CAPITALS))
     # A run of blanks is one token: every pair takes itself out again.
     blanks = max(len(rest) - len(visible) - 2 * data.count(b"  "), 0)
-    return (
-        0.073 * letters + 0.27 * capitals + 0.77 * blanks + 0.58 * (len(visible) - marks) + 0.73 * marks + other
-    )
+    return 0.073 * letters + 0.27 * capitals + 0.77 * blanks + 0.58 * (len(visible) - marks) + 0.73 * marks + other
 
 
 def _message_bound(message: Message) -> int:

@@ -67,7 +67,7 @@ class Gateway:
             Endpoint(
                 "POST", "/v1/chat/completions", Access.CLIENT, ChatCompletions(self._engine, self._dialect, clock)
             ),
-            Endpoint("POST", "/v1/route", Access.CLIENT, RouteOnly(self._engine, self._dialect, clock)),
+            Endpoint("POST", "/v1/route", Access.CLIENT, RouteOnly(self._engine, self._dialect)),
             Endpoint("GET", "/v1/models", Access.CLIENT, models),
             Endpoint("GET", "/v1/models/*", Access.CLIENT, models),
             Endpoint("GET", "/healthz", Access.OPEN, self._health),

@@ -12,7 +12,6 @@ from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ModelNotFound, ProviderError
 from routewright.gateway.headers import answer_headers, read_options
 from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, Request, Send, respond
-from routewright.ids import uuid7
 from routewright.reply import Reply
 
 _encode = msgspec.json.Encoder().encode
@@ -27,7 +26,7 @@ class ChatCompletions:
         self._clock = clock
 
     async def __call__(self, request: Request, send: Send) -> None:
-        call = await read_call(request, self._engine, self._dialect, self._clock)
+        call = await read_call(request, self._engine, self._dialect)
         async with Departure(request.receive):
             reply = await self._engine.ask(call)
             try:
@@ -63,13 +62,12 @@ class ChatCompletions:
 class RouteOnly:
     """`POST /v1/route`: the decision for a chat body, explained."""
 
-    def __init__(self, engine: Engine, dialect: Downstream, clock: Clock) -> None:
+    def __init__(self, engine: Engine, dialect: Downstream) -> None:
         self._engine = engine
         self._dialect = dialect
-        self._clock = clock
 
     async def __call__(self, request: Request, send: Send) -> None:
-        call = await read_call(request, self._engine, self._dialect, self._clock)
+        call = await read_call(request, self._engine, self._dialect)
         await respond(send, 200, [JSON_TYPE], _encode(self._engine.route(call)))
 
 
@@ -90,11 +88,11 @@ class Models:
             raise ModelNotFound(f"no model is called {name!r}", param="model", hint="GET /v1/models lists them")
 
 
-async def read_call(request: Request, engine: Engine, dialect: Downstream, clock: Clock) -> Call:
+async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:
     """The call a request means. Raises CallerError."""
     options = read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
-    return dialect.read(body, request_id=uuid7(clock.time_ns()), options=options)
+    return dialect.read(body, request_id=engine.mint_id(), options=options)
 
 
 def _model_list(registry: Registry) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Fallback: the next model, as long as nothing of an answer has come."""
 
+from random import Random
+
 from routewright.call import Attempt, Cause, Routed
 from routewright.catalog.registry import MAX_ATTEMPTS, Registry
 from routewright.clock import Clock
@@ -12,9 +14,10 @@ from routewright.reply import Reply
 class Fallback:
     """Walks the route's eligible models in order; each gets its own tries from the layer below."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, clock: Clock, random: Random) -> None:
         self._registry = registry
         self._clock = clock
+        self._random = random
 
     async def __call__(self, routed: Routed, forward: Service[Attempt]) -> Reply:
         failures: list[tuple[str, ProviderError]] = []
@@ -23,7 +26,7 @@ class Fallback:
             if len(failures) >= MAX_ATTEMPTS:
                 break
             attempt = Attempt(
-                id=uuid7(self._clock.time_ns()),
+                id=uuid7(self._clock.time_ns(), self._random),
                 routed=routed,
                 model=self._registry.models[candidate.model],
                 deployment=self._registry.deployments[candidate.deployments[0]],

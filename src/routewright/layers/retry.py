@@ -84,7 +84,7 @@ class Retry:
             deployment = following[places.index(attempt.deployment) + 1]
         return msgspec.structs.replace(
             attempt,
-            id=uuid7(self._clock.time_ns()),
+            id=uuid7(self._clock.time_ns(), self._random),
             deployment=deployment,
             number=attempt.number + 1,
             cause=Cause.RETRY,

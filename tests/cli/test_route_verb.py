@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+from terminal import Terminal
+
+PROOF = "Prove that every finite integral domain is a field"
+
+
+def test_decision_is_shown_with_every_candidate(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    lines = terminal.run("route", "--simulate", PROOF).stdout.splitlines()
+    assert lines[0].startswith("→ complex  claude-opus-4.7  confidence 0.")
+    assert "policy default@" in lines[0]
+    assert "signals: " in lines[1]
+    assert lines[2].split() == ["model", "tier", "est.", "cost", "eligible", "why"]
+    rows = {line.split()[0]: line for line in lines[3:7]}
+    assert rows.keys() == {"claude-opus-4.7", "claude-sonnet-4.6", "gpt-5.5", "deepseek-v3"}
+    assert " yes " in rows["claude-opus-4.7"]
+    assert " no " in rows["deepseek-v3"]
+
+
+def test_route_calls_nobody_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    Terminal(tmp_path).run("route", "--simulate", PROOF)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threshold_that_would_change_the_choice_is_found_by_deciding_again(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    believed = terminal.run("route", "--simulate", PROOF).stdout.splitlines()[-1]
+    assert believed.startswith("  would change if: confidence_threshold > 0.")
+    assert "→ claude-sonnet-4.6, saves $" in believed
+    doubted = terminal.run("route", "--simulate", PROOF, "--set", "policy.confidence_threshold=1").stdout
+    assert doubted.startswith("→ standard  claude-sonnet-4.6")
+    assert "confidence_threshold ≤ 0." in doubted
+    assert "→ claude-opus-4.7, costs $" in doubted
+
+
+def test_named_model_is_not_classified(tmp_path: Path) -> None:
+    text = Terminal(tmp_path).run("route", "--simulate", "--model", "deepseek-v3", PROOF).stdout
+    assert text.startswith("→ bulk  deepseek-v3  est. $")
+    assert "would change" not in text
+
+
+def test_json_is_the_whole_decision(tmp_path: Path) -> None:
+    route = json.loads(Terminal(tmp_path).run("route", "--simulate", "--json", PROOF).stdout)
+    assert route["verdict"]["tier"] == "complex"
+    assert len(route["candidates"]) == 4
+
+
+def test_prompt_may_come_from_stdin(tmp_path: Path) -> None:
+    assert Terminal(tmp_path).run("route", "--simulate", stdin=PROOF).stdout.startswith("→ complex")
+
+
+def test_mistake_in_the_question_is_the_callers(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    tier = terminal.run("route", "--simulate", "--tier", "huge", "hello")
+    assert tier.exit_code == 1
+    assert tier.stderr.startswith("error[E102]")
+    model = terminal.run("route", "--simulate", "--model", "nobody", "hello")
+    assert model.stderr.startswith("error[E107]: no model is called 'nobody'")
+    assert terminal.run("route", "--simulate", stdin="").exit_code == 2

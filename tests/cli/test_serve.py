@@ -1,0 +1,72 @@
+import json
+import urllib.request
+from pathlib import Path
+
+from routewright.cli.serve import introduction
+from routewright.runtime import SettingsSource
+from served import serving
+from terminal import Terminal
+
+
+def ask(url: str) -> dict[str, object]:
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}).encode()
+    request = urllib.request.Request(f"{url}/v1/chat/completions", body, {"content-type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        answer: dict[str, object] = json.loads(response.read())
+    return answer
+
+
+def test_gateway_serves_reports_and_ends_well(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    with serving(tmp_path, "--simulate", environ=terminal.environ) as served:
+        assert ask(served.url)["object"] == "chat.completion"
+        port = served.url.rpartition(":")[2]
+        taken = terminal.spawn("serve", "--simulate", "--port", port)
+        assert taken.returncode == 1
+        assert f"error[E501]: 127.0.0.1:{port} is in use\nhint: use another port: " in taken.stderr
+        doctor = terminal.run("doctor", "--json", "--set", f"server.port={port}")
+        (found,) = [check["found"] for check in json.loads(doctor.stdout) if check["what"] == "port"]
+        assert found == f"routewright serves on 127.0.0.1:{port} already"
+        assert terminal.run("report", "--by", "day").exit_code == 0
+        assert served.stop() == 0
+    report = terminal.run("report")
+    assert report.stdout.startswith("spent $0.")
+    assert "simulated: 1 request answered by the built-in simulator; no money was spent" in report.stdout
+
+
+def test_second_gateway_may_use_the_same_ledger(tmp_path: Path) -> None:
+    environ = Terminal(tmp_path).environ
+    with (
+        serving(tmp_path, "--simulate", environ=environ) as one,
+        serving(tmp_path, "--simulate", environ=environ) as other,
+    ):
+        assert one.url != other.url
+        assert ask(other.url)["object"] == "chat.completion"
+
+
+def test_address_that_is_not_ours_is_an_error_to_tell(tmp_path: Path) -> None:
+    result = Terminal(tmp_path).spawn("serve", "--simulate", "--host", "127.0.0.1", "--port", "99999")
+    assert result.returncode == 2
+    open_to_all = Terminal(tmp_path).spawn("serve", "--simulate", "--host", "0.0.0.0")
+    assert open_to_all.returncode == 78
+    assert "routewright keys set server" in open_to_all.stderr
+
+
+def test_introduction_has_lines_to_copy(tmp_path: Path) -> None:
+    source = SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path, simulate=True)
+    lines = introduction("http://127.0.0.1:8484", *source.load())
+    assert lines[0] == "  4 models, simulated: every answer is made up, no provider is called and nothing is spent"
+    assert lines[1] == f"  ledger: {tmp_path}/.local/share/routewright/ledger.db"
+    assert "  export OPENAI_BASE_URL=http://127.0.0.1:8484/v1" in lines
+    assert any(line.startswith("  curl http://127.0.0.1:8484/v1/chat/completions -H ") for line in lines)
+    assert "  routewright report" in lines
+
+
+def test_introduction_tells_a_client_of_the_key_but_not_the_key(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "OPENAI_API_KEY": "secret-1", "GATE": "secret-2"}
+    flags = {"server.api_key": "env:GATE"}
+    source = SettingsSource(environ=environ, cwd=tmp_path, flags=flags)
+    text = "\n".join(introduction("http://127.0.0.1:8484", *source.load()))
+    assert "from openai" in text
+    assert 'authorization: Bearer $ROUTEWRIGHT_KEY"' in text
+    assert "secret" not in text
