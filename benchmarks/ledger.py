@@ -20,7 +20,8 @@ import uvloop
 
 from routewright.catalog.registry import Tier
 from routewright.ids import uuid7
-from routewright.ledger.journal import Journal, OsFiles
+from routewright.ledger.journal import Journal
+from routewright.ledger.segments import OsFiles
 from routewright.ledger.ledger import LedgerEvent, RequestRecorded, Reserved, Settled, encode_event
 from routewright.ledger.sqlite import SqliteStore
 from routewright.route import Candidate, Route

@@ -156,6 +156,12 @@ class RateLimited(CallerError):
         self.retry_after_s = retry_after_s
 
 
+class ForeignOrigin(CallerError):
+    """A web page of somebody else's asks a gateway that has no key: its reader would pay."""
+
+    number, code, status = "E113", "foreign_origin", 403
+
+
 # ---- the provider -----------------------------------------------------------------------------------------------
 
 

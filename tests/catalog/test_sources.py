@@ -33,13 +33,11 @@ from genai_prices.types import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routewright.catalog.compile import GENAI_VARIANTS, compile_genai_prices, from_litellm
 from routewright.catalog.pricing import SECONDS_PER_DAY, PriceError, PriceSchedule, cost_nanousd
 from routewright.catalog.sources import (
     BUNDLED,
-    GENAI_VARIANTS,
     PriceTable,
-    compile_genai_prices,
-    from_litellm,
     load_prices,
     matches,
     with_dashed_date,
@@ -53,7 +51,7 @@ TODAY = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
 same_genai_prices = pytest.mark.skipif(
     TABLE.source != f"genai-prices {version('genai-prices')}",
     reason=f"the bundled table is from {TABLE.source}, but {version('genai-prices')} is installed: "
-    "install that version, or renew the table with `python -m routewright.catalog.sources`",
+    "install that version, or renew the table with `python -m routewright.catalog.compile`",
 )
 
 

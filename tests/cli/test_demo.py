@@ -1,11 +1,10 @@
 import json
-from pathlib import Path
 
 import pytest
 
 from routewright.catalog.registry import Tier
 from routewright.cli.comparison import Comparison, Line, Side, Trouble
-from routewright.cli.demo import findings, load_prompts, row
+from routewright.cli.demo import findings, load_prompts, row, show
 from terminal import Terminal
 
 QUICK = ("--speed", "1000", "--set", "policy.batch_concurrency=60")
@@ -70,29 +69,31 @@ def test_table_shows_success_beside_cost() -> None:
     )
 
 
+COMPARISON = Comparison(
+    seed=1,
+    strongest_model="strong",
+    lines=(),
+    total=TOTAL,
+    overhead_us_median=120.0,
+    routed_trouble=Trouble(attempts=12, retries=1, failovers=1, unanswered=0),
+    strongest_trouble=Trouble(attempts=10, retries=0, failovers=0, unanswered=1),
+    elsewhere=2,
+)
+
+
 def test_loss_is_told_as_a_loss() -> None:
-    comparison = Comparison(
-        seed=1,
-        strongest_model="strong",
-        lines=(),
-        total=TOTAL,
-        overhead_us_median=120.0,
-        routed_trouble=Trouble(attempts=12, retries=1, failovers=1, unanswered=0),
-        strongest_trouble=Trouble(attempts=10, retries=0, failovers=0, unanswered=1),
-        elsewhere=2,
-    )
-    money, own_time, routed, strongest = findings(comparison)
+    money, own_time, routed, strongest = findings(COMPARISON)
     assert money.startswith("vs always strong (strongest): saved -$0.010000 (-50.0 %), net of routing")
     assert "120 µs" in own_time
     assert routed == "routed: 12 attempts, 1 tried again, 1 failed over to another model, 0 prompts unanswered"
     assert "1 prompt unanswered; 2 prompts answered by another model" in strongest
 
 
-def test_people_are_told_that_it_is_simulated_before_anything_else(tmp_path: Path) -> None:
-    done = Terminal(tmp_path).spawn("demo", *QUICK)
-    lines = done.stdout.splitlines()
-    assert lines[0] == (
-        "simulated: answers, success and latency are made up by a seeded simulator; prices are list prices"
+def test_people_are_told_that_it_is_simulated_before_anything_else(capsys: pytest.CaptureFixture[str]) -> None:
+    show(COMPARISON)
+    text = capsys.readouterr().out
+    assert text.startswith(
+        "simulated: answers, success and latency are made up by a seeded simulator; prices are list prices\n"
     )
-    assert "  all " in done.stdout
-    assert lines[-1].strip().startswith("use real models")
+    assert "  all " in text
+    assert text.splitlines()[-1].strip().startswith("use real models")

@@ -1,4 +1,9 @@
+import fcntl
 import json
+import os
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -53,3 +58,29 @@ def test_key_can_be_removed_once(tmp_path: Path) -> None:
     empty = terminal.run("keys", "list")
     assert (empty.exit_code, empty.stdout) == (0, "")
     assert json.loads(terminal.run("keys", "list", "--json").stdout) == []
+
+
+def test_key_typed_at_a_terminal_is_not_echoed(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    typist, screen = os.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "routewright", "keys", "set", "openai"],
+            env=terminal.environ,
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        shown = os.read(typist, 1000)
+        os.write(typist, f"{KEY}\n".encode())
+        assert process.wait(30) == 0
+        shown += os.read(typist, 1000)
+    finally:
+        os.close(typist)
+        os.close(screen)
+    assert shown.startswith(b"key for openai (not shown): ")
+    assert b"stored in " in shown
+    assert KEY.encode() not in shown
+    assert KEY in (tmp_path / ".config/routewright/keys.toml").read_text()

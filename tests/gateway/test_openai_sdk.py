@@ -140,6 +140,15 @@ def test_a_mistake_is_a_400_that_names_its_field(client: openai.OpenAI) -> None:
     assert bad.value.param == "temperature"
 
 
+@pytest.mark.parametrize("header", [{"Origin": "https://evil.example"}, {"Host": "evil.example:8484"}, {"Origin": "null"}])
+def test_a_foreign_web_page_cannot_spend_through_a_gateway_without_a_key(
+    client: openai.OpenAI, header: dict[str, str]
+) -> None:
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        client.chat.completions.create(model="auto", messages=ask("Hi"), extra_headers=header)
+    assert refused.value.code == "foreign_origin"
+
+
 def test_the_decision_can_be_asked_for_alone(client: openai.OpenAI) -> None:
     route = client.post(
         "/route", cast_to=object, body={"model": "auto", "messages": ask("Translate to French: good morning")}

@@ -14,16 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
-from routewright.ledger.journal import (
-    FileCalls,
-    Journal,
-    OsFiles,
-    Pace,
-    Segment,
-    Watermark,
-    decode_line,
-    encode_line,
-)
+from routewright.ledger.journal import Journal, Pace
+from routewright.ledger.segments import FileCalls, OsFiles, Segment, decode_line, encode_line
+from routewright.ledger.watermark import Watermark
 
 AT_ONCE = Pace(gather_s=0, idle_s=0, drain_s=0, retry_s=0.001, longest_retry_s=0.001)
 SECTOR = 512

@@ -51,10 +51,11 @@ Tick = Callable[[], object]
 
 
 @click.command("demo", short_help="See routing at work on 360 prompts, simulated: no key, no cost.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Whatever is drawn is drawn from it.")
+@click.option("--seed", type=int, metavar="N", default=1, show_default=True, help="Whatever is drawn is drawn from it.")
 @click.option(
     "--speed",
     type=click.FloatRange(min=1),
+    metavar="FACTOR",
     default=100.0,
     show_default=True,
     help="How many times faster than life the simulated models answer.",
@@ -76,7 +77,7 @@ def command(seed: int, speed: float, as_json: bool, config: Path | None, flags: 
     if as_json:
         print_json({"simulated": True, "comparison": comparison, "classified": agreement(routed)})
     else:
-        _print(comparison)
+        show(comparison)
 
 
 def load_prompts() -> list[Prompt]:
@@ -221,7 +222,8 @@ def _progress(total: int) -> Iterator[Tick]:
 # ---- the result -------------------------------------------------------------------------------------------------
 
 
-def _print(comparison: Comparison) -> None:
+def show(comparison: Comparison) -> None:
+    """The result, and first of all what is made up about it."""
     for line in HEADING:
         click.echo(line)
     click.echo()

@@ -65,7 +65,9 @@ def command() -> None:
 
 
 @command.command("tail")
-@click.option("-n", "--lines", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(1, 100_000), metavar="N", default=20, show_default=True, help="How many."
+)
 @json_option
 @settings_options
 def tail(lines: int, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:

@@ -6,7 +6,6 @@ raise the confidence and cues of another family lower it, so that what is unclea
 is done by the standard tier.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from routewright.catalog.registry import Tier
@@ -96,13 +95,14 @@ class HeuristicClassifier:
 class _Evidence:
     """What was found in the words: weights by family, apart for commands, subjects and phrases."""
 
-    __slots__ = ("commands", "leading", "phrases", "signals", "subjects", "transforms")
+    __slots__ = ("commands", "leading", "phrases", "signals", "subjects", "transforms", "unique")
 
     def __init__(self) -> None:
         self.commands = [0] * len(Family)
         self.subjects = [0] * len(Family)
         self.phrases = [0] * len(Family)
         self.signals: list[str] = []
+        self.unique: dict[str, None] = {}
         self.leading = ""
         """The word that says what to do, when the request starts with one."""
         self.transforms = False
@@ -112,7 +112,7 @@ class _Evidence:
         """Look every word up, and in text without blanks between words every stem of its script."""
         self.leading = leading = _first_word(words)
         edges = words if len(words) <= 2 * EDGE_WORDS else words[:EDGE_WORDS] + words[-EDGE_WORDS:]
-        unique = dict.fromkeys(words)
+        self.unique = unique = dict.fromkeys(words)
         text = ""
         for word in filter(LEXICON.__contains__, unique):
             family, as_leading, at_edge, inside, phrases = LEXICON[word]
@@ -141,15 +141,17 @@ class _Evidence:
     def _read_stems(self, text: str, script: Script) -> None:
         if len(text) > 2 * STEM_EDGE_CHARS:
             text = text[:STEM_EDGE_CHARS] + text[-STEM_EDGE_CHARS:]
-        for stem in STEMS[script]:
-            if stem.text in text:
-                self.commands[stem.family] += stem.weight
-                self.signals.append(f"stem:{stem.text}")
+        by_character = STEMS[script]
+        for character in dict.fromkeys(filter(by_character.__contains__, text)):
+            for stem in by_character[character]:
+                if stem.text in text:
+                    self.commands[stem.family] += stem.weight
+                    self.signals.append(f"stem:{stem.text}")
 
     def scores(self, features: Features) -> list[int]:
         """One number per family, after asking whether the words are the work or only what the work is about."""
         words, is_question = features.words, self.leading in ASKING_ABOUT
-        is_about_code = not TRANSFORMED_CODE.isdisjoint(words)
+        is_about_code = not self.unique.keys().isdisjoint(TRANSFORMED_CODE)
         plain = self.commands[PLAIN] + self.subjects[PLAIN] + self.phrases[PLAIN]
         structured = self.commands[STRUCTURED] + self.subjects[STRUCTURED]
         if is_about_code and not self.phrases[STRUCTURED]:

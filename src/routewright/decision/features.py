@@ -209,9 +209,11 @@ _LOG_STARTS = string.digits + "[TDIWEFC "
 _NESTED_ITEM = re.compile(r"\s+(?:[-*•]|\d{1,2}[.)]) ")
 _LIST_ITEM = re.compile(r"\n\s*(?:[-*•]|\d{1,2}[.)]) ")
 
+_IN_WORDS = string.ascii_letters + string.digits + "_"
 _WORD_BYTES = bytes(
-    byte if byte >= 0x80 or chr(byte) in string.ascii_lowercase + string.digits + "_" else 0x20 for byte in range(256)
+    byte if byte >= 0x80 else ord(chr(byte).lower()) if chr(byte) in _IN_WORDS else 0x20 for byte in range(256)
 )
+"""For `bytes.translate`: ASCII punctuation to blanks, capitals to small letters, everything else as it is."""
 _TYPOGRAPHIC = "“”„’«»…–—¿¡।،؟。、，！？：「」（）\u00a0"
 
 
@@ -346,8 +348,8 @@ def _is_code(line: str) -> bool:
 
 
 def _words_of(text: str) -> tuple[str, ...]:
-    text = text.lower()
     if not text.isascii():
+        text = text.lower()
         for mark in _TYPOGRAPHIC:
             text = text.replace(mark, " ")
         text = unicodedata.normalize("NFC", text.replace("i\u0307", "i"))  # Turkish İ, lower-case

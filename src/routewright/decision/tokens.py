@@ -32,7 +32,7 @@ IMAGE_TOKENS_BOUND = 50_000
 LOW_DETAIL_IMAGE_TOKENS_BOUND = 3_000
 OPAQUE_TOKENS_BOUND = 4_096
 
-_LETTERS = string.ascii_letters.encode()
+_SMALL = string.ascii_lowercase.encode()
 _CAPITALS = string.ascii_uppercase.encode()
 _DIGITS = string.digits.encode()
 _BLANKS = b" \t\r\n"
@@ -148,8 +148,9 @@ def _estimate(text: str) -> float:
 
 def _weigh(text: str) -> float:
     data = text.encode(errors="surrogatepass")
-    rest = data.translate(None, _LETTERS)
-    letters = len(data) - len(rest)
+    not_small = data.translate(None, _SMALL)
+    rest = not_small.translate(None, _CAPITALS)
+    letters, capitals = len(data) - len(rest), len(not_small) - len(rest)
     other = 0.0
     if not text.isascii():
         leads = rest.translate(None, _ASCII_AND_CONTINUATIONS)
@@ -157,7 +158,6 @@ def _weigh(text: str) -> float:
         rest = rest.translate(None, _NON_ASCII)
     visible = rest.translate(None, _BLANKS)
     marks = len(visible.translate(None, _DIGITS))
-    capitals = len(data) - len(data.translate(None, _CAPITALS))
     # A run of blanks is one token: every pair takes itself out again.
     blanks = max(len(rest) - len(visible) - 2 * data.count(b"  "), 0)
     return 0.073 * letters + 0.27 * capitals + 0.77 * blanks + 0.58 * (len(visible) - marks) + 0.73 * marks + other

@@ -1019,15 +1019,15 @@ def _build_lexicon() -> dict[str, Entry]:
     return lexicon
 
 
-def _build_stems() -> dict[Script, tuple[Stem, ...]]:
-    return {
-        script: tuple(
-            Stem(unicodedata.normalize("NFC", text), family, weight)
-            for family, weight, stems in groups
-            for text in _between_bars(stems)
-        )
-        for script, groups in _STEMS.items()
-    }
+def _build_stems() -> dict[Script, dict[str, tuple[Stem, ...]]]:
+    index: dict[Script, dict[str, tuple[Stem, ...]]] = {}
+    for script, groups in _STEMS.items():
+        by_character = index.setdefault(script, {})
+        for family, weight, stems in groups:
+            for text in _between_bars(stems):
+                stem = Stem(unicodedata.normalize("NFC", text), family, weight)
+                by_character[stem.text[0]] = (*by_character.get(stem.text[0], ()), stem)
+    return index
 
 
 def _between_bars(text: str) -> Iterator[str]:
@@ -1037,5 +1037,5 @@ def _between_bars(text: str) -> Iterator[str]:
 LEXICON: Mapping[str, Entry] = _build_lexicon()
 """Word → what it says."""
 
-STEMS: Mapping[Script, tuple[Stem, ...]] = _build_stems()
-"""Script → the stems to look for in text of it."""
+STEMS: Mapping[Script, Mapping[str, tuple[Stem, ...]]] = _build_stems()
+"""Script → first character → the stems to look for in text of it."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +14,7 @@ from routewright.clock import Clock
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import MethodNotAllowed, Overloaded, RouteNotFound, RoutewrightError, Unauthorized
+from routewright.errors import ForeignOrigin, MethodNotAllowed, Overloaded, RouteNotFound, RoutewrightError, Unauthorized
 from routewright.gateway.headers import error_headers
 from routewright.gateway.http import JSON_TYPE, ClientLeft, Message, Receive, Request, Scope, Send, respond
 from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 10_000
 """Requests worked on at once; the next one is told to come back."""
 OVERLOAD_PAUSE_S = 1.0
+
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -119,6 +122,7 @@ class Gateway:
     def _authorise(self, request: Request) -> None:
         wanted = self._engine.settings.server_key
         if wanted is None:
+            _refuse_foreign_pages(request)
             return
         scheme, _, token = (request.header(b"authorization") or "").partition(" ")
         given = token if scheme.lower() == "bearer" else request.header(b"x-api-key") or ""
@@ -138,6 +142,20 @@ class Gateway:
     async def _ready(self, request: Request, send: Send) -> None:
         status = {"status": "draining" if self.is_draining else "ready"}
         await respond(send, 503 if self.is_draining else 200, [JSON_TYPE], _encode(status))
+
+
+def _refuse_foreign_pages(request: Request) -> None:
+    """Without a key the loopback address is all that protects us, and a page in this machine's browser reaches it too.
+
+    Such a page says where it is from in `Origin`; one that has pointed its own name at us (DNS rebinding) says so in `Host`.
+    """
+    for name in (b"origin", b"host"):
+        address = request.header(name)
+        if address is not None and urlsplit(address if "://" in address else f"//{address}").hostname not in _HERE:
+            raise ForeignOrigin(
+                f"{address[:100]!r} is not this machine, and this gateway has no key",
+                hint="call it by 127.0.0.1 or localhost, or give it a key: server.api_key",
+            )
 
 
 class _Sent:

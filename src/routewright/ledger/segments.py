@@ -1,0 +1,246 @@
+"""The journal's files: numbered segments of checked lines, in slots that one process at a time may write to."""
+
+import fcntl
+import logging
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, Self
+
+import msgspec
+from msgspec import Struct
+
+from routewright.errors import LedgerUnavailable
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 256 * 1024
+"""What is read at once, and a commit's worth: larger ones are hardly cheaper, and hold up the event loop for longer."""
+_MOST_SLOTS = 1024
+_MOST_BOOTS = 16
+
+
+class FileCalls(Protocol):
+    """The calls that a full or failing disk fails, in one place so that a test can fail them."""
+
+    def create(self, path: Path, size: int) -> int:
+        """A new file with `size` bytes reserved, its name already durable; returns its descriptor."""
+        ...
+
+    def write(self, fd: int, data: bytes, offset: int, /) -> int:
+        """Write at `offset`; returns how many bytes were written."""
+        ...
+
+    def sync(self, fd: int, /) -> None:
+        """Return when all that was written is on the disk itself."""
+        ...
+
+
+class OsFiles:
+    """The operating system's own."""
+
+    write = staticmethod(os.pwrite)
+
+    def create(self, path: Path, size: int) -> int:
+        """Reserve before use, so that a full disk is met here, in the background, and not in the middle of a record."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            if sys.platform != "darwin":
+                os.posix_fallocate(fd, 0, size)
+            self.sync(fd)
+            _sync_directory(path.parent)
+        except OSError:
+            os.close(fd)
+            path.unlink()
+            raise
+        return fd
+
+    def sync(self, fd: int, /) -> None:
+        """`fdatasync`; on macOS, where that leaves the data in the drive's cache, what does flush it."""
+        if sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(fd)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+# ---- lines ------------------------------------------------------------------------------------------------------
+
+
+def encode_line(payload: bytes) -> bytes:
+    """A record as it stands in a segment: checksum, payload, line feed."""
+    return b"%08x %b\n" % (zlib.crc32(payload), payload)
+
+
+def decode_line(line: bytes) -> bytes | None:
+    """The payload of a line (without its line feed), or None when its checksum does not match."""
+    payload = line[9:]
+    return payload if line[:9] == b"%08x " % zlib.crc32(payload) else None
+
+
+class Segment:
+    """One numbered file: where it stands in the journal's count of bytes, how much is written and how much drained."""
+
+    def __init__(self, path: Path, fd: int, *, end: int = 0, boots: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.boots = boots
+        """Which processes before this one may have written it."""
+        self.fd = fd
+        self.start = 0
+        self.end = end
+        self.drained = 0
+        self.is_damaged = False
+
+    @classmethod
+    def reopen(cls, path: Path, boots: tuple[str, ...] = ()) -> Self:
+        """A segment that another process left; its last line counts only if it is whole."""
+        try:
+            fd = os.open(path, os.O_RDONLY)
+            data = path.read_bytes()
+        except OSError as error:
+            raise LedgerUnavailable(f"cannot read what the journal left in {path}: {error.strerror}") from error
+        end = data.rfind(b"\n") + 1
+        if torn := data[end:].rstrip(b"\0"):
+            log.warning("%s ends in %d bytes of a record that was never fully written: ignored", path, len(torn))
+        return cls(path, fd, end=end, boots=boots)
+
+    @property
+    def final_position(self) -> int:
+        """The position of the last record written so far."""
+        return self.start + self.end
+
+    def read(self, offset: int) -> tuple[list[bytes], int]:
+        """A batch of records from `offset` on, and where the next one begins. Raises LedgerUnavailable.
+
+        Damaged lines are left out; the file is then kept aside when its time comes, so nothing is lost unseen.
+        """
+        data, reached = self._whole_lines(offset)
+        payloads = [decode_line(line) for line in data.split(b"\n")]
+        records = [payload for payload in payloads if payload is not None]
+        if len(records) < len(payloads) and not self.is_damaged:
+            self.is_damaged = True
+            log.error("%s has damaged lines after byte %d: they are left out and the file is kept", self.path, offset)
+        return records, reached
+
+    def _whole_lines(self, offset: int) -> tuple[bytes, int]:
+        size = BATCH_BYTES
+        while True:
+            try:
+                data = os.pread(self.fd, min(size, self.end - offset), offset)
+            except OSError as error:
+                raise LedgerUnavailable(f"cannot read the journal's {self.path}: {error.strerror}") from error
+            if (cut := data.rfind(b"\n")) >= 0:
+                return data[:cut], offset + cut + 1
+            if offset + size >= self.end:  # what was written as a line feed no longer reads as one
+                return data, self.end
+            size *= 2
+
+    def records(self) -> Iterator[bytes]:
+        """All whole records, in order."""
+        offset = 0
+        while offset < self.end:
+            records, offset = self.read(offset)
+            yield from records
+
+    def drop(self) -> None:
+        """Delete the file, or keep it aside if part of it could not be read."""
+        os.close(self.fd)
+        if self.is_damaged:
+            self.path.rename(self.path.with_name(f"{self.path.name}.corrupt"))
+        else:
+            self.path.unlink()
+
+
+# ---- slots ------------------------------------------------------------------------------------------------------
+
+
+class _Owner(Struct, frozen=True):
+    """Who writes in a slot; kept in its lock file."""
+
+    pid: int
+    boots: tuple[str, ...]
+    """The writing process, then those before it of whom records may still lie here."""
+
+
+class Slot:
+    """A directory that one process writes to; the kernel frees its lock when that process dies, however it dies."""
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self._lock_fd = lock_fd
+
+    @classmethod
+    def take(cls, path: Path) -> Self | None:
+        """Lock the slot at `path`, or return None if a process that lives has it. Raises LedgerUnavailable."""
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"cannot open the journal's {path}: {error.strerror}; check its disk and permissions"
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return cls(path, fd)
+
+    @classmethod
+    def take_first_free(cls, directory: Path) -> Self:
+        """Raises LedgerUnavailable when more processes write here than could be meant."""
+        for number in range(_MOST_SLOTS):
+            if slot := cls.take(directory / f"slot-{number}"):
+                return slot
+        raise LedgerUnavailable(f"all {_MOST_SLOTS} slots of the journal in {directory} are taken; stop some processes")
+
+    @property
+    def boots(self) -> tuple[str, ...]:
+        """Whose records may lie here, the newest first."""
+        return boots_in(self.path)
+
+    def sign(self, *boots: str) -> None:
+        """Say who writes here from now on, and whose records may still lie here."""
+        owner = msgspec.json.encode(_Owner(os.getpid(), boots[:_MOST_BOOTS]))
+        # One write that covers the old text: whoever reads meanwhile sees the old owner or the new one.
+        os.pwrite(self._lock_fd, owner.ljust(os.fstat(self._lock_fd).st_size), 0)
+
+    def segments(self) -> list[Segment]:
+        """What was not drained, in order; files that hold nothing are removed."""
+        found = [Segment.reopen(path, self.boots) for path in self.logs()]
+        for empty in (segment for segment in found if not segment.end):
+            empty.drop()
+        return [segment for segment in found if segment.end]
+
+    def logs(self) -> list[Path]:
+        """The segments' files, in order."""
+        return sorted(self.path.glob("*.log"))
+
+    def last_number(self) -> int:
+        """The highest number that a segment here has, or had when it was kept aside."""
+        return max((int(path.name.split(".", 1)[0]) for path in self.path.glob("*.log*")), default=0)
+
+    def release(self) -> None:
+        """Let another process have the slot."""
+        os.close(self._lock_fd)
+
+
+def boots_in(slot: Path) -> tuple[str, ...]:
+    """Who signed the slot at this path; nobody while its first process is about to."""
+    text = (slot / "lock").read_bytes()
+    return msgspec.json.decode(text, type=_Owner).boots if text else ()
+
+
+def slot_paths(directory: Path) -> list[Path]:
+    """Every slot there is, in order of its number."""
+    numbered = {path.name.removeprefix("slot-"): path for path in directory.glob("slot-*")}
+    return [numbered[name] for name in sorted(filter(str.isdecimal, numbered), key=int)]
