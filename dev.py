@@ -76,7 +76,8 @@ def check(arguments: list[str]) -> int:
 def main() -> int:
     if sys.version_info < (3, 11):
         sys.exit(
-            f"error: routewright needs Python 3.11 or newer; this is {sys.version.split()[0]}\nhint: run this file with a newer one, e.g. python3.12 dev.py"
+            f"error: routewright needs Python 3.11 or newer; this is {sys.version.split()[0]}\n"
+            "hint: run this file with a newer one, e.g. python3.12 dev.py"
         )
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):

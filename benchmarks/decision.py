@@ -1,7 +1,7 @@
 """What a decision costs: `python benchmarks/decision.py`.
 
-CPU microseconds (user and system, one core) of each step and of all three, for prompts of three lengths and a registry of
-eight models. The best of the rounds is shown: whatever disturbs a measurement makes it slower.
+CPU microseconds (user and system, one core) of each step and of all three, for prompts of three lengths and a
+registry of eight models. The best of the rounds is shown: whatever disturbs a measurement makes it slower.
 """
 
 import time

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Protocol
 
 import uvloop
@@ -21,8 +22,8 @@ import uvloop
 from routewright.catalog.registry import Tier
 from routewright.ids import uuid7
 from routewright.ledger.journal import Journal
-from routewright.ledger.segments import OsFiles
 from routewright.ledger.ledger import LedgerEvent, RequestRecorded, Reserved, Settled, encode_event
+from routewright.ledger.segments import OsFiles
 from routewright.ledger.sqlite import SqliteStore
 from routewright.route import Candidate, Route
 from routewright.usage import Usage
@@ -59,12 +60,13 @@ def route() -> Route:
 
 
 ROUTE = route()
+IDS = Random()
 
 
 def events(boot: str) -> tuple[LedgerEvent, LedgerEvent, LedgerEvent]:
     """What one request writes: its hold, its settlement, its own row."""
     now = time.time_ns()
-    attempt, request = uuid7(now), uuid7(now)
+    attempt, request = uuid7(now, IDS), uuid7(now, IDS)
     hold = Reserved(
         attempt_id=attempt,
         request_id=request,

@@ -1,4 +1,4 @@
-"""Values that tests start from: each builder gives a plain, valid one, and takes what the test is about as an argument."""
+"""Values that tests start from: each builder gives a plain, valid one, and takes what a test is about."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -128,7 +128,7 @@ TEN_AND_TWENTY = Usage(input=10, output=20)
 
 
 def reply(to: Attempt | None = None, *turns: tuple[Event, ...] | RoutewrightError) -> Reply:
-    """A reply that said `Hello` and goes on with `turns`; without any, with an end that reports 10 tokens in, 20 out."""
+    """A reply that said `Hello` and goes on with `turns`; without any, an end that reports 10 tokens in, 20 out."""
     rest = turns or ((Event(finish="stop", usage=TEN_AND_TWENTY),),)
     return Reply(to or attempt(), ListSource(*rest), (Event(text="Hello"),))
 

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from desk import Desk
+from routewright.catalog.compile import write_document
 from routewright.catalog.pricing import Price
 from routewright.catalog.registry import Capability, Registry, Tier
-from routewright.catalog.sources import PriceTable, load_prices, write_document
+from routewright.catalog.sources import PriceTable, load_prices
 from routewright.detection import Found, FoundModel, FoundServer
 from routewright.errors import SettingsError
 from routewright.secret import Secret

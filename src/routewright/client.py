@@ -4,8 +4,8 @@
         answer = await router.ask("Summarise this in one line: …")
         print(answer.text, answer.model, answer.cost_usd)
 
-A question is written as the body of a chat completion and read by the same dialect as a client's of the gateway, so both
-faces mean the same by the same words.
+A question is written as the body of a chat completion and read by the same dialect as a client's of the gateway, so
+both faces mean the same by the same words.
 """
 
 import asyncio

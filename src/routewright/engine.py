@@ -1,7 +1,8 @@
 """The composition root: the one place that sees settings and builds things, and the stack in its order.
 
 A reload builds a new stack from new settings and swaps it in whole. Requests in flight keep the stack they started on;
-what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and is handed to both.
+what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and is handed to
+both.
 """
 
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ class Engine:
         self.settings_error = None
 
     def health(self) -> Mapping[str, str]:
-        """Whether the settings in force are the newest, and the catalog's version; nothing that needs to be kept secret."""
+        """Whether the settings in force are the newest, and the catalog's version; nothing that must be kept secret."""
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
         return {"status": "ok", "settings": settings, "catalog": self.registry.version}
 

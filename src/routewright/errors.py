@@ -4,7 +4,7 @@ RoutewrightError
 ├── CallerError                 the request is wrong or not allowed: no attempt can mend it
 │   ├── InvalidJson · InvalidRequest · BodyTooLarge · Unauthorized · RouteNotFound · MethodNotAllowed
 │   ├── ModelNotFound · ContextTooLong · NoEligibleModel · UnpricedModel
-│   └── BudgetExceeded · RateLimited
+│   └── BudgetExceeded · RateLimited · ForeignOrigin
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it

@@ -6,8 +6,8 @@ from random import Random
 def uuid7(time_ns: int, random: Random) -> str:
     """A version 7 UUID (RFC 9562, section 5.7): sorts by time, to the millisecond.
 
-    `time_ns` is UTC in nanoseconds since 1970. `random` must have been seeded by the operating system (as `Random()` is):
-    the ids need to differ, not to be secret, and asking the kernel for each would cost more than all the rest.
+    `time_ns` is UTC in nanoseconds since 1970. `random` must have been seeded by the operating system (as `Random()`
+    is): the ids need to differ, not to be secret, and asking the kernel for each would cost more than all the rest.
     """
     value = (time_ns // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | random.getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76

@@ -171,7 +171,8 @@ class Reply:
     async def next(self) -> tuple[Event, ...]:
         """The events that arrived together; empty once the reply has ended.
 
-        Raises ProviderError when the answer breaks off and DeadlineExceeded when its time is up; the reply is then closed.
+        Raises ProviderError when the answer breaks off and DeadlineExceeded when its time is up; the reply is then
+        closed.
         """
         if self._waiting:
             events, self._waiting = self._waiting, ()

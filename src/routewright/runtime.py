@@ -1,4 +1,4 @@
-"""An engine with all it needs to run: settings that are followed, ledger files, connections. What a face opens and closes."""
+"""An engine with all it needs to run: followed settings, ledger files, connections. What a face opens."""
 
 import asyncio
 import logging

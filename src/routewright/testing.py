@@ -1,4 +1,4 @@
-"""Stand-ins for the world, shipped with the package and used by our own tests first: time, the provider, the ledger's log.
+"""Stand-ins for the world, shipped, and used by our own tests first: time, the provider, the ledger's log.
 
 clock = FakeClock()
 clock.run(main())          # sleeps and time-outs take no time, and happen in order
@@ -128,7 +128,7 @@ class ScriptedTransport:
         self._script = script
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> ScriptedResponse:
-        """Answer by the script: a response, an error to raise, or a silence of so many seconds and then an empty 200."""
+        """Answer by the script: a response, an error to raise, or so many seconds of silence and then an empty 200."""
         self.requests.append(request)
         answer = self._script(request)
         if isinstance(answer, RoutewrightError):

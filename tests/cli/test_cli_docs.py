@@ -35,9 +35,7 @@ def rows(text: str) -> dict[str, str]:
 def row(option: click.Option, command: click.Command) -> tuple[str, str]:
     """An option as the page should have it."""
     metavar = "" if option.is_flag else f" {option.make_metavar(click.Context(command))}".replace("|", r"\|")
-    default = (
-        "" if option.default is None or option.is_flag or not option.show_default else f" Default {option.default:g}."
-    )
+    default = f" Default {option.default:g}." if option.show_default else ""
     return f"{', '.join(option.opts)}{metavar}", f"{option.help}{default}"
 
 

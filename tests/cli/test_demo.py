@@ -7,7 +7,7 @@ from routewright.cli.comparison import Comparison, Line, Side, Trouble
 from routewright.cli.demo import findings, load_prompts, row, show
 from terminal import Terminal
 
-QUICK = ("--speed", "1000", "--set", "policy.batch_concurrency=60")
+QUICK = ("--speed", "1000", "--set", "policy.batch_concurrency=60", "--set", "policy.response_timeout_ms=400")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from routewright.cli import explain
-from routewright.cli.program import VERBS, program
+from routewright.cli.program import VERBS, Verb, program
 from routewright.errors import ModelNotFound
 from terminal import Terminal
 
@@ -36,8 +36,7 @@ def test_help_imports_no_verb_and_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
-def test_verb_says_of_itself_what_the_table_says_of_it(verb: object) -> None:
-    assert hasattr(verb, "name")
+def test_verb_says_of_itself_what_the_table_says_of_it(verb: Verb) -> None:
     context = click.Context(program)
     command = program.get_command(context, verb.name)
     assert command is not None
@@ -95,7 +94,7 @@ def test_bug_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Terminal(tmp_path).run("explain")
 
 
-@pytest.mark.parametrize("arguments", [("explain",), ("explain", "--json"), ("--help",)])
+@pytest.mark.parametrize("arguments", [("explain",), ("explain", "--json")])
 def test_reader_that_went_away_is_no_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -1,4 +1,4 @@
-"""S04: `kill -9` of the whole gateway under load loses no row. The mock upstream's own bill is compared with the ledger.
+"""S04: `kill -9` of the whole gateway under load loses no row. The mock upstream's bill is compared with the ledger.
 
 `ROUTEWRIGHT_KILLS=50 pytest tests/faultlab/test_s04_kill_minus_nine.py` kills more often than the default.
 """

@@ -34,6 +34,7 @@ HELP: Mapping[str, str] = {
     "E110": "Add [models.NAME.price] to routewright.toml: what has no price cannot be accounted for.",
     "E111": "Wait for the budget to renew, raise it, or ask for fewer output tokens.",
     "E112": "Wait as long as `retry-after` says.",
+    "E113": "Call the gateway as 127.0.0.1 or localhost, or give it a key: server.api_key.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

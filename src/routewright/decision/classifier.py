@@ -1,9 +1,9 @@
 """What kind of work a request is: `Features` → `Verdict`. One interface, and the classifier that needs no training.
 
-`HeuristicClassifier` weighs cues. The shape of the request comes first (a JSON Schema says more than any word), then the
-words of the task in four families. A strong command alone ("translate …") is just enough to be believed; cues that agree
-raise the confidence and cues of another family lower it, so that what is unclear falls below the policy's threshold and
-is done by the standard tier.
+`HeuristicClassifier` weighs cues. The shape of the request comes first (a JSON Schema says more than any word), then
+the words of the task in four families. A strong command alone ("translate …") is just enough to be believed; cues that
+agree raise the confidence and cues of another family lower it, so that what is unclear falls below the policy's
+threshold and is done by the standard tier.
 """
 
 from typing import Protocol
@@ -41,11 +41,62 @@ MOST_SIGNALS = 8
 
 _EXTRACTION_TOOLS = ("extract", "record", "classify", "save", "submit", "output", "respond", "answer", "return", "emit")
 _PRELUDE = frozenset(
-    """
-    hi hello hey please kindly ok okay so and also now then thanks can could would will you i we want need like d to
-    help me us let s just quickly your task is to bitte kannst könntest du mir por favor puedes podrías
-    pourriez vous pouvez peux tu você pode puoi proszę
-    """.split()
+    [
+        "hi",
+        "hello",
+        "hey",
+        "please",
+        "kindly",
+        "ok",
+        "okay",
+        "so",
+        "and",
+        "also",
+        "now",
+        "then",
+        "thanks",
+        "can",
+        "could",
+        "would",
+        "will",
+        "you",
+        "i",
+        "we",
+        "want",
+        "need",
+        "like",
+        "d",
+        "to",
+        "help",
+        "me",
+        "us",
+        "let",
+        "s",
+        "just",
+        "quickly",
+        "your",
+        "task",
+        "is",
+        "to",
+        "bitte",
+        "kannst",
+        "könntest",
+        "du",
+        "mir",
+        "por",
+        "favor",
+        "puedes",
+        "podrías",
+        "pourriez",
+        "vous",
+        "pouvez",
+        "peux",
+        "tu",
+        "você",
+        "pode",
+        "puoi",
+        "proszę",
+    ]
 )
 """What may stand before the command in a polite request."""
 _TIER_NAMES = {
@@ -246,7 +297,7 @@ def _shape_cues(features: Features) -> list[tuple[Family, int, str]]:
 
 
 def _decide(scores: list[int]) -> tuple[Tier, float, str]:
-    """Structured unless it takes reasoning, then reasoning, then routine; ordinary help when nothing is strong enough."""
+    """Structured unless it takes reasoning, then reasoning, then routine; ordinary help when nothing is strong."""
     structured, reasoning, routine, plain = scores
     if structured >= ENOUGH and structured > plain and (reasoning < ENOUGH or structured > reasoning + 1):
         return _verdict(Tier.STRUCTURED, STRUCTURED, scores)

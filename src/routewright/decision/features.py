@@ -1,10 +1,10 @@
 """What the decision knows of a request: the words its author wrote, and its shape.
 
 Words decide what kind of work is asked for, so the wrong words must not be read. A prompt is mostly *context*: system
-prompt, tool results, earlier turns, and what the author pasted (code, logs, documents, mails). A request to translate an
-article about distributed systems is not a request to design one. So everything is measured, and only the *task text* is
-read: the last user turn without what was pasted into it, and of a long one only its start and its end, where people put
-what they want.
+prompt, tool results, earlier turns, and what the author pasted (code, logs, documents, mails). A request to translate
+an article about distributed systems is not a request to design one. So everything is measured, and only the *task
+text* is read: the last user turn without what was pasted into it, and of a long one only its start and its end, where
+people put what they want.
 """
 
 import re
@@ -194,7 +194,20 @@ _QUOTATIONS = (
 )
 _OPENING_TAG = re.compile(r"<([A-Za-z][\w.:-]*)(?:\s[^<>]*)?>")
 _ASKING_TAGS = frozenset(
-    "task tasks instruction instructions question query request prompt goal user_query user_request user_input".split()
+    [
+        "task",
+        "tasks",
+        "instruction",
+        "instructions",
+        "question",
+        "query",
+        "request",
+        "prompt",
+        "goal",
+        "user_query",
+        "user_request",
+        "user_input",
+    ]
 )
 _MOST_BLOCKS = 64
 _CODE_LINE = re.compile(
@@ -227,7 +240,7 @@ class _Task(NamedTuple):
 
 
 def _read_turns(turns: list[str]) -> tuple[_Task, tuple[str, ...]]:
-    """The task of the last turn that has words of its own, and the words of the turn before if that one is very short."""
+    """The task of the last turn that has words of its own, and of the turn before if that one is very short."""
     task = _Task("", (), 0, has_code=False, has_data=False)
     for turn in reversed(turns[-_MOST_TURNS_BACK:]):
         read = _read_task(turn)

@@ -215,7 +215,7 @@ class _Judge:
         """Dialect → the field that it cannot carry."""
 
     def examine(self, model: Model) -> _Finding:
-        """Expected cost, and the first constraint that removes the model; the window last, so it is blamed only alone."""
+        """Expected cost, and the first constraint that removes the model; the window last, to be blamed only alone."""
         input_tokens = round(self._input_tokens * self._token_ratio(model.name))
         cost = self._expected_cost(model, input_tokens)
         reason = self._missing(model)

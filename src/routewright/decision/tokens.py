@@ -1,10 +1,11 @@
 """How many tokens a request has, before anybody counted: an estimate to choose by and an upper bound to hold money by.
 
-Exact counting needs each provider's vocabulary (a download) and 50-100 µs per KB. A linear function of character classes
-costs 4 and is good enough to choose a model by, since `TokenEstimator` learns what each model really counts. The
-coefficients of ASCII text were fitted to cl100k counts of 14,000 public benchmark prompts (English questions, LaTeX,
-Python); mean error per prompt 4-10 %, most of it in prompts under 30 tokens. Those of other scripts are set by hand
-between cl100k and o200k, which differ by up to a factor of two there. `docs/decisions/0007-heuristic-decision.md` has more.
+Exact counting needs each provider's vocabulary (a download) and 50-100 µs per KB. A linear function of character
+classes costs 4 and is good enough to choose a model by, since `TokenEstimator` learns what each model really counts.
+The coefficients of ASCII text were fitted to cl100k counts of 14,000 public benchmark prompts (English questions,
+LaTeX, Python); mean error per prompt 4-10 %, most of it in prompts under 30 tokens. Those of other scripts are set by
+hand between cl100k and o200k, which differ by up to a factor of two there; see
+`docs/decisions/0007-heuristic-decision.md`.
 """
 
 import string
@@ -82,7 +83,7 @@ def estimate_call_tokens(call: Call, tool_definitions: bytes) -> int:
 
 
 def upper_bound_tokens(call: Call) -> int:
-    """A number of input tokens that no byte-level tokeniser exceeds: one per UTF-8 byte, and an allowance for the rest."""
+    """A number of input tokens that no byte-level tokeniser exceeds: one per UTF-8 byte, and some for the rest."""
     bound = MESSAGE_TOKENS_BOUND
     for message in call.messages:
         bound += _message_bound(message)
@@ -98,9 +99,9 @@ def upper_bound_tokens(call: Call) -> int:
 class TokenEstimator:
     """Learns, for each model, what its provider counts for a token of ours.
 
-    Tokenisers differ, and providers add text of their own; the ratio of counted to estimated tokens is steady for one model
-    and its traffic. It is smoothed exponentially, moves faster while little is known, and stays within [0.5, 3], so that no
-    odd report can shut a model out or let an overlong request through by more than that.
+    Tokenisers differ, and providers add text of their own; the ratio of counted to estimated tokens is steady for one
+    model and its traffic. It is smoothed exponentially, moves faster while little is known, and stays within [0.5,
+    3], so that no odd report can shut a model out or let an overlong request through by more than that.
     """
 
     LOWEST, HIGHEST = 0.5, 3.0

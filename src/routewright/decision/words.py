@@ -1,4 +1,4 @@
-"""The words by which a kind of work is recognised, in fifteen languages. Data; how they weigh on a decision is `classifier.py`.
+"""The words by which a kind of work is recognised, in fifteen languages. Data; `classifier.py` weighs them.
 
 Languages written with spaces and Latin letters are looked up word by word, inflected forms written out: one dictionary
 lookup per word, whatever the size of the lists. The others are searched for stems, only those of their own script and
@@ -85,7 +85,7 @@ ASKING_ABOUT = frozenset(
     """
     )
 )
-"""First words of a question *about* something, where the commands that follow are its topic: "how do I rename a branch"."""
+"""First words of a question *about* something: the commands that follow are its topic, "how do I rename a branch"."""
 
 TRANSFORMED_CODE = frozenset(_split("method function class component module interface hook trait"))
 """With these, "extract" and "convert" mean programming, not a list of fields or another format."""

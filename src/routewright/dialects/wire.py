@@ -1,4 +1,4 @@
-"""What a dialect is: a pure translator between bytes and our values, in both directions. No socket, no retry, no clock."""
+"""What a dialect is: a pure translator between bytes and our values, both ways. No socket, no retry, no clock."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -40,7 +40,7 @@ class Upstream(Protocol):
         ...
 
     def cannot_carry(self, call: Call) -> str | None:
-        """The first field of the call that has no counterpart here and changes the answer; None when all can be said."""
+        """The first field of the call that has no counterpart here and changes the answer; None when there is none."""
         ...
 
     def dropped_fields(self, call: Call) -> tuple[str, ...]:

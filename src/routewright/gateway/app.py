@@ -14,7 +14,14 @@ from routewright.clock import Clock
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import ForeignOrigin, MethodNotAllowed, Overloaded, RouteNotFound, RoutewrightError, Unauthorized
+from routewright.errors import (
+    ForeignOrigin,
+    MethodNotAllowed,
+    Overloaded,
+    RouteNotFound,
+    RoutewrightError,
+    Unauthorized,
+)
 from routewright.gateway.headers import error_headers
 from routewright.gateway.http import JSON_TYPE, ClientLeft, Message, Receive, Request, Scope, Send, respond
 from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
@@ -65,11 +72,10 @@ class Gateway:
             self._by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
 
     def _table(self, clock: Clock) -> tuple[Endpoint, ...]:
+        chat = ChatCompletions(self._engine, self._dialect, clock)
         models = Models(self._engine)
         return (
-            Endpoint(
-                "POST", "/v1/chat/completions", Access.CLIENT, ChatCompletions(self._engine, self._dialect, clock)
-            ),
+            Endpoint("POST", "/v1/chat/completions", Access.CLIENT, chat),
             Endpoint("POST", "/v1/route", Access.CLIENT, RouteOnly(self._engine, self._dialect)),
             Endpoint("GET", "/v1/models", Access.CLIENT, models),
             Endpoint("GET", "/v1/models/*", Access.CLIENT, models),
@@ -147,7 +153,7 @@ class Gateway:
 def _refuse_foreign_pages(request: Request) -> None:
     """Without a key the loopback address is all that protects us, and a page in this machine's browser reaches it too.
 
-    Such a page says where it is from in `Origin`; one that has pointed its own name at us (DNS rebinding) says so in `Host`.
+    Such a page says where it is from in `Origin`; one that pointed its own name at us (DNS rebinding), in `Host`.
     """
     for name in (b"origin", b"host"):
         address = request.header(name)

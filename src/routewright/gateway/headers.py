@@ -24,7 +24,7 @@ _FINAL = (AllAttemptsFailed, BudgetExceeded, DeadlineExceeded)
 
 
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
-    """The caller's wishes from `x-routewright-…` headers. Raises InvalidRequest for one we do not know or cannot read."""
+    """The caller's wishes from `x-routewright-…` headers. Raises InvalidRequest for one we cannot read."""
     fields: JsonObject = {}
     for name, value in headers.items():
         if name.startswith(_PREFIX):
@@ -44,7 +44,7 @@ def _add(fields: JsonObject, name: str, value: str) -> None:
 
 
 def answer_headers(request: Request, reply: Reply) -> RawHeaders:
-    """What the router did for this answer. The cost is there once the reply has ended; a stream tells it in its last chunk."""
+    """What the router did. The cost is there once the reply has ended; a stream tells it in its last chunk."""
     attempt, route = reply.attempt, reply.route
     told = {
         "x-request-id": request.client_id or attempt.call.id,

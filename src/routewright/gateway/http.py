@@ -1,4 +1,4 @@
-"""The little of HTTP that the hot path needs, on raw ASGI: read a bounded body, write an answer, notice that a client left.
+"""The little of HTTP that the hot path needs, on raw ASGI: read bounded bodies, write answers, notice who left.
 
 A framework here costs two to ten times as much as this file (docs/decisions/0009-raw-asgi.md).
 """

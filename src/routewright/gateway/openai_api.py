@@ -72,7 +72,7 @@ class RouteOnly:
 
 
 class Models:
-    """`GET /v1/models` and `GET /v1/models/{id}`: the virtual models, the registry's, the aliases and every deployment."""
+    """`GET /v1/models` and `GET /v1/models/{id}`: virtual models, the registry's, aliases and every deployment."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -78,6 +78,6 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; made here, so that a port in use is an error to tell and not an exit deep inside the server."""
+    """A listening socket; made here, so that a port in use is an error to tell, not an exit inside the server."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)

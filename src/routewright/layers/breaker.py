@@ -1,7 +1,7 @@
 """Circuit breaker: stops calling a deployment that is failing, and lets one probe through after a rest.
 
-A `Circuit` is pure and most of this file; the layer is the thin part. Only the deployment's own failures count: never the
-caller's mistake, never a client that left. A 429 is a cooldown that the provider asked for, not an illness.
+A `Circuit` is pure and most of this file; the layer is the thin part. Only the deployment's own failures count: never
+the caller's mistake, never a client that left. A 429 is a cooldown that the provider asked for, not an illness.
 """
 
 from collections import deque

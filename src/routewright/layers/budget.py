@@ -1,4 +1,4 @@
-"""Budget: every attempt holds the dearest it can cost before a byte is sent, and settles what it did cost, exactly once.
+"""Budget: every attempt holds the dearest it can cost before a byte is sent, and settles what it did cost, once.
 
 What a provider reports is taken as it is. What nobody reported is estimated conservatively and flagged: an answer that
 never began may have been generated in full silence, a broken one a little further than we saw.
@@ -22,7 +22,7 @@ CHARS_PER_TOKEN = 3
 TOKENS_IN_FLIGHT = 64
 """Generated, perhaps, but not seen, when a stream broke or its client left."""
 FASTEST_TOKENS_PER_S = 1000
-"""No more than this is taken to have been generated unseen; faster hosts exist, but not for the models that cost much."""
+"""No more than this is taken to have been generated unseen; faster hosts exist, but not for models that cost much."""
 
 
 class Budget:

@@ -1,7 +1,7 @@
-"""Decide: the one layer that turns a call into a routed call, and learns from each answer how long its input really was.
+"""Decide: the one layer that turns a call into a routed call, and learns how long inputs really are.
 
-The decision itself is `decision.selection.select`, a plain function; `Decider` hands it what it may know of the world: the
-time, which deployments rest, and how far token estimates were off.
+The decision itself is `decision.selection.select`, a plain function; `Decider` hands it what it may know of the
+world: the time, which deployments rest, and how far token estimates were off.
 """
 
 from collections.abc import Mapping

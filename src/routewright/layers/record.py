@@ -1,4 +1,4 @@
-"""Record: every request leaves one row in the ledger, refusals and time-outs included, and every reply gets its receipt."""
+"""Record: every request leaves one row in the ledger, refusals included, and every reply gets its receipt."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The leaf: write the request in the provider's dialect, send it, and return a reply once its first event has arrived."""
+"""The leaf: write the request in the provider's dialect, send it, return a reply once its first event is there."""
 
 import asyncio
 from collections.abc import Mapping

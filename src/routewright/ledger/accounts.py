@@ -205,7 +205,7 @@ class AttemptHold:
 
 
 def close_what_crashed(pending: Iterable[Reserved], clock: Clock) -> Iterator[bytes]:
-    """Events that settle the holds of dead processes: nobody knows what they cost, so they are taken to cost all of it."""
+    """Events that settle the holds of dead processes: nobody knows what they cost, so all of it is taken."""
     for hold in pending:
         yield encode_event(
             Settled(

@@ -1,7 +1,7 @@
 """The ledger's vocabulary and its narrow door.
 
-Everything that happens to money is an event that is only ever appended. An attempt's hold (`Reserved`) is written before
-a byte is sent and is durable before the client sees one; it is closed by exactly one `Settled` or `Released`.
+Everything that happens to money is an event that is only ever appended. An attempt's hold (`Reserved`) is written
+before a byte is sent and is durable before the client sees one; it is closed by exactly one `Settled` or `Released`.
 `(attempt_id, kind)` is unique, so an event delivered twice counts once. A request's own row (`RequestRecorded`) is
 written when it is over, refusals included.
 """

@@ -10,4 +10,13 @@ from routewright.simulator.faults import FaultPlan, FaultRates
 from routewright.simulator.profiles import PROFILES, USUAL, ModelProfile, succeeds, success_probability
 from routewright.simulator.provider import Simulator
 
-__all__ = ["PROFILES", "USUAL", "FaultPlan", "FaultRates", "ModelProfile", "Simulator", "succeeds", "success_probability"]
+__all__ = [
+    "PROFILES",
+    "USUAL",
+    "FaultPlan",
+    "FaultRates",
+    "ModelProfile",
+    "Simulator",
+    "succeeds",
+    "success_probability",
+]

@@ -21,7 +21,7 @@ class Reason(StrEnum):
     OVERLOADED = "overloaded"
 
 
-class Refusal(Exception):  # noqa: N818 - it becomes an HTTP answer, not an error of ours
+class Refusal(Exception):
     """The request gets an error for an answer; `retry_after_s` comes with a rate limit."""
 
     def __init__(self, reason: Reason, message: str, *, retry_after_s: int | None = None) -> None:
