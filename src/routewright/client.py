@@ -134,7 +134,7 @@ class Router:
     """Routes prompts from Python, in one event loop.
 
     `config` names a settings file; otherwise the usual places are read. `flags` are dotted settings above all others:
-    `{"policy.confidence_threshold": 0.8}`. Raises SettingsError.
+    `{"policy.confidence_threshold": 0.8}`. With `simulate`, every model answers from the simulator. Raises SettingsError.
     """
 
     def __init__(
@@ -143,12 +143,14 @@ class Router:
         config: Path | str | None = None,
         flags: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
+        simulate: bool = False,
     ) -> None:
         source = SettingsSource(
             environ=os.environ if environ is None else environ,
             cwd=Path.cwd(),
             config=None if config is None else Path(config),
             flags=flags,
+            simulate=simulate,
         )
         self._runtime = Runtime.open(source)
 
@@ -195,12 +197,13 @@ class SyncRouter:
         config: Path | str | None = None,
         flags: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
+        simulate: bool = False,
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="routewright", daemon=True)
         self._thread.start()
         try:
-            self._router = self._run(_make_router(config, flags, environ))
+            self._router = self._run(_make_router(config, flags, environ, simulate))
         except BaseException:
             self._stop()
             raise
@@ -271,6 +274,6 @@ class SyncStream:
 
 
 async def _make_router(
-    config: Path | str | None, flags: Mapping[str, object] | None, environ: Mapping[str, str] | None
+    config: Path | str | None, flags: Mapping[str, object] | None, environ: Mapping[str, str] | None, simulate: bool
 ) -> Router:
-    return Router(config=config, flags=flags, environ=environ)
+    return Router(config=config, flags=flags, environ=environ, simulate=simulate)

@@ -1,8 +1,12 @@
+import asyncio
 import json
+import sys
 import urllib.request
 from pathlib import Path
 
-from routewright.cli.serve import introduction
+import pytest
+
+from routewright.cli.serve import introduction, run
 from routewright.runtime import SettingsSource
 from served import serving
 from terminal import Terminal
@@ -58,3 +62,16 @@ def test_introduction_tells_a_client_of_the_key_but_not_the_key(tmp_path: Path) 
     assert "from openai" in text
     assert 'authorization: Bearer $ROUTEWRIGHT_KEY"' in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_gateway_runs_on_uvloop_or_without(monkeypatch: pytest.MonkeyPatch, is_installed: bool) -> None:
+    loops = []
+
+    async def main() -> None:
+        loops.append(type(asyncio.get_running_loop()).__module__)
+
+    if not is_installed:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    run(main())
+    assert (loops == ["uvloop"]) == is_installed

@@ -22,7 +22,7 @@ class Part(StrEnum):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Sizes of a run; the default one takes about two minutes."""
+    """Sizes of a run; the default one takes about three minutes."""
 
     parts: frozenset[Part] = frozenset(Part)
     rounds: Count = 5
@@ -32,10 +32,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Of 1 KB, per round and side."""
     large_requests: Count = 500
     """Of 32 KB, per round and side."""
-    streams: Count = 256
+    streams: Count = 128
     """Of each length, per round and side."""
-    paced_requests: Count = 600
-    """For the latency figures, per round and side."""
+    paced_requests: Count = 500
+    """For the latency figures, per round, side and kind of upstream."""
     paced_per_s: Count = 200
     concurrency: Count = 64
     patience_s: float = 60.0
@@ -43,5 +43,5 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def quick(cls) -> Self:
-        """For a first impression, in about 20 seconds."""
+        """For a first impression, in less than a minute."""
         return cls(rounds=3, decisions=500, requests=500, large_requests=200, streams=64, paced_requests=200)

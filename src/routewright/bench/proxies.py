@@ -14,6 +14,8 @@ from routewright.bench.report import Figure, figure, percentile
 PROMPT_CHARS = 1_024
 LARGE_PROMPT_CHARS = 32 * 1_024
 CHUNKS = 50
+SLOW_MS = 50
+"""An answer that takes this long hides the wait for the ledger's disk, as real providers' answers all do."""
 
 _WHOLE_END = b"}"
 _STREAM_END = b"data: [DONE]\n\n"
@@ -31,9 +33,9 @@ class Spent(Struct, frozen=True):
     """Per answer."""
 
 
-def whole(prompt_chars: int) -> Load:
+def whole(prompt_chars: int, *, delay_ms: int = 0) -> Load:
     """Requests for answers in one piece."""
-    return Load(tuple(map(chat_body, prompts(prompt_chars))), _WHOLE_END)
+    return Load(tuple(chat_body(prompt, delay_ms=delay_ms) for prompt in prompts(prompt_chars)), _WHOLE_END)
 
 
 def streamed(chunks: int) -> Load:
@@ -44,7 +46,7 @@ def streamed(chunks: int) -> Load:
 async def spend(plan: Plan, child: Child, load: Load, count: int) -> Spent:
     """One round: fresh connections, a warm-up that is not counted, then `count` requests. Raises BenchFailed."""
     async with Clients(child, patience_s=plan.patience_s) as clients:
-        await clients.closed_loop(load, 2 * plan.concurrency, concurrency=plan.concurrency)
+        await clients.closed_loop(load, plan.concurrency, concurrency=plan.concurrency)
         before = await _cpu_at_rest(child)
         run = await clients.closed_loop(load, count, concurrency=plan.concurrency)
         after = await _cpu_at_rest(child)
@@ -97,21 +99,28 @@ async def stream_figures(plan: Plan, gateway: Child, floor: Child) -> list[Figur
 
 async def latency_figures(plan: Plan, upstream: Child, gateway: Child, floor: Child) -> list[Figure]:
     """What gateway and floor add to the latency of the upstream alone, at a fixed rate that all of them bear easily."""
-    load = whole(PROMPT_CHARS)
+    at_once = await _added(plan, upstream, gateway, floor, delay_ms=0)
+    return at_once + await _added(plan, upstream, gateway, floor, delay_ms=SLOW_MS)
+
+
+async def _added(plan: Plan, upstream: Child, gateway: Child, floor: Child, *, delay_ms: int) -> list[Figure]:
+    load = whole(PROMPT_CHARS, delay_ms=delay_ms)
     direct: list[Run] = []
     through_floor: list[Run] = []
     through_gateway: list[Run] = []
     for _ in range(plan.rounds):
         for child, runs in ((upstream, direct), (floor, through_floor), (gateway, through_gateway)):
             runs.append(await _paced(plan, child, load))
+    kind = f"after_{delay_ms}_ms" if delay_ms else "at_once"
+    where = f"{plan.paced_per_s} requests/s, answers {f'after {delay_ms} ms' if delay_ms else 'at once'}"
     figures = []
     for share, label in ((0.50, "p50"), (0.99, "p99")):
         base = [_latency_ms(run, share) for run in direct]
-        rate = f"at {plan.paced_per_s} requests/s"
-        figures.append(figure(f"direct_{label}_ms", f"upstream alone, latency {label} {rate}", "ms", base))
+        figures.append(figure(f"direct_{label}_{kind}", f"upstream alone, latency {label}, {where}", "ms", base))
         for name, runs in (("floor", through_floor), ("gateway", through_gateway)):
             added = [_latency_ms(run, share) - least for run, least in zip(runs, base, strict=True)]
-            figures.append(figure(f"{name}_added_{label}_ms", f"{name}, added latency {label} {rate}", "ms", added))
+            what = f"{name}, added latency {label}, {where}"
+            figures.append(figure(f"{name}_added_{label}_{kind}", what, "ms", added))
     return figures
 
 

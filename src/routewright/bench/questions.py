@@ -30,8 +30,11 @@ def prompts(size: int) -> tuple[str, ...]:
     )
 
 
-def chat_body(prompt: str, *, chunks: int | None = None) -> bytes:
-    """The body of a chat completion; streamed if `chunks` says how many the mock upstream shall send."""
+def chat_body(prompt: str, *, chunks: int | None = None, delay_ms: int = 0) -> bytes:
+    """The body of a chat completion; streamed if `chunks` says how many the mock upstream shall send.
+
+    A whole answer it gives after `delay_ms`.
+    """
     messages = [
         {"role": "system", "content": "You answer the mail of a small shop for lamps."},
         {"role": "user", "content": prompt},
@@ -39,4 +42,6 @@ def chat_body(prompt: str, *, chunks: int | None = None) -> bytes:
     body: dict[str, object] = {"model": MODEL, "temperature": 0.2, "messages": messages}
     if chunks is not None:
         body |= {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": chunks}
+    if delay_ms:
+        body["metadata"] = {"delay_ms": str(delay_ms)}
     return msgspec.json.encode(body)

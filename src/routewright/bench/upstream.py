@@ -1,7 +1,8 @@
 """A provider that costs next to nothing: `python -m routewright.bench.upstream` answers from constants.
 
-Whole answers are 1 KB. A stream has as many chunks of about 200 bytes as the request's `max_tokens` says, each in a
-write of its own and `CHUNK_INTERVAL_S` after the one before, so that a proxy meets them one by one, as it does in life.
+Whole answers are 1 KB, at once or after as many milliseconds as the request's `metadata.delay_ms` says. A stream has as
+many chunks of about 200 bytes as its `max_tokens` says, each in a write of its own and `CHUNK_INTERVAL_S` after the one
+before, so that a proxy meets them one by one, as it does in life.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-CHUNK_INTERVAL_S = 0.01
+CHUNK_INTERVAL_S = 0.02
 DEFAULT_CHUNKS = 50
 
 _ID = '"id":"chatcmpl-bench","created":1800000000,"model":"bench-model"'
@@ -49,10 +50,15 @@ class _Asked(Struct):
     stream: bool = False
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    metadata: dict[str, str] = {}
 
     @property
     def chunks(self) -> int:
         return self.max_completion_tokens or self.max_tokens or DEFAULT_CHUNKS
+
+    @property
+    def delay_s(self) -> float:
+        return int(self.metadata.get("delay_ms", 0)) / 1000
 
 
 _read = msgspec.json.Decoder(_Asked).decode
@@ -81,6 +87,8 @@ class _Connection(asyncio.Protocol):
         if asked.stream:
             self._transport.write(STREAM_HEAD + CHUNK)
             self._loop.call_later(CHUNK_INTERVAL_S, self._go_on, asked.chunks - 1)
+        elif asked.delay_s:
+            self._loop.call_later(asked.delay_s, self._transport.write, WHOLE)
         else:
             self._transport.write(WHOLE)
 

@@ -37,10 +37,9 @@ def command(host: str | None, port: int | None, simulate: bool, config: Path | N
     """
     logs.configure(level=logging.INFO, no_color="NO_COLOR" in os.environ)
     named = {"server.host": host, "server.port": port}
-    source = source_of(
-        config, {**flags, **{key: value for key, value in named.items() if value is not None}}, simulate=simulate
-    )
-    _run(_serve(source))
+    given = {key: value for key, value in named.items() if value is not None}
+    source = source_of(config, {**flags, **given}, simulate=simulate)
+    run(_serve(source))
 
 
 async def _serve(source: SettingsSource) -> None:
@@ -105,11 +104,11 @@ def _refused(settings: Settings, error: OSError) -> AddressUnavailable:
     return AddressUnavailable(f"{host}:{port} {reason}", hint=hint)
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, None]) -> None:
     """Run it by uvloop, or without where that is not installed."""
-    run: Callable[[Coroutine[Any, Any, None]], None]
+    start: Callable[[Coroutine[Any, Any, None]], None]
     try:
-        from uvloop import run
+        from uvloop import run as start
     except ImportError:
-        run = asyncio.run
-    run(main)
+        start = asyncio.run
+    start(main)

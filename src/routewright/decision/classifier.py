@@ -10,10 +10,21 @@ from typing import Protocol
 
 from routewright.catalog.registry import Tier
 from routewright.decision.features import Features, Script
-from routewright.decision.words import ASKING_ABOUT, GIVEN, LEXICON, NARRATIVE, PORTED, STEMS, TRANSFORMED_CODE, Family
+from routewright.decision.words import (
+    ASKING_ABOUT,
+    GIVEN,
+    LEXICON,
+    NARRATIVE,
+    PORTED,
+    PRELUDE,
+    STEMS,
+    TRANSFORMED_CODE,
+    Family,
+)
 from routewright.route import Verdict
 
 STRUCTURED, REASONING, ROUTINE, PLAIN, CHORE, TECHNICAL = Family
+FAMILIES = len(Family)
 
 ENOUGH = 3
 """The score from which a family is taken for the kind of work: one strong command, or two cues that agree."""
@@ -40,65 +51,6 @@ STEM_EDGE_CHARS = 160
 MOST_SIGNALS = 8
 
 _EXTRACTION_TOOLS = ("extract", "record", "classify", "save", "submit", "output", "respond", "answer", "return", "emit")
-_PRELUDE = frozenset(
-    [
-        "hi",
-        "hello",
-        "hey",
-        "please",
-        "kindly",
-        "ok",
-        "okay",
-        "so",
-        "and",
-        "also",
-        "now",
-        "then",
-        "thanks",
-        "can",
-        "could",
-        "would",
-        "will",
-        "you",
-        "i",
-        "we",
-        "want",
-        "need",
-        "like",
-        "d",
-        "to",
-        "help",
-        "me",
-        "us",
-        "let",
-        "s",
-        "just",
-        "quickly",
-        "your",
-        "task",
-        "is",
-        "to",
-        "bitte",
-        "kannst",
-        "könntest",
-        "du",
-        "mir",
-        "por",
-        "favor",
-        "puedes",
-        "podrías",
-        "pourriez",
-        "vous",
-        "pouvez",
-        "peux",
-        "tu",
-        "você",
-        "pode",
-        "puoi",
-        "proszę",
-    ]
-)
-"""What may stand before the command in a polite request."""
 _TIER_NAMES = {
     STRUCTURED: "a fixed form of answer",
     REASONING: "reasoning",
@@ -149,9 +101,9 @@ class _Evidence:
     __slots__ = ("commands", "leading", "phrases", "signals", "subjects", "transforms", "unique")
 
     def __init__(self) -> None:
-        self.commands = [0] * len(Family)
-        self.subjects = [0] * len(Family)
-        self.phrases = [0] * len(Family)
+        self.commands = [0] * FAMILIES
+        self.subjects = [0] * FAMILIES
+        self.phrases = [0] * FAMILIES
         self.signals: list[str] = []
         self.unique: dict[str, None] = {}
         self.leading = ""
@@ -231,7 +183,7 @@ class _Evidence:
         commands, topic = self.commands[REASONING], self.subjects[REASONING]
         technical = min(self.subjects[TECHNICAL], MOST_TECHNICAL)
         topic += technical
-        if technical == MOST_TECHNICAL and words[0] in NARRATIVE:
+        if technical == MOST_TECHNICAL and words and words[0] in NARRATIVE:
             topic += 1
         if self.transforms:
             topic = (topic + self.phrases[REASONING]) // 3  # "translate this proof" is no proof
@@ -251,7 +203,7 @@ def _joined(words: tuple[str, ...]) -> str:
 
 def _first_word(words: tuple[str, ...]) -> str:
     for word in words[:6]:
-        if word not in _PRELUDE:
+        if word not in PRELUDE:
             return word
     return ""
 
@@ -309,7 +261,13 @@ def _decide(scores: list[int]) -> tuple[Tier, float, str]:
 
 
 def _verdict(tier: Tier, family: Family, scores: list[int]) -> tuple[Tier, float, str]:
-    rival = max(scores[PLAIN] // 2, *(scores[other] for other in (STRUCTURED, REASONING, ROUTINE) if other != family))
+    structured, reasoning, routine, plain = scores
+    rival = max(
+        0 if family is STRUCTURED else structured,
+        0 if family is REASONING else reasoning,
+        0 if family is ROUTINE else routine,
+        plain // 2,
+    )
     confidence = CONFIDENCE_BY_SCORE[min(scores[family], len(CONFIDENCE_BY_SCORE) - 1)]
     if rival > 1:
         confidence -= CONFLICT_PENALTY * (rival - 1)

@@ -11,19 +11,18 @@ import re
 import string
 import unicodedata
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from routewright.call import Call, Image, Message, Opaque, OutputFormat, Text, ToolCall, ToolChoice, ToolResult
-from routewright.decision.tokens import estimate_call_tokens
+from routewright.decision.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, REPLY_TOKENS, estimate_tokens
 
 SCAN_CHARS = 8_192
 """Of longer text only this much from its start and from its end is searched for pasted context."""
 TASK_CHARS = 2_048
 """Of a longer task only this much from its start and from its end is read."""
-SHORT_TASK_WORDS = 4
+SHORT_TASK_WORDS = 5
 """A turn this short may be "yes, go on": then the user turn before it is kept too."""
 
 _MOST_TURNS_BACK = 8
@@ -93,39 +92,41 @@ class Features(Struct, frozen=True, kw_only=True):
 
 def extract(call: Call) -> Features:
     """Look at a call once and take down what a decision may depend on."""
-    sizes = _Sizes()
-    user_texts = sizes.measure(call.messages)
-    task, earlier_words = _read_turns(user_texts)
-    words = task.words
+    walk = _Walk(call.messages)
     definitions = msgspec.json.encode(call.tools) if call.tools else b""
+    schema = b"" if call.output_format.schema is None else msgspec.json.encode(call.output_format.schema)
+    turns = walk.turns
+    last_chars = len(turns[-1]) if turns else 0
+    task, earlier_words = _read_turns(turns)
+    text = task.text
     return Features(
-        words=words,
+        words=task.words,
         earlier_words=earlier_words,
-        script=_script_of(task.text),
+        script=_script_of(text),
         task_chars=task.chars,
-        question_marks=task.text.count("?") + task.text.count("？") + task.text.count("؟"),
-        list_items=len(_LIST_ITEM.findall(task.text)) if "\n" in task.text else 0,
-        formulas=_count_formulas(task.text),
+        question_marks=text.count("?") + text.count("？") + text.count("؟"),
+        list_items=len(_LIST_ITEM.findall(text)) if "\n" in text else 0,
+        formulas=_count_formulas(text),
         has_code=task.has_code,
         has_data=task.has_data,
-        system_chars=sizes.system,
-        history_chars=sizes.said - (len(user_texts[-1]) if user_texts else 0),
-        user_chars=len(user_texts[-1]) if user_texts else 0,
-        tool_result_chars=sizes.tool_results,
+        system_chars=walk.system_chars,
+        history_chars=walk.said_chars - last_chars,
+        user_chars=last_chars,
+        tool_result_chars=walk.tool_result_chars,
         tool_definition_chars=len(definitions),
-        turns=len(user_texts),
-        images=sizes.images,
-        opaque_parts=sizes.opaque_parts,
+        turns=len(turns),
+        images=walk.images,
+        opaque_parts=walk.opaque_parts,
         output_format=call.output_format,
         tools=len(call.tools),
         only_tool=call.tools[0].name if len(call.tools) == 1 else None,
         forced_tool=_forced_tool(call.tool_choice),
-        is_agent_step=sizes.ends_with_tool_result,
+        is_agent_step=walk.ends_with_tool_result,
         reasoning_effort=call.reasoning_effort,
         max_output_tokens=call.max_output_tokens,
         choices=call.choices,
         is_streamed=call.stream,
-        input_tokens=estimate_call_tokens(call, definitions),
+        input_tokens=walk.tokens + estimate_tokens(definitions.decode()) + estimate_tokens(schema.decode()),
     )
 
 
@@ -133,51 +134,54 @@ def _forced_tool(choice: ToolChoice | None) -> str | None:
     return (choice.name or "*") if choice is not None and choice.mode == "required" else None
 
 
-# ---- sizes ------------------------------------------------------------------------------------------------------
+class _Walk:
+    """One walk over the messages: what they hold, how much of it, and what the user wrote in each turn."""
 
-
-class _Sizes:
-    """Counts, filled in one walk over the messages."""
-
-    __slots__ = ("ends_with_tool_result", "images", "opaque_parts", "said", "system", "tool_results")
-
-    def __init__(self) -> None:
-        self.system = self.said = self.tool_results = self.images = self.opaque_parts = 0
+    def __init__(self, messages: tuple[Message, ...]) -> None:
+        self.system_chars = self.said_chars = self.tool_result_chars = self.images = self.opaque_parts = 0
+        self.tokens = REPLY_TOKENS + MESSAGE_TOKENS * len(messages)
+        self.turns: list[str] = []
         self.ends_with_tool_result = False
-
-    def measure(self, messages: tuple[Message, ...]) -> list[str]:
-        """Count everything; return what users wrote, a text per turn."""
-        turns: list[str] = []
         for message in messages:
-            texts = self._measure_parts(message)
-            chars = sum(map(len, texts))
-            if message.role == "system":
-                self.system += chars
-            elif message.role == "tool":
-                self.tool_results += chars
-            else:
-                self.said += chars
-                if message.role == "user" and texts:
-                    turns.append(texts[0] if len(texts) == 1 else "\n".join(texts))
-        return turns
+            self._visit(message)
 
-    def _measure_parts(self, message: Message) -> list[str]:
+    def _visit(self, message: Message) -> None:
+        role = message.role
         texts: list[str] = []
-        self.ends_with_tool_result = message.role == "tool"
+        self.ends_with_tool_result = role == "tool"
         for part in message.parts:
-            match part:
-                case Text(text):
-                    texts.append(text)
-                case ToolResult(text=text):
-                    self.ends_with_tool_result = True
-                    self.tool_results += len(text)
-                case ToolCall(arguments=arguments):
-                    self.said += len(arguments)
-                case Image():
-                    self.images += 1
-                case Opaque():
-                    self.opaque_parts += 1
-        return texts
+            if isinstance(part, Text):
+                texts.append(part.text)
+            else:
+                self._visit_other(part)
+        text = texts[0] if len(texts) == 1 else "\n".join(texts)
+        if not text:
+            return
+        self.tokens += estimate_tokens(text)
+        if role == "system":
+            self.system_chars += len(text)
+        elif role == "tool":
+            self.tool_result_chars += len(text)
+        else:
+            self.said_chars += len(text)
+            if role == "user":
+                self.turns.append(text)
+
+    def _visit_other(self, part: ToolResult | ToolCall | Image | Opaque) -> None:
+        match part:
+            case ToolResult(text=text):
+                self.ends_with_tool_result = True
+                self.tool_result_chars += len(text)
+                self.tokens += estimate_tokens(text)
+            case ToolCall(name=name, arguments=arguments):
+                self.said_chars += len(arguments)
+                self.tokens += MESSAGE_TOKENS + estimate_tokens(name) + estimate_tokens(arguments)
+            case Image():
+                self.images += 1
+                self.tokens += IMAGE_TOKENS
+            case Opaque():
+                self.opaque_parts += 1
+                self.tokens += IMAGE_TOKENS
 
 
 # ---- the task text ----------------------------------------------------------------------------------------------
@@ -194,21 +198,10 @@ _QUOTATIONS = (
 )
 _OPENING_TAG = re.compile(r"<([A-Za-z][\w.:-]*)(?:\s[^<>]*)?>")
 _ASKING_TAGS = frozenset(
-    [
-        "task",
-        "tasks",
-        "instruction",
-        "instructions",
-        "question",
-        "query",
-        "request",
-        "prompt",
-        "goal",
-        "user_query",
-        "user_request",
-        "user_input",
-    ]
+    ("task", "instruction", "instructions", "question", "query", "request", "prompt", "user_query", "user_request")
 )
+_MOST_LINES = 400
+_MOST_FENCES = 32
 _MOST_BLOCKS = 64
 _CODE_LINE = re.compile(
     r"(?:def|class|import|from|const|let|var|return|func|fn|public|private|static|async|if|for|while|@|#include)\b"
@@ -230,36 +223,47 @@ _WORD_BYTES = bytes(
 _TYPOGRAPHIC = "“”„’«»…–—¿¡।،؟。、，！？：「」（）\u00a0"
 
 
-class _Task(NamedTuple):
+class _Task(Struct, frozen=True):
+    """What a turn asks for, once what was pasted is taken out."""
+
     text: str
-    """What was left, bounded."""
+    """Bounded."""
     words: tuple[str, ...]
     chars: int
-    has_code: bool
-    has_data: bool
+    """Unbounded."""
+    has_code: bool = False
+    has_data: bool = False
 
 
 def _read_turns(turns: list[str]) -> tuple[_Task, tuple[str, ...]]:
-    """The task of the last turn that has words of its own, and of the turn before if that one is very short."""
-    task = _Task("", (), 0, has_code=False, has_data=False)
-    for turn in reversed(turns[-_MOST_TURNS_BACK:]):
-        read = _read_task(turn)
+    """The task of the last turn that has words of its own, and the words of the one before when that is very short."""
+    pasted = _Task("", (), 0)
+    for at in range(len(turns) - 1, max(len(turns) - 1 - _MOST_TURNS_BACK, -1), -1):
+        task = _read_task(turns[at])
         if task.words:
-            return task, read.words
-        task = read._replace(has_code=read.has_code or task.has_code, has_data=read.has_data or task.has_data)
-        if len(task.words) > SHORT_TASK_WORDS:
-            return task, ()
-    if not task.words and turns:  # all of it looks pasted: better to read that than nothing
-        text = _bounded(turns[-1], TASK_CHARS)
-        task = task._replace(text=text, words=_words_of(text), chars=len(turns[-1]))
-    return task, ()
+            task = _with_pasted(task, pasted)
+            is_short = len(task.words) <= SHORT_TASK_WORDS and at > 0
+            return task, _read_task(turns[at - 1]).words if is_short else ()
+        pasted = _with_pasted(task, pasted)
+    if not turns:
+        return pasted, ()
+    text = _bounded(turns[-1], TASK_CHARS)  # all of it looks pasted: better to read that than nothing
+    return _Task(text, _words_of(text), len(turns[-1]), pasted.has_code, pasted.has_data), ()
+
+
+def _with_pasted(task: _Task, later: _Task) -> _Task:
+    """A turn that only pastes belongs to the request before it."""
+    has_code, has_data = task.has_code or later.has_code, task.has_data or later.has_data
+    if has_code == task.has_code and has_data == task.has_data:
+        return task
+    return _Task(task.text, task.words, task.chars, has_code, has_data)
 
 
 def _read_task(turn: str) -> _Task:
-    """Take out what was pasted, and bound the rest."""
     text, has_code, has_data = turn, False, False
     if len(text) > 2 * SCAN_CHARS:
         text = f"{text[:SCAN_CHARS]}\n{text[-SCAN_CHARS:]}"
+    unread = len(turn) - len(text)
     if "`" in text:
         text, has_code, has_data = _without_fences(text)
         text = _INLINE_CODE.sub(" ", text)
@@ -269,6 +273,7 @@ def _read_task(turn: str) -> _Task:
     if '{"' in text or "[{" in text:
         text, found = _without_json(text)
         has_data |= found
+    chars = len(text) + unread
     text = _bounded(text, 2 * TASK_CHARS)
     if "\n" in text:
         text, code_found, data_found = _without_pasted_lines(text)
@@ -277,9 +282,8 @@ def _read_task(turn: str) -> _Task:
     for mark, quotation in _QUOTATIONS:
         if mark in text:
             text = quotation.sub(" ", text)
-    text = text.strip()
-    bounded = _bounded(text, TASK_CHARS)
-    return _Task(bounded, _words_of(bounded), max(len(text), len(turn) - 2 * SCAN_CHARS), has_code, has_data)
+    text = _bounded(text, TASK_CHARS)
+    return _Task(text, _words_of(text), chars, has_code, has_data)
 
 
 def _bounded(text: str, limit: int) -> str:
@@ -287,10 +291,10 @@ def _bounded(text: str, limit: int) -> str:
 
 
 def _without_fences(text: str) -> tuple[str, bool, bool]:
-    pieces = text.split(_FENCE)
+    pieces = text.split(_FENCE, _MOST_FENCES)
     fenced = pieces[1::2]
-    holds_data = [piece.startswith(_DATA_FENCES) for piece in fenced]
-    return " ".join(pieces[0::2]), not all(holds_data), any(holds_data)
+    data = sum(piece.startswith(_DATA_FENCES) for piece in fenced)
+    return " ".join(pieces[0::2]), data < len(fenced), data > 0
 
 
 def _without_blocks(text: str) -> tuple[str, bool]:
@@ -328,7 +332,7 @@ def _without_json(text: str) -> tuple[str, bool]:
 def _without_pasted_lines(text: str) -> tuple[str, bool, bool]:
     left: list[str] = []
     has_code = has_data = False
-    for line in text.split("\n"):
+    for line in text.split("\n", _MOST_LINES):
         if not line:
             left.append(line)
         elif _is_data(line):

@@ -5,13 +5,13 @@ with the constraint that removed it, so that a decision can be explained, stored
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from routewright.call import Call
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Deployment, Model, Registry, Tier
@@ -32,7 +32,7 @@ UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 NO_REASONING_EFFORTS = (None, "none", "minimal")
 
 
-class Policy(Struct, frozen=True, kw_only=True, dict=True):
+class Policy(Struct, frozen=True, kw_only=True):
     """What the operator wants of a decision."""
 
     name: str = "default"
@@ -44,12 +44,13 @@ class Policy(Struct, frozen=True, kw_only=True, dict=True):
         default_factory=lambda: {Tier.COMPLEX: 1_500, Tier.STANDARD: 600, Tier.STRUCTURED: 300, Tier.BULK: 500}
     )
     """How long answers usually are, by kind of work; what costs are compared with."""
+    version: str = ""
+    """`name@` and the first 8 hex digits of the SHA-256 of the content; computed, whatever is given."""
 
-    @cached_property
-    def version(self) -> str:
-        """`name@` and the first 8 hex digits of the SHA-256 of the content."""
-        content = hashlib.sha256(msgspec.json.encode(self, order="deterministic"))
-        return f"{self.name}@{content.hexdigest()[:8]}"
+    def __post_init__(self) -> None:
+        content = (self.name, self.confidence_threshold, self.baseline, self.expected_output_tokens)
+        digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+        force_setattr(self, "version", f"{self.name}@{digest[:8]}")
 
 
 def needs_verdict(call: Call) -> bool:
@@ -86,14 +87,13 @@ def select(
         features=features,
         output_tokens=output_tokens,
         now_s=now_s,
-        token_ratio=token_ratio,
         resting=resting,
         cannot_carry=cannot_carry,
         must_have_price=intent.named is None,
     )
-    findings = {model.name: judge.examine(model) for model in registry.models.values()}
+    findings = judge.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:
-        findings[intent.pinned.name] = judge.examine(intent.pinned)
+        findings |= judge.examine((intent.pinned,), token_ratio)
     ranking = _rank(intent, findings, registry, call.reasoning_effort not in NO_REASONING_EFFORTS)
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
@@ -160,7 +160,12 @@ _PATHS = {tier: (*UPWARDS[at:], *reversed(UPWARDS[:at])) for at, tier in enumera
 _ASKED = {tier: f"tier {tier.value} was asked for" for tier in Tier}
 _OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
 _CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
-_NOT_OF_TIER = {taken: {tier: f"tier {tier.value} is not {taken.value}" for tier in Tier} for taken in Tier}
+_ONE_TOO_MANY = f"{MAX_ATTEMPTS} others are tried first"
+_NOT_OF_TIER = {
+    taken: {tier: _ONE_TOO_MANY if tier is taken else f"tier {tier.value} is not {taken.value}" for tier in Tier}
+    for taken in Tier
+}
+"""Why a model that could take the call is not tried."""
 
 
 # ---- what each model can do for this call -------------------------------------------------------------------------
@@ -172,6 +177,9 @@ class _Obstacle(Enum):
     CONSTRAINT = 0
     PRICE = 1
     WINDOW = 2
+
+
+_NO_OBSTACLE = (None, "")
 
 
 class _Finding(Struct, frozen=True, gc=False):
@@ -186,7 +194,7 @@ class _Finding(Struct, frozen=True, gc=False):
 
 
 class _Judge:
-    """Holds one call against one model after the other."""
+    """Holds one call against the models."""
 
     def __init__(
         self,
@@ -195,7 +203,6 @@ class _Judge:
         features: Features,
         output_tokens: int,
         now_s: int,
-        token_ratio: Callable[[str], float],
         resting: Mapping[str, str],
         cannot_carry: Callable[[str, Call], str | None],
         must_have_price: bool,
@@ -206,7 +213,6 @@ class _Judge:
         self._room_for_output = call.max_output_tokens or output_tokens
         self._max_cost = call.options.max_cost_nanousd
         self._now_s = now_s
-        self._token_ratio = token_ratio
         self._resting = resting
         self._cannot_carry = cannot_carry
         self._must_have_price = must_have_price
@@ -214,25 +220,47 @@ class _Judge:
         self._uncarried: dict[str, str | None] = {call.dialect: None}
         """Dialect → the field that it cannot carry."""
 
-    def examine(self, model: Model) -> _Finding:
-        """Expected cost, and the first constraint that removes the model; the window last, to be blamed only alone."""
-        input_tokens = round(self._input_tokens * self._token_ratio(model.name))
-        cost = self._expected_cost(model, input_tokens)
-        reason = self._missing(model)
-        if reason:
-            return _Finding(model, cost, _Obstacle.CONSTRAINT, reason)
+    def examine(self, models: Iterable[Model], token_ratio: Callable[[str], float]) -> dict[str, _Finding]:
+        """Each model's expected cost, and the first constraint that removes it.
+
+        The window comes last, so that it is blamed only when nothing else stands in the way.
+        """
+        estimate, expected, choices, now_s = self._input_tokens, self._output_tokens, self._call.choices, self._now_s
+        findings = {}
+        for model in models:
+            input_tokens = round(estimate * token_ratio(model.name))
+            cost = None
+            if model.prices is not None:
+                rates = model.prices.rates_at(now_s, input_tokens)
+                output_tokens = min(expected, model.max_output_tokens)
+                picousd = input_tokens * rates.input + output_tokens * choices * rates.output + rates.request
+                cost = (picousd + 500) // 1000
+            obstacle, reason = self._obstacle(model, input_tokens, cost)
+            if obstacle is None and self._resting:
+                reason = self._rest(model)
+            findings[model.name] = _Finding(model, cost, obstacle, reason)
+        return findings
+
+    def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[_Obstacle | None, str]:
+        if self._required or self._room_for_output > model.max_output_tokens:
+            reason = self._lack(model)
+            if reason:
+                return _Obstacle.CONSTRAINT, reason
+        for deployment in model.deployments:
+            if deployment.dialect == self._call.dialect or self._carries(deployment.dialect):
+                break
+        else:
+            return _Obstacle.CONSTRAINT, self._uncarriable(model)
         if cost is None:
             reason = self._unpriced()
             if reason:
-                return _Finding(model, cost, _Obstacle.PRICE, reason)
+                return _Obstacle.PRICE, reason
         elif self._max_cost is not None and cost > self._max_cost:
-            reason = f"expected {_usd(cost)} > max-cost {_usd(self._max_cost)}"
-            return _Finding(model, cost, _Obstacle.CONSTRAINT, reason)
+            return _Obstacle.CONSTRAINT, f"expected {_usd(cost)} > max-cost {_usd(self._max_cost)}"
         needed = input_tokens + self._room_for_output
         if needed > model.context_window:
-            reason = f"context window {model.context_window:,} < {needed:,} needed"
-            return _Finding(model, cost, _Obstacle.WINDOW, reason)
-        return _Finding(model, cost, None, self._rest(model) if self._resting else "")
+            return _Obstacle.WINDOW, f"context window {model.context_window:,} < {needed:,} needed"
+        return _NO_OBSTACLE
 
     def deployments(self, model: Model) -> tuple[Deployment, ...]:
         """Those that can carry the call, in order of trial: the awake ones first."""
@@ -241,27 +269,20 @@ class _Judge:
             return able
         return tuple(sorted(able, key=lambda deployment: deployment.id in self._resting))
 
-    def _expected_cost(self, model: Model, input_tokens: int) -> int | None:
-        if model.prices is None:
-            return None
-        rates = model.prices.rates_at(self._now_s, input_tokens)
-        output_tokens = min(self._output_tokens, model.max_output_tokens) * self._call.choices
-        return (input_tokens * rates.input + output_tokens * rates.output + rates.request + 500) // 1000
-
-    def _missing(self, model: Model) -> str:
-        """What the model lacks, whatever it costs."""
+    def _lack(self, model: Model) -> str:
+        """What the model cannot do, whatever it costs."""
         for capability, reason in self._required:
             if capability not in model.capabilities:
                 return reason
-        if self._room_for_output > model.max_output_tokens and self._call.max_output_tokens is not None:
-            return f"output limit {model.max_output_tokens:,} < {self._call.max_output_tokens:,} asked"
-        dialect = ""
-        for deployment in model.deployments:
-            dialect = deployment.dialect
-            if self._carries(dialect):
-                return ""
-        if not dialect:
+        asked = self._call.max_output_tokens
+        if asked is not None and asked > model.max_output_tokens:
+            return f"output limit {model.max_output_tokens:,} < {asked:,} asked"
+        return ""
+
+    def _uncarriable(self, model: Model) -> str:
+        if not model.deployments:
             return "no deployment"
+        dialect = model.deployments[0].dialect
         return f"{self._call.dialect} field {self._uncarried[dialect]!r} cannot be carried to {dialect}"
 
     def _carries(self, dialect: str) -> bool:
@@ -309,16 +330,16 @@ class _Ranking(NamedTuple):
 def _rank(intent: _Intent, findings: Mapping[str, _Finding], registry: Registry, prefers_reasoning: bool) -> _Ranking:
     if intent.named is not None:
         return _rank_named(intent, intent.named, findings)
-    able = [finding for finding in findings.values() if finding.obstacle is None]
+    preference = _by_reasoning if prefers_reasoning else _by_cost
     if not intent.tiers:
-        able.sort(key=_by_reasoning if prefers_reasoning else _by_cost)
+        able = sorted((finding for finding in findings.values() if finding.obstacle is None), key=preference)
         tier = able[0].model.tier if able else intent.work
         reasons = {finding.model.name: "of any tier, by cost" for finding in able}
         return _Ranking(tier, intent.reason, _awake_first(reasons, findings))
     for tier in intent.tiers:
-        pool = [finding for finding in able if finding.model.tier is tier]
+        pool = [finding for finding in findings.values() if finding.model.tier is tier and finding.obstacle is None]
         if pool:
-            pool.sort(key=_by_reasoning if prefers_reasoning else _by_cost)
+            pool.sort(key=preference)
             return _rank_tier(intent, tier, pool, findings, registry)
     return _Ranking(intent.work, intent.reason, {})
 
@@ -395,28 +416,22 @@ def _candidates(
                 dropped_fields=() if dialect == call.dialect else dropped_fields(dialect, call),
             )
         )
+    not_of_tier = _NOT_OF_TIER[ranking.tier]
     for name, finding in findings.items():
         if name not in ranking.eligible:
+            reason = not_of_tier[finding.model.tier] if finding.obstacle is None else finding.reason
+            if intent.named is not None and name not in intent.named:
+                reason = intent.reason
             candidates.append(
                 Candidate(
                     model=name,
                     tier=finding.model.tier,
                     is_eligible=False,
-                    reason=_why_not(finding, intent, ranking),
+                    reason=reason,
                     expected_cost_nanousd=finding.cost_nanousd,
                 )
             )
     return tuple(candidates)
-
-
-def _why_not(finding: _Finding, intent: _Intent, ranking: _Ranking) -> str:
-    if intent.named is not None and finding.model.name not in intent.named:
-        return intent.reason
-    if finding.obstacle is not None:
-        return finding.reason
-    if intent.tiers and finding.model.tier is not ranking.tier:
-        return _NOT_OF_TIER[ranking.tier][finding.model.tier]
-    return f"{MAX_ATTEMPTS} others are tried first"
 
 
 def _baseline(findings: Mapping[str, _Finding], registry: Registry, policy: Policy) -> _Finding | None:
@@ -424,8 +439,11 @@ def _baseline(findings: Mapping[str, _Finding], registry: Registry, policy: Poli
     if policy.baseline is not None:
         return findings.get(registry.aliases.get(policy.baseline, policy.baseline))
     priced = [finding for finding in findings.values() if finding.cost_nanousd is not None]
-    complex_ones = [finding for finding in priced if finding.model.tier is Tier.COMPLEX]
-    return max(complex_ones or priced, key=lambda finding: finding.cost_nanousd or 0, default=None)
+    return max(priced, key=_dearness, default=None)
+
+
+def _dearness(finding: _Finding) -> tuple[bool, int]:
+    return finding.model.tier is Tier.COMPLEX, finding.cost_nanousd or 0
 
 
 # ---- when nobody is left ------------------------------------------------------------------------------------------

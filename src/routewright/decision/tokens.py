@@ -12,7 +12,7 @@ import string
 
 import msgspec
 
-from routewright.call import Call, Image, Message, Opaque, Part, Text, ToolCall, ToolResult
+from routewright.call import Call, Image, Opaque, Part, Text, ToolCall, ToolResult
 
 SAMPLE_CHARS = 2048
 """Long text is estimated from three samples of this length: its start, middle and end."""
@@ -31,7 +31,9 @@ TOOL_PROMPT_TOKENS_BOUND = 1_024
 IMAGE_TOKENS_BOUND = 50_000
 """gpt-4o-mini: 2,833 + 8 tiles of 5,667 = 48,169, the dearest published way to count a picture."""
 LOW_DETAIL_IMAGE_TOKENS_BOUND = 3_000
+"""gpt-4o-mini counts 2,833."""
 OPAQUE_TOKENS_BOUND = 4_096
+"""A page of a document as a picture, or minutes of sound, on top of one token per byte."""
 
 _SMALL = string.ascii_lowercase.encode()
 _CAPITALS = string.ascii_uppercase.encode()
@@ -65,28 +67,24 @@ _HUNDREDTHS = _hundredths_by_lead_byte()
 
 def estimate_tokens(text: str) -> int:
     """The likely number of tokens of a text; long text is sampled, so the cost is bounded."""
-    return round(_estimate(text))
-
-
-def estimate_call_tokens(call: Call, tool_definitions: bytes) -> int:
-    """The likely number of input tokens of a call whose tools are written as `tool_definitions`."""
-    tokens = float(REPLY_TOKENS)
-    for message in call.messages:
-        tokens += MESSAGE_TOKENS
-        for part in message.parts:
-            tokens += _estimate_part(part)
-    if tool_definitions:
-        tokens += _estimate(tool_definitions.decode())
-    if call.output_format.schema is not None:
-        tokens += _estimate(msgspec.json.encode(call.output_format.schema).decode())
-    return round(tokens)
+    length = len(text)
+    if length <= 3 * SAMPLE_CHARS:
+        return round(_weigh(text)) if text else 0
+    middle = (length - SAMPLE_CHARS) // 2
+    samples = text[:SAMPLE_CHARS] + text[middle : middle + SAMPLE_CHARS] + text[-SAMPLE_CHARS:]
+    return round(_weigh(samples) * length / (3 * SAMPLE_CHARS))
 
 
 def upper_bound_tokens(call: Call) -> int:
-    """A number of input tokens that no byte-level tokeniser exceeds: one per UTF-8 byte, and some for the rest."""
+    """A number of input tokens that no byte-level tokeniser exceeds: one per UTF-8 byte, and some for the rest.
+
+    Of files and sounds only what is in the body itself can be bounded; one named by id or URL gets an allowance.
+    """
     bound = MESSAGE_TOKENS_BOUND
     for message in call.messages:
-        bound += _message_bound(message)
+        bound += MESSAGE_TOKENS_BOUND
+        for part in message.parts:
+            bound += _part_bound(part, call)
     if call.tools:
         bound += TOOL_PROMPT_TOKENS_BOUND + TOOL_TOKENS_BOUND * len(call.tools) + len(msgspec.json.encode(call.tools))
     if call.output_format.schema is not None:
@@ -128,25 +126,6 @@ class TokenEstimator:
         self._ratios[model] = (ratio + weight * (observed - ratio), seen + 1)
 
 
-def _estimate_part(part: Part) -> float:
-    match part:
-        case Text(text) | ToolResult(text=text):
-            return _estimate(text)
-        case ToolCall(name=name, arguments=arguments):
-            return MESSAGE_TOKENS + _estimate(name) + _estimate(arguments)
-        case Image() | Opaque():
-            return IMAGE_TOKENS
-
-
-def _estimate(text: str) -> float:
-    length = len(text)
-    if length <= 3 * SAMPLE_CHARS:
-        return _weigh(text)
-    middle = (length - SAMPLE_CHARS) // 2
-    samples = text[:SAMPLE_CHARS] + text[middle : middle + SAMPLE_CHARS] + text[-SAMPLE_CHARS:]
-    return _weigh(samples) * length / (3 * SAMPLE_CHARS)
-
-
 def _weigh(text: str) -> float:
     data = text.encode(errors="surrogatepass")
     not_small = data.translate(None, _SMALL)
@@ -164,23 +143,18 @@ def _weigh(text: str) -> float:
     return 0.073 * letters + 0.27 * capitals + 0.77 * blanks + 0.58 * (len(visible) - marks) + 0.73 * marks + other
 
 
-def _message_bound(message: Message) -> int:
-    bound = MESSAGE_TOKENS_BOUND
-    for part in message.parts:
-        match part:
-            case Text(text):
-                bound += _utf8_length(text)
-            case ToolResult(call_id, text):
-                bound += MESSAGE_TOKENS_BOUND + _utf8_length(call_id) + _utf8_length(text)
-            case ToolCall(identity, name, arguments):
-                bound += TOOL_TOKENS_BOUND + _utf8_length(identity) + _utf8_length(name) + _utf8_length(arguments)
-            case Image(detail="low"):
-                bound += LOW_DETAIL_IMAGE_TOKENS_BOUND
-            case Image():
-                bound += IMAGE_TOKENS_BOUND
-            case Opaque():
-                bound += OPAQUE_TOKENS_BOUND
-    return bound
+def _part_bound(part: Part, call: Call) -> int:
+    match part:
+        case Text(text):
+            return _utf8_length(text)
+        case ToolResult(call_id, text):
+            return TOOL_TOKENS_BOUND + _utf8_length(call_id) + _utf8_length(text)
+        case ToolCall(identity, name, arguments):
+            return TOOL_TOKENS_BOUND + _utf8_length(identity) + _utf8_length(name) + _utf8_length(arguments)
+        case Image(detail=detail):
+            return LOW_DETAIL_IMAGE_TOKENS_BOUND if detail == "low" else IMAGE_TOKENS_BOUND
+        case Opaque():
+            return OPAQUE_TOKENS_BOUND + len(msgspec.json.encode(call.body.get("messages")))
 
 
 def _utf8_length(text: str) -> int:

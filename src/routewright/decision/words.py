@@ -70,19 +70,30 @@ def _split(text: str) -> list[str]:
     return text.split()
 
 
+PRELUDE = frozenset(
+    _split(
+        """
+        hi hello hey please kindly ok okay so and also now then thanks can could would will you i we want need like d to
+        help me us let s just quickly your task is bitte kannst könntest du mir por favor puedes podrías pourriez vous
+        pouvez peux tu você pode puoi proszę
+        """
+    )
+)
+"""What may stand before the command in a polite request."""
+
 ASKING_ABOUT = frozenset(
     _split(
         """
-    how what whats which who whose when where explain describe define is are does do
-    wie was wer welche welcher welches wo wann erkläre erklär
-    comment quel quelle quels quelles qui où quand explique expliquez
-    cómo qué cuál cuáles quién dónde cuándo explica explícame
-    como qual quais quem onde quando explique
-    come cosa quale quali chi dove quando spiega spiegami
-    hoe wat wie welke waar wanneer
-    jak co czym kto który która gdzie kiedy wyjaśnij
-    nasıl nedir kim hangi nerede açıkla
-    """
+        how what whats which who whose when where explain describe define is are does do
+        wie was wer welche welcher welches wo wann erkläre erklär
+        comment quel quelle quels quelles qui où quand explique expliquez
+        cómo qué cuál cuáles quién dónde cuándo explica explícame
+        como qual quais quem onde quando
+        come cosa quale quali chi dove spiega spiegami
+        hoe wat welke waar wanneer
+        jak co czym kto który która gdzie kiedy wyjaśnij
+        nasıl nedir kim hangi nerede açıkla
+        """
     )
 )
 """First words of a question *about* something: the commands that follow are its topic, "how do I rename a branch"."""

@@ -1,0 +1,103 @@
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import routewright
+from routewright import Router, RoutewrightError, SyncRouter
+from routewright.catalog.registry import Tier
+from routewright.client import read_question
+from routewright.errors import InvalidRequest, ModelNotFound
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Mapping[str, Any]:
+    """What makes a router with a ledger of its own, and nothing from the machine it runs on."""
+    return {"environ": {"HOME": str(tmp_path)}, "simulate": True}
+
+
+@pytest.fixture
+def sync_router(settings: Mapping[str, Any]) -> Iterator[SyncRouter]:
+    with SyncRouter(**settings) as router:
+        yield router
+
+
+async def test_an_answer_says_who_gave_it_and_what_it_took(settings: Mapping[str, Any]) -> None:
+    async with Router(**settings) as router:
+        answer = await router.ask("Rename the variable foo to total: foo = 1", system="You are terse")
+    assert answer.content
+    assert (answer.model, answer.tier) == ("deepseek-v3", Tier.BULK)
+    assert answer.confidence is not None
+    assert answer.confidence >= 0.7
+    assert answer.usage.output > 0
+    assert answer.cost_usd > 0
+    assert answer.attempts == 1
+    assert answer.route.chosen.model == "deepseek-v3"
+
+
+async def test_a_stream_gives_its_pieces_and_then_the_whole(settings: Mapping[str, Any]) -> None:
+    async with Router(**settings) as router, router.stream("Tell me a story") as stream:
+        with pytest.raises(RuntimeError, match="still open"):
+            _ = stream.answer
+        text = "".join([piece async for piece in stream])
+        assert stream.answer.text == text
+        assert stream.model == stream.answer.model
+
+
+async def test_a_stream_that_is_left_early_is_settled(settings: Mapping[str, Any]) -> None:
+    async with Router(**settings) as router:
+        async with router.stream("Tell me a story") as stream:
+            async for _ in stream:
+                break
+        assert stream.answer.receipt.is_estimated
+        assert stream.answer.cost_usd > 0
+
+
+async def test_deciding_calls_nobody_and_leaves_no_row(settings: Mapping[str, Any]) -> None:
+    async with Router(**settings) as router:
+        assert router.route("Prove that there are infinitely many primes").tier is Tier.COMPLEX
+        await router.ask("Hello")
+        await router._runtime.flush()
+        assert router._runtime.store.totals().requests == 1
+
+
+async def test_a_conversation_a_tier_and_a_model_can_be_named(settings: Mapping[str, Any]) -> None:
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "?"},
+    ]
+    async with Router(**settings) as router:
+        assert (await router.ask(turns, tier="complex")).model == "claude-opus-4.7"
+        assert (await router.ask(turns, model="gpt-5.5")).model == "gpt-5.5"
+        with pytest.raises(ModelNotFound):
+            await router.ask(turns, model="nobody")
+        with pytest.raises(InvalidRequest, match="temperature"):
+            await router.ask(turns, temperature=9)
+
+
+def test_the_synchronous_twin_does_the_same(sync_router: SyncRouter) -> None:
+    assert sync_router.route("Extract the names as JSON: Ann and Bob").tier is Tier.STRUCTURED
+    answer = sync_router.ask("Say hello", tags=["team-a"])
+    assert answer.content
+    with sync_router.stream("Tell me a story") as stream:
+        text = "".join(stream)
+    assert stream.answer.text == text
+    with pytest.raises(RoutewrightError):
+        sync_router.ask("Say hello", model="nobody")
+
+
+def test_what_is_said_about_a_question_reaches_the_call() -> None:
+    call = read_question("Hi", {"system": "Be brief", "max_tokens": 5, "tags": ["a"], "user": "u"}, request_id="r")
+    assert [(message.role, message.text) for message in call.messages] == [("system", "Be brief"), ("user", "Hi")]
+    assert call.max_output_tokens == 5
+    assert call.options.tags == ("a",)
+    assert "routewright" not in call.body
+
+
+def test_the_public_names_are_there_and_no_others() -> None:
+    for name in routewright.__all__:
+        assert getattr(routewright, name).__name__ == name
+    with pytest.raises(AttributeError):
+        _ = routewright.nothing_of_that_name
