@@ -22,7 +22,7 @@ _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 def blocks(language: str) -> list[object]:
     """Every block of a language, as (text) with the page and line as the test's id."""
-    found = []
+    found: list[object] = []
     for page in PAGES:
         content = page.read_text(encoding="utf-8")
         for match in _BLOCK.finditer(content):
@@ -34,7 +34,7 @@ def blocks(language: str) -> list[object]:
 
 def sessions() -> list[object]:
     """The pages with interactive examples; the blocks of one page are one session."""
-    pages = []
+    pages: list[object] = []
     for page in PAGES:
         content = page.read_text(encoding="utf-8")
         text = "".join(match[2] for match in _BLOCK.finditer(content) if match[1] == "pycon")

@@ -162,7 +162,7 @@ async def test_the_settings_are_followed_while_requests_run(served: Served, tran
     assert response.status == 200
     file.write_text(before + "\n[aliases\n")
     health = WireRequest(url=f"{served.url}/healthz", headers={}, body=b"", method="GET")
-    while b"mistake" not in await read(await transport.send(health, connect_timeout_s=5)):
+    while b"mistake" not in await read(await transport.send(health, connect_timeout_s=5)):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     assert (await ask(transport, served, "newcomer")).status == 200, "the last good settings stay"
     file.write_text(before)

@@ -210,6 +210,10 @@ _LOG_LINE = re.compile(
     r"\[?(?:\d{2,4}[-/:.]\d\d|(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[ :\]])"
     r"|Traceback |Caused by: |  File \"|\s+at [\w.$<>]+\("
 )
+_PASTED_START = re.compile(
+    r"\n(?:[>}\]|]|    |\[?\d\d|\[?[A-Z]{4}|Traceback|Caused|  File"
+    r"|def |class |import |from |const |let |var |return|func|fn |public|private|static|async|if|for|while|@|#include)"
+)
 _DATA_STARTS = ">{}]|"
 _LOG_STARTS = string.digits + "[TDIWEFC "
 _NESTED_ITEM = re.compile(r"\s+(?:[-*•]|\d{1,2}[.)]) ")
@@ -275,7 +279,7 @@ def _read_task(turn: str) -> _Task:
         has_data |= found
     chars = len(text) + unread
     text = _bounded(text, 2 * TASK_CHARS)
-    if "\n" in text:
+    if "\n" in text and _may_hold_pasted_lines(text):
         text, code_found, data_found = _without_pasted_lines(text)
         has_code |= code_found
         has_data |= data_found
@@ -327,6 +331,18 @@ def _without_json(text: str) -> tuple[str, bool]:
     if end - start < _SHORTEST_DATA:
         return text, False
     return f"{text[:start]}\n{text[end:]}", True
+
+
+def _may_hold_pasted_lines(text: str) -> bool:
+    """A quick look over the whole: most texts have no line that needs a closer one."""
+    return (
+        "{" in text
+        or ";" in text
+        or "\t" in text
+        or text.count(",") > text.count(", ") + _MOST_PLAIN_COMMAS
+        or _PASTED_START.search(text) is not None
+        or text[0] in _DATA_STARTS
+    )
 
 
 def _without_pasted_lines(text: str) -> tuple[str, bool, bool]:

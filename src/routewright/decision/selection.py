@@ -160,12 +160,11 @@ _PATHS = {tier: (*UPWARDS[at:], *reversed(UPWARDS[:at])) for at, tier in enumera
 _ASKED = {tier: f"tier {tier.value} was asked for" for tier in Tier}
 _OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
 _CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
-_ONE_TOO_MANY = f"{MAX_ATTEMPTS} others are tried first"
+_TOO_MANY = dict.fromkeys(Tier, f"{MAX_ATTEMPTS} others are tried first")
 _NOT_OF_TIER = {
-    taken: {tier: _ONE_TOO_MANY if tier is taken else f"tier {tier.value} is not {taken.value}" for tier in Tier}
+    taken: _TOO_MANY | {tier: f"tier {tier.value} is not {taken.value}" for tier in Tier if tier is not taken}
     for taken in Tier
 }
-"""Why a model that could take the call is not tried."""
 
 
 # ---- what each model can do for this call -------------------------------------------------------------------------
@@ -177,9 +176,6 @@ class _Obstacle(Enum):
     CONSTRAINT = 0
     PRICE = 1
     WINDOW = 2
-
-
-_NO_OBSTACLE = (None, "")
 
 
 class _Finding(Struct, frozen=True, gc=False):
@@ -226,31 +222,40 @@ class _Judge:
         The window comes last, so that it is blamed only when nothing else stands in the way.
         """
         estimate, expected, choices, now_s = self._input_tokens, self._output_tokens, self._call.choices, self._now_s
+        room, required, dialect = self._room_for_output, self._required, self._call.dialect
+        is_plain = not self._resting and self._max_cost is None
         findings = {}
         for model in models:
             input_tokens = round(estimate * token_ratio(model.name))
             cost = None
             if model.prices is not None:
                 rates = model.prices.rates_at(now_s, input_tokens)
-                output_tokens = min(expected, model.max_output_tokens)
-                picousd = input_tokens * rates.input + output_tokens * choices * rates.output + rates.request
-                cost = (picousd + 500) // 1000
-            obstacle, reason = self._obstacle(model, input_tokens, cost)
-            if obstacle is None and self._resting:
-                reason = self._rest(model)
-            findings[model.name] = _Finding(model, cost, obstacle, reason)
+                output_tokens = min(expected, model.max_output_tokens) * choices
+                cost = (input_tokens * rates.input + output_tokens * rates.output + rates.request + 500) // 1000
+            if (  # nothing stands in the way: most models, most of the time
+                is_plain
+                and cost is not None
+                and required <= model.capabilities
+                and room <= model.max_output_tokens
+                and input_tokens + room <= model.context_window
+                and model.deployments
+                and model.deployments[0].dialect == dialect
+            ):
+                findings[model.name] = _Finding(model, cost)
+            else:
+                findings[model.name] = self._look_closer(model, input_tokens, cost)
         return findings
 
+    def _look_closer(self, model: Model, input_tokens: int, cost: int | None) -> _Finding:
+        obstacle, reason = self._obstacle(model, input_tokens, cost)
+        if obstacle is None and self._resting:
+            reason = self._rest(model)
+        return _Finding(model, cost, obstacle, reason)
+
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[_Obstacle | None, str]:
-        if self._required or self._room_for_output > model.max_output_tokens:
-            reason = self._lack(model)
-            if reason:
-                return _Obstacle.CONSTRAINT, reason
-        for deployment in model.deployments:
-            if deployment.dialect == self._call.dialect or self._carries(deployment.dialect):
-                break
-        else:
-            return _Obstacle.CONSTRAINT, self._uncarriable(model)
+        reason = self._lack(model) or self._uncarriable(model)
+        if reason:
+            return _Obstacle.CONSTRAINT, reason
         if cost is None:
             reason = self._unpriced()
             if reason:
@@ -260,26 +265,29 @@ class _Judge:
         needed = input_tokens + self._room_for_output
         if needed > model.context_window:
             return _Obstacle.WINDOW, f"context window {model.context_window:,} < {needed:,} needed"
-        return _NO_OBSTACLE
+        return None, ""
 
     def deployments(self, model: Model) -> tuple[Deployment, ...]:
         """Those that can carry the call, in order of trial: the awake ones first."""
-        able = tuple(deployment for deployment in model.deployments if self._carries(deployment.dialect))
-        if not self._resting or len(able) < 2:
-            return able
+        if len(model.deployments) == 1:
+            return model.deployments
+        able = [deployment for deployment in model.deployments if self._carries(deployment.dialect)]
         return tuple(sorted(able, key=lambda deployment: deployment.id in self._resting))
 
     def _lack(self, model: Model) -> str:
         """What the model cannot do, whatever it costs."""
-        for capability, reason in self._required:
-            if capability not in model.capabilities:
-                return reason
+        for capability in _LACK:
+            if capability in self._required and capability not in model.capabilities:
+                return _LACK[capability]
         asked = self._call.max_output_tokens
         if asked is not None and asked > model.max_output_tokens:
             return f"output limit {model.max_output_tokens:,} < {asked:,} asked"
         return ""
 
     def _uncarriable(self, model: Model) -> str:
+        """The field that no deployment's dialect can carry; empty when one can."""
+        if any(self._carries(deployment.dialect) for deployment in model.deployments):
+            return ""
         if not model.deployments:
             return "no deployment"
         dialect = model.deployments[0].dialect
@@ -301,15 +309,24 @@ class _Judge:
         return f"{reasons[0]} (all deployments rest)" if all(reasons) else ""
 
 
-def _required_capabilities(call: Call, features: Features) -> tuple[tuple[Capability, str], ...]:
-    required: list[tuple[Capability, str]] = []
+_LACK = {
+    Capability.TOOLS: "no tools",
+    Capability.VISION: "no vision",
+    Capability.JSON_SCHEMA: "no json_schema",
+}
+
+
+def _required_capabilities(call: Call, features: Features) -> frozenset[Capability]:
+    if not (call.tools or features.images or call.output_format.kind == "json_schema"):
+        return frozenset()
+    required = set()
     if call.tools:
-        required.append((Capability.TOOLS, "no tools"))
+        required.add(Capability.TOOLS)
     if features.images:
-        required.append((Capability.VISION, "no vision"))
+        required.add(Capability.VISION)
     if call.output_format.kind == "json_schema":
-        required.append((Capability.JSON_SCHEMA, "no json_schema"))
-    return tuple(required)
+        required.add(Capability.JSON_SCHEMA)
+    return frozenset(required)
 
 
 def _usd(nanousd: int) -> str:
@@ -416,22 +433,26 @@ def _candidates(
                 dropped_fields=() if dialect == call.dialect else dropped_fields(dialect, call),
             )
         )
-    not_of_tier = _NOT_OF_TIER[ranking.tier]
-    for name, finding in findings.items():
-        if name not in ranking.eligible:
-            reason = not_of_tier[finding.model.tier] if finding.obstacle is None else finding.reason
-            if intent.named is not None and name not in intent.named:
-                reason = intent.reason
-            candidates.append(
-                Candidate(
-                    model=name,
-                    tier=finding.model.tier,
-                    is_eligible=False,
-                    reason=reason,
-                    expected_cost_nanousd=finding.cost_nanousd,
-                )
-            )
+    why_not = _why_not(intent, ranking)
+    candidates += [
+        Candidate(
+            model=name,
+            tier=finding.model.tier,
+            is_eligible=False,
+            reason=why_not[finding.model.tier] if finding.obstacle is None else finding.reason,
+            expected_cost_nanousd=finding.cost_nanousd,
+        )
+        for name, finding in findings.items()
+        if name not in ranking.eligible
+    ]
     return tuple(candidates)
+
+
+def _why_not(intent: _Intent, ranking: _Ranking) -> Mapping[Tier, str]:
+    """Why a model that could take the call is not tried, by its tier."""
+    if intent.named is not None:
+        return dict.fromkeys(Tier, intent.reason)
+    return _NOT_OF_TIER[ranking.tier] if intent.tiers else _TOO_MANY
 
 
 def _baseline(findings: Mapping[str, _Finding], registry: Registry, policy: Policy) -> _Finding | None:

@@ -109,21 +109,22 @@ class TokenEstimator:
     """A shorter estimate is mostly rounding."""
 
     def __init__(self) -> None:
-        self._ratios: dict[str, tuple[float, int]] = {}
+        self._ratios: dict[str, float] = {}
+        self._observations: dict[str, int] = {}
 
     def ratio(self, model: str) -> float:
         """What to multiply an estimate by for this model; 1.0 until something was observed."""
-        learned = self._ratios.get(model)
-        return learned[0] if learned else 1.0
+        return self._ratios.get(model, 1.0)
 
     def observe(self, model: str, estimated: int, actual: int) -> None:
         """Take note that `model` counted `actual` input tokens where `Route.input_tokens` said `estimated`."""
         if estimated < self.FEWEST_TOKENS or actual <= 0:
             return
-        ratio, seen = self._ratios.get(model, (1.0, 0))
+        ratio, seen = self.ratio(model), self._observations.get(model, 0)
         weight = max(self.WEIGHT, 1 / (seen + 2))
         observed = min(max(actual / estimated, self.LOWEST), self.HIGHEST)
-        self._ratios[model] = (ratio + weight * (observed - ratio), seen + 1)
+        self._ratios[model] = ratio + weight * (observed - ratio)
+        self._observations[model] = seen + 1
 
 
 def _weigh(text: str) -> float:

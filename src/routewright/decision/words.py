@@ -36,7 +36,7 @@ class Phrase(NamedTuple):
     text: str
     """With a blank before and after."""
     other: str
-    """Its longest word but one: whether that is there is asked first."""
+    """Its longest word but one, asked for before the text is searched."""
     family: Family
     weight: int
 
@@ -51,8 +51,10 @@ class Entry(NamedTuple):
     """Weight where commands stand: among a task's first or last words."""
     inside: int
     """Weight anywhere else."""
+    others: frozenset[str] = frozenset()
+    """Of each of the phrases the longest word but one: if none of these is there, no phrase is."""
     phrases: tuple[Phrase, ...] = ()
-    """The phrases to look for when this word is there."""
+    """Those that hang on this word, their longest."""
 
 
 class Stem(NamedTuple):
@@ -1026,7 +1028,8 @@ def _build_lexicon() -> dict[str, Entry]:
         for text in _between_bars(phrases):
             gate, other, *_ = sorted(text.split(), key=len, reverse=True)
             entry = lexicon.get(gate, Entry(family, 0, 0, 0))
-            lexicon[gate] = entry._replace(phrases=(*entry.phrases, Phrase(f" {text} ", other, family, weight)))
+            phrase = Phrase(f" {text} ", other, family, weight)
+            lexicon[gate] = entry._replace(others=entry.others | {other}, phrases=(*entry.phrases, phrase))
     return lexicon
 
 

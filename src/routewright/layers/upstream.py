@@ -80,17 +80,20 @@ class Decoded:
         Not under the idle limit: the deadlines above are the bound on a beginning. Raises InvalidResponse on an answer
         without any event.
         """
-        opening: list[Event] = []
-        while events := await self._pull():
-            opening.extend(events)
+        opening: tuple[Event, ...] = ()
+        while not self._has_ended:
+            events = await self._pull()
+            opening += events
             if any(_says_something(event) for event in events):
-                return tuple(opening)
+                return opening
         if not opening:
             raise InvalidResponse(f"{self._attempt.deployment.id} sent an empty answer")
-        return tuple(opening)
+        return opening
 
     async def next(self) -> tuple[Event, ...]:
         """The events that arrived together; empty at the proper end."""
+        if self._has_ended:
+            return ()
         try:
             async with asyncio.timeout(self._upstream.wait_s(self._attempt)):
                 return await self._pull()
@@ -103,18 +106,13 @@ class Decoded:
         self._response.abort()
 
     async def _pull(self) -> tuple[Event, ...]:
-        while not self._has_ended:
-            data = await self._response.next()
-            if data:
-                self._size += len(data)
-                self._upstream.check_size(self._attempt, self._size)
-                events = self._decoder.feed(data)
-            else:
-                self._has_ended = True
-                events = self._decoder.end()
-            if events:
+        while data := await self._response.next():
+            self._size += len(data)
+            self._upstream.check_size(self._attempt, self._size)
+            if events := self._decoder.feed(data):
                 return events
-        return ()
+        self._has_ended = True
+        return self._decoder.end()
 
 
 def _says_something(event: Event) -> bool:
