@@ -134,7 +134,7 @@ class Router:
     """Routes prompts from Python, in one event loop.
 
     `config` names a settings file; otherwise the usual places are read. `flags` are dotted settings above all others:
-    `{"policy.confidence_threshold": 0.8}`. With `simulate`, the simulator answers for every model. Raises SettingsError.
+    `{"policy.confidence_threshold": 0.8}`. With `simulate`, the simulator answers for all models. Raises SettingsError.
     """
 
     def __init__(

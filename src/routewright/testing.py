@@ -77,9 +77,9 @@ class MemoryLog:
     def __init__(self) -> None:
         self.events: list[LedgerEvent] = []
 
-    def append(self, payload: bytes, *, closing: bool = False) -> int:
-        """Keep one event."""
-        self.events.append(decode_event(payload))
+    def append(self, *payloads: bytes, closing: bool = False) -> int:
+        """Keep events."""
+        self.events.extend(map(decode_event, payloads))
         return len(self.events)
 
     async def durable(self, position: int) -> None:

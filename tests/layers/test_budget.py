@@ -8,7 +8,7 @@ from routewright.call import Attempt, Call
 from routewright.errors import ConnectFailed, FirstEventTimeout, LedgerUnavailable, ProviderFailed, StreamCut
 from routewright.layers.budget import TOKENS_IN_FLIGHT, Budget
 from routewright.ledger.accounts import JournaledLedger
-from routewright.ledger.ledger import Released, Reserved, Settled
+from routewright.ledger.ledger import LedgerEvent, Released, Reserved, Settled, decode_event
 from routewright.reply import Event, Reply
 from routewright.testing import FakeClock, MemoryLog
 from routewright.usage import Usage
@@ -24,9 +24,15 @@ class House:
         self.ledger.open("request-1")
         self.layer = Budget(self.ledger, self.clock)
 
+    @property
+    def events(self) -> list[LedgerEvent]:
+        """What is written, and what waits for the request's own row."""
+        waiting = self.ledger.account("request-1").held_back
+        return [*self.log.events, *map(decode_event, waiting)]
+
     def settled(self) -> Settled:
         """The one settlement there is."""
-        (event,) = [event for event in self.log.events if isinstance(event, Settled)]
+        (event,) = [event for event in self.events if isinstance(event, Settled)]
         return event
 
 
@@ -63,7 +69,7 @@ async def test_closing_twice_settles_once() -> None:
     answer = await house.layer(attempt(), Below())
     answer.close()
     answer.close()
-    assert len(house.log.events) == 2
+    assert len(house.events) == 2
 
 
 async def test_an_attempt_that_was_never_sent_costs_nothing() -> None:
@@ -202,7 +208,7 @@ async def test_the_first_byte_waits_until_the_hold_is_durable() -> None:
 
 async def test_a_ledger_that_cannot_write_lets_nothing_be_sent() -> None:
     class Full(MemoryLog):
-        def append(self, payload: bytes, *, closing: bool = False) -> int:
+        def append(self, *payloads: bytes, closing: bool = False) -> int:
             raise LedgerUnavailable("the journal is full")
 
     house, below = House(Full()), Below()

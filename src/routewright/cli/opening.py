@@ -42,7 +42,7 @@ def asked(*, model: str | None, tier: str | None, system: str | None, max_tokens
 class _NoLog:
     """The log of an engine that must not spend anything."""
 
-    def append(self, payload: bytes, *, closing: bool = False) -> int:
+    def append(self, *payloads: bytes, closing: bool = False) -> int:
         """Refuse."""
         raise LedgerUnavailable("this engine only decides; it has no ledger")
 

@@ -118,7 +118,7 @@ class _Evidence:
         self.unique = unique = dict.fromkeys(words)
         text = ""
         for word in filter(LEXICON.__contains__, unique):
-            family, as_leading, at_edge, inside, others, phrases = LEXICON[word]
+            family, as_leading, at_edge, inside, phrases = LEXICON[word]
             if as_leading != inside and word == leading:
                 self._note_command(word, family, as_leading)
             elif at_edge != inside and word in edges:
@@ -126,13 +126,12 @@ class _Evidence:
             elif inside:
                 self.subjects[family] += inside
                 self.signals.append(f"word:{word}")
-            if others and not unique.keys().isdisjoint(others):
-                for phrase in phrases:
-                    if phrase.other in unique:
-                        text = text or _joined(words)
-                        if phrase.text in text:
-                            self.phrases[phrase.family] += phrase.weight
-                            self.signals.append(f"phrase:{phrase.text.strip()}")
+            for other in filter(unique.__contains__, phrases):
+                text = text or _joined(words)
+                for phrase in phrases[other]:
+                    if phrase.text in text:
+                        self.phrases[phrase.family] += phrase.weight
+                        self.signals.append(f"phrase:{phrase.text.strip()}")
         if script in STEMS:
             self._read_stems(text or _joined(words), script)
 

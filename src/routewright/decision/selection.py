@@ -460,11 +460,12 @@ def _baseline(findings: Mapping[str, _Finding], registry: Registry, policy: Poli
     if policy.baseline is not None:
         return findings.get(registry.aliases.get(policy.baseline, policy.baseline))
     priced = [finding for finding in findings.values() if finding.cost_nanousd is not None]
-    return max(priced, key=_dearness, default=None)
+    complex_ones = [finding for finding in priced if finding.model.tier is Tier.COMPLEX]
+    return max(complex_ones or priced, key=_cost, default=None)
 
 
-def _dearness(finding: _Finding) -> tuple[bool, int]:
-    return finding.model.tier is Tier.COMPLEX, finding.cost_nanousd or 0
+def _cost(finding: _Finding) -> int:
+    return finding.cost_nanousd or 0
 
 
 # ---- when nobody is left ------------------------------------------------------------------------------------------

@@ -35,8 +35,6 @@ class Phrase(NamedTuple):
 
     text: str
     """With a blank before and after."""
-    other: str
-    """Its longest word but one, asked for before the text is searched."""
     family: Family
     weight: int
 
@@ -51,10 +49,8 @@ class Entry(NamedTuple):
     """Weight where commands stand: among a task's first or last words."""
     inside: int
     """Weight anywhere else."""
-    others: frozenset[str] = frozenset()
-    """Of each of the phrases the longest word but one: if none of these is there, no phrase is."""
-    phrases: tuple[Phrase, ...] = ()
-    """Those that hang on this word, their longest."""
+    phrases: Mapping[str, tuple[Phrase, ...]] = {}
+    """Those that hang on this word, their longest, by the next longest, without which none of them can be there."""
 
 
 class Stem(NamedTuple):
@@ -1024,12 +1020,12 @@ def _build_lexicon() -> dict[str, Entry]:
         lexicon |= dict.fromkeys(words.split(), Entry(family, weight, 0, 0))
     for family, weight, words in _SUBJECTS:
         lexicon |= dict.fromkeys(words.split(), Entry(family, weight, weight, weight))
-    for family, weight, phrases in _PHRASES:
-        for text in _between_bars(phrases):
+    for family, weight, block in _PHRASES:
+        for text in _between_bars(block):
             gate, other, *_ = sorted(text.split(), key=len, reverse=True)
             entry = lexicon.get(gate, Entry(family, 0, 0, 0))
-            phrase = Phrase(f" {text} ", other, family, weight)
-            lexicon[gate] = entry._replace(others=entry.others | {other}, phrases=(*entry.phrases, phrase))
+            phrases = {**entry.phrases, other: (*entry.phrases.get(other, ()), Phrase(f" {text} ", family, weight))}
+            lexicon[gate] = entry._replace(phrases=phrases)
     return lexicon
 
 

@@ -17,8 +17,8 @@ NANOSECONDS = 1_000_000_000
 class Log(Protocol):
     """Where events go first: the journal, or a list in tests."""
 
-    def append(self, payload: bytes, *, closing: bool = False) -> int:
-        """Write one event; it survives the death of this process from here on. Raises LedgerUnavailable.
+    def append(self, *payloads: bytes, closing: bool = False) -> int:
+        """Write events at once; they survive the death of this process from here on. Raises LedgerUnavailable.
 
         `closing` events find room even when nothing new is admitted any more.
         """
@@ -36,6 +36,8 @@ class RequestAccount:
         self.opened_at = opened_at
         self.first_hold_at: float | None = None
         self.route: Route | None = None
+        self.held_back: list[bytes] = []
+        """Events that are written together with the request's own row, which follows at once."""
         self._reports: list[AttemptReport] = []
 
     @property
@@ -77,8 +79,8 @@ class JournaledLedger:
 
     def record(self, request: RequestRecorded) -> None:
         """Write a request's own row and close its account. Raises LedgerUnavailable."""
-        del self._open[request.request_id]
-        self._log.append(encode_event(request), closing=True)
+        account = self._open.pop(request.request_id)
+        self._log.append(*account.held_back, encode_event(request), closing=True)
 
 
 class AttemptHold:
@@ -128,7 +130,14 @@ class AttemptHold:
         await self._log.durable(self._position)
 
     def settle(
-        self, *, outcome: str, served_model: str, usage: Usage, is_estimated: bool, first_event_ms: int | None
+        self,
+        *,
+        outcome: str,
+        served_model: str,
+        usage: Usage,
+        is_estimated: bool,
+        first_event_ms: int | None,
+        ends_request: bool = False,
     ) -> None:
         """Replace the hold by the real cost, at the prices in force when the hold was made."""
         if not self._is_open:
@@ -165,6 +174,7 @@ class AttemptHold:
                 usage=usage,
                 is_estimated=is_estimated,
             ),
+            held_back=ends_request,
         )
 
     def release(self, *, outcome: str) -> None:
@@ -195,10 +205,13 @@ class AttemptHold:
             ),
         )
 
-    def _close(self, event: Settled | Released, report: AttemptReport) -> None:
+    def _close(self, event: Settled | Released, report: AttemptReport, *, held_back: bool = False) -> None:
         self._is_open = False
         self._account.add(report)
-        self._log.append(encode_event(event), closing=True)
+        if held_back:
+            self._account.held_back.append(encode_event(event))
+        else:
+            self._log.append(encode_event(event), closing=True)
 
     def _elapsed_ms(self) -> int:
         return round((self._clock.monotonic() - self.opened_at) * 1000)

@@ -135,27 +135,28 @@ class Journal:
 
     # -- writing
 
-    def append(self, payload: bytes, *, closing: bool = False) -> Position:
-        """Write one record, without a line feed in it; it now survives the death of this process.
+    def append(self, *payloads: bytes, closing: bool = False) -> Position:
+        """Write records, without a line feed in them, at once; they now survive the death of this process.
 
-        A record that is `closing` a hold may use the room kept back for it when the disk or the journal is full:
+        Records that are `closing` a hold may use the room kept back for them when the disk or the journal is full:
         that money is already spent. Raises LedgerUnavailable, and has then written nothing.
         """
-        if b"\n" in payload:
-            raise ValueError("a journal record is one line: its payload must not contain a line feed")
-        line = encode_line(payload)
+        for payload in payloads:
+            if b"\n" in payload:
+                raise ValueError("a journal record is one line: its payload must not contain a line feed")
+        lines = b"".join(map(encode_line, payloads))
         self._check_process()
         with self._lock:
-            if refusal := self._refusal(len(line), closing):
+            if refusal := self._refusal(len(lines), closing):
                 raise LedgerUnavailable(refusal)
             segment = self._queue[-1]
-            if segment.end + len(line) > self._segment_bytes and self._spare is not None:
+            if segment.end + len(lines) > self._segment_bytes and self._spare is not None:
                 # Without a spare the segment grows on: making one here would stall the event loop.
                 segment = self._rotate(self._spare)
                 self._spare = None
-            self._write(segment, line)
-            segment.end += len(line)
-            self._appended += len(line)
+            self._write(segment, lines)
+            segment.end += len(lines)
+            self._appended += len(lines)
             position = self._appended
         if not self._to_sync.is_set():
             self._to_sync.set()
@@ -174,9 +175,9 @@ class Journal:
             )
         return None if closing else self._shortage
 
-    def _write(self, segment: Segment, line: bytes) -> None:
+    def _write(self, segment: Segment, lines: bytes) -> None:
         try:
-            if self._files.write(segment.fd, line, segment.end) == len(line):
+            if self._files.write(segment.fd, lines, segment.end) == len(lines):
                 return
             os.ftruncate(segment.fd, segment.end)  # away with the part that did fit
         except OSError as error:

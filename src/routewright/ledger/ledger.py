@@ -112,9 +112,20 @@ class Hold(Protocol):
         ...
 
     def settle(
-        self, *, outcome: str, served_model: str, usage: Usage, is_estimated: bool, first_event_ms: int | None
+        self,
+        *,
+        outcome: str,
+        served_model: str,
+        usage: Usage,
+        is_estimated: bool,
+        first_event_ms: int | None,
+        ends_request: bool = False,
     ) -> None:
-        """Replace the hold by the real cost."""
+        """Replace the hold by the real cost.
+
+        `ends_request` says that the request's own row follows at once, without a wait in between: both are then one
+        write.
+        """
         ...
 
     def release(self, *, outcome: str) -> None:
