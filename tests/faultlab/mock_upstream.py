@@ -2,7 +2,7 @@
 
 Every request it works on is one JSON line in the bill, appended before the first byte of the answer goes out:
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
-error). The fault is chosen by the model's name: `ok`, `slow` (0.2 s to the first byte), `status-500`, `cut` (the
+error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second), `slow` (0.2 s to the first byte), `status-500`, `cut` (the
 stream breaks off in the middle).
 
     python tests/faultlab/mock_upstream.py BILL        prints its port, serves until it is killed
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
+LONG = WORDS * 40
 
 
 class MockUpstream:
@@ -46,21 +47,29 @@ class MockUpstream:
             self._write(writer, status, {"error": {"message": "as asked", "type": "server_error"}})
             return
         prompt_tokens = max(1, len(json.dumps(body["messages"])) // 4)
-        self._charge(attempt_id, fault, prompt_tokens, len(WORDS), 200)
-        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": len(WORDS)}
+        words = LONG if fault == "long" else WORDS
+        self._charge(attempt_id, fault, prompt_tokens, len(words), 200)
+        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": len(words)}
         usage["total_tokens"] = sum(usage.values())
         if body.get("stream"):
-            await self._stream(writer, attempt_id, body["model"], usage)
+            await self._stream(writer, attempt_id, body["model"], words, usage)
         else:
-            message = {"role": "assistant", "content": " ".join(WORDS)}
+            message = {"role": "assistant", "content": " ".join(words)}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             self._write(writer, 200, _completion(attempt_id, fault, choices=[choice], usage=usage))
         await writer.drain()
 
-    async def _stream(self, writer: asyncio.StreamWriter, attempt_id: str, model: str, usage: dict[str, int]) -> None:
+    async def _stream(
+        self,
+        writer: asyncio.StreamWriter,
+        attempt_id: str,
+        model: str,
+        words: tuple[str, ...],
+        usage: dict[str, int],
+    ) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for number, word in enumerate(WORDS):
-            if model == "cut" and number == len(WORDS) // 2:
+        for number, word in enumerate(words):
+            if model == "cut" and number == len(words) // 2:
                 raise ConnectionResetError
             choice = {"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}
             _chunk(writer, _completion(attempt_id, model, choices=[choice], usage=None))

@@ -48,6 +48,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home: Path = tmp_path_factory.mktemp("home")
     models = [
         MODEL.format(name="ok", tier="standard", fallbacks=""),
+        MODEL.format(name="long", tier="standard", fallbacks=""),
         MODEL.format(name="cut", tier="structured", fallbacks=""),
         MODEL.format(name="slow", tier="bulk", fallbacks='"ok"'),
         MODEL.format(name="status-500", tier="complex", fallbacks='"ok"'),
@@ -135,7 +136,7 @@ async def test_when_all_fail_the_error_has_every_attempt(served: Served, transpo
 async def test_c02_a_client_that_leaves_pays_for_what_was_used_and_it_is_in_the_ledger(
     served: Served, transport: HttpTransport
 ) -> None:
-    response = await ask(transport, served, "ok", stream=True)
+    response = await ask(transport, served, "long", stream=True)
     assert await response.next()
     response.abort()
     record = await row(served, response.headers["x-routewright-request-id"])
@@ -170,10 +171,10 @@ async def test_the_settings_are_followed_while_requests_run(served: Served, tran
 
 async def test_r01_a_stream_finishes_after_sigterm(tmp_path: Path, transport: HttpTransport) -> None:
     with mock_upstream(tmp_path / "bill.jsonl") as port:
-        model = MODEL.format(name="ok", tier="standard", fallbacks="")
-        (tmp_path / "routewright.toml").write_text(SETTINGS.format(port=port) + model)
+        model = MODEL.format(name="long", tier="standard", fallbacks="")
+        (tmp_path / "routewright.toml").write_text(SETTINGS.format(port=port).replace('["ok"]', "[]") + model)
         with serving(tmp_path) as gateway:
-            response = await ask(transport, gateway, "ok", stream=True)
+            response = await ask(transport, gateway, "long", stream=True)
             first = await response.next()
             stopping = asyncio.create_task(asyncio.to_thread(gateway.stop))
             answer = first + await read(response)

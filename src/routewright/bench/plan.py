@@ -43,5 +43,5 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def quick(cls) -> Self:
-        """For a first impression, in less than a minute."""
+        """For a first impression, in about a minute."""
         return cls(rounds=3, decisions=500, requests=500, large_requests=200, streams=64, paced_requests=200)

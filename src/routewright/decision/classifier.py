@@ -17,6 +17,7 @@ from routewright.decision.words import (
     NARRATIVE,
     PORTED,
     PRELUDE,
+    PROGRAMS,
     STEMS,
     TRANSFORMED_CODE,
     Family,
@@ -153,16 +154,18 @@ class _Evidence:
 
     def scores(self, features: Features) -> list[int]:
         """One number per family, after asking whether the words are the work or only what the work is about."""
-        words, is_question = features.words, self.leading in ASKING_ABOUT
+        is_question = self.leading in ASKING_ABOUT
         is_about_code = not self.unique.keys().isdisjoint(TRANSFORMED_CODE)
         plain = self.commands[PLAIN] + self.subjects[PLAIN] + self.phrases[PLAIN]
-        structured = self.commands[STRUCTURED] + self.subjects[STRUCTURED]
-        if is_about_code and not self.phrases[STRUCTURED]:
+        structured, demand = self.commands[STRUCTURED] + self.subjects[STRUCTURED], self.phrases[STRUCTURED]
+        if is_about_code and not demand:
             structured //= 2
+        if self.commands[PLAIN] and not self.unique.keys().isdisjoint(PROGRAMS):
+            structured, demand = structured // 2, demand // 2
         routine = self._routine(features, is_question, is_about_code)
         if is_question or plain > ENOUGH:
             structured, routine = structured // 2, routine // 2
-        return [structured + self.phrases[STRUCTURED], self._reasoning(words, is_question), routine, plain]
+        return [structured + demand, self._reasoning(features.words, is_question), routine, plain]
 
     def _routine(self, features: Features, is_question: bool, is_about_code: bool) -> int:
         words = features.words

@@ -353,7 +353,7 @@ def _without_pasted_lines(text: str) -> tuple[str, bool, bool]:
             left.append(line)
         elif _is_data(line):
             has_data = True
-        elif line[-1] in ";{}:)>,\"'" and _is_code(line):
+        elif (line[-1] in ";{}:)>," or line[0] in " \t") and _is_code(line):
             has_code = True
         else:
             left.append(line)

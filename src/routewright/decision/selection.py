@@ -48,8 +48,13 @@ class Policy(Struct, frozen=True, kw_only=True):
     """`name@` and the first 8 hex digits of the SHA-256 of the content; computed, whatever is given."""
 
     def __post_init__(self) -> None:
-        content = (self.name, self.confidence_threshold, self.baseline, self.expected_output_tokens)
-        digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+        content = {
+            "name": self.name,
+            "confidence_threshold": self.confidence_threshold,
+            "baseline": self.baseline,
+            "expected_output_tokens": dict(sorted(self.expected_output_tokens.items())),
+        }
+        digest = hashlib.sha256(msgspec.json.encode(content)).hexdigest()
         force_setattr(self, "version", f"{self.name}@{digest[:8]}")
 
 

@@ -99,6 +99,11 @@ ASKING_ABOUT = frozenset(
 TRANSFORMED_CODE = frozenset(_split("method function class component module interface hook trait"))
 """With these, "extract" and "convert" mean programming, not a list of fields or another format."""
 
+PROGRAMS = frozenset(
+    _split("function script program class component parser app page endpoint library tool bot cli regex")
+)
+"""Who is to write one of these is not asked to give the answer the form that it will handle."""
+
 PORTED = frozenset(_split("convert rewrite transform port converting rewriting turn"))
 """What is routine with data and text, and programming with code."""
 
@@ -123,7 +128,7 @@ _COMMANDS: tuple[tuple[Family, int, str], ...] = (
         S,
         3,
         """
-        extract extracting extraction classify classifying classification categorize categorise categorizing tabulate
+        extract extracting classify classifying categorize categorise categorizing tabulate
         extrahiere extrahieren extrahier klassifiziere klassifizieren kategorisiere kategorisieren extrais extraire
         extrayez classifie classifiez catégorise catégorisez catégoriser extrae extraer extraiga extráeme clasifica
         clasificar clasifique categoriza categorizar extraia extrair extrai classifique classificar estrai estrarre
@@ -395,7 +400,7 @@ _SUBJECTS: tuple[tuple[Family, int, str], ...] = (
         dependencies dependency propose prevent prevents prevention safely guarantee guarantees robust reliable
         reliably impacts interpret implies imply assume assuming correctly unclear mystery strange weird degrade
         degrades degraded spikes spike doubles doubled grows growing equivalent formulation garantir garantizar
-        garantire gewährleisten verhindern éviter evitar unikać önlemek
+        garantire gewährleisten verhindern éviter evitar unikać önlemek availability levers obfuscated
         """,
     ),
     (
@@ -407,20 +412,20 @@ _SUBJECTS: tuple[tuple[Family, int, str], ...] = (
         flake8 changelog snake_case camelcase getters setters gitignore grammar spelling translation translations
         typehints rechtschreibung tippfehler zusammenfassung orthographe coquilles ortografía erratas ortografia
         refusi spelfouten typefouten samenvatting literówki ortografię pisownię yazım imla indentation abbreviations
-        readme
+        readme dockerfile
         """,
     ),
     (
         B,
         2,
         """
-        transcript takeaways hashtags subtitles slugs dockerfile makefile tsconfig editorconfig swagger dto dtos
-        tostring copyright lorem whitespace comments punctuation summary crud placeholder fixtures formatting
-        skeleton captions tone semicolons semicolon headings boilerplates capitalization tldr grammatik kommentare
-        grammaire fautes commentaires traduction gramática comentarios traducción comentários tradução resumo resumen
-        riassunto résumé commenti grammatica traduzione vertaling gramatykę komentarze streszczenie podsumowanie
-        tłumaczenie dilbilgisi özetini özeti variations alphabetical alphabetically headline headlines commas
-        einrückung alphabetisch docs javadocs phpdoc godoc rustdoc xmldoc
+        transcript takeaways hashtags subtitles slugs makefile tsconfig editorconfig swagger dto dtos tostring
+        copyright lorem whitespace comments punctuation summary crud placeholder fixtures formatting skeleton
+        captions tone semicolons semicolon headings boilerplates capitalization tldr grammatik kommentare grammaire
+        fautes commentaires traduction gramática comentarios traducción comentários tradução resumo resumen riassunto
+        résumé commenti grammatica traduzione vertaling gramatykę komentarze streszczenie podsumowanie tłumaczenie
+        dilbilgisi özetini özeti variations alphabetical alphabetically headline headlines commas einrückung
+        alphabetisch docs javadocs phpdoc godoc rustdoc xmldoc
         """,
     ),
     (
@@ -517,7 +522,15 @@ _PHRASES: tuple[tuple[Family, int, str], ...] = (
         true or false only | exactly these keys | following keys | these keys | these fields | as a python list |
         as an array | as a list of json | array of objects | list of objects | csv output | json output |
         machine readable | strict json | well formed xml | in xml | key and value | list of strings |
-        set the fields | tab separated | fill the fields | fill in these fields | fill this form
+        set the fields | tab separated | fill the fields | fill in these fields | fill this form | return yaml |
+        return csv | return xml
+        """,
+    ),
+    (
+        S,
+        -2,
+        """
+        this json | this csv | this yaml | this xml
         """,
     ),
     (
@@ -543,7 +556,8 @@ _PHRASES: tuple[tuple[Family, int, str], ...] = (
         exactly once | find the flaw | flaw in | find the error in this proof | differential diagnoses |
         how do i prove | make it scale | design a system | architecture for | race between | two threads |
         lost updates | read replicas | at least once delivery | error en esta demostración |
-        erreur dans cette preuve | ein system entwerfen | system zu entwerfen
+        erreur dans cette preuve | ein system entwerfen | system zu entwerfen | reverse engineer |
+        reverse engineering
         """,
     ),
     (
@@ -581,7 +595,8 @@ _PHRASES: tuple[tuple[Family, int, str], ...] = (
         from scratch and justify | wie würdest | wie würden | wie kann man verhindern | comment garantir |
         comment éviter | cómo evitar | cómo garantizar | como evitar | como garantir | come evitare |
         come garantire | hoe voorkom | jak uniknąć | jak zapobiec | nasıl önlerim | pas à pas | punto per punto |
-        explain each step | each step | technical design
+        explain each step | each step | technical design | risks of each | without hurting | in which order |
+        no repro
         """,
     ),
     (
@@ -617,7 +632,7 @@ _PHRASES: tuple[tuple[Family, int, str], ...] = (
         fix the formatting | fix formatting | fix the indentation | fix the spelling | fix spelling |
         fix the grammar | correct the spelling | correct spelling | en orden alfabético | ordre alphabétique |
         ordem alfabética | ordine alfabetico | insert statements | pep 8 | type annotation | coding style |
-        code style
+        code style | logging statements | log statements
         """,
     ),
     (
@@ -645,7 +660,8 @@ _PHRASES: tuple[tuple[Family, int, str], ...] = (
         """,
     ),
 )
-"""Family, weight and phrases of two words or more, as `features` leaves them: no punctuation, lower-case."""
+"""Family, weight and phrases of two words or more, in the form in which `features` leaves a text. A negative weight
+takes back what a word alone said: "this json" is there, and not asked for."""
 
 _STEMS: Mapping[Script, tuple[tuple[Family, int, str], ...]] = {
     Script.CYRILLIC: (
@@ -671,7 +687,7 @@ _STEMS: Mapping[Script, tuple[tuple[Family, int, str], ...]] = {
             """
             спроектир | архитектур | докаж | доказат | доказательств | отлад | состояни гонки | состояние гонки |
             дедлок | взаимн | утечк памяти | утечка памяти | утечку памяти | первопричин | теорем | диагностир |
-            доведи, що | спроєктуй | архітектур
+            доведи що | спроєктуй | архітектур
             """,
         ),
         (
@@ -680,8 +696,8 @@ _STEMS: Mapping[Script, tuple[tuple[Family, int, str], ...]] = {
             """
             проанализир | оптимизир | компромисс | пошагово | шаг за шагом | распределенн | распределённ |
             масштабир | исследуй | за и против | отказоустойчив | реши | обоснуй | плюсы и минусы | преимуществ |
-            проаналізуй | разбери, почему | причин | стратеги | вероятност | алгоритм | зависает |
-            как гарантировать | как избежать | как спроектировать | уязвимост
+            проаналізуй | разбери почему | причин | стратеги | вероятност | алгоритм | зависает | как гарантировать |
+            как избежать | как спроектировать | уязвимост
             """,
         ),
         (

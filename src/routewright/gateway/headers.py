@@ -1,7 +1,6 @@
 """Headers of our own: what a caller may ask of the router, and what the router says of its answer."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from math import ceil
 
 from routewright.call import JsonObject, Options
@@ -83,5 +82,6 @@ def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
 
 
 def usd(nanousd: int) -> str:
-    """Nano-USD as plain decimal US dollars: exact, without an exponent."""
-    return f"{Decimal(nanousd).scaleb(-9):f}"
+    """Nano-USD as plain decimal US dollars, exact."""
+    dollars, rest = divmod(nanousd, 1_000_000_000)
+    return f"{dollars}.{rest:09d}"

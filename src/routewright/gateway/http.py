@@ -76,17 +76,25 @@ class ClientLeft(Exception):
     """The client closed its connection before it had its answer."""
 
 
+WATCH_AFTER_S = 0.05
+"""A request that is over before that is not watched: to begin and end watching costs more than to answer a little."""
+
+
 class Departure:
     """While entered, a client that leaves cancels the block, which then ends with ClientLeft."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._watch: asyncio.Future[Message] | None = None
         self._has_left = False
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    def _begin(self) -> None:
         self._watch = asyncio.ensure_future(self._receive())
         self._watch.add_done_callback(self._left)
 
@@ -98,8 +106,10 @@ class Departure:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watch.remove_done_callback(self._left)
-        self._watch.cancel()
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.remove_done_callback(self._left)
+            self._watch.cancel()
         if self._has_left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
             raise ClientLeft from error
 

@@ -64,6 +64,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
