@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import deployment, model, registry
 
+from builders import deployment, model, registry
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import MAX_ATTEMPTS, Model, Registry, Tier, build_registry
 from routewright.errors import ModelNotFound, SettingsError

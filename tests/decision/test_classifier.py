@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import call, message
 
+from builders import call, message
 from routewright.call import Call, Image, Message, OutputFormat, Text, Tool, ToolCall, ToolChoice, ToolResult
 from routewright.catalog.registry import Tier
 from routewright.decision.classifier import Classifier, HeuristicClassifier

@@ -1,7 +1,6 @@
 """Five everyday uses, from the request to the model, with the catalogue that a small team might have."""
 
-from tests.builders import call, message, model
-
+from builders import call, message, model
 from routewright.call import Call, Message, OutputFormat, Tool, ToolCall, ToolResult
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Capability, Model, Registry, Tier, build_registry

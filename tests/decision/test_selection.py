@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.builders import call, deployment, model, registry
 
+from builders import call, deployment, model, registry
 from routewright.call import Call, Image, Message, Options, OutputFormat, Text, Tool
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Model, Registry, Tier

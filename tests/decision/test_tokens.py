@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import call, message
 
+from builders import call, message
 from routewright.call import Call, Image, Message, Opaque, OutputFormat, Text, Tool, ToolCall, ToolResult
 from routewright.decision.tokens import IMAGE_TOKENS_BOUND, TokenEstimator, estimate_tokens, upper_bound_tokens
 

@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from tests.builders import call
-
+from builders import call
 from routewright.decision.features import Script, extract
 from routewright.decision.words import (
     _COMMANDS,

@@ -30,7 +30,7 @@ class Upstream:
     ) -> None:
         self._transport = transport
         self._dialects = dialects
-        self._clock = clock
+        self.clock = clock
         self._connect_timeout_s = connect_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._max_reply_bytes = max_reply_bytes
@@ -42,7 +42,7 @@ class Upstream:
         try:
             if response.status >= 300:
                 body = await _read_error_body(response)
-                now_s = self._clock.time_ns() / 1e9
+                now_s = self.clock.time_ns() / 1e9
                 raise dialect.read_error(response.status, response.headers, body, now_s=now_s)
             source = Decoded(response, dialect.decoder(attempt), attempt, self)
             return Reply(attempt, source, await source.begin())
@@ -52,7 +52,7 @@ class Upstream:
 
     def wait_s(self, attempt: Attempt) -> float:
         """How long the next piece of a stream may take. Raises DeadlineExceeded when the request's time is up."""
-        left_s = attempt.call.deadline_at - self._clock.monotonic()
+        left_s = attempt.call.deadline_at - self.clock.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("the deadline passed while the answer was coming")
         return min(left_s, self._idle_timeout_s)
@@ -73,6 +73,7 @@ class Decoded:
         self._upstream = upstream
         self._size = 0
         self._has_ended = False
+        self._patience = _Patience(upstream.clock)
 
     async def begin(self) -> tuple[Event, ...]:
         """All events up to the first that says something, so that nothing is committed to by a mere opening line.
@@ -94,15 +95,20 @@ class Decoded:
         """The events that arrived together; empty at the proper end."""
         if self._has_ended:
             return ()
+        self._patience.begin(self._upstream.wait_s(self._attempt))
         try:
-            async with asyncio.timeout(self._upstream.wait_s(self._attempt)):
-                return await self._pull()
-        except TimeoutError as error:
+            return await self._pull()
+        except asyncio.CancelledError as error:
+            if not self._patience.is_at_an_end:
+                raise
             self._upstream.wait_s(self._attempt)  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
+        finally:
+            self._patience.end()
 
     def abort(self) -> None:
         """Drop the connection."""
+        self._patience.stop()
         self._response.abort()
 
     async def _pull(self) -> tuple[Event, ...]:
@@ -112,7 +118,58 @@ class Decoded:
             if events := self._decoder.feed(data):
                 return events
         self._has_ended = True
+        self._patience.stop()
         return self._decoder.end()
+
+
+class _Patience:
+    """`asyncio.timeout` for many short waits in a row: one timer that looks, when it goes off, whether it was too early.
+
+    To arm and disarm a timer for every chunk of a stream would be a quarter of what a chunk costs.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ends_at = 0.0
+        self._waiter: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._was_cancelled = False
+
+    def begin(self, limit_s: float) -> None:
+        """The current task waits from now on, for `limit_s` seconds at most; then it is cancelled."""
+        self._ends_at = self._clock.monotonic() + limit_s
+        self._waiter = asyncio.current_task()
+        if self._timer is None or self._timer.when() > self._ends_at:
+            self._arm()
+
+    def end(self) -> None:
+        """It waits no more."""
+        self._waiter = None
+
+    @property
+    def is_at_an_end(self) -> bool:
+        """Whether the cancellation just met was ours, and only ours."""
+        return self._was_cancelled and self._waiter is not None and self._waiter.uncancel() == 0
+
+    def stop(self) -> None:
+        """There will be no more waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        self.stop()
+        self._timer = asyncio.get_running_loop().call_at(self._ends_at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._clock.monotonic() < self._ends_at:
+            self._arm()
+        else:
+            self._was_cancelled = True
+            self._waiter.cancel()
 
 
 def _says_something(event: Event) -> bool:

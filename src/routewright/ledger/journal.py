@@ -50,7 +50,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     """Before a sync, in any case."""
     idle_s: float = 0.01
     """Before a sync that nobody waits for yet: most are over before the provider's answer begins."""
-    drain_s: float = 0.2
+    drain_s: float = 1.0
     """Before a drain, unless somebody waits in `flush`."""
     retry_s: float = 0.1
     """Before a failed drain or segment is tried again; a drain's pause doubles each time."""

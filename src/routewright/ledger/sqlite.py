@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -237,6 +238,31 @@ class _RequestAsSent(RequestRecorded, frozen=True, kw_only=True, tag_field="kind
     tags: msgspec.Raw = msgspec.Raw(b"[]")  # type: ignore[assignment]
 
 
+ROWS_AT_ONCE = 64
+"""Rows of one statement: each hands the interpreter's lock over and takes it back, which the event loop feels."""
+
+
+class _Insert(NamedTuple):
+    """Rows for one table, as statements of a fixed text, so that SQLite need not read it anew."""
+
+    table: str
+    columns: tuple[str, ...]
+
+    def sql(self, rows: int) -> str:
+        """For so many rows. Unlike INSERT OR IGNORE, it lets no other fault of a row pass in silence."""
+        row = f"({', '.join('?' * len(self.columns))})"
+        into = f"INSERT INTO {self.table} ({', '.join(self.columns)})"
+        return f"{into} VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
+
+    def run(self, connection: apsw.Connection, rows: Sequence[tuple[_Value, ...]]) -> None:
+        """Insert them all."""
+        whole = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, whole, ROWS_AT_ONCE):
+            values = tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE]))
+            connection.execute(self.sql(ROWS_AT_ONCE), values)
+        connection.executemany(self.sql(1), rows[whole:])
+
+
 class _Table:
     """Where events of one type go: a column per field, of the same name; `documents` are kept as JSON text."""
 
@@ -245,9 +271,7 @@ class _Table:
         paths = [path for field in fields for path in _FLATTENED.get(field, (field,))]
         columns = ["kind"] if name == "events" else []
         columns += [*(path.rpartition(".")[2] for path in paths), *documents]
-        places = ", ".join("?" * len(columns))
-        # Unlike INSERT OR IGNORE, this lets no other fault of a row pass in silence.
-        self.insert = f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+        self.insert = _Insert(name, tuple(columns))
         self._kind = (event_type.__struct_config__.tag,) if name == "events" else ()
         self._values = attrgetter(*paths)
         self._documents = attrgetter(*documents) if documents else None
@@ -265,24 +289,24 @@ _TABLES: dict[type[Struct], _Table] = {
     Released: _Table("events", Released),
     _RequestAsSent: _Table("requests", _RequestAsSent, documents=("route", "tags")),
 }
-_INSERT_UNREAD = "INSERT INTO unread (payload, reason) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_UNREAD = _Insert("unread", ("payload", "reason"))
 
 _decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent)
 _row_decoder: msgspec.json.Decoder[LedgerEvent] = msgspec.json.Decoder(LedgerEvent, strict=False)
 
 
-def _statements(batch: Sequence[bytes]) -> dict[str, list[tuple[_Value, ...]]]:
-    """What to execute, with the rows for it."""
-    rows: dict[str, list[tuple[_Value, ...]]] = {}
+def _rows(batch: Sequence[bytes]) -> dict[_Insert, list[tuple[_Value, ...]]]:
+    """The rows of a batch, by where they go."""
+    rows: dict[_Insert, list[tuple[_Value, ...]]] = {}
     for payload in batch:
         try:
             event = _decoder.decode(payload)
             table = _TABLES[type(event)]
-            sql, row = table.insert, table.row(event)
+            insert, row = table.insert, table.row(event)
         except msgspec.MsgspecError as error:
             log.error("a ledger record cannot be read and is kept aside: %s", error)
-            sql, row = _INSERT_UNREAD, (payload, str(error))
-        rows.setdefault(sql, []).append(row)
+            insert, row = _UNREAD, (payload, str(error))
+        rows.setdefault(insert, []).append(row)
     return rows
 
 
@@ -342,13 +366,13 @@ class SqliteStore:
 
         A record that cannot be read is kept aside and logged. Raises StoreUnavailable.
         """
-        statements = _statements(batch)
+        rows = _rows(batch)
         with _translated(self._path):
             self._reopen_if_suspect()
             try:
                 with _transaction(self._writer):
-                    for sql, rows in statements.items():
-                        self._writer.executemany(sql, rows)
+                    for insert, its in rows.items():
+                        insert.run(self._writer, its)
             except (apsw.IOError, apsw.CorruptError):
                 self._is_suspect = True
                 raise
