@@ -115,8 +115,8 @@ class _Evidence:
     def read(self, words: tuple[str, ...], script: Script) -> None:
         """Look every word up, and in text without blanks between words every stem of its script."""
         self.leading = leading = _first_word(words)
-        edges = words if len(words) <= 2 * EDGE_WORDS else words[:EDGE_WORDS] + words[-EDGE_WORDS:]
         self.unique = unique = dict.fromkeys(words)
+        edges = unique if len(words) <= 2 * EDGE_WORDS else {*words[:EDGE_WORDS], *words[-EDGE_WORDS:]}
         text = ""
         for word in filter(LEXICON.__contains__, unique):
             family, as_leading, at_edge, inside, phrases = LEXICON[word]
@@ -127,6 +127,8 @@ class _Evidence:
             elif inside:
                 self.subjects[family] += inside
                 self.signals.append(f"word:{word}")
+            if not phrases:
+                continue
             for other in filter(unique.__contains__, phrases):
                 text = text or _joined(words)
                 for phrase in phrases[other]:

@@ -123,7 +123,7 @@ class Decoded:
 
 
 class _Patience:
-    """`asyncio.timeout` for many short waits in a row: one timer that looks, when it goes off, whether it was too early.
+    """`asyncio.timeout` for many short waits in a row: one timer that looks, when it goes off, whether it is too early.
 
     To arm and disarm a timer for every chunk of a stream would be a quarter of what a chunk costs.
     """
