@@ -18,12 +18,12 @@ _MARKS = {True: "✓", False: "✗ missed", None: ""}
 
 
 @click.command("bench", short_help="Measure on this machine what routing costs in time.")
-@click.option("--quick", is_flag=True, help="Fewer rounds: a first impression in about 20 seconds.")
+@click.option("--quick", is_flag=True, help="Fewer rounds: a first impression in about a minute.")
 @json_option
 def command(quick: bool, as_json: bool) -> None:
     """Measure on this machine what routing costs in time.
 
-    Takes about two minutes, everything on loopback and in a temporary folder. Nothing is called and nothing is spent.
+    Takes about three minutes, everything on loopback and in a temporary folder. Nothing is called and nothing is spent.
     """
     from routewright.bench.measure import Plan, run
 
