@@ -164,16 +164,6 @@ class AttemptHold:
                 first_event_ms=first_event_ms,
                 total_ms=self._elapsed_ms(),
             ),
-            AttemptReport(
-                attempt_id=attempt.id,
-                model=attempt.model.name,
-                deployment=attempt.deployment.id,
-                cause=attempt.cause,
-                outcome=outcome,
-                cost_nanousd=cost,
-                usage=usage,
-                is_estimated=is_estimated,
-            ),
             held_back=ends_request,
         )
 
@@ -193,21 +183,11 @@ class AttemptHold:
                 outcome=outcome,
                 total_ms=self._elapsed_ms(),
             ),
-            AttemptReport(
-                attempt_id=attempt.id,
-                model=attempt.model.name,
-                deployment=attempt.deployment.id,
-                cause=attempt.cause,
-                outcome=outcome,
-                cost_nanousd=0,
-                usage=Usage(),
-                is_estimated=False,
-            ),
         )
 
-    def _close(self, event: Settled | Released, report: AttemptReport, *, held_back: bool = False) -> None:
+    def _close(self, event: Settled | Released, *, held_back: bool = False) -> None:
         self._is_open = False
-        self._account.add(report)
+        self._account.add(_report(event))
         if held_back:
             self._account.held_back.append(encode_event(event))
         else:
@@ -215,6 +195,20 @@ class AttemptHold:
 
     def _elapsed_ms(self) -> int:
         return round((self._clock.monotonic() - self.opened_at) * 1000)
+
+
+def _report(event: Settled | Released) -> AttemptReport:
+    settled = event if isinstance(event, Settled) else None
+    return AttemptReport(
+        attempt_id=event.attempt_id,
+        model=event.model,
+        deployment=event.deployment,
+        cause=event.cause,
+        outcome=event.outcome,
+        cost_nanousd=settled.cost_nanousd if settled else 0,
+        usage=settled.usage if settled else Usage(),
+        is_estimated=settled is not None and settled.is_estimated,
+    )
 
 
 def close_what_crashed(pending: Iterable[Reserved], clock: Clock) -> Iterator[bytes]:
