@@ -89,7 +89,12 @@ def test_prices_are_those_of_the_table_which_is_named(desk: Desk) -> None:
         listed = table.lookup(provider, upstream)
         assert listed is not None
         assert (models[name].prices, models[name].context_window) == (listed.standard, listed.context_window)
-        assert models[name].origins == {"tier": "built-in", "context_window": table.source, "price": table.source}
+        assert models[name].origins == {
+            "tier": "built-in",
+            "context_window": table.source,
+            "max_output_tokens": "built-in",
+            "price": table.source,
+        }
         assert len(models[name].price_version) == 12
 
 
@@ -113,7 +118,12 @@ def test_what_the_operator_says_is_above_the_table(desk: Desk) -> None:
     model = build_catalog(desk.load(), simulate=True).models["gpt-5.5"]
     assert model.prices is not None
     assert model.prices.prices == (Price(input=100_000, cache_read=1, output=300_000),)
-    assert model.origins == {"tier": "built-in", "context_window": "routewright.toml:2", "price": "routewright.toml:4"}
+    assert model.origins == {
+        "tier": "built-in",
+        "context_window": "routewright.toml:2",
+        "max_output_tokens": "built-in",
+        "price": "routewright.toml:4",
+    }
     assert model.context_window == model.max_output_tokens == 50_000  # the built-in limit of output is clipped
     assert model.first_event_timeout_s == 1.5
 
@@ -155,7 +165,12 @@ def test_found_models_are_free_and_do_bulk_work(desk: Desk) -> None:
     assert (qwen.context_window, qwen.max_output_tokens) == (40_960, 8192)
     assert llama.prices is not None
     assert llama.prices.prices == (Price(input=0, output=0),)
-    assert llama.origins == {"tier": "built-in", "context_window": "assumed", "price": "local server"}
+    assert llama.origins == {
+        "tier": "built-in",
+        "context_window": "assumed",
+        "max_output_tokens": "assumed",
+        "price": "local server",
+    }
     assert qwen.origins["context_window"] == "the server"
     assert [model.name for model in registry.in_tier(Tier.BULK)] == ["llama3:8b", "qwen3"]
     assert not any(place.provider == "simulator" for place in registry.deployments.values())

@@ -58,6 +58,17 @@ def test_show_as_json_has_values_and_if_asked_origins(tmp_path: Path) -> None:
     assert with_origin["policy.confidence_threshold"] == {"value": 0.8, "origin": "routewright.toml:3"}
 
 
+def test_show_with_origin_tells_what_models_cost_and_who_says_so(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.settings('[models."gpt-5.5".price]\ninput = "4.5"\noutput = "27"\n')
+    shown = terminal.run("config", "show", "--json", "--origin", environ={"OPENAI_API_KEY": "sk-test"})
+    rows = json.loads(shown.stdout)
+    assert rows['catalog."gpt-5.5".max_output_tokens'] == {"value": 128000, "origin": "built-in"}
+    assert rows['catalog."gpt-5.5".price.input'] == {"value": "4.5", "origin": "routewright.toml:2"}
+    assert rows['catalog."claude-opus-4.7".price.output']["value"] == "25"
+    assert rows['catalog."claude-opus-4.7".price.output']["origin"].startswith("genai-prices ")
+
+
 def test_another_file_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[server]\nport = 9001\n")
     terminal = Terminal(tmp_path)

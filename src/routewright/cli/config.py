@@ -1,16 +1,20 @@
 """`routewright config`: whether the settings are right, and where each value comes from."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import click
 import msgspec
 
+from routewright.catalog.registry import Registry
+from routewright.catalog.sources import TOKEN_CLASSES
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import counted, one_line
-from routewright.settings import Settings
+from routewright.settings.schema import dotted
 
 
 @click.group("config", short_help="Check the settings, or show where each comes from.")
@@ -38,22 +42,36 @@ def check(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
 @json_option
 @settings_options
 def show(with_origin: bool, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
-    """Print every setting as it is in force; of keys only the references to them."""
-    settings = settings_of(config, flags)
-    if as_json:
-        print_json(_document(settings, with_origin=with_origin))
-    elif with_origin:
-        told = [(key, _value(value), str(origin)) for key, value, origin in settings.rows()]
-        print_table((Column("setting"), Column("value"), Column("from")), told)
-    else:
-        for key, value, _ in settings.rows():
+    """Print every setting as it is in force; of keys only the references to them.
+
+    With --origin also what came of it for each model: limits and prices, which the price table may know better.
+    """
+    if not with_origin:
+        rows = {key: value for key, value, _ in settings_of(config, flags).rows()}
+        if as_json:
+            print_json(rows)
+        for key, value in () if as_json else rows.items():
             click.echo(one_line(f"{key} = {_value(value)}"))
+        return
+    settings, registry = source_of(config, flags).load()
+    told = [(key, value, str(origin)) for key, value, origin in settings.rows()]
+    told += _in_force(registry, int(time.time()))
+    if as_json:
+        print_json({key: {"value": value, "origin": origin} for key, value, origin in told})
+    else:
+        columns = (Column("setting"), Column("value"), Column("from"))
+        print_table(columns, [(key, _value(value), origin) for key, value, origin in told])
 
 
-def _document(settings: Settings, *, with_origin: bool) -> dict[str, object]:
-    if with_origin:
-        return {key: {"value": value, "origin": str(origin)} for key, value, origin in settings.rows()}
-    return {key: value for key, value, _ in settings.rows()}
+def _in_force(registry: Registry, now_s: int) -> Iterator[tuple[str, object, str]]:
+    """What the models can hold and cost, and from where that is known; prices in USD per million tokens."""
+    for name, model in registry.models.items():
+        for limit in ("context_window", "max_output_tokens"):
+            yield dotted(("catalog", name, limit)), getattr(model, limit), model.origins.get(limit, "assumed")
+        rates = model.prices.rates_at(now_s, 0) if model.prices else None
+        for tokens in TOKEN_CLASSES if rates else ():
+            usd = f"{Decimal(getattr(rates, tokens)).scaleb(-6).normalize():f}"
+            yield dotted(("catalog", name, "price", tokens)), usd, model.origins["price"]
 
 
 def _value(value: object) -> str:

@@ -89,9 +89,15 @@ class _Assembly:
             origins={
                 "tier": _told(self._settings.origin("models", name, "tier")),
                 "context_window": window_origin,
+                "max_output_tokens": self._limit_origin(name, declared),
                 "price": price_origin,
             },
         )
+
+    def _limit_origin(self, name: str, declared: ModelSettings) -> str:
+        if declared.max_output_tokens is None:
+            return "assumed"
+        return _told(self._settings.origin("models", name, "max_output_tokens"))
 
     def _deployments(self, name: str, declared: ModelSettings) -> Iterator[Deployment]:
         """The places that can be called, in order."""
