@@ -35,7 +35,7 @@ def mistakes_of(
 def test_without_any_settings_everything_has_its_default(desk: Desk) -> None:
     settings = desk.load()
     assert (settings.server.host, settings.server.port, settings.server.drain_seconds) == ("127.0.0.1", 8484, 120)
-    assert (settings.server.max_body_bytes, settings.server.max_depth) == (10 * 1024 * 1024, 64)
+    assert settings.server.max_body_bytes == 10 * 1024 * 1024
     assert settings.server_key is None
     policy = settings.policy
     assert (policy.name, policy.confidence_threshold, policy.max_retry_attempts) == ("default", 0.7, 2)
@@ -193,7 +193,6 @@ base_url = "ftp://host"
 RANGES = [
     ("server.port", 0, 65535),
     ("server.max_body_bytes", 1024, 1024**3),
-    ("server.max_depth", 1, 512),
     ("server.drain_seconds", 0, 3600),
     ("policy.confidence_threshold", 0, 1),
     ("policy.max_retry_attempts", 0, 10),

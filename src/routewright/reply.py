@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from routewright.call import Attempt, ToolCall
 from routewright.catalog.registry import Tier
-from routewright.errors import ProviderError, RoutewrightError
+from routewright.errors import RoutewrightError
 from routewright.route import Route
 from routewright.usage import Usage
 
@@ -241,11 +241,6 @@ class Reply:
         if self.error is not None:
             return self.error.code
         return str(self.ending or "open")
-
-    @property
-    def provider_error(self) -> ProviderError | None:
-        """The provider's failure that cut the reply, if that is what ended it."""
-        return self.error if isinstance(self.error, ProviderError) else None
 
 
 class _DraftCall:

@@ -1,7 +1,5 @@
 """The decision as a value: every candidate with its reason, so that it can be printed, stored and replayed."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from routewright.catalog.registry import Tier
@@ -77,7 +75,3 @@ class Route(Struct, frozen=True, kw_only=True):
     def confidence(self) -> float | None:
         """The verdict's confidence; None when the caller named the model."""
         return self.verdict.confidence if self.verdict else None
-
-    def explain(self) -> Mapping[str, str]:
-        """Model name → reason, for messages."""
-        return {candidate.model: candidate.reason for candidate in self.candidates}

@@ -78,7 +78,7 @@ def tried(route: Route) -> list[str]:
 
 
 def reasons(route: Route) -> dict[str, str]:
-    return dict(route.explain())
+    return {candidate.model: candidate.reason for candidate in route.candidates}
 
 
 # ---- the tier -----------------------------------------------------------------------------------------------------

@@ -123,10 +123,6 @@ class Circuits:
             if (rest_s := circuit.rests_for_s(now)) > 0
         }
 
-    def states(self) -> Mapping[str, State]:
-        """Deployment → state."""
-        return {name: circuit.state for name, circuit in self._circuits.items()}
-
     def keep_only(self, deployment_ids: frozenset[str]) -> None:
         """Forget deployments that the settings no longer name."""
         self._circuits = {name: circuit for name, circuit in self._circuits.items() if name in deployment_ids}

@@ -84,7 +84,6 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8484
     api_key: KeyReference | None = None
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 10 * MIB
-    max_depth: Annotated[int, Meta(ge=1, le=512)] = 64
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 120
 
 
