@@ -127,7 +127,7 @@ class Engine:
         )
         return (
             # outermost, so that refusals and time-outs are in the ledger too
-            Stack.outermost(Record(self._ledger, registry, clock))
+            Stack.outermost(Record(self._ledger, registry, clock, logs_requests=settings.server.log_requests))
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one

@@ -20,11 +20,11 @@ REGISTRY = registry(model(), DEAR)
 class House:
     """Record over budget over a scripted provider."""
 
-    def __init__(self, below: Below) -> None:
+    def __init__(self, below: Below, *, logs_requests: bool = False) -> None:
         self.clock = FakeClock()
         self.log = MemoryLog()
         self.ledger = JournaledLedger(self.log, boot="boot-1", clock=self.clock)
-        self._record = Record(self.ledger, REGISTRY, self.clock)
+        self._record = Record(self.ledger, REGISTRY, self.clock, logs_requests=logs_requests)
         self._budget = Budget(self.ledger, self.clock)
         self._below = below
 
@@ -91,6 +91,19 @@ async def test_a_client_that_leaves_before_the_first_event_leaves_a_row() -> Non
         await asking
     assert house.row.outcome == "abandoned"
     assert house.row.is_estimated
+
+
+@pytest.mark.parametrize("logs_requests", [True, False])
+async def test_a_request_is_logged_where_that_is_wanted_and_without_its_words(
+    caplog: pytest.LogCaptureFixture, logs_requests: bool
+) -> None:
+    caplog.set_level("INFO")
+    house = House(Below(), logs_requests=logs_requests)
+    await (await house.ask(call("a word that must not be told"))).read()
+    assert [(vars(line)["request_id"], vars(line)["cost_nanousd"]) for line in caplog.records] == (
+        [("request-1", 50_000)] if logs_requests else []
+    )
+    assert "must not be told" not in str([vars(line) for line in caplog.records])
 
 
 async def test_the_account_of_a_request_is_forgotten_when_it_is_over() -> None:

@@ -1,6 +1,7 @@
 """Record: every request leaves one row in the ledger, refusals included, and every reply gets its receipt."""
 
 import asyncio
+import logging
 
 from routewright.call import Call
 from routewright.catalog.pricing import cost_nanousd
@@ -12,14 +13,17 @@ from routewright.ledger.ledger import Ledger, RequestRecorded
 from routewright.reply import Receipt, Reply
 from routewright.usage import Usage
 
+log = logging.getLogger(__name__)
+
 
 class Record:
     """Outermost of all, so that it sees what every other layer refused."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, clock: Clock, *, logs_requests: bool = False) -> None:
         self._ledger = ledger
         self._registry = registry
         self._clock = clock
+        self._logs_requests = logs_requests
 
     async def __call__(self, call: Call, forward: Service[Call]) -> Reply:
         self._ledger.open(call.id)
@@ -65,27 +69,34 @@ class Record:
     def _write(self, call: Call, *, model: str | None, outcome: str, receipt: Receipt) -> None:
         account = self._ledger.account(call.id)
         route = account.route
-        self._ledger.record(
-            RequestRecorded(
-                request_id=call.id,
-                at_ns=self._clock.time_ns(),
-                dialect=call.dialect,
-                requested_model=call.model,
-                model=model,
-                tier=route.tier if route else None,
-                confidence=route.confidence if route else None,
-                reason=route.reason if route else outcome,
-                outcome=outcome,
-                cost_nanousd=receipt.cost_nanousd,
-                is_estimated=receipt.is_estimated,
-                baseline_model=receipt.baseline_model,
-                baseline_cost_nanousd=receipt.baseline_cost_nanousd,
-                attempts=len(receipt.attempts),
-                stream=call.stream,
-                total_ms=round((self._clock.monotonic() - account.opened_at) * 1000),
-                overhead_us=None if receipt.overhead_s is None else round(receipt.overhead_s * 1_000_000),
-                route=route,
-                tags=call.options.tags,
-                user=call.options.user,
-            )
+        row = RequestRecorded(
+            request_id=call.id,
+            at_ns=self._clock.time_ns(),
+            dialect=call.dialect,
+            requested_model=call.model,
+            model=model,
+            tier=route.tier if route else None,
+            confidence=route.confidence if route else None,
+            reason=route.reason if route else outcome,
+            outcome=outcome,
+            cost_nanousd=receipt.cost_nanousd,
+            is_estimated=receipt.is_estimated,
+            baseline_model=receipt.baseline_model,
+            baseline_cost_nanousd=receipt.baseline_cost_nanousd,
+            attempts=len(receipt.attempts),
+            stream=call.stream,
+            total_ms=round((self._clock.monotonic() - account.opened_at) * 1000),
+            overhead_us=None if receipt.overhead_s is None else round(receipt.overhead_s * 1_000_000),
+            route=route,
+            tags=call.options.tags,
+            user=call.options.user,
         )
+        self._ledger.record(row)
+        if self._logs_requests:
+            _log_request(row)
+
+
+def _log_request(row: RequestRecorded) -> None:
+    """What an operator looks for; never a word of what was asked or answered."""
+    told = {name: getattr(row, name) for name in ("request_id", "model", "tier", "reason", "cost_nanousd", "total_ms")}
+    log.info("%s", row.outcome, extra=told)

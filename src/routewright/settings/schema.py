@@ -85,6 +85,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     api_key: KeyReference | None = None
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 10 * MIB
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 120
+    log_requests: bool = False
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True):
