@@ -1,8 +1,7 @@
 """The composition root: the one place that sees settings and builds things, and the stack in its order.
 
 A reload builds a new stack from new settings and swaps it in whole. Requests in flight keep the stack they started on;
-what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and is handed to
-both.
+what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and serves both.
 """
 
 from collections.abc import Mapping

@@ -151,6 +151,11 @@ def test_a_foreign_web_page_cannot_spend_through_a_gateway_without_a_key(
     assert refused.value.code == "foreign_origin"
 
 
+def test_every_name_of_this_machine_is_at_home(client: openai.OpenAI) -> None:
+    for host in ("localhost:8484", "127.0.0.2", "[::1]:8484"):
+        assert client.chat.completions.create(model="auto", messages=ask("Hi"), extra_headers={"Host": host}).choices
+
+
 def test_the_decision_can_be_asked_for_alone(client: openai.OpenAI) -> None:
     route = client.post(
         "/route", cast_to=object, body={"model": "auto", "messages": ask("Translate to French: good morning")}

@@ -14,6 +14,7 @@ from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import counted, one_line
+from routewright.settings import Settings
 from routewright.settings.schema import dotted
 
 
@@ -46,21 +47,25 @@ def show(with_origin: bool, as_json: bool, config: Path | None, flags: Mapping[s
 
     With --origin also what came of it for each model: limits and prices, which the price table may know better.
     """
-    if not with_origin:
-        rows = {key: value for key, value, _ in settings_of(config, flags).rows()}
-        if as_json:
-            print_json(rows)
-        for key, value in () if as_json else rows.items():
-            click.echo(one_line(f"{key} = {_value(value)}"))
+    if with_origin:
+        _show_with_origin(*source_of(config, flags).load(), as_json=as_json)
         return
-    settings, registry = source_of(config, flags).load()
+    rows = {key: value for key, value, _ in settings_of(config, flags).rows()}
+    if as_json:
+        print_json(rows)
+        return
+    for key, value in rows.items():
+        click.echo(one_line(f"{key} = {_value(value)}"))
+
+
+def _show_with_origin(settings: Settings, registry: Registry, *, as_json: bool) -> None:
     told = [(key, value, str(origin)) for key, value, origin in settings.rows()]
     told += _in_force(registry, int(time.time()))
     if as_json:
         print_json({key: {"value": value, "origin": origin} for key, value, origin in told})
-    else:
-        columns = (Column("setting"), Column("value"), Column("from"))
-        print_table(columns, [(key, _value(value), origin) for key, value, origin in told])
+        return
+    columns = (Column("setting"), Column("value"), Column("from"))
+    print_table(columns, [(key, _value(value), origin) for key, value, origin in told])
 
 
 def _in_force(registry: Registry, now_s: int) -> Iterator[tuple[str, object, str]]:

@@ -25,14 +25,13 @@ from routewright.errors import (
 from routewright.gateway.headers import error_headers
 from routewright.gateway.http import JSON_TYPE, ClientLeft, Message, Receive, Request, Scope, Send, respond
 from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
+from routewright.settings import is_loopback
 
 log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 10_000
 """Requests worked on at once; the next one is told to come back."""
 OVERLOAD_PAUSE_S = 1.0
-
-_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -157,7 +156,10 @@ def _refuse_foreign_pages(request: Request) -> None:
     """
     for name in (b"origin", b"host"):
         address = request.header(name)
-        if address is not None and urlsplit(address if "://" in address else f"//{address}").hostname not in _HERE:
+        if address is None:
+            continue
+        host = urlsplit(address if "://" in address else f"//{address}").hostname
+        if host is None or not is_loopback(host):
             raise ForeignOrigin(
                 f"{address[:100]!r} is not this machine, and this gateway has no key",
                 hint="call it by 127.0.0.1 or localhost, or give it a key: server.api_key",

@@ -1,7 +1,6 @@
 """Quota: how many calls may be in flight at a deployment, and how many may wait for their turn.
 
-Beyond both bounds a call is refused at once, so that another model can take it; waiting ends with the request's
-deadline.
+Beyond both bounds a call is refused at once, so that another model can take it; waiting ends with the deadline.
 """
 
 import asyncio

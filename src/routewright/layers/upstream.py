@@ -99,7 +99,7 @@ class Decoded:
         try:
             return await self._pull()
         except asyncio.CancelledError as error:
-            if not self._patience.is_at_an_end:
+            if not self._patience.took_back():
                 raise
             self._upstream.wait_s(self._attempt)  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
@@ -146,9 +146,8 @@ class _Patience:
         """It waits no more."""
         self._waiter = None
 
-    @property
-    def is_at_an_end(self) -> bool:
-        """Whether the cancellation just met was ours, and only ours."""
+    def took_back(self) -> bool:
+        """Take our cancellation back; False if the one just met was somebody else's, or theirs as well."""
         return self._was_cancelled and self._waiter is not None and self._waiter.uncancel() == 0
 
     def stop(self) -> None:

@@ -216,7 +216,7 @@ def _told(settings: Settings, path: KeyPath, problem: str) -> str:
 
 def _check_server(settings: Settings) -> Iterator[str]:
     host = settings.server.host
-    if settings.server_key is None and not _is_loopback(host):
+    if settings.server_key is None and not is_loopback(host):
         yield (
             f'server.host: "{host}" is open to other machines, and without server.api_key everyone there could spend '
             f"your money{settings.place(('server', 'host'))} — run `routewright keys set server`, "
@@ -224,7 +224,8 @@ def _check_server(settings: Settings) -> Iterator[str]:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine itself."""
     if host == "localhost":
         return True
     try:
