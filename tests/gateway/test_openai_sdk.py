@@ -141,7 +141,7 @@ def test_a_mistake_is_a_400_that_names_its_field(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [{"Origin": "https://evil.example"}, {"Host": "evil.example:8484"}, {"Origin": "null"}]
+    "header", [{"Origin": "https://evil.example"}, {"Host": "evil.example:8484"}, {"Origin": "null"}, {"Host": "["}]
 )
 def test_a_foreign_web_page_cannot_spend_through_a_gateway_without_a_key(
     client: openai.OpenAI, header: dict[str, str]

@@ -156,14 +156,19 @@ def _refuse_foreign_pages(request: Request) -> None:
     """
     for name in (b"origin", b"host"):
         address = request.header(name)
-        if address is None:
-            continue
-        host = urlsplit(address if "://" in address else f"//{address}").hostname
-        if host is None or not is_loopback(host):
+        if address is not None and not is_loopback(_host_of(address)):
             raise ForeignOrigin(
                 f"{address[:100]!r} is not this machine, and this gateway has no key",
                 hint="call it by 127.0.0.1 or localhost, or give it a key: server.api_key",
             )
+
+
+def _host_of(address: str) -> str:
+    """The host in an `Origin` or `Host`; empty when there is none that one could understand."""
+    try:
+        return urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    except ValueError:  # such as an open bracket
+        return ""
 
 
 class _Sent:
