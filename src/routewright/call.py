@@ -98,6 +98,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
     tier: Tier | None = None
     max_cost_nanousd: int | None = None
+    min_quality: float | None = None
+    """The least probability of a good answer, 0 to 1, that a model must have."""
     deadline_s: float | None = None
     tags: tuple[str, ...] = ()
     user: str | None = None
@@ -132,6 +134,8 @@ class Call(Struct, frozen=True, kw_only=True):
     extra_fields: tuple[str, ...] = ()
     """Names of body fields that the canonical form does not hold."""
     options: Options = Options()
+    session: str = ""
+    """Which conversation this belongs to; empty when that is not known."""
     deadline_at: float = math.inf
     """Monotonic seconds; set by the deadline layer."""
 
@@ -149,6 +153,10 @@ class Cause(StrEnum):
     FIRST = "first"
     RETRY = "retry"
     FALLBACK = "fallback"
+    JUDGE = "judge"
+    """A small model was asked how hard the request is."""
+    SUMMARY = "summary"
+    """Old turns were summarised to shorten the input."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,13 @@ from msgspec import Struct
 from routewright.catalog.registry import Tier
 
 
+class KindShare(Struct, frozen=True, array_like=True):
+    """How probable it is that a request is work of one kind, e.g. `("translation", 0.83)`."""
+
+    kind: str
+    probability: float
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """What the classifier says of a request."""
 
@@ -16,6 +23,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """The evidence, in the order it was found, e.g. `("shape:json_schema", "words:extract")`."""
     classifier: str
     """Name and version, e.g. `heuristic@1`."""
+    kinds: tuple[KindShare, ...] = ()
+    """The most probable kinds of work, most probable first; empty when the classifier does not know of kinds."""
+    sketch: bytes = b""
+    """What was seen of the words, hashed beyond recovery: what later learning is done from. Empty when there is none."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -28,6 +39,10 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Why it stands where it stands, or what removed it."""
     expected_cost_nanousd: int | None
     """Input and output together; None when the model has no price."""
+    success: float | None = None
+    """Probability, 0 to 1, that its answer will be good; None when nobody can say."""
+    outcomes: int = 0
+    """How many recorded outcomes of this model on this kind of work that probability rests on."""
     deployments: tuple[str, ...] = ()
     """Ids of the deployments that may serve it, in order of trial."""
     dropped_fields: tuple[str, ...] = ()
@@ -50,6 +65,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """Pre-flight estimate."""
     output_tokens: int
     """Expected, bounded by what the caller allows."""
+    context: tuple[str, ...] = ()
+    """What was done to shorten the input, step by step; empty when it is sent as it came."""
     propensity: float = 1.0
     """The probability with which this choice was made; 1 for a choice without chance."""
     baseline_model: str | None = None
