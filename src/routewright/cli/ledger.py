@@ -74,7 +74,7 @@ def reading(settings: Settings) -> Iterator[SqliteStore | None]:
 
 @click.group("ledger", short_help="Look at single requests, and say how they turned out.")
 def command() -> None:
-    """Look at single requests in the ledger, and say how their answers turned out.
+    """Look at single requests, and say how they turned out.
 
     The gateway may use it meanwhile.
     """

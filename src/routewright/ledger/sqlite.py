@@ -512,8 +512,9 @@ class SqliteStore:
     def outcomes(self, after: int, limit: int = 10_000) -> list[OutcomeRow]:
         """How answers turned out, in the order in which it was told: `limit` at most, with a `sequence` above `after`.
 
-        Of one request, model and source, the last one is the opinion in force. An outcome is left out as long as
-        nothing else is recorded of its request, and for good if nobody answered it and no model was named.
+        Of one request, model and source, the last one is the opinion in force. An outcome is left out until its
+        request's own row is there (who has gone on to a later outcome by then does not meet it again), and for good if
+        nobody answered the request and no model was named.
         """
         return [_outcome(row) for row in self._rows(_OUTCOMES, after, limit)]
 
@@ -522,7 +523,7 @@ class SqliteStore:
         return [_outcome(row) for row in self._rows(_OUTCOMES_BY_REQUEST, after, limit)]
 
     def answers(self, after: int, limit: int = 10_000) -> list[AnswerRow]:
-        """The closed attempts, in the order of closing: `limit` at most, with a `sequence` above `after`."""
+        """The closed attempts, in the order in which they came: `limit` at most, with a `sequence` above `after`."""
         return [_answer(row) for row in self._rows(_ANSWERS, after, limit)]
 
     def _events(self, sql: str, *bindings: str | int) -> list[LedgerEvent]:
