@@ -79,6 +79,8 @@ class Artefact(Struct, frozen=True, eq=False, kw_only=True):
     """[K + 1]."""
     tiers: FloatArray
     """[K, 4]: how often each kind is work for each tier, in the order of `Tier`."""
+    tier_sharpness: float
+    """The power that makes the tiers' probabilities true."""
     output_tokens: FloatArray
     """[K]: the usual length of an answer."""
     prior: Prior
@@ -127,6 +129,7 @@ def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: st
         weights=np.ascontiguousarray(weights, np.float32),
         bias=arrays["bias"],
         tiers=arrays["tiers"].astype(np.float64),
+        tier_sharpness=float(arrays["tier_sharpness"]),
         output_tokens=arrays["output_tokens"].astype(np.float64),
         prior=Prior(
             kinds=header.kinds,

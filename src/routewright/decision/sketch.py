@@ -148,7 +148,7 @@ def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
     counts[-len(_SHARES) - 4 : -4] = np.minimum(shares, 1)
     counts[-4:] = (
         min(int(by_class[_Class.QUESTION]), 3) / 3,
-        min(options, 10) / 10,
+        min(int(options), 10) / 10,
         min(lines, 20) / 20,
         np.log2(length + 1) / 12 - 1,
     )

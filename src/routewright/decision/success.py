@@ -117,7 +117,7 @@ class Evidence:
         residual = self.residuals.get(model)
         if residual is None or sketch is None:
             return mean
-        return _expit(_logit(mean) + float(features_of(sketch, self.prior.weights) @ residual.weights) + residual.bias)
+        return expit(logit(mean) + float(features_of(sketch, self.prior.weights) @ residual.weights) + residual.bias)
 
     def posterior(self, model: str, tier: str) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the success rate for each kind."""
@@ -137,7 +137,7 @@ class Evidence:
         residual = self.residuals.get(model)
         if residual is None:
             return mean
-        return _expit(_logit(mean) + features @ residual.weights + residual.bias)
+        return expit(logit(mean) + features @ residual.weights + residual.bias)
 
 
 def learn(prior: Prior, experiences: Iterable[Experience], tier_of: Mapping[str, str]) -> Evidence:
@@ -171,7 +171,7 @@ def _posterior(prior: Prior, model: str, tier: str, seen: Tally | None) -> tuple
         rates = (rates * PRIOR_STRENGTH + known * outcomes) / (PRIOR_STRENGTH + outcomes)
         strength = np.minimum(PRIOR_STRENGTH + outcomes, 8 * PRIOR_STRENGTH)
     if seen is not None:
-        rates = _expit(_logit(rates) + _level(rates, seen))
+        rates = expit(logit(rates) + _level(rates, seen))
         rates = (rates * strength + seen.good) / (strength + seen.tried)
         strength = strength + seen.tried
     return rates, np.sqrt(rates * (1 - rates) / (strength + 1))
@@ -182,9 +182,9 @@ def _level(rates: FloatArray, seen: Tally) -> float:
 
     Of the logistic likelihood with a normal prior of `LEVEL_SPREAD` around zero.
     """
-    level, odds = 0.0, _logit(rates)
+    level, odds = 0.0, logit(rates)
     for _ in range(8):
-        expected = _expit(odds + level)
+        expected = expit(odds + level)
         slope = float(np.sum(seen.good - seen.tried * expected)) - level / LEVEL_SPREAD**2
         curve = float(np.sum(seen.tried * expected * (1 - expected))) + 1 / LEVEL_SPREAD**2
         level += min(max(slope / curve, -1.0), 1.0)
@@ -205,7 +205,7 @@ def fit_residual(prior: Prior, model: str, tier: str, experiences: Sequence[Expe
     if share == 0:
         return None
     whole = _posterior(prior, model, tier, tally(experiences, len(prior.kinds)))[0]
-    weights, bias = fit_logistic(features, _logit(kinds @ whole), scores, penalty)
+    weights, bias = fit_logistic(features, logit(kinds @ whole), scores, penalty)
     return Residual((weights * share).astype(np.float32), bias * share)
 
 
@@ -229,9 +229,9 @@ class _Folds:
         folds = np.arange(len(scores)) % FOLDS
         for fold_number in range(FOLDS if len(scores) <= MOST_CROSS_VALIDATED else 1):
             is_held = folds == fold_number
-            seen = [experiences[row] for row in np.flatnonzero(~is_held)]
+            seen = [experiences[row] for row in np.flatnonzero(~is_held).tolist()]
             rates = _posterior(prior, model, tier, tally(seen, len(prior.kinds)))[0]
-            self._offsets.append(_logit(kinds @ rates))
+            self._offsets.append(logit(kinds @ rates))
             self._held.append(is_held)
 
     def losses(self, penalty: float) -> list[float]:
@@ -242,7 +242,7 @@ class _Folds:
             weights, bias = fit_logistic(self._features[seen], offsets[seen], self.scores[seen], penalty)
             correction = self._features[is_held] @ weights + bias
             for number, share in enumerate(SHARES):
-                losses[number] += log_loss(_expit(offsets[is_held] + share * correction), self.scores[is_held])
+                losses[number] += log_loss(expit(offsets[is_held] + share * correction), self.scores[is_held])
         return [float(loss) for loss in losses]
 
 
@@ -268,7 +268,7 @@ def fit_logistic(features: Numbers, offsets: FloatArray, scores: FloatArray, pen
 
     def gradient(point: FloatArray) -> tuple[float, FloatArray]:
         odds = offsets + features @ point[:-1].astype(np.float32) + point[-1]
-        missed = _expit(odds) - scores
+        missed = expit(odds) - scores
         loss = float(np.sum(np.logaddexp(0, odds) - scores * odds) + 0.5 * np.sum(pull * point * point))
         slope = np.empty(size + 1)
         slope[:-1] = missed.astype(np.float32) @ features
@@ -327,12 +327,12 @@ def _scaled(slope: FloatArray, history: Sequence[tuple[FloatArray, FloatArray]])
 Real = TypeVar("Real", float, FloatArray)
 
 
-def _expit(odds: Real) -> Real:
+def expit(odds: Real) -> Real:
     """Log odds → probability."""
-    return 1 / (1 + np.exp(-odds))  # type: ignore[return-value]
+    return 1 / (1 + np.exp(-odds))  # type: ignore[no-any-return]
 
 
-def _logit(probability: Real) -> Real:
+def logit(probability: Real) -> Real:
     """Probability → log odds; kept away from certainty."""
     kept = np.clip(probability, 1e-4, 1 - 1e-4)
     return np.log(kept / (1 - kept))  # type: ignore[no-any-return]

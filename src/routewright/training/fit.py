@@ -6,7 +6,7 @@ on all.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from routewright.decision.artefact import ROWS, SHAPE, Card, dump
 from routewright.decision.features import extract
 from routewright.decision.posterior import look
 from routewright.decision.sketch import BUCKETS, COUNTS, FOLDED, Numbers, Sketch
-from routewright.decision.success import FloatArray, fold, log_loss
+from routewright.decision.success import FloatArray, fold
 from routewright.training.prompts import Prompt
 from routewright.training.tables import Row
 
@@ -37,9 +37,12 @@ COUNTS_WEIGHT = 0.2
 TIER_OF_KIND = {"olympiad": Tier.COMPLEX, "logic_puzzle": Tier.COMPLEX}
 """Of kinds that only tables have; all others there are questions for the standard tier."""
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
-RATE_BELOW = (0.92, 0.75, 0.6, 0.5)
-"""Believed success of a tier on work that is right for it or a lower one, then one, two and three tiers too high.
-An assumption, worth `PRIOR_STRENGTH` outcomes: no recorded outcome speaks of these models and kinds."""
+RATE_BY_STEP = {-3: 0.5, -2: 0.62, -1: 0.76, 0: 0.92, 1: 0.94, 2: 0.95, 3: 0.96}
+"""Believed success of a tier on work, by how many tiers above (or, below zero, under) the right one it is.
+
+An assumption, worth `PRIOR_STRENGTH` outcomes: no recorded outcome speaks of these models and kinds.
+"""
+CONFIDENT = 0.7
 MOST_KNOWN = 64.0
 """No more outcomes of a known model and kind are held against the user's own."""
 
@@ -78,14 +81,16 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
     out = [example for example in examples if example.is_held]
     tiers = _tiers([example for example in examples if not example.is_held], kinds)
     sharpness = _sharpness(features[held] @ trial[0] + trial[1], out, kinds)
-    measured = _measure(features[held] @ trial[0] + trial[1], sharpness, tiers, out, kinds)
+    posterior = _probabilities(features[held] @ trial[0] + trial[1], sharpness)
+    tier_sharpness = _tier_sharpness(posterior @ tiers, out)
+    measured = _measure(posterior, tiers, tier_sharpness, out, kinds)
     weights, bias = _fit_kinds(features, examples, kinds)
     need_weights, need_bias = _fit_need(rows, looked, pairs)
     column = np.concatenate((weights * sharpness, need_weights[:, None]), axis=1)
     column[BUCKETS:] *= COUNTS_WEIGHT
     models, rates, outcomes = _known_models(rows, kinds)
     card = Card(
-        made_on=date.today().isoformat(),
+        made_on=datetime.now(UTC).date().isoformat(),
         command=command,
         data=data,
         measured=measured,
@@ -97,6 +102,7 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
         "weights": column.astype(np.float32),
         "bias": np.append(bias * sharpness, need_bias).astype(np.float32),
         "tiers": _tiers(examples, kinds).astype(np.float32),
+        "tier_sharpness": np.array(tier_sharpness, np.float32),
         "rates": _rates(_tiers(examples, kinds)).astype(np.float32),
         "output_tokens": np.array([OUTPUT_TOKENS.get(kind, QUESTION_TOKENS) for kind in kinds], np.float32),
         "feature_weights": _feature_weights(examples),
@@ -175,26 +181,45 @@ def _sharpness(odds: FloatArray, examples: Sequence[Example], kinds: Sequence[st
     return float(min(np.linspace(0.3, 2.0, 69), key=loss))
 
 
-def _measure(
-    odds: FloatArray, sharpness: float, tiers: FloatArray, examples: Sequence[Example], kinds: Sequence[str]
-) -> dict[str, float]:
-    posterior = _probabilities(odds, sharpness)
-    by_tier = posterior @ tiers
+def _is_written(examples: Sequence[Example]) -> NDArray[np.bool_]:
+    return np.array([example.weight == WRITTEN_WEIGHT for example in examples])
+
+
+def _tier_sharpness(tiers: FloatArray, examples: Sequence[Example]) -> float:
+    """The power of the tiers' probabilities that makes them true on written prompts."""
+    is_written = _is_written(examples)
     order = list(Tier)
-    right_kind = np.array(
-        [kinds[best] == example.kind for best, example in zip(posterior.argmax(1), examples, strict=True)]
-    )
-    right_tier = np.array(
-        [order[best] is example.tier for best, example in zip(by_tier.argmax(1), examples, strict=True)]
-    )
-    is_written = np.array([example.weight == WRITTEN_WEIGHT for example in examples])
+    right = np.array([order.index(example.tier) for example in examples])[is_written]
+    every = np.arange(len(right))
+
+    def loss(power: float) -> float:
+        powered = tiers[is_written] ** power
+        return float(-np.mean(np.log(powered[every, right] / powered.sum(axis=1))))
+
+    return float(min(np.linspace(0.5, 2.5, 81), key=loss))
+
+
+def _measure(
+    posterior: FloatArray,
+    tiers: FloatArray,
+    tier_sharpness: float,
+    examples: Sequence[Example],
+    kinds: Sequence[str],
+) -> dict[str, float]:
+    """Figures on examples that were not learned from."""
+    is_written = _is_written(examples)
+    order = list(Tier)
+    by_tier = (posterior @ tiers) ** tier_sharpness
+    by_tier /= by_tier.sum(axis=1, keepdims=True)
+    right_kind = np.array([kinds[at] == its.kind for at, its in zip(posterior.argmax(1), examples, strict=True)])
+    right_tier = np.array([order[at] is its.tier for at, its in zip(by_tier.argmax(1), examples, strict=True)])
+    sure = is_written & (by_tier.max(axis=1) >= CONFIDENT)
     return {
-        "kind right, written prompts held out": round(float(right_kind[is_written].mean()), 4),
-        "tier right, written prompts held out": round(float(right_tier[is_written].mean()), 4),
-        "kind right, table rows held out": round(float(right_kind[~is_written].mean()), 4),
-        "log loss of the tier, written prompts held out": round(
-            log_loss(by_tier.max(1)[is_written], right_tier[is_written].astype(float)), 4
-        ),
+        "kind right, written prompts": round(float(right_kind[is_written].mean()), 4),
+        "tier right, written prompts": round(float(right_tier[is_written].mean()), 4),
+        f"share of written prompts with confidence {CONFIDENT} or more": round(float(sure.sum() / is_written.sum()), 4),
+        "tier right among these": round(float(right_tier[sure].mean()), 4),
+        "kind right, table rows": round(float(right_kind[~is_written].mean()), 4),
     }
 
 
@@ -213,8 +238,8 @@ def _rates(tiers: FloatArray) -> FloatArray:
     rates = np.zeros((len(order) + 1, len(tiers)))
     for row, tier in enumerate(order):
         for column, right in enumerate(order):
-            missing = max(UPWARDS.index(right) - UPWARDS.index(tier), 0)
-            rates[row] += tiers[:, column] * RATE_BELOW[missing]
+            step = UPWARDS.index(tier) - UPWARDS.index(right)
+            rates[row] += tiers[:, column] * RATE_BY_STEP[step]
     rates[-1] = rates[:-1].mean(axis=0)
     return rates
 

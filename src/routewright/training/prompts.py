@@ -1,4 +1,4 @@
-"""Prompts written for the training, each with its kind of work and its tier; `training/README.md` describes the files."""
+"""Prompts written for the training, each with its kind of work and its tier; see `training/README.md`."""
 
 from pathlib import Path
 

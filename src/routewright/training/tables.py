@@ -1,7 +1,7 @@
 """Recorded outcomes of real models on real prompts, read from parquet or JSON lines.
 
-One row a prompt: `prompt`, `dataset`, `domain`, perhaps `split`; and for each model `s:MODEL` (quality, 0 to 1, nan when
-not recorded), `c:MODEL` (USD), `o:MODEL` (output tokens).
+One row a prompt: `prompt`, `dataset`, `domain`, perhaps `split`; and for each model `s:MODEL` (quality, 0 to 1, nan
+when not recorded), `c:MODEL` (USD), `o:MODEL` (output tokens).
 """
 
 from collections.abc import Iterator
@@ -44,6 +44,7 @@ KIND_OF = {subject: kind for kind, subjects in SUBJECTS.items() for subject in s
     "computer science": "computing"
 }
 SPECIAL = {"ulab_math": "maths"}
+_lines = msgspec.json.Decoder(dict[str, Any])
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ def _read(path: Path) -> Iterator[Row]:
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     try:
         if path.suffix != ".parquet":
-            yield from msgspec.json.decode_lines(path.read_bytes())
+            yield from _lines.decode_lines(path.read_bytes())
             return
         import pyarrow.parquet
 
