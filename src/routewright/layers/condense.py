@@ -131,9 +131,7 @@ class Condense:
         summary, told = await self._summarise(old, routed, forward)
         return shorten(call.messages, policy, keep_prefix=warm, other_tokens=other, summary=summary), told
 
-    async def _summarise(
-        self, old: OldTurns, routed: Routed, forward: Service[Routed]
-    ) -> tuple[str, tuple[str, ...]]:
+    async def _summarise(self, old: OldTurns, routed: Routed, forward: Service[Routed]) -> tuple[str, tuple[str, ...]]:
         """The summary of old turns, or an empty text and why there is none."""
         errand = Errand(
             cause=Cause.SUMMARY,
