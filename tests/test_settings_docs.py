@@ -41,8 +41,8 @@ def default_of(field: msgspec.structs.FieldInfo, path: tuple[str, ...]) -> str:
         return "–"
     if field.default is NODEFAULT:
         return "`[]`" if field.default_factory is not NODEFAULT else "required"
-    if field.default in ((), frozenset()):
-        return "`[]`"
+    if isinstance(field.default, tuple | frozenset):
+        return "`[" + ", ".join(f'"{each}"' for each in field.default) + "]`"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 

@@ -140,13 +140,6 @@ class Call(Struct, frozen=True, kw_only=True):
     """Monotonic seconds; set by the deadline layer."""
 
 
-class Routed(Struct, frozen=True):
-    """A call and the decision made for it."""
-
-    call: Call
-    route: Route
-
-
 class Cause(StrEnum):
     """Why an attempt is made."""
 
@@ -157,6 +150,20 @@ class Cause(StrEnum):
     """A small model was asked how hard the request is."""
     SUMMARY = "summary"
     """Old turns were summarised to shorten the input."""
+
+    @property
+    def is_errand(self) -> bool:
+        """The attempt is not made for the answer itself, but for something needed on the way to it."""
+        return self in (Cause.JUDGE, Cause.SUMMARY)
+
+
+class Routed(Struct, frozen=True):
+    """A call and the decision made for it."""
+
+    call: Call
+    route: Route
+    cause: Cause = Cause.FIRST
+    """Why its first attempt is made; every attempt of an errand has the errand's own."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -15,13 +15,20 @@ from routewright.clock import Clock, SystemClock
 from routewright.decision.classifier import Classifier, HeuristicClassifier
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
+<<<<<<< HEAD
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import UPSTREAMS
 from routewright.ids import is_uuid7, uuid7
+=======
+from routewright.dialects.known import REWRITERS, UPSTREAMS
+from routewright.ids import uuid7
+>>>>>>> e2
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
+from routewright.layers.condense import Condense, Summaries
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider
+from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
@@ -31,7 +38,7 @@ from routewright.layers.upstream import Upstream
 from routewright.ledger.ledger import Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import Settings
+from routewright.settings import ContextSettings, Settings
 from routewright.transport import Transport
 
 
@@ -146,15 +153,20 @@ class Engine:
             idle_timeout_s=policy.idle_timeout_ms / 1000,
             max_reply_bytes=policy.max_reply_bytes,
         )
-        return (
+        decided = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(Record(self._ledger, registry, clock, logs_requests=settings.server.log_requests))
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one
             .then(Decide(decider))
+        )
+        if settings.context.enabled:
+            # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
+            decided = decided.then(self._condense(settings.context, registry, decider))
+        return (
             # the next model
-            .then(Fallback(registry, clock, self._random))
+            decided.then(Fallback(registry, clock, self._random))
             # the same model again; below fallback, so that each model has its own tries
             .then(Retry(policy.max_retry_attempts, clock, self._random))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
@@ -166,6 +178,17 @@ class Engine:
             # innermost, so that our own queueing is not blamed on the provider
             .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
             .over(leaf)
+        )
+
+    def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:
+        return Condense(
+            context.policy,
+            registry=registry,
+            rewriters=REWRITERS,
+            errands=Errands(decider.decide, self._clock),
+            summaries=Summaries(context.summaries_kept),
+            summary_limit_s=context.summary_timeout_ms / 1000,
+            clock=self._clock,
         )
 
 

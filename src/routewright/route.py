@@ -66,7 +66,10 @@ class Route(Struct, frozen=True, kw_only=True):
     output_tokens: int
     """Expected, bounded by what the caller allows."""
     context: tuple[str, ...] = ()
-    """What was done to shorten the input, step by step; empty when it is sent as it came."""
+    """What was done to shorten the input, or tried in vain, step by step; empty when it is sent as it came.
+
+    `input_tokens` counts what is sent; the candidates' costs are those expected before anything was shortened.
+    """
     propensity: float = 1.0
     """The probability with which this choice was made; 1 for a choice without chance."""
     baseline_model: str | None = None

@@ -12,7 +12,7 @@ import string
 
 import msgspec
 
-from routewright.call import Call, Image, Opaque, Part, Text, ToolCall, ToolResult
+from routewright.call import Call, Image, Message, Opaque, Part, Text, ToolCall, ToolResult
 
 SAMPLE_CHARS = 2048
 """Long text is estimated from three samples of this length: its start, middle and end."""
@@ -73,6 +73,11 @@ def estimate_tokens(text: str) -> int:
     middle = (length - SAMPLE_CHARS) // 2
     samples = text[:SAMPLE_CHARS] + text[middle : middle + SAMPLE_CHARS] + text[-SAMPLE_CHARS:]
     return round(_weigh(samples) * length / (3 * SAMPLE_CHARS))
+
+
+def message_tokens(message: Message) -> int:
+    """The likely number of tokens of one message, by the same rules as the pre-flight estimate of a whole call."""
+    return MESSAGE_TOKENS + sum(map(_part_tokens, message.parts))
 
 
 def upper_bound_tokens(call: Call) -> int:
@@ -142,6 +147,16 @@ def _weigh(text: str) -> float:
     # A run of blanks is one token: every pair takes itself out again.
     blanks = max(len(rest) - len(visible) - 2 * data.count(b"  "), 0)
     return 0.073 * letters + 0.27 * capitals + 0.77 * blanks + 0.58 * (len(visible) - marks) + 0.73 * marks + other
+
+
+def _part_tokens(part: Part) -> int:
+    match part:
+        case Text(text=text) | ToolResult(text=text):
+            return estimate_tokens(text)
+        case ToolCall(name=name, arguments=arguments):
+            return MESSAGE_TOKENS + estimate_tokens(name) + estimate_tokens(arguments)
+        case Image() | Opaque():
+            return IMAGE_TOKENS
 
 
 def _part_bound(part: Part, call: Call) -> int:

@@ -1,11 +1,11 @@
 """OpenAI's chat completions, the dialect that most clients and most providers speak; both sides of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from routewright.call import Attempt, Call, Opaque, Options
+from routewright.call import Attempt, Call, Message, Opaque, Options
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.openai_answer import stream_writer, write_completion, write_error
-from routewright.dialects.openai_request import DIALECT, read_call, write_body
+from routewright.dialects.openai_request import DIALECT, read_call, with_messages, write_body
 from routewright.dialects.openai_stream import ChunkReader, read_completion
 from routewright.dialects.provider_errors import provider_error, said_in
 from routewright.dialects.wire import Decoder, EventWriter, WireRequest
@@ -17,7 +17,7 @@ _HINTS = frozenset({"metadata", "service_tier"})
 
 
 class OpenAIChat:
-    """Translates chat completions: `Upstream` and `Downstream`."""
+    """Translates chat completions: `Upstream`, `Downstream` and `Rewriter`."""
 
     @property
     def name(self) -> str:
@@ -74,6 +74,10 @@ class OpenAIChat:
         Raises InvalidJson and InvalidRequest.
         """
         return read_call(body, request_id, options)
+
+    def with_messages(self, call: Call, messages: Sequence[Message], sources: Sequence[int | None]) -> Call:
+        """The call with other messages, in its body too."""
+        return with_messages(call, messages, sources)
 
     def write_answer(self, reply: Reply, answer: Answer, created_s: int) -> bytes:
         """The `chat.completion` for an answer that came in another dialect."""

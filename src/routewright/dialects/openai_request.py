@@ -1,9 +1,10 @@
 """OpenAI's chat request: the client's body into a `Call`, and a `Call` into a provider's body."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from routewright.call import (
     Call,
@@ -276,6 +277,41 @@ def _read_tool_call(call: object, at: str) -> Part:
         name=required_text(function, "name", at + ".function."),
         arguments=arguments or "",
     )
+
+
+# ---- other messages in the client's body ---------------------------------------------------------------------------
+
+
+def with_messages(call: Call, messages: Sequence[Message], sources: Sequence[int | None]) -> Call:
+    """The call with other messages, in its canonical fields and in its body.
+
+    `sources` says for each message which of the call's own it is or was made from, or None. A message that is the same
+    keeps all fields of the client's; of one whose words have changed, only the words are written anew.
+    """
+    written: list[JsonObject] = []
+    for message, source in zip(messages, sources, strict=True):
+        if source is None:
+            written.extend(_write_message(message))
+        else:
+            fields, old = call.body["messages"][source], call.messages[source]
+            written.append(fields if message == old else _with_words(fields, message, old))
+    return replace(call, messages=tuple(messages), body={**call.body, "messages": written})
+
+
+def _with_words(fields: JsonObject, message: Message, old: Message) -> JsonObject:
+    """The client's message with the words of ours; `old` is what its fields were read into, part by part."""
+    content = fields["content"]
+    words = [part.text for part in message.parts if isinstance(part, Text | ToolResult)]
+    if isinstance(content, str):
+        return {**fields, "content": words[0]}
+    if message.role == "tool":  # however many texts it came in, they were read as one
+        others = [part for part in content if part["type"] not in ("text", "refusal")]
+        return {**fields, "content": [{"type": "text", "text": words[0]}, *others]}
+    parts = [
+        {**part, "text": new.text} if isinstance(new, Text) and new != was else part
+        for part, new, was in zip(content, message.parts, old.parts, strict=True)
+    ]
+    return {**fields, "content": parts}
 
 
 # ---- Call → a provider's body -----------------------------------------------------------------------------------

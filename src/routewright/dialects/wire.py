@@ -1,11 +1,11 @@
 """What a dialect is: a pure translator between bytes and our values, both ways. No socket, no retry, no clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from routewright.call import Attempt, Call, Options
+from routewright.call import Attempt, Call, Message, Options
 from routewright.errors import ProviderError, RoutewrightError
 from routewright.reply import Answer, Event, Reply
 
@@ -98,4 +98,21 @@ class Downstream(Protocol):
 
     def write_error(self, error: RoutewrightError) -> bytes:
         """The body of an error answer."""
+        ...
+
+
+class Rewriter(Protocol):
+    """A client's dialect in which a conversation can be changed after it was read."""
+
+    @property
+    def name(self) -> str:
+        """What `Call.dialect` says."""
+        ...
+
+    def with_messages(self, call: Call, messages: Sequence[Message], sources: Sequence[int | None]) -> Call:
+        """The call with other messages, in its canonical fields and in the client's body alike.
+
+        `sources` says for each message which of the call's own it is or was made from; None for a new one. Of an old
+        one only the words of its texts and tool results may differ.
+        """
         ...

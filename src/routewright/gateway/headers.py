@@ -58,6 +58,8 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         told["x-routewright-confidence"] = f"{route.confidence:.2f}"
     if dropped := next(c.dropped_fields for c in route.candidates if c.model == attempt.model.name):
         told["x-routewright-dropped"] = ", ".join(dropped)
+    if route.context:
+        told["x-routewright-context"] = "; ".join(route.context)
     if reply.receipt is not None:
         told["x-routewright-cost-usd"] = usd(reply.receipt.cost_nanousd)
         if reply.receipt.baseline_cost_nanousd is not None:

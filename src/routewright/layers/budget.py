@@ -69,7 +69,7 @@ def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
         usage=reply.usage if is_final and reply.usage is not None else _partial_usage(reply),
         is_estimated=not is_final,
         first_event_ms=first_event_ms,
-        ends_request=True,
+        ends_request=not reply.attempt.cause.is_errand,
     )
 
 

@@ -32,7 +32,7 @@ class Fallback:
                 deployment=self._registry.deployments[candidate.deployments[0]],
                 others=tuple(self._registry.deployments[name] for name in candidate.deployments[1:]),
                 number=len(failures) + 1,
-                cause=Cause.FALLBACK if failures else Cause.FIRST,
+                cause=Cause.FALLBACK if failures and not routed.cause.is_errand else routed.cause,
                 is_last_model=left == 0,
             )
             try:

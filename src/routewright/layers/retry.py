@@ -87,5 +87,5 @@ class Retry:
             id=uuid7(self._clock.time_ns(), self._random),
             deployment=deployment,
             number=attempt.number + 1,
-            cause=Cause.RETRY,
+            cause=attempt.cause if attempt.cause.is_errand else Cause.RETRY,
         )

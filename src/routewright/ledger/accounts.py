@@ -72,7 +72,8 @@ class JournaledLedger:
         account = self._open[attempt.call.id]
         hold = AttemptHold(self._log, account, attempt, boot=self._boot, clock=self._clock)
         hold.reserve(input_tokens_ub)
-        account.route = attempt.routed.route
+        if not attempt.cause.is_errand:
+            account.route = attempt.routed.route
         if account.first_hold_at is None:
             account.first_hold_at = hold.opened_at
         return hold

@@ -161,7 +161,7 @@ class Account(Protocol):
 
     @property
     def route(self) -> Route | None:
-        """The decision, once an attempt was made of it."""
+        """The decision about the request itself, once an attempt was made of it."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import KeyStore, resolve
 from routewright.settings.places import KeyPath
 from routewright.settings.schema import (
+    ContextSettings,
     LedgerSettings,
     ModelSettings,
     PolicySettings,
@@ -47,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     server: ServerSettings
     policy: PolicySettings
+    context: ContextSettings
     ledger: LedgerSettings
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
@@ -167,7 +169,12 @@ def _server_key(server: ServerSettings, environ: Mapping[str, str], stored: Mapp
 
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
-    sections: dict[str, type[Struct]] = {"server": ServerSettings, "policy": PolicySettings, "ledger": LedgerSettings}
+    sections: dict[str, type[Struct]] = {
+        "server": ServerSettings,
+        "policy": PolicySettings,
+        "context": ContextSettings,
+        "ledger": LedgerSettings,
+    }
     # …_API_KEY with one underscore is a good name for a variable that holds a key.
     settings = [(name, key) for name, section in sections.items() for key in keys_of(section) if key != "api_key"]
     known = [variable_of(path) for path in settings]

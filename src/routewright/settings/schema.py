@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -11,6 +12,7 @@ from msgspec.structs import FieldInfo, fields
 
 from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
+from routewright.decision.context import ContextPolicy, ContextStep
 from routewright.settings.keys import read_reference
 from routewright.settings.places import KeyPath
 
@@ -110,6 +112,32 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
         return int(self.cost_alert_threshold * 10**9)
 
 
+class ContextSettings(Struct, frozen=True, kw_only=True):
+    """`[context]`: whether and how long input is shortened."""
+
+    enabled: bool = False
+    threshold_tokens: Tokens = 8_000
+    steps: tuple[ContextStep, ...] = (ContextStep.TIDY, ContextStep.CAP_TOOLS)
+    tool_result_tokens: Tokens = 4_000
+    keep_turns: Annotated[int, Meta(ge=1, le=1000)] = 4
+    summary_tokens: Annotated[int, Meta(ge=50, le=8000)] = 400
+    summary_timeout_ms: Milliseconds = 20_000
+    summaries_kept: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    expected_turns: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+    @property
+    def policy(self) -> ContextPolicy:
+        """What the decision needs of it."""
+        return ContextPolicy(
+            threshold_tokens=self.threshold_tokens,
+            steps=self.steps,
+            tool_result_tokens=self.tool_result_tokens,
+            keep_turns=self.keep_turns,
+            summary_tokens=self.summary_tokens,
+            expected_turns=self.expected_turns,
+        )
+
+
 class LedgerSettings(Struct, frozen=True, kw_only=True):
     """`[ledger]`: where the accounts are kept."""
 
@@ -157,6 +185,7 @@ class Sections(Struct, frozen=True, kw_only=True):
 
     server: ServerSettings
     policy: PolicySettings
+    context: ContextSettings
     ledger: LedgerSettings
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
@@ -228,7 +257,8 @@ def allowed(kind: Any) -> str:
         return _one_of(get_args(plain))
     if get_origin(plain) in (tuple, frozenset):
         inner = get_args(plain)[0]
-        return f"a list of {_one_of(tuple(inner))}" if inner is Capability else "a list of names"
+        is_closed = isinstance(inner, type) and issubclass(inner, StrEnum)
+        return f"a list of {_one_of(tuple(inner))}" if is_closed else "a list of names"
     if plain is bool:
         return "true or false"
     if plain is Tier:
