@@ -15,14 +15,9 @@ from routewright.clock import Clock, SystemClock
 from routewright.decision.classifier import Classifier, HeuristicClassifier
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
-<<<<<<< HEAD
 from routewright.dialects.fields import wrong
-from routewright.dialects.known import UPSTREAMS
-from routewright.ids import is_uuid7, uuid7
-=======
 from routewright.dialects.known import REWRITERS, UPSTREAMS
-from routewright.ids import uuid7
->>>>>>> e2
+from routewright.ids import is_uuid7, uuid7
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.condense import Condense, Summaries

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
+from routewright.decision.expectation import Expectation, Forecast
 from routewright.decision.sketch import Sketch
 from routewright.decision.success import Evidence, FloatArray, expit, features_of, logit
 
@@ -19,26 +20,6 @@ LENGTH_STRENGTH = 5.0
 """How many answers the believed length of one is worth, for each model and kind."""
 WASTE_STRENGTH_NANOUSD = 10_000_000
 """A cent of answers without a failure is believed in before any was seen."""
-
-
-class Expectation(Struct, frozen=True, gc=False):
-    """Of one model, for one request."""
-
-    success: float
-    """Probability of a good answer."""
-    doubt: float
-    """Standard deviation of that probability: small where there is much evidence."""
-    outcomes: int
-    """Recorded outcomes behind it."""
-    output_tokens: int
-    waste: float
-    """What is paid in all for each dollar of complete answers: 1.02 when 2 % more goes to failures."""
-
-
-class Forecast(Struct, frozen=True):
-    """What is expected of each model, by name; a model that is not there was unknown."""
-
-    of: Mapping[str, Expectation]
 
 
 class Lengths(Struct, frozen=True, eq=False):

@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from routewright.catalog.registry import Tier
 from routewright.decision.artefact import Artefact
+from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
-from routewright.decision.forecast import Forecast, Forecaster
+from routewright.decision.forecast import Forecaster
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch
 from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience, FloatArray, fold
@@ -99,13 +100,17 @@ def fingerprint(seen: Sketch) -> bytes:
 
 def experience(artefact: Artefact, model: str, score: float, verdict: Verdict) -> Experience | None:
     """An outcome as the learner sees it; None when the verdict does not say what kind of work it was."""
+    kinds = kinds_vector(artefact, verdict.kinds)
+    return None if kinds is None else Experience(model, score, kinds, _features(artefact, verdict.sketch))
+
+
+def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArray | None:
+    """[K], summing to 1; None when no kind is one that the artefact knows."""
     kinds = np.zeros(len(artefact.kinds))
-    for share in verdict.kinds:
+    for share in shares:
         if share.kind in artefact.kinds:
             kinds[artefact.kinds.index(share.kind)] = share.probability
-    if not kinds.any():
-        return None
-    return Experience(model, score, kinds / kinds.sum(), _features(artefact, verdict.sketch))
+    return kinds / kinds.sum() if kinds.any() else None
 
 
 def _features(artefact: Artefact, kept: bytes) -> Numbers:
