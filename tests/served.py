@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
+import routewright
+
+_PACKAGES = Path(routewright.__file__).parents[1]
 _SERVING = re.compile(r"routewright serving on (http://\S+)")
 _PATIENCE_S = 30
 
@@ -23,6 +26,7 @@ class Served:
         self._environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
+            "PYTHONPATH": str(_PACKAGES),
             **(environ or {}),
         }
 

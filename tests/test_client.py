@@ -77,6 +77,22 @@ async def test_a_conversation_a_tier_and_a_model_can_be_named(settings: Mapping[
             await router.ask(turns, temperature=9)
 
 
+async def test_how_an_answer_turned_out_can_be_told(settings: Mapping[str, Any]) -> None:
+    async with Router(**settings) as router:
+        answer = await router.ask("Say hello")
+        first = router.feedback(answer.request_id, 0)
+        second = router.feedback(answer.request_id, 0.75, model=answer.model)
+        assert first != second
+        await router._runtime.flush()
+        told = router._runtime.store.outcomes(0)
+        assert [(row.request_id, row.model, row.score) for row in told] == [
+            (answer.request_id, answer.model, 0.0),
+            (answer.request_id, answer.model, 0.75),
+        ]
+        with pytest.raises(InvalidRequest, match="score must be a number from 0 to 1, not 2"):
+            router.feedback(answer.request_id, 2)
+
+
 def test_the_synchronous_twin_does_the_same(sync_router: SyncRouter) -> None:
     assert sync_router.route("Extract the names as JSON: Ann and Bob").tier is Tier.STRUCTURED
     answer = sync_router.ask("Say hello", tags=["team-a"])
@@ -84,6 +100,9 @@ def test_the_synchronous_twin_does_the_same(sync_router: SyncRouter) -> None:
     with sync_router.stream("Tell me a story") as stream:
         text = "".join(stream)
     assert stream.answer.text == text
+    assert sync_router.feedback(answer.request_id, 1)
+    with pytest.raises(InvalidRequest):
+        sync_router.feedback("request-1", 1)
     with pytest.raises(RoutewrightError):
         sync_router.ask("Say hello", model="nobody")
 

@@ -6,9 +6,10 @@ import pytest
 
 from builders import message
 from routewright.call import Call
-from routewright.errors import SettingsError
+from routewright.errors import InvalidRequest, ModelNotFound, SettingsError
 from routewright.ids import uuid7
-from routewright.ledger.ledger import Reserved, encode_event
+from routewright.ledger.ledger import OutcomeRecorded, Reserved, encode_event
+from routewright.ledger.segments import encode_line
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import FakeClock
@@ -81,6 +82,53 @@ async def test_what_was_answered_is_in_the_store(runtime: Runtime) -> None:
     record = runtime.store.request(answer.request_id)
     assert record is not None
     assert runtime.store.totals().cost_nanousd == answer.receipt.cost_nanousd
+
+
+async def test_how_an_answer_turned_out_is_in_the_store_beside_what_it_took(runtime: Runtime) -> None:
+    answer = await (await runtime.engine.ask(question())).read()
+    runtime.engine.observe(answer.request_id, 0.25)
+    runtime.engine.observe(answer.request_id, 1, model="acme/one", source="judge")
+    await runtime.flush()
+    told = runtime.store.outcomes(0)
+    assert [(row.model, row.source, row.score) for row in told] == [("one", "feedback", 0.25), ("one", "judge", 1.0)]
+    assert {row.cost_nanousd for row in told} == {answer.receipt.cost_nanousd}
+    assert {row.output_tokens for row in told} == {answer.usage.output_total}
+    assert [row.verdict for row in told] == [answer.route.verdict] * 2
+
+
+@pytest.mark.parametrize(
+    ("request_id", "score", "param"),
+    [
+        ("chosen-by-the-client", 1.0, "request_id"),
+        (uuid7(1, Random()), 1.5, "score"),
+        (uuid7(1, Random()), -0.1, "score"),
+        (uuid7(1, Random()), float("nan"), "score"),
+    ],
+)
+async def test_an_outcome_that_means_nothing_is_refused(
+    runtime: Runtime, request_id: str, score: float, param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        runtime.engine.observe(request_id, score)
+    assert refused.value.param == param
+
+
+async def test_an_outcome_of_a_model_that_nobody_knows_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(ModelNotFound):
+        runtime.engine.observe(uuid7(1, Random()), 1, model="nobody")
+
+
+async def test_an_outcome_survives_the_process_it_was_told_to(source: SettingsSource) -> None:
+    first = Runtime.open(source, simulator=Simulator(time_scale=0))
+    answer = await (await first.engine.ask(question())).read()
+    await first.flush()
+    await first.close()
+    outcome = OutcomeRecorded(outcome_id="o1", request_id=answer.request_id, at_ns=1, source="feedback", score=0.5)
+    slot = first.engine.settings.ledger.path / "journal/slot-0"
+    (slot / f"{10**6:012d}.log").write_bytes(encode_line(encode_event(outcome)) * 2)
+    second = Runtime.open(source)
+    assert [(row.model, row.score) for row in second.store.outcomes(0)] == [("one", 0.5)]
+    await second.close()
 
 
 async def test_a_hold_of_a_dead_process_is_settled_at_its_upper_bound(source: SettingsSource) -> None:

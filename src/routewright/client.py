@@ -167,6 +167,15 @@ class Router:
         """Only the decision; calls nobody and costs nothing. Raises CallerError."""
         return self._runtime.engine.route(self._read(prompt, ask, stream=False))
 
+    def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
+        """Record how well an answer turned out, from 0 (useless) to 1, so that routing can learn; for `ask`'s answer,
+        `router.feedback(answer.request_id, 1)`.
+
+        `model` is whose answer it was, if not that of the model which answered. Returns the id of what was recorded;
+        what is said later of the same answer counts instead. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        """
+        return self._runtime.engine.observe(request_id, score, model=model)
+
     async def reply(self, prompt: Prompt, *, stream: bool, **ask: Unpack[Ask]) -> Reply:
         """The reply itself, event by event; whoever takes it must read it to its end or close it."""
         return await self._runtime.engine.ask(self._read(prompt, ask, stream=stream))
@@ -220,6 +229,10 @@ class SyncRouter:
         """The answer as it comes: `with router.stream("…") as stream: for text in stream: …`."""
         return SyncStream(self._run, self._router.stream(prompt, **ask))
 
+    def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
+        """See `Router.feedback`."""
+        return self._run(self._feedback(request_id, score, model))
+
     def close(self) -> None:
         """See `Router.close`."""
         try:
@@ -237,6 +250,9 @@ class SyncRouter:
 
     async def _route(self, prompt: Prompt, ask: Ask) -> Route:
         return self._router.route(prompt, **ask)
+
+    async def _feedback(self, request_id: str, score: float, model: str) -> str:
+        return self._router.feedback(request_id, score, model=model)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -15,8 +15,9 @@ from routewright.clock import Clock, SystemClock
 from routewright.decision.classifier import Classifier, HeuristicClassifier
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
+from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
-from routewright.ids import uuid7
+from routewright.ids import is_uuid7, uuid7
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.condense import Condense, Summaries
@@ -29,7 +30,7 @@ from routewright.layers.record import Record
 from routewright.layers.retry import Retry
 from routewright.layers.service import Service, Stack
 from routewright.layers.upstream import Upstream
-from routewright.ledger.ledger import Ledger
+from routewright.ledger.ledger import Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import ContextSettings, Settings
@@ -82,7 +83,7 @@ class Engine:
         return self._snapshot.registry
 
     def mint_id(self) -> str:
-        """A new request id."""
+        """A new id, for a request or an outcome."""
         return uuid7(self._clock.time_ns(), self._random)
 
     async def ask(self, call: Call) -> Reply:
@@ -92,6 +93,27 @@ class Engine:
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
         return self._snapshot.decider.decide(call)
+
+    def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
+        """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
+
+        `model` is whose answer it was, if not that of the model which answered the request. Whether there was such a
+        request is not asked: it may be another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        """
+        if not is_uuid7(request_id):
+            raise wrong("request_id", "the id in the answer's header x-routewright-request-id", request_id)
+        if not 0 <= score <= 1:
+            raise wrong("score", "a number from 0 to 1", score)
+        outcome = OutcomeRecorded(
+            outcome_id=self.mint_id(),
+            request_id=request_id,
+            at_ns=self._clock.time_ns(),
+            model=self.registry.resolve(model).name if model else "",
+            source=source,
+            score=float(score),
+        )
+        self._ledger.observe(outcome)
+        return outcome.outcome_id
 
     def adopt(self, settings: Settings, registry: Registry) -> None:
         """Take over new settings and catalog, whole, for every request that starts from now on."""

@@ -1,6 +1,9 @@
 """Identifiers that we mint ourselves; no name a client sends is ever used as one."""
 
+import re
 from random import Random
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def uuid7(time_ns: int, random: Random) -> str:
@@ -14,3 +17,8 @@ def uuid7(time_ns: int, random: Random) -> str:
     value = value & ~(0x3 << 62) | 0x2 << 62
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_uuid7(text: str) -> bool:
+    """Whether a text has the form of an id that `uuid7` mints."""
+    return _UUID7.fullmatch(text) is not None

@@ -1,7 +1,12 @@
 import json
 from pathlib import Path
 
-from routewright.ledger.ledger import Released, Reserved
+import pytest
+
+from builders import route
+from routewright.catalog.registry import Tier
+from routewright.ledger.ledger import OutcomeRecorded, OutcomeSource, Released, Reserved
+from routewright.route import KindShare, Verdict
 from terminal import Terminal, request, settled
 
 
@@ -16,6 +21,14 @@ def reserved(request_id: str) -> Reserved:
         cause="first",
         amount_nanousd=5_000_000,
         price_version="test",
+    )
+
+
+def outcome(
+    number: int, score: float, *, request_id: str = "request-1", source: OutcomeSource = "feedback", model: str = ""
+) -> OutcomeRecorded:
+    return OutcomeRecorded(
+        outcome_id=f"outcome-{number}", request_id=request_id, at_ns=number, source=source, score=score, model=model
     )
 
 
@@ -81,3 +94,87 @@ def test_ledger_is_looked_for_where_the_settings_say(tmp_path: Path) -> None:
     terminal.record(request())
     other = terminal.run("ledger", "tail", "--set", f"ledger.path={tmp_path / 'elsewhere'}")
     assert "the ledger is empty" in other.stderr
+
+
+def test_feedback_is_recorded_and_the_last_word_counts(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(settled(), request())
+    said = terminal.run("ledger", "feedback", "request-1", "good")
+    assert (said.exit_code, said.stdout, said.stderr) == (0, "", "recorded: request-1 turned out 1\n")
+    assert scores(terminal) == [1.0]
+    assert json.loads(terminal.run("ledger", "feedback", "request-1", "0.25", "--json").stdout)["recorded"]
+    assert scores(terminal) == [0.25]
+    terminal.run("ledger", "feedback", "request-1", "bad")
+    assert scores(terminal) == [0.0]
+
+
+def scores(terminal: Terminal) -> list[float]:
+    return [json.loads(line)["s:swift"] for line in terminal.run("ledger", "outcomes").stdout.splitlines()]
+
+
+@pytest.mark.parametrize("score", ["great", "1.5", "nan", "inf", ""])
+def test_feedback_that_is_no_score_is_a_usage_error(tmp_path: Path, score: str) -> None:
+    result = Terminal(tmp_path).run("ledger", "feedback", "request-1", score)
+    assert result.exit_code == 2
+    assert "neither good nor bad nor a number from 0 to 1" in result.stderr
+
+
+def test_feedback_on_what_is_not_recorded_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    assert terminal.run("ledger", "feedback", "request-1", "good").exit_code == 1
+    assert not terminal.ledger.exists()
+    terminal.record(request("request-2"))
+    result = terminal.run("ledger", "feedback", "request-1", "good")
+    assert result.exit_code == 1
+    assert "error[E502]: the ledger has no request 'request-1'" in result.stderr
+    terminal.record(request("request-1"))
+    assert scores(terminal) == []
+
+
+def test_outcomes_are_one_line_a_request_with_what_a_lesson_needs(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    verdict = Verdict(
+        tier=Tier.BULK,
+        confidence=0.8,
+        reason="test",
+        classifier="test@1",
+        kinds=(KindShare("translation", 0.75), KindShare("chat", 0.25)),
+        sketch=b"\xff\x00",
+    )
+    terminal.record(
+        settled(),
+        settled(attempt_id="shadow-1", model="strong", cost_nanousd=None),
+        request(route=route(verdict=verdict)),
+        request("request-2", model="a\x9bb"),
+        outcome(1, 0.5, source="judge"),
+        outcome(2, 1.0, request_id="request-2"),
+        outcome(3, 0.75, source="shadow", model="strong"),
+    )
+    text = terminal.run("ledger", "outcomes").stdout
+    first, second = map(json.loads, text.splitlines())
+    assert first == {
+        "prompt_id": "request-1",
+        "sketch": "/wA=",
+        "kinds": {"translation": 0.75, "chat": 0.25},
+        "s:swift": 0.5,
+        "c:swift": 0.002,
+        "o:swift": 500,
+        "s:strong": 0.75,
+        "o:strong": 500,
+    }
+    assert second == {"prompt_id": "request-2", "sketch": "", "kinds": {}, "s:a\x9bb": 1.0}
+    assert "\x9b" not in text
+
+
+def test_the_most_trusted_source_has_the_last_word_on_a_model(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(request(), outcome(1, 0.1, source="feedback"), outcome(2, 0.2, source="feedback"))
+    terminal.record(outcome(3, 0.3, source="judge"), outcome(4, 0.4, source="check"), outcome(5, 0.5, source="shadow"))
+    assert scores(terminal) == [0.2]
+
+
+def test_a_ledger_without_outcomes_exports_nothing(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    assert terminal.run("ledger", "outcomes").stdout == ""
+    terminal.record(request())
+    assert terminal.run("ledger", "outcomes").stdout == ""

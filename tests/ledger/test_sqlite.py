@@ -13,18 +13,32 @@ from hypothesis import strategies as st
 from routewright.catalog.registry import Tier
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.journal import Journal, Pace
-from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Reserved, Settled, encode_event
+from routewright.ledger.ledger import (
+    LedgerEvent,
+    OutcomeRecorded,
+    Released,
+    RequestRecorded,
+    Reserved,
+    Settled,
+    encode_event,
+)
 from routewright.ledger.sqlite import (
+    _ANSWERS,
+    _OUTCOMES,
+    _OUTCOMES_BY_REQUEST,
     _SPEND,
+    AnswerRow,
     AttemptRecord,
     Migration,
+    OutcomeRow,
     RequestRecord,
     SqliteStore,
+    _rows,
     migrate,
     migrations,
     require_sqlite,
 )
-from routewright.route import Candidate, Route
+from routewright.route import Candidate, KindShare, Route, Verdict
 from routewright.usage import Usage
 
 SECOND = 10**9
@@ -41,6 +55,15 @@ ROUTE = Route(
     classifier=None,
     policy="p1",
 )
+VERDICT = Verdict(
+    tier=Tier.BULK,
+    confidence=0.8,
+    reason="asks for a translation",
+    classifier="test@1",
+    kinds=(KindShare("translation", 0.7), KindShare("chat", 0.2)),
+    sketch=b"\x00\xff\n",
+)
+CLASSIFIED = msgspec.structs.replace(ROUTE, verdict=VERDICT)
 counts = st.integers(0, 2**40)
 
 
@@ -119,6 +142,11 @@ def recorded(request: str, **changes: object) -> RequestRecorded:
     return msgspec.structs.replace(event, **changes)
 
 
+def outcome(number: int, **changes: object) -> OutcomeRecorded:
+    event = OutcomeRecorded(outcome_id=f"o{number}", request_id="r1", at_ns=number, source="feedback", score=0.5)
+    return msgspec.structs.replace(event, **changes)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened = SqliteStore(tmp_path / "ledger.db")
@@ -132,7 +160,7 @@ def absorb(store: SqliteStore, *events: LedgerEvent) -> None:
 
 def contents(path: Path) -> list[list[tuple[object, ...]]]:
     with closing(apsw.Connection(str(path))) as connection:
-        tables = ("events", "requests", "open_holds", "unread")
+        tables = ("events", "requests", "open_holds", "unread", "outcomes")
         return [list(connection.execute(f"SELECT * FROM {table}")) for table in tables]  # noqa: S608 names from above
 
 
@@ -169,11 +197,12 @@ def test_every_field_of_the_vocabulary_has_its_column(store: SqliteStore, tmp_pa
     with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as connection:
         columns = {
             table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
-            for table in ("events", "requests")
+            for table in ("events", "requests", "outcomes")
         }
     fields = {field for kind in (Reserved, Settled, Released) for field in kind.__struct_fields__}
     assert columns["events"] == fields - {"usage"} | {*Usage.__struct_fields__, "sequence", "kind"}
     assert columns["requests"] == set(RequestRecorded.__struct_fields__)
+    assert columns["outcomes"] == {*OutcomeRecorded.__struct_fields__, "sequence"}
 
 
 def test_a_batch_delivered_twice_counts_once(store: SqliteStore, tmp_path: Path) -> None:
@@ -184,6 +213,7 @@ def test_a_batch_delivered_twice_counts_once(store: SqliteStore, tmp_path: Path)
         released("a2"),
         reserved("a3"),
         recorded("r1"),
+        outcome(1),
     ]
     absorb(store, *batch)
     before = contents(tmp_path / "ledger.db")
@@ -211,6 +241,17 @@ def test_a_record_that_cannot_be_read_is_kept_aside(store: SqliteStore, tmp_path
     store.absorb([unknown])
     assert [payload for payload, _ in contents(tmp_path / "ledger.db")[3]] == [unknown]
     assert [hold.attempt_id for hold in store.pending(set)] == ["a1"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"score": 1.01}, {"score": -0.01}, {"score": float("nan")}, {"source": "rumour"}, {"at_ns": "noon"}]
+)
+def test_an_outcome_that_means_nothing_is_kept_aside(
+    store: SqliteStore, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    absorb(store, recorded("r1"), outcome(1, **wrong), outcome(2))
+    assert len(contents(tmp_path / "ledger.db")[3]) == 1
+    assert [row.at_ns for row in store.outcomes(0)] == [2]
 
 
 # ---- holds
@@ -378,6 +419,116 @@ def test_the_tail_is_newest_first(store: SqliteStore) -> None:
     assert [request.request_id for request in store.tail(3)] == ["r4", "r3", "r2"]
 
 
+# ---- what is learned from
+
+
+def test_an_outcome_comes_with_what_was_known_when_it_was_routed(store: SqliteStore) -> None:
+    absorb(store, settled("a1"), recorded("r1", route=CLASSIFIED), outcome(1, score=1.0))
+    assert store.outcomes(0) == [
+        OutcomeRow(
+            sequence=1,
+            request_id="r1",
+            at_ns=1,
+            model="small",
+            source="feedback",
+            score=1.0,
+            verdict=VERDICT,
+            tier="simple",
+            output_tokens=11,
+            cost_nanousd=700,
+        )
+    ]
+
+
+@pytest.mark.parametrize("route", [None, ROUTE])
+def test_an_outcome_of_what_was_not_classified_has_no_verdict(store: SqliteStore, route: Route | None) -> None:
+    absorb(store, recorded("r1", route=route), outcome(1))
+    assert [row.verdict for row in store.outcomes(0)] == [None]
+
+
+def test_an_outcome_of_another_model_has_the_tokens_and_costs_of_its_own_last_answer(store: SqliteStore) -> None:
+    absorb(
+        store,
+        settled("a1"),
+        settled("a2", model="large", usage=Usage(output=1), cost_nanousd=1),
+        settled("a3", model="large", usage=Usage(output=30, reasoning=4), cost_nanousd=None),
+        released("a4", model="large"),
+        recorded("r1"),
+        outcome(1, model="large", source="shadow"),
+        outcome(2, model="never asked", source="judge"),
+    )
+    assert [(row.model, row.output_tokens, row.cost_nanousd) for row in store.outcomes(0)] == [
+        ("large", 34, None),
+        ("never asked", None, None),
+    ]
+
+
+def test_every_opinion_is_kept_in_order(store: SqliteStore) -> None:
+    absorb(store, recorded("r1"), outcome(1, score=1.0), outcome(2, source="check", score=0.0), outcome(3, score=0.25))
+    told = [(row.sequence, row.source, row.score) for row in store.outcomes(0)]
+    assert told == [(1, "feedback", 1.0), (2, "check", 0.0), (3, "feedback", 0.25)]
+    assert [row.sequence for row in store.outcomes(1)] == [2, 3]
+    assert [row.sequence for row in store.outcomes(0, limit=2)] == [1, 2]
+
+
+def test_an_outcome_waits_for_its_request(store: SqliteStore) -> None:
+    absorb(store, outcome(1))
+    assert store.outcomes(0) == store.outcomes_by_request("") == []
+    absorb(store, recorded("r1"))
+    assert [row.sequence for row in store.outcomes(0)] == [1]
+
+
+def test_an_outcome_of_nobodys_answer_is_not_returned(store: SqliteStore) -> None:
+    absorb(store, recorded("r1", model=None), outcome(1), outcome(2, model="large"))
+    assert [row.model for row in store.outcomes(0)] == ["large"]
+
+
+def test_outcomes_can_be_read_request_by_request(store: SqliteStore) -> None:
+    absorb(store, *(recorded(f"r{number}") for number in (1, 2, 4)))
+    absorb(store, *(outcome(number, request_id=f"r{number % 5}") for number in range(10)))
+    first = store.outcomes_by_request("", limit=2)
+    assert [(row.request_id, row.at_ns) for row in first] == [("r1", 1), ("r1", 6), ("r2", 2), ("r2", 7)]
+    assert [(row.request_id, row.at_ns) for row in store.outcomes_by_request("r2", limit=2)] == [("r4", 4), ("r4", 9)]
+    assert store.outcomes_by_request("r4") == []
+
+
+def test_closed_attempts_come_in_the_order_in_which_they_were_stored(store: SqliteStore) -> None:
+    absorb(store, reserved("a1"), reserved("a2"), reserved("a3"))
+    absorb(store, released("a1"))
+    absorb(store, settled("a2", is_estimated=True, cost_nanousd=None), recorded("r1", route=CLASSIFIED))
+    absorb(store, settled("a3", request_id="open"))
+    failed = AnswerRow(
+        sequence=4,
+        model="small",
+        outcome="upstream_connect_failed",
+        output_tokens=0,
+        cost_nanousd=0,
+        is_estimated=False,
+        kinds=VERDICT.kinds,
+    )
+    answered = msgspec.structs.replace(
+        failed, sequence=5, outcome="complete", output_tokens=11, cost_nanousd=None, is_estimated=True
+    )
+    of_an_open_request = msgspec.structs.replace(answered, sequence=6, cost_nanousd=700, is_estimated=False, kinds=())
+    assert store.answers(0) == [failed, answered, of_an_open_request]
+    assert store.answers(4, limit=1) == [answered]
+
+
+@pytest.mark.parametrize(
+    ("sql", "search"),
+    [
+        (_OUTCOMES, "SEARCH o USING INTEGER PRIMARY KEY (rowid>?)"),
+        (_OUTCOMES_BY_REQUEST, "SEARCH o USING INDEX outcomes_by_request (request_id=?)"),
+        (_ANSWERS, "SEARCH e USING INTEGER PRIMARY KEY (rowid>?)"),
+    ],
+)
+def test_learning_reads_only_what_is_new(store: SqliteStore, tmp_path: Path, sql: str, search: str) -> None:
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as connection:
+        plans = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1, 2))]
+    assert search in plans
+    assert not [plan for plan in plans if plan.startswith("SCAN")]
+
+
 def test_an_unknown_request_is_none(store: SqliteStore) -> None:
     assert store.request("r1") is None
 
@@ -425,21 +576,34 @@ def test_s11_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("user_version", 999)
-    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 1\); upgrade"):
+    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 2\); upgrade"):
         SqliteStore(path)
 
 
 def test_s11_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path: Path) -> None:
     connection = apsw.Connection(str(tmp_path / "ledger.db"))
     migrate(connection, migrations())
-    broken = [*migrations(), Migration(2, "CREATE TABLE half (x); CREATE TABLE events (x)")]
+    newest = migrations()[-1].number
+    broken = [*migrations(), Migration(newest + 1, "CREATE TABLE half (x); CREATE TABLE events (x)")]
     with pytest.raises(apsw.SQLError):
         migrate(connection, broken)
-    assert connection.pragma("user_version") == 1
+    assert connection.pragma("user_version") == newest
     assert not connection.table_exists(None, "half")
-    migrate(connection, [*migrations(), Migration(2, "CREATE TABLE whole (x)")])
-    assert connection.pragma("user_version") == 2
+    migrate(connection, [*migrations(), Migration(newest + 1, "CREATE TABLE whole (x)")])
+    assert connection.pragma("user_version") == newest + 1
     connection.close()
+
+
+def test_a_ledger_from_before_outcomes_keeps_what_it_has_and_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(apsw.Connection(str(path))) as connection:
+        migrate(connection, migrations()[:1])
+        for insert, its in _rows([encode_event(settled("a1")), encode_event(recorded("r1"))]).items():
+            insert.run(connection, its)
+    with closing(SqliteStore(path)) as store:
+        assert store.totals().cost_nanousd == 700
+        absorb(store, outcome(1))
+        assert [(row.model, row.cost_nanousd) for row in store.outcomes(0)] == [("small", 700)]
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -1,19 +1,31 @@
-"""`routewright ledger`: single requests, as they were recorded."""
+"""`routewright ledger`: single requests, as they were recorded, and how their answers turned out."""
 
-from collections.abc import Iterator, Mapping
+import time
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
+from random import Random
 
 import click
 
 from routewright.cli.failures import NotRecorded
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
-from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line, usd
-from routewright.ledger.ledger import Released, RequestRecorded, Settled
-from routewright.ledger.sqlite import AttemptRecord, RequestRecord, SqliteStore
+from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
+from routewright.cli.text import DOLLAR, one_line, usd
+from routewright.ids import uuid7
+from routewright.ledger.ledger import (
+    OutcomeRecorded,
+    OutcomeSource,
+    Released,
+    RequestRecorded,
+    Settled,
+    encode_event,
+)
+from routewright.ledger.sqlite import AttemptRecord, OutcomeRow, RequestRecord, SqliteStore
 from routewright.settings import Settings
 
 EMPTY = "the ledger is empty: ask something first, as in `routewright ask --simulate hello`"
@@ -42,6 +54,10 @@ _ATTEMPTS = (
 )
 
 
+_MOST_TRUSTED_LAST: tuple[OutcomeSource, ...] = ("check", "shadow", "judge", "feedback")
+_OPINIONS = {"good": 1.0, "bad": 0.0}
+
+
 @contextmanager
 def reading(settings: Settings) -> Iterator[SqliteStore | None]:
     """The store of the ledger, beside whoever writes to it; None if there is none yet. Raises LedgerUnavailable."""
@@ -56,9 +72,9 @@ def reading(settings: Settings) -> Iterator[SqliteStore | None]:
         store.close()
 
 
-@click.group("ledger", short_help="Look at single requests in the ledger.")
+@click.group("ledger", short_help="Look at single requests, and say how they turned out.")
 def command() -> None:
-    """Look at single requests in the ledger.
+    """Look at single requests, and say how they turned out.
 
     The gateway may use it meanwhile.
     """
@@ -91,9 +107,7 @@ def show(request_id: str, as_json: bool, config: Path | None, flags: Mapping[str
     with reading(settings_of(config, flags)) as store:
         found = store.request(request_id) if store else None
     if found is None:
-        raise NotRecorded(
-            f"the ledger has no request {one_line(request_id)!r}", hint="`routewright ledger tail` has the latest ones"
-        )
+        raise _not_recorded(request_id)
     if as_json:
         print_json(found)
         return
@@ -101,6 +115,81 @@ def show(request_id: str, as_json: bool, config: Path | None, flags: Mapping[str
         click.echo(f"  {name:<11} {value}")
     click.echo()
     print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found.attempts])
+
+
+def _not_recorded(request_id: str) -> NotRecorded:
+    return NotRecorded(
+        f"the ledger has no request {one_line(request_id)!r}", hint="`routewright ledger tail` has the latest ones"
+    )
+
+
+def _score(ctx: click.Context, param: click.Parameter, text: str) -> float:
+    """`good`, `bad`, or a number from 0 to 1."""
+    try:
+        score = _OPINIONS[text] if text in _OPINIONS else float(text)
+    except ValueError:
+        score = -1
+    if not 0 <= score <= 1:  # nor is anything that is not a number
+        raise click.BadParameter(f"{text!r} is neither good nor bad nor a number from 0 to 1", ctx, param)
+    return score
+
+
+@command.command("feedback")
+@click.argument("request_id")
+@click.argument("score", metavar="SCORE|good|bad", callback=_score)
+@json_option
+@settings_options
+def feedback(request_id: str, score: float, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+    """Say how well a request's answer turned out: from 0, useless, to 1; good is 1 and bad is 0.
+
+    Said again, the last word counts.
+    """
+    now_ns = time.time_ns()
+    outcome = OutcomeRecorded(
+        outcome_id=uuid7(now_ns, Random()), request_id=request_id, at_ns=now_ns, source="feedback", score=score
+    )
+    with reading(settings_of(config, flags)) as store:
+        if store is None or store.request(request_id) is None:
+            raise _not_recorded(request_id)
+        # Straight into the store: a journal is for those who cannot wait for it, and this process can.
+        store.absorb([encode_event(outcome)])
+    if as_json:
+        print_json({"recorded": True, "outcome_id": outcome.outcome_id})
+    else:
+        say(f"recorded: {one_line(request_id)} turned out {score:g}")
+
+
+@command.command("outcomes")
+@settings_options
+def outcomes(config: Path | None, flags: Mapping[str, str]) -> None:
+    """Print how answers turned out, as JSON lines: one for each request of which that is known."""
+    with reading(settings_of(config, flags)) as store:
+        after = ""
+        while store and (rows := store.outcomes_by_request(after)):
+            for _, its in groupby(rows, key=lambda row: row.request_id):
+                print_json_line(as_example(list(its)))
+            after = rows[-1].request_id
+
+
+def as_example(rows: Iterable[OutcomeRow]) -> dict[str, object]:
+    """One request's outcomes, in order, as a row to learn from: in `routewright eval`'s columns, without the prompt.
+
+    Of a model's several scores that of the most trusted source stands, and of that source the last one.
+    """
+    told = sorted(rows, key=lambda row: _MOST_TRUSTED_LAST.index(row.source))
+    verdict = told[-1].verdict
+    example: dict[str, object] = {
+        "prompt_id": told[-1].request_id,
+        "sketch": b64encode(verdict.sketch if verdict else b"").decode(),
+        "kinds": {share.kind: share.probability for share in verdict.kinds} if verdict else {},
+    }
+    for row in told:
+        example[f"s:{row.model}"] = row.score
+        if row.cost_nanousd is not None:
+            example[f"c:{row.model}"] = row.cost_nanousd / DOLLAR
+        if row.output_tokens is not None:
+            example[f"o:{row.model}"] = row.output_tokens
+    return example
 
 
 def _facts(found: RequestRecord) -> Iterator[tuple[str, str]]:

@@ -43,7 +43,7 @@ VERBS = (
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),
     Verb("config", "Check", "Check the settings, or show where each comes from."),
     Verb("keys", "Check", "Store, list and remove the keys of providers."),
-    Verb("ledger", "Check", "Look at single requests in the ledger."),
+    Verb("ledger", "Check", "Look at single requests, and say how they turned out."),
     Verb("explain", "Check", "Say what an error number means and what helps."),
 )
 

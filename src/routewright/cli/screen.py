@@ -26,8 +26,16 @@ class Column(NamedTuple):
 
 def print_json(value: object) -> None:
     """One JSON document on stdout; what a terminal would obey is escaped."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    click.echo(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    _print_safely(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def print_json_line(value: object) -> None:
+    """One line of a file in JSON lines; escaped alike."""
+    _print_safely(msgspec.json.encode(value))
+
+
+def _print_safely(document: bytes) -> None:
+    click.echo(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document.decode()))
 
 
 def say(text: str = "") -> None:

@@ -22,6 +22,7 @@ from routewright.errors import (
     RoutewrightError,
     Unauthorized,
 )
+from routewright.gateway.feedback import Feedback
 from routewright.gateway.headers import error_headers
 from routewright.gateway.http import JSON_TYPE, ClientLeft, Message, Receive, Request, Scope, Send, respond
 from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
@@ -76,6 +77,7 @@ class Gateway:
         return (
             Endpoint("POST", "/v1/chat/completions", Access.CLIENT, chat),
             Endpoint("POST", "/v1/route", Access.CLIENT, RouteOnly(self._engine, self._dialect)),
+            Endpoint("POST", "/v1/feedback", Access.CLIENT, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.CLIENT, models),
             Endpoint("GET", "/v1/models/*", Access.CLIENT, models),
             Endpoint("GET", "/healthz", Access.OPEN, self._health),

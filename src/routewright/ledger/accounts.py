@@ -6,7 +6,7 @@ from typing import Protocol
 from routewright.call import Attempt
 from routewright.catalog.pricing import cost_nanousd, upper_bound_nanousd
 from routewright.clock import Clock
-from routewright.ledger.ledger import Released, RequestRecorded, Reserved, Settled, encode_event
+from routewright.ledger.ledger import OutcomeRecorded, Released, RequestRecorded, Reserved, Settled, encode_event
 from routewright.reply import AttemptReport
 from routewright.route import Route
 from routewright.usage import Usage
@@ -82,6 +82,10 @@ class JournaledLedger:
         """Write a request's own row and close its account. Raises LedgerUnavailable."""
         account = self._open.pop(request.request_id)
         self._log.append(*account.held_back, encode_event(request), closing=True)
+
+    def observe(self, outcome: OutcomeRecorded) -> None:
+        """Write how well an answer turned out. Raises LedgerUnavailable: the room kept for closing holds is not its."""
+        self._log.append(encode_event(outcome))
 
 
 class AttemptHold:

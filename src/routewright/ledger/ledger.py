@@ -3,11 +3,12 @@
 Everything that happens to money is an event that is only ever appended. An attempt's hold (`Reserved`) is written
 before a byte is sent and is durable before the client sees one; it is closed by exactly one `Settled` or `Released`.
 `(attempt_id, kind)` is unique, so an event delivered twice counts once. A request's own row (`RequestRecorded`) is
-written when it is over, refusals included.
+written when it is over, refusals included. How well its answer turned out (`OutcomeRecorded`) is learned later, if at
+all, and may be told more than once: a newer opinion stands beside the older one.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -98,7 +99,24 @@ class RequestRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     user: str | None = None
 
 
-LedgerEvent: TypeAlias = Reserved | Settled | Released | RequestRecorded
+OutcomeSource: TypeAlias = Literal["feedback", "check", "shadow", "judge"]
+"""Who says how an answer turned out: whoever used it, a check of its form, a comparison with another model, a judge."""
+
+
+class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome"):
+    """How well an answer turned out, in one number; never a word of what was asked or answered."""
+
+    outcome_id: str
+    request_id: str
+    at_ns: int
+    model: str = ""
+    """Whose answer it was; empty for the model that answered the request."""
+    source: OutcomeSource
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    """0 is useless, 1 is as good as can be."""
+
+
+LedgerEvent: TypeAlias = Reserved | Settled | Released | RequestRecorded | OutcomeRecorded
 
 encode_event = msgspec.json.Encoder().encode
 decode_event = msgspec.json.Decoder(LedgerEvent).decode
@@ -174,4 +192,8 @@ class Ledger(Protocol):
 
     def record(self, request: RequestRecorded) -> None:
         """Write a request's own row and close its account. Raises LedgerUnavailable."""
+        ...
+
+    def observe(self, outcome: OutcomeRecorded) -> None:
+        """Write how well an answer turned out; the request need not be open any more. Raises LedgerUnavailable."""
         ...

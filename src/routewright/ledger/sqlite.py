@@ -21,7 +21,16 @@ import msgspec
 from msgspec import Struct
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
-from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Reserved, Settled
+from routewright.ledger.ledger import (
+    LedgerEvent,
+    OutcomeRecorded,
+    OutcomeSource,
+    Released,
+    RequestRecorded,
+    Reserved,
+    Settled,
+)
+from routewright.route import KindShare, Verdict
 from routewright.usage import Usage
 
 log = logging.getLogger(__name__)
@@ -86,6 +95,44 @@ class RequestRecord(Struct, frozen=True):
     attempts: tuple[AttemptRecord, ...]
 
 
+class OutcomeRow(Struct, frozen=True, kw_only=True):
+    """How well an answer turned out, beside what was known of the request when it was routed."""
+
+    sequence: int
+    """Its place in the ledger: what to go on after."""
+    request_id: str
+    at_ns: int
+    model: str
+    """Whose answer it was."""
+    source: OutcomeSource
+    score: float
+    """From 0 to 1."""
+    verdict: Verdict | None
+    """None when nothing was classified."""
+    tier: str | None
+    output_tokens: int | None
+    """Of the model's answer; None when no settled attempt of it is recorded, as in the next field."""
+    cost_nanousd: int | None
+    """None also without a price."""
+
+
+class AnswerRow(Struct, frozen=True, kw_only=True):
+    """One closed attempt, successful or not: how long its answer was, and what for."""
+
+    sequence: int
+    """Its place in the ledger: what to go on after."""
+    model: str
+    outcome: str
+    """`complete`, `abandoned`, `crashed`, or the `code` of the error that ended it."""
+    output_tokens: int
+    cost_nanousd: int | None
+    """None without a price."""
+    is_estimated: bool
+    """The provider did not say what it used: tokens and cost are an upper bound."""
+    kinds: tuple[KindShare, ...]
+    """The request's kinds of work, as `Verdict.kinds`; empty if nobody knows, or its own row is not recorded."""
+
+
 # ---- SQL --------------------------------------------------------------------------------------------------------
 
 _SPEND = """
@@ -118,6 +165,32 @@ SELECT coalesce(money.key, served.key) AS key, coalesce(requests, 0) AS requests
        coalesce(cache_write_1h, 0) AS cache_write_1h, coalesce(output, 0) AS output, coalesce(reasoning, 0) AS reasoning
 FROM money FULL JOIN served ON money.key IS served.key
 ORDER BY 1
+"""
+_JUDGED = """
+WITH judged AS NOT MATERIALIZED (
+    SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
+           r.tier, r.route ->> '$.verdict' AS verdict
+    FROM outcomes AS o JOIN requests AS r USING (request_id)
+    WHERE o.model <> '' OR r.model IS NOT NULL
+)
+SELECT judged.*, e.output + e.reasoning AS output_tokens, e.cost_nanousd
+FROM judged LEFT JOIN events AS e ON e.sequence = (
+    SELECT max(sequence) FROM events
+    WHERE request_id = judged.request_id AND model = judged.model AND kind = 'settled'
+)
+"""
+_OUTCOMES = f"{_JUDGED} WHERE judged.sequence > ? ORDER BY judged.sequence LIMIT ?"
+_OUTCOMES_BY_REQUEST = f"""{_JUDGED}
+WHERE judged.request_id IN (SELECT DISTINCT request_id FROM judged WHERE request_id > ? ORDER BY request_id LIMIT ?)
+ORDER BY judged.request_id, judged.sequence
+"""  # noqa: S608 of our own constants
+_ANSWERS = """
+SELECT e.sequence, e.model, e.outcome, coalesce(e.output + e.reasoning, 0) AS output_tokens,
+       iif(e.kind = 'released', 0, e.cost_nanousd) AS cost_nanousd, coalesce(e.is_estimated, 0) AS is_estimated,
+       coalesce(r.route ->> '$.verdict.kinds', '[]') AS kinds
+FROM events AS e LEFT JOIN requests AS r USING (request_id)
+WHERE e.sequence > ? AND e.kind <> 'reserved'
+ORDER BY e.sequence LIMIT ?
 """
 _TAIL = "SELECT 'request' AS kind, * FROM requests ORDER BY at_ns DESC, request_id DESC LIMIT ?"
 _REQUEST = "SELECT 'request' AS kind, * FROM requests WHERE request_id = ?"
@@ -288,11 +361,14 @@ _TABLES: dict[type[Struct], _Table] = {
     Settled: _Table("events", Settled),
     Released: _Table("events", Released),
     _RequestAsSent: _Table("requests", _RequestAsSent, documents=("route", "tags")),
+    OutcomeRecorded: _Table("outcomes", OutcomeRecorded),
 }
 _UNREAD = _Insert("unread", ("payload", "reason"))
 
-_decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent)
+_decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded)
 _row_decoder: msgspec.json.Decoder[LedgerEvent] = msgspec.json.Decoder(LedgerEvent, strict=False)
+_verdict_decoder = msgspec.json.Decoder(Verdict)
+_kinds_decoder = msgspec.json.Decoder(tuple[KindShare, ...])
 
 
 def _rows(batch: Sequence[bytes]) -> dict[_Insert, list[tuple[_Value, ...]]]:
@@ -318,6 +394,16 @@ def _event(row: _Row) -> LedgerEvent:
     """A row as the event it came from."""
     documents = {name: msgspec.Raw(row[name].encode()) for name in ("route", "tags") if name in row}
     return _row_decoder.decode(msgspec.json.encode({**row, **documents, "usage": row}))
+
+
+def _outcome(row: _Row) -> OutcomeRow:
+    verdict = row["verdict"]
+    return OutcomeRow(**{**row, "verdict": verdict and _verdict_decoder.decode(verdict)})
+
+
+def _answer(row: _Row) -> AnswerRow:
+    kinds = _kinds_decoder.decode(row["kinds"])
+    return AnswerRow(**{**row, "is_estimated": bool(row["is_estimated"]), "kinds": kinds})
 
 
 def _attempts(events: Iterable[LedgerEvent]) -> tuple[AttemptRecord, ...]:
@@ -422,6 +508,23 @@ class SqliteStore:
         attempts = _attempts(self._events(_ATTEMPTS, request_id))
         request = found if isinstance(found, RequestRecorded) else None
         return RequestRecord(request, attempts) if request or attempts else None
+
+    def outcomes(self, after: int, limit: int = 10_000) -> list[OutcomeRow]:
+        """How answers turned out, in the order in which it was told: `limit` at most, with a `sequence` above `after`.
+
+        Of one request, model and source, the last one is the opinion in force. An outcome is left out until its
+        request's own row is there (who has gone on to a later outcome by then does not meet it again), and for good if
+        nobody answered the request and no model was named.
+        """
+        return [_outcome(row) for row in self._rows(_OUTCOMES, after, limit)]
+
+    def outcomes_by_request(self, after: str, limit: int = 1_000) -> list[OutcomeRow]:
+        """The same, all those of `limit` requests at most, in the order of their ids, which must be above `after`."""
+        return [_outcome(row) for row in self._rows(_OUTCOMES_BY_REQUEST, after, limit)]
+
+    def answers(self, after: int, limit: int = 10_000) -> list[AnswerRow]:
+        """The closed attempts, in the order in which they came: `limit` at most, with a `sequence` above `after`."""
+        return [_answer(row) for row in self._rows(_ANSWERS, after, limit)]
 
     def _events(self, sql: str, *bindings: str | int) -> list[LedgerEvent]:
         return [_event(row) for row in self._rows(sql, *bindings)]
