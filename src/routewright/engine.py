@@ -22,18 +22,19 @@ from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.deadline import Deadline, FirstEventDeadline
-from routewright.layers.decide import Decide, Decider
+from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
 from routewright.layers.retry import Retry
+from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.upstream import Upstream
 from routewright.ledger.ledger import Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, Settings
+from routewright.settings import ContextSettings, SecondOpinionSettings, Settings
 from routewright.transport import Transport
 
 
@@ -154,7 +155,7 @@ class Engine:
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider))
+            .then(Decide(decider, self._second_opinion(settings.second_opinion, decider)))
         )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
@@ -173,6 +174,16 @@ class Engine:
             # innermost, so that our own queueing is not blamed on the provider
             .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
             .over(leaf)
+        )
+
+    def _second_opinion(self, settings: SecondOpinionSettings, decider: Decider) -> SecondOpinion | None:
+        if settings.kind == "none":
+            return None
+        return Judge(
+            Errands(decider.decide, self._clock),
+            model=settings.model,
+            max_output_tokens=settings.max_output_tokens,
+            limit_s=settings.timeout_ms / 1000,
         )
 
     def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:

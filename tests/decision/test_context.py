@@ -118,9 +118,7 @@ def test_whatever_is_done_respects_what_must_not_change(
         ]
         assert all(messages[source] == each for source, each in left)
     assert {index for index, each in enumerate(messages) if each.role == "system"} <= set(own)
-    last = max(
-        (i for i, m in enumerate(messages) if m.role == "user" and isinstance(m.parts[0], Text)), default=None
-    )
+    last = max((i for i, m in enumerate(messages) if m.role == "user" and isinstance(m.parts[0], Text)), default=None)
     if last is not None:
         assert result.messages[result.sources.index(last)] == messages[last]
     for call, answer in partners(messages):

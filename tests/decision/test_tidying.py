@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routewright.decision.tidying import SHORTEST_DUPLICATE, Duplicates, blocks, compact_json, head_and_tail, tidy_blanks
+from routewright.decision.tidying import (
+    SHORTEST_DUPLICATE,
+    Duplicates,
+    blocks,
+    compact_json,
+    head_and_tail,
+    tidy_blanks,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -31,7 +38,9 @@ def test_numbers_and_texts_in_json_are_not_written_anew() -> None:
     assert compact_json(text) == '{"price":1.10,"big":1E+2,"said":"a \\" b,  c : d","none":[]}'
 
 
-@pytest.mark.parametrize("text", ["{not json  }", "[1,  2", '{"a":  NaN}', "just  words", "[[  " * 5000, '{"a"  "b"}', ""])
+@pytest.mark.parametrize(
+    "text", ["{not json  }", "[1,  2", '{"a":  NaN}', "just  words", "[[  " * 5000, '{"a"  "b"}', ""]
+)
 def test_what_is_not_json_stays_as_it_is(text: str) -> None:
     assert compact_json(text) == text
 
