@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry
+from routewright.classifiers import load_classifier
 from routewright.clock import Clock, SystemClock
-from routewright.decision.classifier import Classifier, HeuristicClassifier
+from routewright.decision.classifier import Classifier
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
@@ -61,11 +62,12 @@ class Engine:
         random: Random | None = None,
         classifier: Classifier | None = None,
     ) -> None:
+        """`classifier` goes before what the settings say. Raises SettingsError if theirs cannot be loaded."""
         self._ledger = ledger
         self._transport = transport
         self._clock = clock or SystemClock()
         self._random = random or Random()
-        self._classifier = classifier or HeuristicClassifier()
+        self._classifier = classifier
         self._circuits = Circuits()
         self._estimator = TokenEstimator()
         self._deployment_quota = DeploymentQuota()
@@ -117,7 +119,10 @@ class Engine:
         return outcome.outcome_id
 
     def adopt(self, settings: Settings, registry: Registry) -> None:
-        """Take over new settings and catalog, whole, for every request that starts from now on."""
+        """Take over new settings and catalog, whole, for every request that starts from now on.
+
+        Raises SettingsError, and changes nothing, if their classifier cannot be loaded.
+        """
         self._snapshot = self._build(settings, registry)
         self._circuits.keep_only(frozenset(registry.deployments))
         self.settings_error = None
@@ -131,7 +136,7 @@ class Engine:
         decider = Decider(
             registry=registry,
             policy=_policy(settings),
-            classifier=self._classifier,
+            classifier=self._classifier or load_classifier(settings.policy.classifier),
             dialects=UPSTREAMS,
             circuits=self._circuits,
             estimator=self._estimator,

@@ -14,7 +14,7 @@ from routewright.catalog.registry import Tier
 from routewright.route import Verdict
 
 SHOWN_CHARS = 2_000
-"""Of a longer turn the judge sees half of this from the start and half from the end, where people say what they want."""
+"""Of a longer turn the judge sees half of this from the start, half from the end: what people want is said there."""
 
 JUDGE_ORDER = """\
 You sort requests to an AI assistant by the kind of work they take. You never do the work.
