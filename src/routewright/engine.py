@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry
+from routewright.classifiers import load_classifier
 from routewright.clock import Clock, SystemClock
-from routewright.decision.classifier import Classifier, HeuristicClassifier
+from routewright.decision.classifier import Classifier
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
@@ -22,18 +23,19 @@ from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.deadline import Deadline, FirstEventDeadline
-from routewright.layers.decide import Decide, Decider
+from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
 from routewright.layers.retry import Retry
+from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.upstream import Upstream
 from routewright.ledger.ledger import Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, Settings
+from routewright.settings import ContextSettings, SecondOpinionSettings, Settings
 from routewright.transport import Transport
 
 
@@ -60,11 +62,12 @@ class Engine:
         random: Random | None = None,
         classifier: Classifier | None = None,
     ) -> None:
+        """`classifier` goes before what the settings say. Raises SettingsError if theirs cannot be loaded."""
         self._ledger = ledger
         self._transport = transport
         self._clock = clock or SystemClock()
         self._random = random or Random()
-        self._classifier = classifier or HeuristicClassifier()
+        self._classifier = classifier
         self._circuits = Circuits()
         self._estimator = TokenEstimator()
         self._deployment_quota = DeploymentQuota()
@@ -116,7 +119,10 @@ class Engine:
         return outcome.outcome_id
 
     def adopt(self, settings: Settings, registry: Registry) -> None:
-        """Take over new settings and catalog, whole, for every request that starts from now on."""
+        """Take over new settings and catalog, whole, for every request that starts from now on.
+
+        Raises SettingsError, and changes nothing, if their classifier cannot be loaded.
+        """
         self._snapshot = self._build(settings, registry)
         self._circuits.keep_only(frozenset(registry.deployments))
         self.settings_error = None
@@ -130,7 +136,7 @@ class Engine:
         decider = Decider(
             registry=registry,
             policy=_policy(settings),
-            classifier=self._classifier,
+            classifier=self._classifier or load_classifier(settings.policy.classifier),
             dialects=UPSTREAMS,
             circuits=self._circuits,
             estimator=self._estimator,
@@ -154,7 +160,7 @@ class Engine:
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider))
+            .then(Decide(decider, self._second_opinion(settings.second_opinion, decider)))
         )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
@@ -173,6 +179,16 @@ class Engine:
             # innermost, so that our own queueing is not blamed on the provider
             .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
             .over(leaf)
+        )
+
+    def _second_opinion(self, settings: SecondOpinionSettings, decider: Decider) -> SecondOpinion | None:
+        if settings.kind == "none":
+            return None
+        return Judge(
+            Errands(decider.decide, self._clock),
+            model=settings.model,
+            max_output_tokens=settings.max_output_tokens,
+            limit_s=settings.timeout_ms / 1000,
         )
 
     def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:

@@ -108,12 +108,12 @@ class Runtime:
         folder = settings.ledger.path
         store = SqliteStore(folder / "ledger.db")
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
-        _recover(journal, store, clock)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
         transport = Exits(simulator, HttpTransport())
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock)
+        _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
         return cls(engine, source, journal=journal, store=store, simulator=simulator, transport=transport, clock=clock)
 
     async def follow_settings(self) -> None:
@@ -127,12 +127,13 @@ class Runtime:
         """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""
         try:
             settings, registry = self._source.load()
+            # the simulator first, and with the old models still there for requests in flight
+            self._simulator.models = {**self._simulator.models, **_simulated(registry)}
+            self.engine.adopt(settings, registry)
         except SettingsError as error:
             self.engine.settings_error = error.message
             log.error("settings not taken over, the last good ones stay in force: %s", error.message)
             return
-        self._simulator.models = _simulated(registry)
-        self.engine.adopt(settings, registry)
         log.info("settings taken over: catalog %s", registry.version)
 
     async def flush(self) -> None:

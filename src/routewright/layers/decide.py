@@ -5,19 +5,32 @@ world: the time, which deployments rest, and how far token estimates were off.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.call import Call, Routed
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
 from routewright.decision.classifier import Classifier
-from routewright.decision.features import extract
+from routewright.decision.features import Features, extract
 from routewright.decision.selection import Policy, needs_verdict, select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
 from routewright.reply import Ending, Reply
-from routewright.route import Route
+from routewright.route import Route, Verdict
+
+
+class Considered(Struct, frozen=True):
+    """A call, what was seen of it, and what kind of work it is taken for."""
+
+    call: Call
+    features: Features
+    verdict: Verdict | None
+    """None when the route does not depend on it."""
 
 
 class Decider:
@@ -44,11 +57,23 @@ class Decider:
 
     def decide(self, call: Call) -> Route:
         """Which models may answer, in order, and why. Raises ModelNotFound, ContextTooLong, NoEligibleModel."""
+        return self.select(self.consider(call))
+
+    def consider(self, call: Call) -> Considered:
+        """Look at a call, and classify it if its route depends on that."""
         features = extract(call)
+        return Considered(call, features, self._classifier.classify(features) if needs_verdict(call) else None)
+
+    def is_unsure(self, verdict: Verdict) -> bool:
+        """Whether the verdict, as it is, would not be followed."""
+        return verdict.confidence < self._policy.confidence_threshold
+
+    def select(self, considered: Considered) -> Route:
+        """The route of a call for which the last word about its kind of work is spoken. Raises as `decide` does."""
         return select(
-            call,
-            features,
-            self._classifier.classify(features) if needs_verdict(call) else None,
+            considered.call,
+            considered.features,
+            considered.verdict,
             registry=self._registry,
             policy=self._policy,
             now_s=self._clock.time_ns() // 1_000_000_000,
@@ -64,12 +89,31 @@ class Decider:
             self._estimator.observe(reply.attempt.model.name, reply.route.input_tokens, reply.usage.input_total)
 
 
-class Decide:
-    """Above everything that needs a route, below everything that must also see what could not be routed."""
+class SecondOpinion(Protocol):
+    """Whoever can say more of a request that the classifier is unsure about."""
 
-    def __init__(self, decider: Decider) -> None:
+    async def __call__(self, call: Call, first: Verdict, forward: Service[Routed], /) -> Verdict:
+        """A better verdict, or the first one with a signal that says why there is none. Raises nothing of its own.
+
+        `forward` takes own small calls, under the request's id.
+        """
+        ...
+
+
+class Decide:
+    """Above everything that needs a route, below everything that must also see what could not be routed.
+
+    A request is routed once, with the final verdict; a second opinion is only asked for where it can change something.
+    """
+
+    def __init__(self, decider: Decider, second_opinion: SecondOpinion | None = None) -> None:
         self._decider = decider
+        self._second_opinion = second_opinion
 
     async def __call__(self, call: Call, forward: Service[Routed]) -> Reply:
-        reply = await forward(Routed(call, self._decider.decide(call)))
+        considered = self._decider.consider(call)
+        first = considered.verdict
+        if self._second_opinion is not None and first is not None and self._decider.is_unsure(first):
+            considered = replace(considered, verdict=await self._second_opinion(call, first, forward))
+        reply = await forward(Routed(call, self._decider.select(considered)))
         return reply.on_close(self._decider.learn)

@@ -26,8 +26,10 @@ class Errand(Struct, frozen=True, kw_only=True):
     """What is to be found out, and what may be spent on it."""
 
     cause: Cause
-    tier: Tier
-    """Its cheapest model that can take the errand is asked, and no other."""
+    model: str = "auto"
+    """Who is to do it, as in `Call.model`; of several models, the first choice is asked and no other."""
+    tier: Tier | None = None
+    """With `auto`: the tier whose cheapest model that can take the errand is asked. An errand is never classified."""
     order: str
     """What to do, as the system prompt."""
     prompt: str
@@ -51,7 +53,7 @@ class Errands:
         asked = Call(
             id=call.id,
             dialect=DIALECT,
-            model="auto",
+            model=errand.model,
             messages=(Message("system", (Text(errand.order),)), Message("user", (Text(errand.prompt),))),
             body={},
             max_output_tokens=errand.max_output_tokens,

@@ -2,7 +2,17 @@
 
 from routewright.settings.keys import KeyStore
 from routewright.settings.load import Settings, is_loopback, load_settings
-from routewright.settings.schema import ContextSettings
+from routewright.settings.schema import ContextSettings, SecondOpinionSettings
 from routewright.settings.sources import FileStamp, Folders, Origin
 
-__all__ = ["ContextSettings", "FileStamp", "Folders", "KeyStore", "Origin", "Settings", "is_loopback", "load_settings"]
+__all__ = [
+    "ContextSettings",
+    "FileStamp",
+    "Folders",
+    "KeyStore",
+    "Origin",
+    "SecondOpinionSettings",
+    "Settings",
+    "is_loopback",
+    "load_settings",
+]

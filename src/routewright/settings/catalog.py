@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, Tier, build_registry
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
-from routewright.errors import SettingsError
+from routewright.decision.selection import CHEAPEST
+from routewright.errors import ModelNotFound, SettingsError
 from routewright.settings.given import did_you_mean, raise_if
 from routewright.settings.load import Settings
 from routewright.settings.places import KeyPath
@@ -47,6 +48,7 @@ def build_catalog(
         registry = build_registry(models, settings.aliases)
     except SettingsError as error:
         raise SettingsError(error.message + _place_in(error.message, settings), hint=error.hint) from None
+    raise_if(list(_unknown_judge(settings, registry)))
     if not any(model.deployments for model in models):
         raise _nothing_to_call(settings)
     return registry
@@ -215,6 +217,21 @@ def _unknown_names(settings: Settings, known: tuple[str, ...]) -> Iterator[str]:
         for name in names:
             if name not in choice:
                 yield f'{dotted(path)}: no model is called "{name}"{settings.place(path)}{did_you_mean(name, choice)}'
+
+
+def _unknown_judge(settings: Settings, registry: Registry) -> Iterator[str]:
+    """The judge of difficulty must not be chosen by difficulty."""
+    path, judge = ("second_opinion", "model"), settings.second_opinion.model
+    if settings.second_opinion.kind != "judge" or judge == CHEAPEST:
+        return
+    if judge in VIRTUAL_MODELS:
+        yield f'{dotted(path)}: "{judge}" cannot judge; name a model, or "{CHEAPEST}"{settings.place(path)}'
+        return
+    try:
+        registry.resolve(judge)
+    except ModelNotFound:
+        near = did_you_mean(judge, (*registry.models, *registry.aliases))
+        yield f'{dotted(path)}: no model is called "{judge}"{settings.place(path)}{near}'
 
 
 def _place_in(message: str, settings: Settings) -> str:

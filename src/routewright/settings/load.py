@@ -20,6 +20,7 @@ from routewright.settings.schema import (
     ModelSettings,
     PolicySettings,
     ProviderSettings,
+    SecondOpinionSettings,
     Sections,
     ServerSettings,
     allowed,
@@ -48,6 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     server: ServerSettings
     policy: PolicySettings
+    second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
     providers: Mapping[str, ProviderSettings]
@@ -172,6 +174,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
     sections: dict[str, type[Struct]] = {
         "server": ServerSettings,
         "policy": PolicySettings,
+        "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
         "ledger": LedgerSettings,
     }

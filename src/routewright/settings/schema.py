@@ -94,6 +94,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     """`[policy]`: how models are chosen, and how much patience and money a request gets."""
 
     name: Name = "default"
+    classifier: Name = "heuristic"
     confidence_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.7
     max_retry_attempts: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 5
@@ -136,6 +137,15 @@ class ContextSettings(Struct, frozen=True, kw_only=True):
             summary_tokens=self.summary_tokens,
             expected_turns=self.expected_turns,
         )
+
+
+class SecondOpinionSettings(Struct, frozen=True, kw_only=True):
+    """`[second_opinion]`: who is asked when the classifier is unsure."""
+
+    kind: Literal["none", "judge"] = "none"
+    model: Name = "auto:cheap"
+    max_output_tokens: Annotated[int, Meta(ge=1, le=1000)] = 8
+    timeout_ms: Milliseconds = 1500
 
 
 class LedgerSettings(Struct, frozen=True, kw_only=True):
@@ -185,6 +195,7 @@ class Sections(Struct, frozen=True, kw_only=True):
 
     server: ServerSettings
     policy: PolicySettings
+    second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
     providers: dict[str, ProviderSettings]

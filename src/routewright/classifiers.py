@@ -1,0 +1,104 @@
+"""Which classifier the settings name: one of ours, or a plug-in from any installed package.
+
+A plug-in is an entry point of the group `routewright.classifiers`: a callable without arguments that returns a
+`decision.classifier.Classifier`. It runs in this process, for every request that is to be classified, and is trusted
+with that; but a mistake in it must not cost a request, so its verdicts are checked, and where it fails the heuristic
+classifier answers.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from routewright.decision.classifier import Classifier, HeuristicClassifier
+from routewright.decision.features import Features
+from routewright.errors import SettingsError
+from routewright.route import Verdict
+
+if TYPE_CHECKING:  # reading what is installed takes its time, and only plug-ins need it
+    from importlib.metadata import EntryPoint
+
+log = logging.getLogger(__name__)
+
+GROUP = "routewright.classifiers"
+BUILT_IN: Mapping[str, Callable[[], Classifier]] = {"heuristic": HeuristicClassifier}
+"""Ours; no plug-in can take such a name."""
+
+
+class GuardedClassifier:
+    """A plug-in whose every verdict is checked; the heuristic classifier stands in for one that is not to be used.
+
+    The first failure is logged, with its trace; the others would only repeat it.
+    """
+
+    def __init__(self, plug_in: Classifier) -> None:
+        self._plug_in = plug_in
+        self._stand_in = HeuristicClassifier()
+        self._has_failed = False
+
+    @property
+    def name(self) -> str:
+        """The plug-in's; a verdict of the stand-in says that it is the stand-in's."""
+        return self._plug_in.name
+
+    def classify(self, features: Features) -> Verdict:
+        """The plug-in's verdict, or the stand-in's."""
+        try:
+            return _checked(self._plug_in.classify(features))
+        except Exception:  # foreign code: whatever it raises, the request goes on
+            if not self._has_failed:
+                self._has_failed = True
+                log.exception("the classifier %s failed; the heuristic one stands in whenever it does", self.name)
+            return self._stand_in.classify(features)
+
+
+def load_classifier(name: str) -> Classifier:
+    """The classifier of this name. Raises SettingsError, which says what there is, or why it cannot be loaded."""
+    built_in = BUILT_IN.get(name)
+    return built_in() if built_in is not None else GuardedClassifier(_make(_find(name)))
+
+
+def _find(name: str) -> "EntryPoint":
+    from importlib.metadata import entry_points
+
+    installed = entry_points(group=GROUP)
+    found = {point.value: point for point in installed if point.name == name}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        raise SettingsError(
+            f'policy.classifier: "{name}" is in several packages: {", ".join(sorted(found))}',
+            hint="uninstall all but one of them",
+        )
+    known = ", ".join([*BUILT_IN, *sorted({point.name for point in installed} - BUILT_IN.keys())])
+    raise SettingsError(
+        f'policy.classifier: no classifier is called "{name}"; there are: {known}',
+        hint=f"install the package that brings it; it has an entry point of the group {GROUP}",
+    )
+
+
+def _make(point: "EntryPoint") -> Classifier:
+    try:
+        made = point.load()()
+    except Exception as error:  # foreign code: what is wrong with it is for its author, and no traceback of ours
+        raise SettingsError(
+            f'policy.classifier: "{point.name}" ({point.value}) cannot be loaded: {type(error).__name__}: {error}',
+            hint='mend or upgrade its package, or set classifier = "heuristic"',
+        ) from error
+    if not isinstance(getattr(made, "name", None), str) or not callable(getattr(made, "classify", None)):
+        raise SettingsError(
+            f'policy.classifier: "{point.name}" ({point.value}) makes no classifier: it needs a name and classify(…)',
+            hint='mend or upgrade its package, or set classifier = "heuristic"',
+        )
+    classifier: Classifier = made
+    return classifier
+
+
+def _checked(verdict: object) -> Verdict:
+    """The verdict, every field of it what it should be. Raises msgspec.ValidationError and ValueError."""
+    checked = msgspec.convert(msgspec.to_builtins(verdict), Verdict)
+    if not 0 <= checked.confidence <= 1:  # not of NaN either
+        raise ValueError(f"a confidence is a number from 0 to 1, not {checked.confidence}")
+    return checked
