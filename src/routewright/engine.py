@@ -4,20 +4,25 @@ A reload builds a new stack from new settings and swaps it in whole. Requests in
 what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and serves both.
 """
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from random import Random
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry
-from routewright.classifiers import load_classifier
+from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
-from routewright.decision.classifier import Classifier
+from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
+from routewright.errors import ArtefactError
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
@@ -37,6 +42,12 @@ from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import ContextSettings, SecondOpinionSettings, Settings
 from routewright.transport import Transport
+
+if TYPE_CHECKING:  # they need numpy, which is imported when there is something to decide with it
+    from routewright.decision.artefact import Artefact
+    from routewright.decision.forecast import Lessons
+
+log = logging.getLogger(__name__)
 
 
 class _Snapshot(Struct, frozen=True):
@@ -71,6 +82,11 @@ class Engine:
         self._circuits = Circuits()
         self._estimator = TokenEstimator()
         self._deployment_quota = DeploymentQuota()
+        self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
+        self._artefact: tuple[Path | None, Artefact] | None = None
+        self._lessons: Lessons | None = None
+        self.artefact_error: str | None = None
+        """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
         self.settings_error: str | None = None
         """Why newer settings were not taken over; None while those in force are the newest."""
@@ -84,6 +100,11 @@ class Engine:
     def registry(self) -> Registry:
         """The catalog in force."""
         return self._snapshot.registry
+
+    @property
+    def artefact(self) -> "Artefact | None":
+        """The trained part of the decision; None when another classifier is in force, or stands in."""
+        return None if self._artefact is None or self.artefact_error else self._artefact[1]
 
     def mint_id(self) -> str:
         """A new id, for a request or an outcome."""
@@ -123,7 +144,8 @@ class Engine:
 
         Raises SettingsError, and changes nothing, if their classifier cannot be loaded.
         """
-        self._snapshot = self._build(settings, registry)
+        with self._rebuilding:
+            self._snapshot = self._build(settings, registry)
         self._circuits.keep_only(frozenset(registry.deployments))
         self.settings_error = None
 
@@ -137,12 +159,47 @@ class Engine:
             registry=registry,
             policy=_policy(settings),
             classifier=self._classifier or load_classifier(settings.policy.classifier),
+            forecasting=self._forecasting(settings, registry),
+            random=self._random,
             dialects=UPSTREAMS,
             circuits=self._circuits,
             estimator=self._estimator,
             clock=self._clock,
         )
         return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider))
+
+    def _forecasting(self, settings: Settings, registry: Registry) -> Forecasting | None:
+        """The learned classifier, if it is the one to use and its artefact is whole; it has numpy to import."""
+        self.artefact_error = None
+        path = settings.policy.artefact
+        if self._classifier is not None or settings.policy.classifier != LEARNED:
+            self._artefact = None
+            return None
+        from routewright.decision.forecast import Lessons
+        from routewright.decision.learned import LearnedClassifier
+
+        try:
+            if self._artefact is None or self._artefact[0] != path:
+                self._artefact = path, load_artefact(path)
+        except ArtefactError as error:
+            self.artefact_error = error.message
+            log.error("requests are classified by the heuristic: %s", error.message)
+            return None
+        artefact, lessons = self._artefact[1], self._lessons
+        if lessons is None or lessons.artefact != artefact.version:
+            lessons = Lessons.none(artefact)
+        return LearnedClassifier(artefact, lessons, registry.models.values())
+
+    @property
+    def lessons(self) -> "Lessons | None":
+        """What the ledger has taught so far."""
+        return self._lessons
+
+    def learn(self, lessons: "Lessons") -> None:
+        """Decide by what the ledger taught, for every request that starts from now on. From any thread."""
+        with self._rebuilding:
+            self._lessons = lessons
+            self._snapshot = self._build(self.settings, self.registry)
 
     def _stack(self, settings: Settings, registry: Registry, decider: Decider) -> Service[Call]:
         policy, clock = settings.policy, self._clock
@@ -205,4 +262,13 @@ class Engine:
 
 def _policy(settings: Settings) -> Policy:
     policy = settings.policy
-    return Policy(name=policy.name, confidence_threshold=policy.confidence_threshold, baseline=policy.baseline)
+    return Policy(
+        name=policy.name,
+        confidence_threshold=policy.confidence_threshold,
+        baseline=policy.baseline,
+        match=policy.quality,
+        min_quality=policy.min_quality,
+        success_value_nanousd=None if policy.success_value_usd is None else int(policy.success_value_usd * 10**9),
+        caution=policy.caution,
+        exploration=policy.exploration,
+    )

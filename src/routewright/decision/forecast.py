@@ -35,12 +35,27 @@ class Lengths(Struct, frozen=True, eq=False):
     """Paid for all attempts."""
 
 
+class Lessons(Struct, frozen=True, eq=False):
+    """All that the ledger taught, and from how far."""
+
+    artefact: str
+    """Version of the one whose kinds of work they are told in."""
+    evidence: Evidence
+    lengths: Mapping[str, Lengths] = {}
+    outcome_sequence: int = 0
+    """Of the last outcome that was learned from; 0 when there was none."""
+
+    @staticmethod
+    def none(artefact: Artefact) -> "Lessons":
+        """What is known before any outcome."""
+        return Lessons(artefact.version, Evidence(artefact.prior, {}, {}))
+
+
 class Forecaster:
     """Forecasts for the models of one catalog, by one state of evidence."""
 
-    def __init__(
-        self, artefact: Artefact, evidence: Evidence, models: Iterable[Model], lengths: Mapping[str, Lengths]
-    ) -> None:
+    def __init__(self, artefact: Artefact, lessons: Lessons, models: Iterable[Model]) -> None:
+        evidence, lengths = lessons.evidence, lessons.lengths
         self.evidence = evidence
         self._models = list(models)
         names = [model.name for model in self._models]

@@ -1,15 +1,14 @@
 """The classifier that was trained: what kind of work a request is, and so which tier is enough for it."""
 
-from typing import Protocol
+from collections.abc import Iterable
 
 import numpy as np
-from msgspec import Struct
 
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
-from routewright.decision.forecast import Forecaster
+from routewright.decision.forecast import Forecaster, Lessons
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch
 from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience, FloatArray, fold
@@ -23,40 +22,20 @@ _COUNT_STEP = 1 / 64
 _TIERS = list(Tier)
 
 
-class Considered(Struct, frozen=True):
-    """A verdict, and what to expect of each model."""
-
-    verdict: Verdict
-    forecast: Forecast
-
-
-class Learning(Protocol):
-    """A classifier that also knows what to expect of each model."""
-
-    @property
-    def name(self) -> str:
-        """Name and version."""
-        ...
-
-    def consider(self, features: Features) -> Considered:
-        """The tier that suits the request, how sure that is, and what to expect of each model."""
-        ...
-
-
 class LearnedClassifier:
     """Hashed words and counts → kinds of work → tiers and expectations, in some ninety microseconds."""
 
-    def __init__(self, artefact: Artefact, forecaster: Forecaster) -> None:
-        self.name = f"learned@{artefact.version}+{forecaster.evidence.version}"
+    def __init__(self, artefact: Artefact, lessons: Lessons, models: Iterable[Model]) -> None:
+        self.name = f"learned@{artefact.version}+{lessons.evidence.version}"
         self._artefact = artefact
-        self._forecaster = forecaster
+        self._forecaster = Forecaster(artefact, lessons, models)
 
     def classify(self, features: Features) -> Verdict:
         """The tier that suits the request, and how sure that is."""
-        return self.consider(features).verdict
+        return self.consider(features)[0]
 
-    def consider(self, features: Features) -> Considered:
-        """The tier that suits the request, how sure that is, and what to expect of each model."""
+    def consider(self, features: Features) -> tuple[Verdict, Forecast]:
+        """The tier that suits the request, how sure that is, and what to expect of each model for it."""
         seen, shape = look(features)
         kinds, _ = kinds_of(self._artefact, seen, shape)
         tiers = (kinds @ self._forecaster.right_tiers) ** self._artefact.tier_sharpness
@@ -71,7 +50,7 @@ class LearnedClassifier:
             kinds=shares,
             sketch=fingerprint(seen),
         )
-        return Considered(verdict, self._forecaster.forecast(kinds, seen))
+        return verdict, self._forecaster.forecast(kinds, seen)
 
     def _shares(self, kinds: FloatArray) -> tuple[KindShare, ...]:
         most = kinds.argsort()[: -MOST_KINDS - 1 : -1].tolist()
@@ -101,7 +80,7 @@ def fingerprint(seen: Sketch) -> bytes:
 def experience(artefact: Artefact, model: str, score: float, verdict: Verdict) -> Experience | None:
     """An outcome as the learner sees it; None when the verdict does not say what kind of work it was."""
     kinds = kinds_vector(artefact, verdict.kinds)
-    return None if kinds is None else Experience(model, score, kinds, _features(artefact, verdict.sketch))
+    return None if kinds is None else Experience(model, score, kinds, kept_features(artefact, verdict.sketch))
 
 
 def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArray | None:
@@ -113,7 +92,8 @@ def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArra
     return kinds / kinds.sum() if kinds.any() else None
 
 
-def _features(artefact: Artefact, kept: bytes) -> Numbers:
+def kept_features(artefact: Artefact, kept: bytes) -> Numbers:
+    """The dense row of a fingerprint; zeros when it is none."""
     row = np.zeros(FEATURES, np.float32)
     if len(kept) != FOLDED // 8 + COUNTS:
         return row

@@ -92,6 +92,11 @@ def needs_verdict(call: Call) -> bool:
     return call.model in CLASSIFIED and call.options.tier is None
 
 
+def needs_forecast(call: Call) -> bool:
+    """Whether models are weighed against each other; not where the caller named one."""
+    return call.model in VIRTUAL_MODELS
+
+
 def select(
     call: Call,
     features: Features,
