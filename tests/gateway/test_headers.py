@@ -2,7 +2,8 @@ import pytest
 
 from builders import attempt, call, model, reply, route
 from routewright.call import Routed
-from routewright.gateway.headers import answer_headers
+from routewright.dialects.session import hashed_session
+from routewright.gateway.headers import answer_headers, read_session
 from routewright.gateway.http import Message, Request
 
 
@@ -23,3 +24,19 @@ def test_what_was_done_to_the_input_is_told(steps: tuple[str, ...], told: bytes 
     routed = Routed(call(), route(model(), context=steps))
     headers = dict(answer_headers(Request("POST", "/", {}, nothing), reply(attempt(routed=routed))))
     assert headers.get(b"x-routewright-context") == told
+
+
+@pytest.mark.parametrize(
+    ("headers", "meant"),
+    [
+        ({}, ""),
+        ({b"x-session-id": b"a", b"x-conversation-id": b"b", b"x-claude-code-session-id": b"c"}, "a"),
+        ({b"x-conversation-id": b"b", b"x-claude-code-session-id": b"c"}, "b"),
+        ({b"x-claude-code-session-id": b"c"}, "c"),
+        ({b"x-session-id": b"x" * 513, b"x-conversation-id": b"b"}, "b"),
+        ({b"x-session-id": b"\xff"}, ""),
+        ({b"x-request-id": b"a"}, ""),
+    ],
+)
+def test_the_first_header_that_names_a_conversation_counts(headers: dict[bytes, bytes], meant: str) -> None:
+    assert read_session(headers) == hashed_session(meant)
