@@ -1,4 +1,4 @@
-"""What the words of a prompt tell of a model's success beyond the kind of work: logistic regressions on hashed features.
+"""What the words of a prompt tell of a model's success beyond the kind of work: logistic regressions on hashes.
 
 Two residuals are added up. The *common* one says how hard a prompt is for every model: it is fitted on what all models
 together made of each prompt, so that it has the most outcomes to learn from. A model's *own* one says what else is hard
@@ -123,12 +123,11 @@ def _fit_own(model: str, sample: Sample, rates: Rates, common: _Common | None) -
         told = np.array([common.held_out[request] for request in sample.requests])
     folds = _Folds(model, sample, rates, told)
     shares = SHARES if common is not None else (0.0,)
-    tried = {
-        (of_common, penalty): folds.losses(of_common, penalty) for of_common, penalty in product(shares, OWN_PENALTIES)
-    }
-    best = min(tried, key=lambda choice: min(tried[choice]))
-    of_common, penalty = best
-    share = SHARES[tried[best].index(min(tried[best]))]
+    _, of_common, penalty, share = min(
+        (loss, of_common, penalty, share)
+        for of_common, penalty in product(shares, OWN_PENALTIES)
+        for share, loss in zip(SHARES, folds.losses(of_common, penalty), strict=True)
+    )
     offsets = logit(sample.kinds @ rates(model, sample.kinds, sample.scores)) + of_common * told
     weights, bias = fit_logistic(sample.features, offsets, sample.scores, penalty)
     own = Residual(weights, bias).times(share)
@@ -214,17 +213,17 @@ def _scaled(slope: FloatArray, history: Sequence[tuple[FloatArray, FloatArray]])
     pairs = [(moved, turned, float(moved @ turned)) for moved, turned in history]
     pairs = [pair for pair in pairs if pair[2] > 1e-12]
     result, shares = slope.copy(), []
-    for moved, turned, product in reversed(pairs):
-        share = float(moved @ result) / product
+    for moved, turned, curved in reversed(pairs):
+        share = float(moved @ result) / curved
         shares.append(share)
         result -= share * turned
     if pairs:
         _, turned, product = pairs[-1]
-        result *= product / float(turned @ turned)
+        result *= curved / float(turned @ turned)
     else:
         result /= max(float(np.linalg.norm(slope)), 1.0)
-    for (moved, turned, product), share in zip(pairs, reversed(shares), strict=True):
-        result += (share - float(turned @ result) / product) * moved
+    for (moved, turned, curved), share in zip(pairs, reversed(shares), strict=True):
+        result += (share - float(turned @ result) / curved) * moved
     return result
 
 

@@ -26,7 +26,7 @@ PRIOR_STRENGTH = 8.0
 LEVEL_SPREAD = 1.0
 """Standard deviation, in log odds, of a model's level around its tier's: what a new model may turn out to be."""
 MOST_OUTCOMES = 8_192
-"""Of a model, so many of the latest outcomes have residuals fitted to them; older ones still count in the posteriors."""
+"""Of a model, residuals are fitted to so many of the latest outcomes; older ones still count in the posteriors."""
 COUNTS_SCALE = 0.3
 FEATURES = FOLDED + COUNTS
 

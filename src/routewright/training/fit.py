@@ -36,17 +36,17 @@ COUNTS_WEIGHT = 0.2
 """Counts and shape beside the unit length of the words, so that the penalty falls on them alike."""
 
 TIER_OF_KIND = dict.fromkeys(
-    [
-        "maths_problem",
-        "graduate_science",
-        "logic_puzzle",
+    (
         "college_maths",
-        "hard_math",
-        "hard_physics",
+        "graduate_science",
         "hard_chemistry",
         "hard_engineering",
         "hard_law",
-    ],
+        "hard_math",
+        "hard_physics",
+        "logic_puzzle",
+        "maths_problem",
+    ),
     Tier.COMPLEX,
 )
 """Of kinds that only tables have; all others there are questions for the standard tier."""
