@@ -9,7 +9,7 @@ from random import Random
 
 from msgspec import Struct
 
-from routewright.call import Call
+from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
 from routewright.classifiers import load_classifier
 from routewright.clock import Clock, SystemClock
@@ -18,25 +18,32 @@ from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
+from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
+from routewright.layers.embedder import Embedder, EndpointEmbedder, LocalEmbedder
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
 from routewright.layers.retry import Retry
-from routewright.layers.second_opinion import Judge
+from routewright.layers.second_opinion import Judge, Memory, Neighbours
 from routewright.layers.service import Service, Stack
 from routewright.layers.upstream import Upstream
-from routewright.ledger.ledger import Ledger, OutcomeRecorded, OutcomeSource
+from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
+from routewright.onnx_model import OnnxModel
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, SecondOpinionSettings, Settings
+from routewright.settings import ContextSettings, Settings
+from routewright.settings.catalog import embedding_model
 from routewright.transport import Transport
+
+EMBEDDINGS = OpenAIEmbeddings()
+"""Beside the dialects that requests can be sent in, because none of them is to be routed to it."""
 
 
 class _Snapshot(Struct, frozen=True):
@@ -61,8 +68,13 @@ class Engine:
         clock: Clock | None = None,
         random: Random | None = None,
         classifier: Classifier | None = None,
+        experiences: Experiences | None = None,
     ) -> None:
-        """`classifier` goes before what the settings say. Raises SettingsError if theirs cannot be loaded."""
+        """`classifier` goes before what the settings say; without `experiences` no neighbours are asked.
+
+        Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
+        """
+        self._experiences = experiences
         self._ledger = ledger
         self._transport = transport
         self._clock = clock or SystemClock()
@@ -121,7 +133,7 @@ class Engine:
     def adopt(self, settings: Settings, registry: Registry) -> None:
         """Take over new settings and catalog, whole, for every request that starts from now on.
 
-        Raises SettingsError, and changes nothing, if their classifier cannot be loaded.
+        Raises SettingsError, and changes nothing, if they name a classifier or a model file that cannot be loaded.
         """
         self._snapshot = self._build(settings, registry)
         self._circuits.keep_only(frozenset(registry.deployments))
@@ -146,30 +158,35 @@ class Engine:
 
     def _stack(self, settings: Settings, registry: Registry, decider: Decider) -> Service[Call]:
         policy, clock = settings.policy, self._clock
-        leaf = Upstream(
-            self._transport,
-            UPSTREAMS,
-            clock,
-            connect_timeout_s=policy.connect_timeout_ms / 1000,
-            idle_timeout_s=policy.idle_timeout_ms / 1000,
-            max_reply_bytes=policy.max_reply_bytes,
-        )
+        attempts = self._attempts(settings)
         decided = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(Record(self._ledger, registry, clock, logs_requests=settings.server.log_requests))
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider, self._second_opinion(settings.second_opinion, decider)))
+            .then(Decide(decider, self._second_opinion(settings, registry, decider, attempts)))
         )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider))
+        # the next model
+        return decided.then(Fallback(registry, clock, self._random)).over(attempts)
+
+    def _attempts(self, settings: Settings) -> Service[Attempt]:
+        """The part of the stack that tries one model."""
+        policy, clock = settings.policy, self._clock
+        leaf = Upstream(
+            self._transport,
+            {**UPSTREAMS, EMBEDDINGS.name: EMBEDDINGS},
+            clock,
+            connect_timeout_s=policy.connect_timeout_ms / 1000,
+            idle_timeout_s=policy.idle_timeout_ms / 1000,
+            max_reply_bytes=policy.max_reply_bytes,
+        )
         return (
-            # the next model
-            decided.then(Fallback(registry, clock, self._random))
             # the same model again; below fallback, so that each model has its own tries
-            .then(Retry(policy.max_retry_attempts, clock, self._random))
+            Stack.outermost(Retry(policy.max_retry_attempts, clock, self._random))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
             # every try has its own hold before a byte is sent
@@ -181,15 +198,46 @@ class Engine:
             .over(leaf)
         )
 
-    def _second_opinion(self, settings: SecondOpinionSettings, decider: Decider) -> SecondOpinion | None:
-        if settings.kind == "none":
+    def _second_opinion(
+        self, settings: Settings, registry: Registry, decider: Decider, attempts: Service[Attempt]
+    ) -> SecondOpinion | None:
+        second = settings.second_opinion
+        limit_s = second.timeout_ms / 1000
+        if second.kind == "judge":
+            return Judge(
+                Errands(decider.decide, self._clock),
+                model=second.model,
+                max_output_tokens=second.max_output_tokens,
+                limit_s=limit_s,
+            )
+        if second.kind == "none" or self._experiences is None:
             return None
-        return Judge(
-            Errands(decider.decide, self._clock),
-            model=settings.model,
-            max_output_tokens=settings.max_output_tokens,
-            limit_s=settings.timeout_ms / 1000,
+        embedder = self._embedder(settings, attempts)
+        memory = Memory(
+            self._experiences,
+            embedder.name,
+            tier_of={name: model.tier for name, model in registry.models.items()}.get,
+            max_entries=second.max_entries,
+            clock=self._clock,
         )
+        return Neighbours(
+            embedder,
+            memory,
+            self._ledger,
+            self._clock,
+            k=second.k,
+            least_similarity=second.least_similarity,
+            limit_s=limit_s,
+        )
+
+    def _embedder(self, settings: Settings, attempts: Service[Attempt]) -> Embedder:
+        second = settings.second_opinion
+        if second.embeddings is not None:
+            model = embedding_model(settings, second.embeddings)
+            return EndpointEmbedder(model, attempts, self._clock, self._random)
+        assert second.onnx is not None
+        assert second.tokenizer is not None
+        return LocalEmbedder(OnnxModel(second.onnx, second.tokenizer))
 
     def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:
         return Condense(

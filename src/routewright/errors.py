@@ -15,7 +15,7 @@ RoutewrightError
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded
-    └── SettingsError
+    └── SettingsError · EmbeddingFailed
 """
 
 from collections.abc import Sequence
@@ -346,3 +346,9 @@ class SettingsError(OperatorError):
     """The settings are wrong; the message quotes file, line and path."""
 
     number, code = "E404", "invalid_settings"
+
+
+class EmbeddingFailed(OperatorError):
+    """The embedding model on this machine could not make a vector."""
+
+    number, code = "E407", "embedding_failed"

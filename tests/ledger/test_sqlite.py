@@ -576,7 +576,7 @@ def test_s11_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("user_version", 999)
-    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 2\); upgrade"):
+    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 3\); upgrade"):
         SqliteStore(path)
 
 

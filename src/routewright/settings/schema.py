@@ -69,11 +69,18 @@ def _read_path(value: object, path: str) -> Path:
     return Path(value).expanduser()
 
 
+def _read_file(value: object, path: str) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{path}: {value!r} is not the path of a file")
+    return Path(value).expanduser()
+
+
 KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
 Usd = Annotated[Decimal, Read(_read_usd, "an amount of USD of at least 0")]
 UsdPerMillion = Annotated[Decimal, Read(_read_price, "USD per million tokens, from 0 to 10000")]
 BaseUrl = Annotated[str, Read(_read_base_url, 'an address like "https://host/v1"')]
 Folder = Annotated[Path, Read(_read_path, "a folder")]
+File = Annotated[Path, Read(_read_file, "a file")]
 Milliseconds = Annotated[int, Meta(ge=1, le=DAY_MS)]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -142,10 +149,16 @@ class ContextSettings(Struct, frozen=True, kw_only=True):
 class SecondOpinionSettings(Struct, frozen=True, kw_only=True):
     """`[second_opinion]`: who is asked when the classifier is unsure."""
 
-    kind: Literal["none", "judge"] = "none"
+    kind: Literal["none", "judge", "neighbours"] = "none"
+    timeout_ms: Milliseconds = 1500
     model: Name = "auto:cheap"
     max_output_tokens: Annotated[int, Meta(ge=1, le=1000)] = 8
-    timeout_ms: Milliseconds = 1500
+    embeddings: Name | None = None
+    onnx: File | None = None
+    tokenizer: File | None = None
+    k: Annotated[int, Meta(ge=1, le=1000)] = 16
+    least_similarity: Annotated[float, Meta(ge=0, le=0.99)] = 0.6
+    max_entries: Annotated[int, Meta(ge=1, le=100_000)] = 50_000
 
 
 class LedgerSettings(Struct, frozen=True, kw_only=True):
