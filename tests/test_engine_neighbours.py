@@ -12,7 +12,7 @@ from routewright.call import Call, Cause
 from routewright.dialects.wire import WireRequest
 from routewright.errors import SettingsError
 from routewright.ids import uuid7
-from routewright.layers import second_opinion
+from routewright.layers import neighbours
 from routewright.ledger.ledger import Settled
 from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
@@ -25,6 +25,7 @@ kind = "neighbours"
 embeddings = "openai/text-embedding-3-small"
 timeout_ms = 300
 [policy]
+classifier = "heuristic"
 max_retry_attempts = 0
 [providers.openai]
 base_url = "simulator:"
@@ -65,7 +66,7 @@ class EmbeddingSimulator(Simulator):
 
 @pytest.fixture(autouse=True)
 def _new_outcomes_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_opinion, "READ_EVERY_S", 0.0)
+    monkeypatch.setattr(neighbours, "READ_EVERY_S", 0.0)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ SETTINGS = """
 kind = "judge"
 timeout_ms = 200
 [policy]
+classifier = "heuristic"
 max_retry_attempts = 0
 [providers.acme]
 base_url = "simulator:"

@@ -8,23 +8,44 @@ classifier answers.
 
 import logging
 from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from routewright.decision.classifier import Classifier, HeuristicClassifier
 from routewright.decision.features import Features
-from routewright.errors import SettingsError
+from routewright.errors import ArtefactError, SettingsError
 from routewright.route import Verdict
 
 if TYPE_CHECKING:  # reading what is installed takes its time, and only plug-ins need it
     from importlib.metadata import EntryPoint
 
+    from routewright.decision.artefact import Artefact
+
 log = logging.getLogger(__name__)
 
 GROUP = "routewright.classifiers"
-BUILT_IN: Mapping[str, Callable[[], Classifier]] = {"heuristic": HeuristicClassifier}
-"""Ours; no plug-in can take such a name."""
+LEARNED = "learned"
+BUILT_IN: Mapping[str, Callable[[], Classifier]] = {LEARNED: HeuristicClassifier, "heuristic": HeuristicClassifier}
+"""Ours; no plug-in can take such a name. Of the learned one, which the engine makes, this is the stand-in."""
+
+
+def load_artefact(path: Path | None) -> "Artefact":
+    """The trained part of the decision: the file at `path`, or the one that ships. Raises ArtefactError."""
+    from routewright.decision.artefact import load
+
+    place = path or files("routewright") / "data" / "kinds.artefact"
+    try:
+        return load(place.read_bytes())
+    except OSError as error:
+        raise ArtefactError(f"the artefact {place} cannot be read: {error.strerror}", hint=_MEND) from error
+    except ArtefactError as error:
+        raise ArtefactError(f"the artefact {place} cannot be used: {error.message}", hint=_MEND) from error
+
+
+_MEND = "install routewright anew, name another one (policy.artefact), or make one: routewright train"
 
 
 class GuardedClassifier:

@@ -48,12 +48,14 @@ class Ask(TypedDict, total=False):
     tier: str
     """Take this tier instead of classifying."""
     max_cost_usd: str | float
+    min_quality: float
+    """The least probability of a good answer that a model must have, from 0 to 1."""
     deadline_ms: int
     tags: Sequence[str]
     user: str
 
 
-_OPTIONS = ("tier", "max_cost_usd", "deadline_ms", "tags", "user")
+_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user")
 _DIALECT = OpenAIChat()
 
 

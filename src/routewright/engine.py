@@ -4,46 +4,54 @@ A reload builds a new stack from new settings and swaps it in whole. Requests in
 what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and serves both.
 """
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from random import Random
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
-from routewright.classifiers import load_classifier
+from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
-from routewright.decision.classifier import Classifier
+from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
-from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+from routewright.dialects.wire import Upstream as Dialect
+from routewright.errors import ArtefactError
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
-from routewright.layers.embedder import Embedder, EndpointEmbedder, LocalEmbedder
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
 from routewright.layers.retry import Retry
-from routewright.layers.second_opinion import Judge, Memory, Neighbours
+from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.upstream import Upstream
 from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
-from routewright.onnx_model import OnnxModel
 from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import ContextSettings, Settings
-from routewright.settings.catalog import embedding_model
 from routewright.transport import Transport
 
-EMBEDDINGS = OpenAIEmbeddings()
-"""Beside the dialects that requests can be sent in, because none of them is to be routed to it."""
+if TYPE_CHECKING:  # they need numpy, which is imported when there is something to decide with it
+    from routewright.decision.artefact import Artefact
+    from routewright.decision.forecast import Lessons
+    from routewright.layers.embedder import Embedder
+    from routewright.layers.neighbours import Memory
+    from routewright.onnx_model import OnnxModel
+
+log = logging.getLogger(__name__)
 
 
 class _Snapshot(Struct, frozen=True):
@@ -83,6 +91,13 @@ class Engine:
         self._circuits = Circuits()
         self._estimator = TokenEstimator()
         self._deployment_quota = DeploymentQuota()
+        self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
+        self._artefact: tuple[Path | None, Artefact] | None = None
+        self._lessons: Lessons | None = None
+        self._memory: tuple[object, Memory] | None = None
+        self._local_model: tuple[object, OnnxModel] | None = None
+        self.artefact_error: str | None = None
+        """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
         self.settings_error: str | None = None
         """Why newer settings were not taken over; None while those in force are the newest."""
@@ -96,6 +111,11 @@ class Engine:
     def registry(self) -> Registry:
         """The catalog in force."""
         return self._snapshot.registry
+
+    @property
+    def artefact(self) -> "Artefact | None":
+        """The trained part of the decision; None when another classifier is in force, or stands in."""
+        return None if self._artefact is None or self.artefact_error else self._artefact[1]
 
     def mint_id(self) -> str:
         """A new id, for a request or an outcome."""
@@ -135,7 +155,8 @@ class Engine:
 
         Raises SettingsError, and changes nothing, if they name a classifier or a model file that cannot be loaded.
         """
-        self._snapshot = self._build(settings, registry)
+        with self._rebuilding:
+            self._snapshot = self._build(settings, registry)
         self._circuits.keep_only(frozenset(registry.deployments))
         self.settings_error = None
 
@@ -149,6 +170,8 @@ class Engine:
             registry=registry,
             policy=_policy(settings),
             classifier=self._classifier or load_classifier(settings.policy.classifier),
+            forecasting=self._forecasting(settings, registry),
+            random=self._random,
             dialects=UPSTREAMS,
             circuits=self._circuits,
             estimator=self._estimator,
@@ -156,29 +179,61 @@ class Engine:
         )
         return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider))
 
+    def _forecasting(self, settings: Settings, registry: Registry) -> Forecasting | None:
+        """The learned classifier, if it is the one to use and its artefact is whole; it has numpy to import."""
+        self.artefact_error = None
+        path = settings.policy.artefact
+        if self._classifier is not None or settings.policy.classifier != LEARNED:
+            self._artefact = None
+            return None
+        from routewright.decision.forecast import Lessons
+        from routewright.decision.learned import LearnedClassifier
+
+        try:
+            if self._artefact is None or self._artefact[0] != path:
+                self._artefact = path, load_artefact(path)
+        except ArtefactError as error:
+            self.artefact_error = error.message
+            log.error("requests are classified by the heuristic: %s", error.message)
+            return None
+        artefact, lessons = self._artefact[1], self._lessons
+        if lessons is None or lessons.artefact != artefact.version:
+            lessons = Lessons.none(artefact)
+        return LearnedClassifier(artefact, lessons, registry.models.values())
+
+    @property
+    def lessons(self) -> "Lessons | None":
+        """What the ledger has taught so far."""
+        return self._lessons
+
+    def learn(self, lessons: "Lessons") -> None:
+        """Decide by what the ledger taught, for every request that starts from now on. From any thread."""
+        with self._rebuilding:
+            self._lessons = lessons
+            self._snapshot = self._build(self.settings, self.registry)
+
     def _stack(self, settings: Settings, registry: Registry, decider: Decider) -> Service[Call]:
         policy, clock = settings.policy, self._clock
-        attempts = self._attempts(settings)
         decided = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(Record(self._ledger, registry, clock, logs_requests=settings.server.log_requests))
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider, self._second_opinion(settings, registry, decider, attempts)))
+            .then(Decide(decider, self._second_opinion(settings, registry, decider)))
         )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider))
         # the next model
-        return decided.then(Fallback(registry, clock, self._random)).over(attempts)
+        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS))
 
-    def _attempts(self, settings: Settings) -> Service[Attempt]:
+    def _attempts(self, settings: Settings, dialects: Mapping[str, Dialect]) -> Service[Attempt]:
         """The part of the stack that tries one model."""
         policy, clock = settings.policy, self._clock
         leaf = Upstream(
             self._transport,
-            {**UPSTREAMS, EMBEDDINGS.name: EMBEDDINGS},
+            dialects,
             clock,
             connect_timeout_s=policy.connect_timeout_ms / 1000,
             idle_timeout_s=policy.idle_timeout_ms / 1000,
@@ -198,46 +253,58 @@ class Engine:
             .over(leaf)
         )
 
-    def _second_opinion(
-        self, settings: Settings, registry: Registry, decider: Decider, attempts: Service[Attempt]
-    ) -> SecondOpinion | None:
+    def _second_opinion(self, settings: Settings, registry: Registry, decider: Decider) -> SecondOpinion | None:
         second = settings.second_opinion
-        limit_s = second.timeout_ms / 1000
         if second.kind == "judge":
             return Judge(
                 Errands(decider.decide, self._clock),
                 model=second.model,
                 max_output_tokens=second.max_output_tokens,
-                limit_s=limit_s,
+                limit_s=second.timeout_ms / 1000,
             )
         if second.kind == "none" or self._experiences is None:
             return None
-        embedder = self._embedder(settings, attempts)
-        memory = Memory(
-            self._experiences,
-            embedder.name,
-            tier_of={name: model.tier for name, model in registry.models.items()}.get,
-            max_entries=second.max_entries,
-            clock=self._clock,
-        )
+        return self._neighbours(settings, registry, self._experiences)
+
+    def _neighbours(self, settings: Settings, registry: Registry, experiences: Experiences) -> SecondOpinion:
+        """What was read of the ledger is kept as long as it would be the same again: it may be hundreds of MB."""
+        from routewright.layers.neighbours import Memory, Neighbours
+
+        second, embedder = settings.second_opinion, self._embedder(settings)
+        key = embedder.name, second.max_entries, registry.version
+        if self._memory is None or self._memory[0] != key:
+            tiers = {name: model.tier for name, model in registry.models.items()}
+            memory = Memory(
+                experiences, embedder.name, tier_of=tiers.get, max_entries=second.max_entries, clock=self._clock
+            )
+            self._memory = key, memory
         return Neighbours(
             embedder,
-            memory,
+            self._memory[1],
             self._ledger,
             self._clock,
             k=second.k,
             least_similarity=second.least_similarity,
-            limit_s=limit_s,
+            limit_s=second.timeout_ms / 1000,
         )
 
-    def _embedder(self, settings: Settings, attempts: Service[Attempt]) -> Embedder:
+    def _embedder(self, settings: Settings) -> "Embedder":
+        from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+        from routewright.layers.embedder import EndpointEmbedder, LocalEmbedder
+        from routewright.onnx_model import OnnxModel
+        from routewright.settings.embeddings import embedding_model
+
         second = settings.second_opinion
         if second.embeddings is not None:
-            model = embedding_model(settings, second.embeddings)
-            return EndpointEmbedder(model, attempts, self._clock, self._random)
+            # a dialect of its own, and beside the others, because no request is to be routed to it
+            attempts = self._attempts(settings, {OpenAIEmbeddings.name: OpenAIEmbeddings()})
+            return EndpointEmbedder(embedding_model(settings, second.embeddings), attempts, self._clock, self._random)
         assert second.onnx is not None
         assert second.tokenizer is not None
-        return LocalEmbedder(OnnxModel(second.onnx, second.tokenizer))
+        key = second.onnx, second.tokenizer
+        if self._local_model is None or self._local_model[0] != key:
+            self._local_model = key, OnnxModel(second.onnx, second.tokenizer)
+        return LocalEmbedder(self._local_model[1])
 
     def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:
         return Condense(
@@ -253,4 +320,13 @@ class Engine:
 
 def _policy(settings: Settings) -> Policy:
     policy = settings.policy
-    return Policy(name=policy.name, confidence_threshold=policy.confidence_threshold, baseline=policy.baseline)
+    return Policy(
+        name=policy.name,
+        confidence_threshold=policy.confidence_threshold,
+        baseline=policy.baseline,
+        match=policy.quality,
+        min_quality=policy.min_quality,
+        success_value_nanousd=None if policy.success_value_usd is None else int(policy.success_value_usd * 10**9),
+        caution=policy.caution,
+        exploration=policy.exploration,
+    )

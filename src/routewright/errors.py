@@ -15,7 +15,7 @@ RoutewrightError
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded
-    └── SettingsError · EmbeddingFailed
+    └── SettingsError · ArtefactError · EmbeddingFailed
 """
 
 from collections.abc import Sequence
@@ -346,6 +346,12 @@ class SettingsError(OperatorError):
     """The settings are wrong; the message quotes file, line and path."""
 
     number, code = "E404", "invalid_settings"
+
+
+class ArtefactError(OperatorError):
+    """The trained part of the decision is missing or damaged, or what was asked of it cannot be done."""
+
+    number, code = "E406", "bad_artefact"
 
 
 class EmbeddingFailed(OperatorError):

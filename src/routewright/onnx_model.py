@@ -17,7 +17,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class OnnxModel:
-    """Tokenizer and model. Its first output is taken: a vector of the text, or one of each token, which are averaged."""
+    """Tokenizer and model. Its first output is a vector of the text, or one of each token; these are averaged."""
 
     def __init__(self, model: Path, tokenizer: Path) -> None:
         """Load both files. Raises SettingsError when the extra is not installed or a file is not what it should be."""

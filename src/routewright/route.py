@@ -26,7 +26,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     kinds: tuple[KindShare, ...] = ()
     """The most probable kinds of work, most probable first; empty when the classifier does not know of kinds."""
     sketch: bytes = b""
-    """What was seen of the words, hashed beyond recovery: what later learning is done from. Empty when there is none."""
+    """What was seen of the words, hashed beyond recovery: what is learned from later. Empty when there is none."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from routewright.clock import Clock, SystemClock
 from routewright.detection import Found, detect
 from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
-from routewright.errors import SettingsError
+from routewright.errors import SettingsError, StoreUnavailable
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
 from routewright.ledger.sqlite import SqliteStore
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 SIMULATOR_SCHEME = "simulator:"
 RELOAD_EVERY_S = 1.0
+LEARN_EVERY_S = 60.0
 
 
 class Exits:
@@ -95,6 +96,7 @@ class Runtime:
         simulator: Simulator,
         transport: Transport,
         clock: Clock,
+        lessons_path: Path,
     ) -> None:
         self.engine = engine
         self.store = store
@@ -103,6 +105,7 @@ class Runtime:
         self._journal = journal
         self._simulator = simulator
         self._transport = transport
+        self._lessons_path = lessons_path
 
     @classmethod
     def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
@@ -118,7 +121,45 @@ class Runtime:
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
         _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
-        return cls(engine, source, journal=journal, store=store, simulator=simulator, transport=transport, clock=clock)
+        lessons_path = folder / "lessons"
+        if engine.artefact is not None and lessons_path.exists():
+            from routewright.learning import restore
+
+            engine.learn(restore(lessons_path, engine.artefact))
+        return cls(
+            engine,
+            source,
+            journal=journal,
+            store=store,
+            simulator=simulator,
+            transport=transport,
+            clock=clock,
+            lessons_path=lessons_path,
+        )
+
+    async def follow_ledger(self) -> None:
+        """Learn from outcomes for as long as it is awaited: aside, in a thread, when there are new ones."""
+        while True:
+            await asyncio.to_thread(self.learn)
+            await asyncio.sleep(LEARN_EVERY_S)
+
+    def learn(self) -> None:
+        """Have the engine decide by what the ledger teaches now; what it knew stays in force when that cannot be read.
+
+        Without outcomes that are not known yet this is one small query.
+        """
+        artefact = self.engine.artefact
+        if artefact is None:
+            return
+        from routewright.learning import has_news, learn_from, save
+
+        try:
+            if has_news(self.store, self.engine.lessons):
+                lessons = learn_from(self.store, artefact, self.engine.registry)
+                self.engine.learn(lessons)
+                save(lessons, self._lessons_path)
+        except (StoreUnavailable, OSError) as error:
+            log.warning("nothing learned now: %s", error)
 
     async def follow_settings(self) -> None:
         """Watch the files for as long as it is awaited; what is wrong is told and not taken over."""

@@ -43,7 +43,7 @@ def tokens(messages: Sequence[Message]) -> int:
 
 
 def only(*steps: ContextStep, **changes: int) -> ContextPolicy:
-    return ContextPolicy(**{"threshold_tokens": 0, "keep_turns": 2, **changes}, steps=steps)  # type: ignore[arg-type]
+    return ContextPolicy(**{"threshold_tokens": 0, "keep_turns": 2, **changes}, steps=steps)
 
 
 # ---- properties -------------------------------------------------------------------------------------------------

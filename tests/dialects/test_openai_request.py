@@ -23,7 +23,7 @@ from routewright.call import (
     ToolResult,
 )
 from routewright.catalog.registry import Tier
-from routewright.dialects.openai_request import read_call, write_body
+from routewright.dialects.openai_request import read_call, with_messages, write_body
 from routewright.errors import InvalidJson, InvalidRequest
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -383,3 +383,38 @@ def test_what_is_written_is_read_back_as_the_same_call(asked: Call, provider: st
     expected = msgspec.structs.replace(asked, dialect="openai_chat", body=again.body, wants_usage=asked.stream)
     assert again == expected
     assert again.extra_fields == ()
+
+
+def test_of_a_changed_message_only_the_words_are_written_anew() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{ }"}}
+    messages = [
+        {"role": "user", "name": "ann", "content": [{"type": "text", "text": "long", "x": 1}, image]},
+        {"role": "assistant", "content": None, "tool_calls": [call], "annotations": []},
+        {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "long"},
+    ]
+    asked = read(messages=messages)
+    said, calls, first, second = asked.messages
+    changed = [
+        Message("user", (Text("short"), said.parts[1])),
+        calls,
+        Message("tool", (ToolResult("c1", "ab"),)),
+        Message("tool", (ToolResult("c1", "s"),)),
+        Message("assistant", (Text("Understood."),)),
+    ]
+    rewritten = with_messages(asked, changed, [0, 1, 2, 3, None])
+    assert written(rewritten)["messages"] == [
+        {"role": "user", "name": "ann", "content": [{"type": "text", "text": "short", "x": 1}, image]},
+        messages[1],
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "ab"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "s"},
+        {"role": "assistant", "content": "Understood."},
+    ]
+    assert rewritten.messages == tuple(changed)
+    assert asked.body["messages"] == messages
+    assert written(with_messages(asked, [first, second], [2, 3]))["messages"] == messages[2:]

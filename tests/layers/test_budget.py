@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from builders import Below, attempt, call, message, model, reply
-from routewright.call import Attempt, Call
+from routewright.call import Attempt, Call, Cause
 from routewright.errors import ConnectFailed, FirstEventTimeout, LedgerUnavailable, ProviderFailed, StreamCut
 from routewright.layers.budget import TOKENS_IN_FLIGHT, Budget
 from routewright.ledger.accounts import JournaledLedger
@@ -238,3 +238,15 @@ def test_a_long_conversation_holds_more() -> None:
         return event.amount_nanousd
 
     assert held(call("a", messages=(message("a"), message("b")))) > held(call("a"))
+
+
+async def test_what_an_errand_cost_is_written_at_once_and_its_route_is_not_the_requests() -> None:
+    house = House()
+    (await house.layer(attempt(cause=Cause.SUMMARY), Below())).close()
+    assert [type(event) for event in house.log.events] == [Reserved, Settled]
+    account = house.ledger.account("request-1")
+    assert (account.held_back, account.route) == ([], None)
+    own = attempt(id="attempt-2")
+    (await house.layer(own, Below())).close()
+    assert account.route is own.routed.route
+    assert [report.cause for report in account.reports] == [Cause.SUMMARY, Cause.FIRST]

@@ -59,3 +59,10 @@ async def test_what_is_not_a_failed_attempt_passes_through() -> None:
     with pytest.raises(InvalidRequest):
         await Fallback(REGISTRY, FakeClock(), Random(1))(Routed(call(), route(STRONG, WEAK)), below)
     assert len(below.requests) == 1
+
+
+async def test_every_attempt_of_an_errand_has_the_errands_cause() -> None:
+    below = Below(spent("acme/strong", ProviderFailed("500")), None)
+    routed = Routed(call(), route(STRONG, WEAK), Cause.SUMMARY)
+    await Fallback(REGISTRY, FakeClock(), Random(1))(routed, below)
+    assert [attempt.cause for attempt in below.requests] == [Cause.SUMMARY, Cause.SUMMARY]

@@ -109,3 +109,9 @@ def test_nothing_is_started_that_cannot_finish() -> None:
 @given(st.integers(1, 60), st.integers())
 def test_pauses_have_full_jitter_and_a_longest(tries: int, seed: int) -> None:
     assert 0 <= backoff_s(tries, Random(seed)) <= min(LONGEST_PAUSE_S, 0.25 * 2 ** (tries - 1))
+
+
+def test_an_errand_tried_again_is_still_that_errand() -> None:
+    clock, below = FakeClock(), Below(ProviderFailed("500"), None)
+    clock.run(Retry(2, clock, Random(1))(attempt(cause=Cause.JUDGE), below))
+    assert [each.cause for each in below.requests] == [Cause.JUDGE, Cause.JUDGE]

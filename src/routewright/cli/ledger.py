@@ -18,8 +18,8 @@ from routewright.cli.screen import Column, print_json, print_json_line, print_ta
 from routewright.cli.text import DOLLAR, one_line, usd
 from routewright.ids import uuid7
 from routewright.ledger.ledger import (
+    MOST_TRUSTED_LAST,
     OutcomeRecorded,
-    OutcomeSource,
     Released,
     RequestRecorded,
     Settled,
@@ -54,7 +54,6 @@ _ATTEMPTS = (
 )
 
 
-_MOST_TRUSTED_LAST: tuple[OutcomeSource, ...] = ("check", "shadow", "judge", "feedback")
 _OPINIONS = {"good": 1.0, "bad": 0.0}
 
 
@@ -176,7 +175,7 @@ def as_example(rows: Iterable[OutcomeRow]) -> dict[str, object]:
 
     Of a model's several scores that of the most trusted source stands, and of that source the last one.
     """
-    told = sorted(rows, key=lambda row: _MOST_TRUSTED_LAST.index(row.source))
+    told = sorted(rows, key=lambda row: MOST_TRUSTED_LAST.index(row.source))
     verdict = told[-1].verdict
     example: dict[str, object] = {
         "prompt_id": told[-1].request_id,

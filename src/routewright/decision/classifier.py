@@ -9,6 +9,7 @@ threshold and is done by the standard tier.
 from typing import Protocol
 
 from routewright.catalog.registry import Tier
+from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, Script
 from routewright.decision.words import (
     ASKING_ABOUT,
@@ -70,6 +71,14 @@ class Classifier(Protocol):
 
     def classify(self, features: Features) -> Verdict:
         """The tier that suits the request, and how sure that is."""
+        ...
+
+
+class Forecasting(Classifier, Protocol):
+    """A classifier that also knows what to expect of each model."""
+
+    def consider(self, features: Features) -> tuple[Verdict, Forecast]:
+        """The tier that suits the request, and what to expect of each model for it."""
         ...
 
 

@@ -20,6 +20,8 @@ from routewright.decision.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, REPLY_TOKE
 
 SCAN_CHARS = 8_192
 """Of longer text only this much from its start and from its end is searched for pasted context."""
+EDGE_CHARS = 1_024
+"""Of a longer turn only this much from its start and from its end is kept as `text`."""
 TASK_CHARS = 2_048
 """Of a longer task only this much from its start and from its end is read."""
 SHORT_TASK_WORDS = 5
@@ -45,6 +47,9 @@ class Script(StrEnum):
 class Features(Struct, frozen=True, kw_only=True):
     """All that a classifier may look at. Sizes are in characters."""
 
+    text: str = ""
+    """The last user turn as it was written, pasted context included; with the turn before when it is very short. Of a
+    long one its start and its end."""
     words: tuple[str, ...]
     """Of the task, in order, lower-case, without punctuation."""
     earlier_words: tuple[str, ...] = ()
@@ -100,6 +105,7 @@ def extract(call: Call) -> Features:
     task, earlier_words = _read_turns(turns)
     text = task.text
     return Features(
+        text=_read_text(turns, has_earlier=bool(earlier_words)),
         words=task.words,
         earlier_words=earlier_words,
         script=_script_of(text),
@@ -253,6 +259,13 @@ def _read_turns(turns: list[str]) -> tuple[_Task, tuple[str, ...]]:
         return pasted, ()
     text = _bounded(turns[-1], TASK_CHARS)  # all of it looks pasted: better to read that than nothing
     return _Task(text, _words_of(text), len(turns[-1]), pasted.has_code, pasted.has_data), ()
+
+
+def _read_text(turns: list[str], *, has_earlier: bool) -> str:
+    if not turns:
+        return ""
+    text = _bounded(turns[-1], EDGE_CHARS)
+    return f"{_bounded(turns[-2], EDGE_CHARS)}\n{text}" if has_earlier and len(turns) > 1 else text
 
 
 def _with_pasted(task: _Task, later: _Task) -> _Task:

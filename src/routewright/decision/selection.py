@@ -7,6 +7,7 @@ with the constraint that removed it, so that a decision can be explained, stored
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,9 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from routewright.call import Call
+from routewright.catalog.pricing import Rates
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Deployment, Model, Registry, Tier
+from routewright.decision.expectation import Expectation, Forecast
 from routewright.decision.features import Features
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Verdict
@@ -29,7 +32,17 @@ VIRTUAL_MODELS = (*CLASSIFIED, CHEAPEST, BEST)
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 """When no model of a tier can take a request, the next one may."""
 
+NOTHING_WARM: Mapping[str, int] = MappingProxyType({})
+NOTHING_EXPECTED: Mapping[str, Expectation] = MappingProxyType({})
 NO_REASONING_EFFORTS = (None, "none", "minimal")
+
+
+class Match(Struct, frozen=True):
+    """As good as `model`, but for a share of its success: `"match claude-opus-4.7 within 2 %"`."""
+
+    model: str
+    within: float
+    """0.02 for 2 %."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -44,6 +57,17 @@ class Policy(Struct, frozen=True, kw_only=True):
         default_factory=lambda: {Tier.COMPLEX: 1_500, Tier.STANDARD: 600, Tier.STRUCTURED: 300, Tier.BULK: 500}
     )
     """How long answers usually are, by kind of work; what costs are compared with."""
+    match: Match | None = None
+    """The cheapest model that is as good as this one."""
+    min_quality: float | None = None
+    """The cheapest model whose answer is good with this probability."""
+    success_value_nanousd: int | None = None
+    """What a good answer is worth: the model with the most expected value, less its expected cost."""
+    caution: float = 0.5
+    """Standard deviations taken off the success of a model that may take a stronger one's place, so that where there
+    is little evidence the stronger one is taken."""
+    exploration: float = 0.0
+    """Share of the requests whose first choice is drawn from all that may be tried, evenly."""
     version: str = ""
     """`name@` and the first 8 hex digits of the SHA-256 of the content; computed, whatever is given."""
 
@@ -53,6 +77,11 @@ class Policy(Struct, frozen=True, kw_only=True):
             "confidence_threshold": self.confidence_threshold,
             "baseline": self.baseline,
             "expected_output_tokens": dict(sorted(self.expected_output_tokens.items())),
+            "match": self.match,
+            "min_quality": self.min_quality,
+            "success_value_nanousd": self.success_value_nanousd,
+            "caution": self.caution,
+            "exploration": self.exploration,
         }
         digest = hashlib.sha256(msgspec.json.encode(content)).hexdigest()
         force_setattr(self, "version", f"{self.name}@{digest[:8]}")
@@ -61,6 +90,16 @@ class Policy(Struct, frozen=True, kw_only=True):
 def needs_verdict(call: Call) -> bool:
     """Whether the route depends on what kind of work the request is; if not, there is no need to classify it."""
     return call.model in CLASSIFIED and call.options.tier is None
+
+
+def asks_for_quality(call: Call, policy: Policy) -> bool:
+    """Whether models are chosen by how good each is expected to be; tiers are no matter then, if that is known."""
+    return _wish(call, policy) is not None
+
+
+def needs_forecast(call: Call) -> bool:
+    """Whether models are weighed against each other; not where the caller named one."""
+    return call.model in VIRTUAL_MODELS
 
 
 def select(
@@ -75,16 +114,21 @@ def select(
     resting: Mapping[str, str],
     cannot_carry: Callable[[str, Call], str | None],
     dropped_fields: Callable[[str, Call], tuple[str, ...]],
+    forecast: Forecast | None = None,
+    warm: Mapping[str, int] = NOTHING_WARM,
+    chance: float = 1.0,
 ) -> Route:
     """The route of a call.
 
     `now_s` is UTC in seconds since 1970, `token_ratio(model)` what that model counts for a token of our estimate,
     `resting` the reason by id of each deployment that must not be called now; `cannot_carry(dialect, call)` and
     `dropped_fields(dialect, call)` are the dialects' own answers.
+    `forecast` is what to expect of each model, None where nobody knows; `warm` how many input tokens of the call each
+    model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores.
 
     Raises ModelNotFound, ContextTooLong, UnpricedModel, and NoEligibleModel naming every model with what removed it.
     """
-    intent = _intent(call, verdict, registry, policy)
+    intent = _intent(call, verdict, registry, policy, forecast)
     expected = policy.expected_output_tokens.get(intent.work, 0)
     output_tokens = min(expected, call.max_output_tokens or expected)
     judge = _Judge(
@@ -95,21 +139,28 @@ def select(
         resting=resting,
         cannot_carry=cannot_carry,
         must_have_price=intent.named is None,
+        forecast=forecast,
+        warm=warm,
     )
     findings = judge.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:
         findings |= judge.examine((intent.pinned,), token_ratio)
-    ranking = _rank(intent, findings, registry, call.reasoning_effort not in NO_REASONING_EFFORTS)
+    ranking = _rank(intent, findings, registry, policy, call.reasoning_effort not in NO_REASONING_EFFORTS)
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
+    propensity = 1.0
+    if policy.exploration and intent.named is None:
+        ranking, propensity = _explore(ranking, policy.exploration, chance)
     baseline = _baseline(findings, registry, policy)
+    first = findings[next(iter(ranking.eligible))]
     return Route(
         verdict=verdict if intent.follows_verdict else None,
         tier=ranking.tier,
         reason=ranking.reason,
         candidates=_candidates(call, intent, ranking, findings, judge, dropped_fields),
         input_tokens=features.input_tokens,
-        output_tokens=output_tokens * call.choices,
+        output_tokens=(output_tokens if first.output_tokens is None else first.output_tokens) * call.choices,
+        propensity=propensity,
         baseline_model=baseline.model.name if baseline else None,
         baseline_cost_nanousd=baseline.cost_nanousd if baseline else None,
         catalog=registry.version,
@@ -132,19 +183,55 @@ class _Intent(NamedTuple):
     pinned: Model | None = None
     """The model asked for at one provider, with that provider's deployments only."""
     follows_verdict: bool = False
+    wish: "Match | _Floor | _Value | None" = None
+    """How good it must be, when that was said; tiers are then no matter."""
 
 
-def _intent(call: Call, verdict: Verdict | None, registry: Registry, policy: Policy) -> _Intent:
+class _Floor(NamedTuple):
+    """The cheapest whose success is at least this."""
+
+    success: float
+
+
+class _Value(NamedTuple):
+    """The most value for the money, with a good answer worth this."""
+
+    nanousd: int
+
+
+def _intent(
+    call: Call, verdict: Verdict | None, registry: Registry, policy: Policy, forecast: Forecast | None
+) -> _Intent:
     if call.model in CLASSIFIED:
-        return _classified_intent(call, verdict, policy)
+        wish = _wish(call, policy)
+        intent = _classified_intent(call, verdict, policy)
+        if wish is None or call.options.tier is not None:
+            return intent
+        if forecast is None:
+            return intent._replace(reason=f"{intent.reason}; no success is known to hold against the quality asked for")
+        return intent._replace(wish=wish)
     if call.model == CHEAPEST:
-        return _Intent(call.options.tier or Tier.STANDARD, "cheapest of all tiers")
+        floor = call.options.min_quality
+        wish = _Floor(floor) if floor is not None and forecast is not None else None
+        return _Intent(call.options.tier or Tier.STANDARD, "cheapest of all tiers", wish=wish)
     if call.model == BEST:
-        return _Intent(Tier.COMPLEX, "best tier first", tiers=UPWARDS[::-1])
+        wish = None if forecast is None else _Value(BEST_VALUE_NANOUSD)
+        return _Intent(Tier.COMPLEX, "best tier first" if wish is None else "best first", UPWARDS[::-1], wish=wish)
     model = registry.resolve(call.model)
     if model is registry.models[model.name]:
         return _Intent(model.tier, f"{call.model} was asked for", named=registry.order[model.name])
     return _Intent(model.tier, f"only {call.model} was asked for", named=(model.name,), pinned=model)
+
+
+def _wish(call: Call, policy: Policy) -> Match | _Floor | _Value | None:
+    """How good the answer must be: the caller's word before the policy's, a promise before a price."""
+    if call.options.min_quality is not None:
+        return _Floor(call.options.min_quality)
+    if policy.match is not None:
+        return policy.match
+    if policy.min_quality is not None:
+        return _Floor(policy.min_quality)
+    return None if policy.success_value_nanousd is None else _Value(policy.success_value_nanousd)
 
 
 def _classified_intent(call: Call, verdict: Verdict | None, policy: Policy) -> _Intent:
@@ -192,6 +279,10 @@ class _Finding(Struct, frozen=True, gc=False):
     """None: the model is eligible."""
     reason: str = ""
     """Why it was removed, or, of an eligible one, why all its deployments rest."""
+    expectation: Expectation | None = None
+    """None when nobody knows what to expect of it."""
+    output_tokens: int | None = None
+    """Expected; None without an expectation."""
 
 
 class _Judge:
@@ -207,7 +298,11 @@ class _Judge:
         resting: Mapping[str, str],
         cannot_carry: Callable[[str, Call], str | None],
         must_have_price: bool,
+        forecast: Forecast | None,
+        warm: Mapping[str, int],
     ) -> None:
+        self._expectations = forecast.of if forecast is not None else NOTHING_EXPECTED
+        self._warm = warm
         self._call = call
         self._input_tokens = features.input_tokens
         self._output_tokens = output_tokens
@@ -229,14 +324,24 @@ class _Judge:
         estimate, expected, choices, now_s = self._input_tokens, self._output_tokens, self._call.choices, self._now_s
         room, required, dialect = self._room_for_output, self._required, self._call.dialect
         is_plain = not self._resting and self._max_cost is None
+        allowed = self._call.max_output_tokens
         findings = {}
         for model in models:
             input_tokens = round(estimate * token_ratio(model.name))
+            expectation = self._expectations.get(model.name)
+            output_tokens = min(expected, model.max_output_tokens)
+            if expectation is not None:
+                output_tokens = min(expectation.output_tokens, allowed or model.max_output_tokens)
             cost = None
             if model.prices is not None:
                 rates = model.prices.rates_at(now_s, input_tokens)
-                output_tokens = min(expected, model.max_output_tokens) * choices
-                cost = (input_tokens * rates.input + output_tokens * rates.output + rates.request + 500) // 1000
+                cost = input_tokens * rates.input + output_tokens * choices * rates.output + rates.request
+                if self._warm:
+                    cost -= self._saved_by_cache(model.name, input_tokens, rates)
+                cost = (cost + 500) // 1000
+                if expectation is not None and expectation.waste > 1:
+                    cost = round(cost * expectation.waste)
+            told = None if expectation is None else output_tokens
             if (  # nothing stands in the way: most models, most of the time
                 is_plain
                 and cost is not None
@@ -246,16 +351,21 @@ class _Judge:
                 and model.deployments
                 and model.deployments[0].dialect == dialect
             ):
-                findings[model.name] = _Finding(model, cost)
+                findings[model.name] = _Finding(model, cost, None, "", expectation, told)
             else:
-                findings[model.name] = self._look_closer(model, input_tokens, cost)
+                obstacle, reason = self._look_closer(model, input_tokens, cost)
+                findings[model.name] = _Finding(model, cost, obstacle, reason, expectation, told)
         return findings
 
-    def _look_closer(self, model: Model, input_tokens: int, cost: int | None) -> _Finding:
+    def _saved_by_cache(self, name: str, input_tokens: int, rates: Rates) -> int:
+        """Pico-USD that the warm part of the input costs less than fresh input."""
+        return min(self._warm.get(name, 0), input_tokens) * (rates.input - rates.cache_read)
+
+    def _look_closer(self, model: Model, input_tokens: int, cost: int | None) -> tuple[_Obstacle | None, str]:
         obstacle, reason = self._obstacle(model, input_tokens, cost)
         if obstacle is None and self._resting:
             reason = self._rest(model)
-        return _Finding(model, cost, obstacle, reason)
+        return obstacle, reason
 
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[_Obstacle | None, str]:
         reason = self._lack(model) or self._uncarriable(model)
@@ -347,11 +457,17 @@ class _Ranking(NamedTuple):
     reason: str
     eligible: dict[str, str]
     """Model → why it stands there, in order of trial."""
+    removed: Mapping[str, str] = {}
+    """Model → why it is not good enough for the quality asked for."""
 
 
-def _rank(intent: _Intent, findings: Mapping[str, _Finding], registry: Registry, prefers_reasoning: bool) -> _Ranking:
+def _rank(
+    intent: _Intent, findings: Mapping[str, _Finding], registry: Registry, policy: Policy, prefers_reasoning: bool
+) -> _Ranking:
     if intent.named is not None:
         return _rank_named(intent, intent.named, findings)
+    if intent.wish is not None:
+        return _rank_by_quality(intent, intent.wish, findings, registry, policy.caution)
     preference = _by_reasoning if prefers_reasoning else _by_cost
     if not intent.tiers:
         able = sorted((finding for finding in findings.values() if finding.obstacle is None), key=preference)
@@ -364,6 +480,73 @@ def _rank(intent: _Intent, findings: Mapping[str, _Finding], registry: Registry,
             pool.sort(key=preference)
             return _rank_tier(intent, tier, pool, findings, registry)
     return _Ranking(intent.work, intent.reason, {})
+
+
+BEST_VALUE_NANOUSD = 1_000_000_000_000
+"""For `auto:best`: a good answer is worth a thousand dollars, so that cost only decides between equals."""
+
+
+def _rank_by_quality(
+    intent: _Intent,
+    wish: Match | _Floor | _Value,
+    findings: Mapping[str, _Finding],
+    registry: Registry,
+    caution: float,
+) -> _Ranking:
+    """Of the models that can take the call, those that are good enough, cheapest first, or by value for money."""
+    able = {name: finding for name, finding in findings.items() if finding.obstacle is None and finding.expectation}
+    if not able:
+        return _Ranking(intent.work, intent.reason, {})
+    success = {name: _careful_success(finding, caution) for name, finding in able.items()}
+    strongest = max(able, key=lambda name: _success(able[name]))
+    success[strongest] = _success(able[strongest])
+    if isinstance(wish, _Value):
+        worth = {name: success[name] * wish.nanousd - _cost(able[name]) for name in able}
+        order = sorted(able, key=lambda name: (bool(able[name].reason), -worth[name]))
+        reasons = dict.fromkeys(order, "less for the money")
+        reasons[order[0]] = "most expected success" if intent.reason == "best first" else "most for the money"
+        return _Ranking(able[order[0]].model.tier, intent.reason, _awake_first(reasons, findings))
+    floor, told = _floor(wish, findings, registry)
+    good = [name for name in able if success[name] >= floor]
+    removed = {name: f"below floor {floor:.2f}" for name in able if name not in good}
+    reason = f"{intent.reason}; {told}"
+    if not good:
+        good = [strongest]
+        del removed[strongest]
+        reason = f"{reason}; no model reaches {floor:.2f}: the strongest"
+    order = sorted(good, key=lambda name: _by_cost(able[name]))
+    reasons = dict.fromkeys(order, "good enough")
+    reasons[order[0]] = "cheapest eligible" if removed.keys() != able.keys() - {strongest} else "strongest"
+    return _Ranking(able[order[0]].model.tier, reason, _awake_first(reasons, findings), removed)
+
+
+def _floor(wish: Match | _Floor, findings: Mapping[str, _Finding], registry: Registry) -> tuple[float, str]:
+    """The least success that is good enough, and whose word that is."""
+    if isinstance(wish, _Floor):
+        return wish.success, f"quality {wish.success:.2f} was asked for"
+    name = registry.aliases.get(wish.model, wish.model)
+    return _success(findings[name]) * (1 - wish.within), f"to match {name} within {wish.within:.1%}"
+
+
+def _success(finding: _Finding) -> float:
+    return 0.0 if finding.expectation is None else finding.expectation.success
+
+
+def _careful_success(finding: _Finding, caution: float) -> float:
+    return _success(finding) - (0.0 if finding.expectation is None else caution * finding.expectation.doubt)
+
+
+def _explore(ranking: _Ranking, share: float, chance: float) -> tuple[_Ranking, float]:
+    """The ranking with, by chance, another model first; and how probable that first choice was."""
+    names = list(ranking.eligible)
+    drawn = share / len(names)
+    if chance >= share:
+        return ranking, 1 - share + drawn
+    name = names[int(chance / drawn)]
+    if name == names[0]:
+        return ranking, 1 - share + drawn
+    reasons = {name: f"drawn to explore ({share:.1%} of requests)"} | ranking.eligible
+    return ranking._replace(eligible=reasons), drawn
 
 
 def _by_cost(finding: _Finding) -> tuple[bool, int]:
@@ -434,6 +617,8 @@ def _candidates(
                 is_eligible=True,
                 reason=reason,
                 expected_cost_nanousd=finding.cost_nanousd,
+                success=_rounded_success(finding),
+                outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
                 deployments=tuple([deployment.id for deployment in deployments]),
                 dropped_fields=() if dialect == call.dialect else dropped_fields(dialect, call),
             )
@@ -444,13 +629,20 @@ def _candidates(
             model=name,
             tier=finding.model.tier,
             is_eligible=False,
-            reason=why_not[finding.model.tier] if finding.obstacle is None else finding.reason,
+            reason=ranking.removed.get(name)
+            or (why_not[finding.model.tier] if finding.obstacle is None else finding.reason),
             expected_cost_nanousd=finding.cost_nanousd,
+            success=_rounded_success(finding),
+            outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
         )
         for name, finding in findings.items()
         if name not in ranking.eligible
     ]
     return tuple(candidates)
+
+
+def _rounded_success(finding: _Finding) -> float | None:
+    return None if finding.expectation is None else round(finding.expectation.success, 4)
 
 
 def _why_not(intent: _Intent, ranking: _Ranking) -> Mapping[Tier, str]:

@@ -14,6 +14,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCES = ("```", "~~~")
 _INDENTED = ("    ", "\t")
 _BLANKS = " \t"
+_IDLE = (" \n", "\t\n", "\n\n\n")
 _JSON_BLANKS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
 _NOT_JSON = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _QUOTED_CHARS = 48
@@ -26,16 +27,18 @@ def compact_json(text: str) -> str:
     """A JSON object or array without the blanks between its tokens; any other text as it is."""
     if not text.lstrip().startswith(("{", "[")):
         return text
-    compact = _JSON_BLANKS.sub(r"\1", text)
     try:
-        is_same = msgspec.json.decode(compact) == msgspec.json.decode(text)
+        value = msgspec.json.decode(text)  # first: on quotes that do not pair, the pattern would take quadratic time
+        compact = _JSON_BLANKS.sub(r"\1", text)
+        return compact if msgspec.json.decode(compact) == value else text
     except _NOT_JSON:
         return text
-    return compact if is_same else text
 
 
 def tidy_blanks(text: str) -> str:
     """Prose without blanks at the ends of lines and with single blank lines; code in it stays as it is."""
+    if not (any(idle in text for idle in _IDLE) or text.endswith((" ", "\t"))):
+        return text
     kept: list[str] = []
     for line, is_code in _lines(text):
         end = "\n" if line.endswith("\n") else ""
@@ -71,9 +74,10 @@ class Duplicates:
 
     def note(self, text: str) -> None:
         """A text stands in the conversation, as a whole and by its paragraphs."""
-        self._add(text)
-        for block in blocks(text):
-            self._add(block)
+        if len(text) >= SHORTEST_DUPLICATE:
+            self._add(text)
+            for block in blocks(text):
+                self._add(block)
 
     def without(self, text: str, *, by_paragraph: bool) -> str:
         """A whole text that was met before, or every paragraph of it that was, replaced by a reference."""

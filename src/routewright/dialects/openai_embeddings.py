@@ -48,10 +48,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 class OpenAIEmbeddings:
     """Translates one text to `POST …/embeddings` and its answer to one event."""
 
-    @property
-    def name(self) -> str:
-        """`openai_embeddings`."""
-        return DIALECT
+    name = DIALECT
 
     def cannot_carry(self, call: Call) -> str | None:
         """Nothing but the words of a call is carried, and no more is asked for."""

@@ -13,8 +13,9 @@ from routewright.errors import InvalidRequest
 
 KEY = "routewright"
 
-_NAMES = ("tier", "max_cost_usd", "deadline_ms", "tags", "user")
+_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user")
 _LONGEST_DEADLINE_MS = 86_400_000
+_SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
 
 
@@ -27,6 +28,7 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
     return Options(
         tier=_tier(fields, at),
         max_cost_nanousd=_nanousd(fields.get("max_cost_usd"), at + "max_cost_usd"),
+        min_quality=_probability(fields.get("min_quality"), at + "min_quality"),
         deadline_s=None if deadline_ms is None else deadline_ms / 1000,
         tags=_tags(array(fields, "tags", at) or [], at),
         user=text(fields, "user", at),
@@ -67,6 +69,15 @@ def _nanousd(value: object, param: str) -> int | None:
     if type(digits) is not str or not _USD.fullmatch(digits):
         raise wrong(param, 'an amount of USD such as 0.05 or "0.05"', value)
     return int(Decimal(digits).scaleb(9))
+
+
+def _probability(value: object, param: str) -> float | None:
+    if value is None:
+        return None
+    digits = str(value) if type(value) in (int, float) else value
+    if type(digits) is not str or not _SHARE.fullmatch(digits):
+        raise wrong(param, "a number from 0 to 1 such as 0.9", value)
+    return float(digits)
 
 
 def _tags(tags: list[Any], at: str) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    following = asyncio.create_task(runtime.follow_settings())
+    following = asyncio.gather(runtime.follow_settings(), runtime.follow_ledger())
     try:
         with _listen(settings.host, settings.port) as listener:
             await Server(config, gateway, announce).serve([listener])

@@ -5,6 +5,7 @@ world: the time, which deployments rest, and how far token estimates were off.
 """
 
 from collections.abc import Mapping
+from random import Random
 from typing import Protocol
 
 from msgspec import Struct
@@ -13,9 +14,10 @@ from msgspec.structs import replace
 from routewright.call import Call, Routed
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
-from routewright.decision.classifier import Classifier
+from routewright.decision.classifier import Classifier, Forecasting
+from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
-from routewright.decision.selection import Policy, needs_verdict, select
+from routewright.decision.selection import Policy, asks_for_quality, needs_forecast, needs_verdict, select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.layers.breaker import Circuits
@@ -31,6 +33,8 @@ class Considered(Struct, frozen=True):
     features: Features
     verdict: Verdict | None
     """None when the route does not depend on it."""
+    forecast: Forecast | None
+    """None when the route does not depend on it, or nobody knows what to expect."""
 
 
 class Decider:
@@ -46,7 +50,12 @@ class Decider:
         circuits: Circuits,
         estimator: TokenEstimator,
         clock: Clock,
+        random: Random,
+        forecasting: Forecasting | None = None,
     ) -> None:
+        """`forecasting` goes before `classifier`: it knows more."""
+        self._forecasting = forecasting
+        self._random = random
         self._registry = registry
         self._policy = policy
         self._classifier = classifier
@@ -62,10 +71,18 @@ class Decider:
     def consider(self, call: Call) -> Considered:
         """Look at a call, and classify it if its route depends on that."""
         features = extract(call)
-        return Considered(call, features, self._classifier.classify(features) if needs_verdict(call) else None)
+        verdict, forecast = None, None
+        if self._forecasting is not None and needs_forecast(call):
+            verdict, forecast = self._forecasting.consider(features)
+        elif needs_verdict(call):
+            verdict = self._classifier.classify(features)
+        return Considered(call, features, verdict if needs_verdict(call) else None, forecast)
 
-    def is_unsure(self, verdict: Verdict) -> bool:
-        """Whether the verdict, as it is, would not be followed."""
+    def is_unclear(self, considered: Considered) -> bool:
+        """Whether the verdict decides about the route, and would not be followed as it is."""
+        verdict = considered.verdict
+        if verdict is None or (considered.forecast is not None and asks_for_quality(considered.call, self._policy)):
+            return False
         return verdict.confidence < self._policy.confidence_threshold
 
     def select(self, considered: Considered) -> Route:
@@ -81,6 +98,8 @@ class Decider:
             resting=self._circuits.resting(self._clock.monotonic()),
             cannot_carry=lambda dialect, call: self._dialects[dialect].cannot_carry(call),
             dropped_fields=lambda dialect, call: self._dialects[dialect].dropped_fields(call),
+            forecast=considered.forecast,
+            chance=self._random.random() if self._policy.exploration else 1.0,
         )
 
     def learn(self, reply: Reply) -> None:
@@ -113,7 +132,7 @@ class Decide:
     async def __call__(self, call: Call, forward: Service[Routed]) -> Reply:
         considered = self._decider.consider(call)
         first = considered.verdict
-        if self._second_opinion is not None and first is not None and self._decider.is_unsure(first):
+        if self._second_opinion is not None and first is not None and self._decider.is_unclear(considered):
             considered = replace(considered, verdict=await self._second_opinion(call, first, forward))
         reply = await forward(Routed(call, self._decider.select(considered)))
         return reply.on_close(self._decider.learn)

@@ -102,6 +102,9 @@ class RequestRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 OutcomeSource: TypeAlias = Literal["feedback", "check", "shadow", "judge"]
 """Who says how an answer turned out: whoever used it, a check of its form, a comparison with another model, a judge."""
 
+MOST_TRUSTED_LAST: tuple[OutcomeSource, ...] = ("check", "shadow", "judge", "feedback")
+"""When several say something of the same answer, the most trusted is believed."""
+
 
 class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome"):
     """How well an answer turned out, in one number; never a word of what was asked or answered."""

@@ -11,7 +11,6 @@ from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, Tier, build_registry
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
 from routewright.decision.selection import CHEAPEST
-from routewright.dialects.openai_embeddings import DIALECT as EMBEDDINGS_DIALECT
 from routewright.errors import ModelNotFound, SettingsError
 from routewright.settings.given import did_you_mean, raise_if
 from routewright.settings.load import Settings
@@ -55,32 +54,6 @@ def build_catalog(
     return registry
 
 
-def embedding_model(settings: Settings, embeddings: str, *, prices: PriceTable | None = None) -> Model:
-    """The model `provider/model` of `second_opinion.embeddings`; it is called for vectors only, and in no registry."""
-    provider_name, _, upstream = embeddings.partition("/")
-    provider = settings.providers[provider_name]
-    listed = None if provider.local else (prices or load_prices()).lookup(provider_name, upstream)
-    schedule = FREE if provider.local else listed.standard if listed else None
-    deployment = Deployment(
-        id=embeddings,
-        provider=provider_name,
-        dialect=EMBEDDINGS_DIALECT,
-        base_url=provider.base_url,
-        upstream_model=upstream,
-        key=settings.keys.get(provider_name),
-        concurrency=provider.concurrency,
-    )
-    return Model(
-        name=upstream,
-        tier=Tier.BULK,
-        context_window=(listed.context_window if listed else None) or USUAL_LOCAL_WINDOW,
-        max_output_tokens=1,
-        prices=schedule,
-        price_version=_version(schedule),
-        deployments=(deployment,),
-    )
-
-
 class _Assembly:
     """Puts models together from settings, found servers and prices."""
 
@@ -111,7 +84,7 @@ class _Assembly:
             context_window=window,
             max_output_tokens=min(declared.max_output_tokens or min(USUAL_OUTPUT_TOKENS, max(1, window // 2)), window),
             prices=schedule,
-            price_version=_version(schedule),
+            price_version=price_version(schedule),
             fallbacks=self._fallbacks(name, declared),
             deployments=deployments,
             first_event_timeout_s=None if timeout_ms is None else timeout_ms / 1000,
@@ -289,6 +262,6 @@ def _told(origin: Origin) -> str:
     return "built-in" if origin == DEFAULT else str(origin)
 
 
-def _version(schedule: PriceSchedule | None) -> str:
+def price_version(schedule: PriceSchedule | None) -> str:
     """First 12 hex digits of the SHA-256 of the prices."""
     return hashlib.sha256(msgspec.json.encode(schedule)).hexdigest()[:12] if schedule else "unpriced"

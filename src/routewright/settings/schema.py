@@ -1,5 +1,6 @@
 """What can be set: each section's keys with their type, range and default. `docs/settings.md` lists the same."""
 
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +14,7 @@ from msgspec.structs import FieldInfo, fields
 from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
 from routewright.decision.context import ContextPolicy, ContextStep
+from routewright.decision.selection import Match
 from routewright.settings.keys import read_reference
 from routewright.settings.places import KeyPath
 
@@ -69,10 +71,14 @@ def _read_path(value: object, path: str) -> Path:
     return Path(value).expanduser()
 
 
-def _read_file(value: object, path: str) -> Path:
-    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise ValueError(f"{path}: {value!r} is not the path of a file")
-    return Path(value).expanduser()
+_WISH = re.compile(r"match (\S+) within (\d{1,2}(?:\.\d+)?) ?%")
+
+
+def _read_wish(value: object, path: str) -> Match:
+    found = _WISH.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f'{path}: {value!r} is not understood; write it like "match claude-opus-4.7 within 2 %"')
+    return Match(found[1], float(found[2]) / 100)
 
 
 KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
@@ -80,7 +86,8 @@ Usd = Annotated[Decimal, Read(_read_usd, "an amount of USD of at least 0")]
 UsdPerMillion = Annotated[Decimal, Read(_read_price, "USD per million tokens, from 0 to 10000")]
 BaseUrl = Annotated[str, Read(_read_base_url, 'an address like "https://host/v1"')]
 Folder = Annotated[Path, Read(_read_path, "a folder")]
-File = Annotated[Path, Read(_read_file, "a file")]
+File = Annotated[Path, Read(_read_path, "a file")]
+Wish = Annotated[Match, Read(_read_wish, 'a wish like "match claude-opus-4.7 within 2 %"')]
 Milliseconds = Annotated[int, Meta(ge=1, le=DAY_MS)]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -101,8 +108,14 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     """`[policy]`: how models are chosen, and how much patience and money a request gets."""
 
     name: Name = "default"
-    classifier: Name = "heuristic"
+    classifier: Name = "learned"
+    artefact: File | None = None
     confidence_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    quality: Wish | None = None
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    success_value_usd: Usd | None = None
+    caution: Annotated[float, Meta(ge=0, le=10)] = 0.5
+    exploration: Annotated[float, Meta(ge=0, le=1)] = 0.0
     max_retry_attempts: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 5
     fallback_timeout_ms: Milliseconds = 3000

@@ -1,0 +1,156 @@
+"""What can be expected of each model for one request: success, length of the answer, and what is paid for failures.
+
+A `Forecaster` belongs to one state of catalog and evidence and has everything laid out by model, so that a request
+costs three small products of vectors and matrices. A `Forecast` is its answer for one request: plain numbers by model.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from routewright.catalog.registry import Model, Tier
+from routewright.decision.artefact import Artefact
+from routewright.decision.expectation import Expectation, Forecast
+from routewright.decision.sketch import Sketch
+from routewright.decision.success import Evidence, FloatArray, expit, features_of, logit
+
+LENGTH_STRENGTH = 5.0
+"""How many answers the believed length of one is worth, for each model and kind."""
+WASTE_STRENGTH_NANOUSD = 10_000_000
+"""A cent of answers without a failure is believed in before any was seen."""
+
+
+class Lengths(Struct, frozen=True, eq=False):
+    """Answers of one model so far."""
+
+    answers: FloatArray
+    """[K]: how many, each counted for every kind by that kind's probability."""
+    tokens: FloatArray
+    """[K]: their output tokens, likewise."""
+    complete_nanousd: int = 0
+    """Paid for complete answers."""
+    all_nanousd: int = 0
+    """Paid for all attempts."""
+
+
+class Lessons(Struct, frozen=True, eq=False):
+    """All that the ledger taught, and from how far."""
+
+    artefact: str
+    """Version of the one whose kinds of work they are told in."""
+    evidence: Evidence
+    lengths: Mapping[str, Lengths] = {}
+    outcome_sequence: int = 0
+    """Of the last outcome that was learned from; 0 when there was none."""
+
+    @staticmethod
+    def none(artefact: Artefact) -> "Lessons":
+        """What is known before any outcome."""
+        return Lessons(artefact.version, Evidence(artefact.prior, {}, {}))
+
+
+class Forecaster:
+    """Forecasts for the models of one catalog, by one state of evidence."""
+
+    def __init__(self, artefact: Artefact, lessons: Lessons, models: Iterable[Model]) -> None:
+        evidence, lengths = lessons.evidence, lessons.lengths
+        self.evidence = evidence
+        self._models = list(models)
+        names = [model.name for model in self._models]
+        posteriors = [evidence.posterior(model.name, model.tier) for model in self._models]
+        kinds = len(artefact.kinds)
+        self._means = _columns([mean for mean, _ in posteriors], kinds)
+        self._variances = _columns([doubt**2 for _, doubt in posteriors], kinds)
+        tried = [evidence.tallies[name].tried if name in evidence.tallies else np.zeros(kinds) for name in names]
+        self._outcomes = _columns(tried, kinds)
+        self._lengths = _columns([_length(artefact.output_tokens, lengths.get(name)) for name in names], kinds)
+        self._waste = [_waste(lengths.get(name)) for name in names]
+        self._names = names
+        self._residual_at = [at for at, name in enumerate(names) if name in evidence.residuals]
+        residuals = [evidence.residuals[names[at]] for at in self._residual_at]
+        self._residuals = np.stack([residual.weights for residual in residuals], axis=1) if residuals else None
+        self._biases = np.array([residual.bias for residual in residuals])
+        self.right_tiers = right_tiers(artefact, evidence, self._models)
+
+    def forecast(self, kinds: FloatArray, seen: Sketch) -> Forecast:
+        """What to expect for a request that is of each kind with these probabilities."""
+        success = kinds @ self._means
+        if self._residuals is not None:
+            correction = features_of(seen, self.evidence.prior.weights) @ self._residuals + self._biases
+            success[self._residual_at] = expit(logit(success[self._residual_at]) + correction)
+        rows = zip(
+            self._names,
+            success.tolist(),
+            np.sqrt(kinds @ self._variances).tolist(),
+            (kinds @ self._outcomes).tolist(),
+            (kinds @ self._lengths).tolist(),
+            self._waste,
+            strict=True,
+        )
+        return Forecast(
+            {name: Expectation(p, doubt, round(n), round(tokens), waste) for name, p, doubt, n, tokens, waste in rows}
+        )
+
+
+def _columns(rows: list[FloatArray], size: int) -> FloatArray:
+    """[size, rows]; also when there is no row."""
+    return np.ascontiguousarray(np.stack(rows, axis=1)) if rows else np.zeros((size, 0))
+
+
+def _length(believed: FloatArray, seen: Lengths | None) -> FloatArray:
+    if seen is None:
+        return believed
+    ratio = (seen.tokens.sum() + LENGTH_STRENGTH * believed.mean()) / (
+        float(seen.answers @ believed) + LENGTH_STRENGTH * believed.mean()
+    )  # this model's answers are so many times as long as believed, over all kinds
+    return np.asarray((believed * ratio * LENGTH_STRENGTH + seen.tokens) / (LENGTH_STRENGTH + seen.answers))
+
+
+def _waste(seen: Lengths | None) -> float:
+    if seen is None:
+        return 1.0
+    return (seen.all_nanousd + WASTE_STRENGTH_NANOUSD) / (seen.complete_nanousd + WASTE_STRENGTH_NANOUSD)
+
+
+# ---- which tier is enough -------------------------------------------------------------------------------------------
+
+TOLERANCE = 0.05
+"""A tier is enough for a kind of work when it succeeds no more than this less often than the best tier does."""
+EVIDENCE_STRENGTH = 16.0
+"""So many outcomes of a kind weigh as much as what was believed of it."""
+CHEAPEST_FIRST = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
+
+
+def right_tiers(artefact: Artefact, evidence: Evidence, models: Iterable[Model]) -> FloatArray:
+    """[K, 4]: probability, in the order of `Tier`, that a tier is the cheapest that is enough for each kind.
+
+    What the artefact believes gives way to the ledger kind by kind: a tier is enough when its success rate, by the
+    posterior's normal approximation, is within `TOLERANCE` of the best tier's.
+    """
+    tried: NDArray[np.float64] = np.zeros(len(artefact.kinds))
+    means, doubts = {}, {}
+    for tier in Tier:
+        posteriors = [evidence.posterior(model.name, tier) for model in models if model.tier is tier]
+        if not posteriors:
+            continue
+        means[tier] = np.mean([mean for mean, _ in posteriors], axis=0)
+        doubts[tier] = np.mean([doubt for _, doubt in posteriors], axis=0)
+    for model in models:
+        if model.name in evidence.tallies:
+            tried = tried + evidence.tallies[model.name].tried
+    if not tried.any():
+        return artefact.tiers
+    best = np.max(list(means.values()), axis=0)
+    left: FloatArray = np.ones(len(artefact.kinds))
+    seen = np.zeros_like(artefact.tiers)
+    order = list(Tier)
+    present = [tier for tier in CHEAPEST_FIRST if tier in means]
+    for tier in present:
+        margin = (means[tier] - best + TOLERANCE) / np.maximum(doubts[tier], 1e-6)
+        enough = expit(1.702 * margin) if tier is not present[-1] else np.ones_like(left)  # logistic ≈ normal
+        seen[:, order.index(tier)] = left * enough
+        left = left * (1 - enough)
+    weight = (tried / (tried + EVIDENCE_STRENGTH))[:, None]
+    return np.asarray(artefact.tiers * (1 - weight) + seen * weight)

@@ -1,0 +1,104 @@
+"""The classifier that was trained: what kind of work a request is, and so which tier is enough for it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from routewright.catalog.registry import Model, Tier
+from routewright.decision.artefact import Artefact
+from routewright.decision.expectation import Forecast
+from routewright.decision.features import Features
+from routewright.decision.forecast import Forecaster, Lessons
+from routewright.decision.posterior import kinds_of, look
+from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch
+from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience, FloatArray, fold
+from routewright.route import KindShare, Verdict
+
+MOST_KINDS = 5
+LEAST_SHARE = 0.02
+"""Less probable kinds are not told, nor learned from."""
+_COUNT_STEP = 1 / 64
+"""Counts are kept as bytes in these steps."""
+_TIERS = list(Tier)
+
+
+class LearnedClassifier:
+    """Hashed words and counts → kinds of work → tiers and expectations, in some ninety microseconds."""
+
+    def __init__(self, artefact: Artefact, lessons: Lessons, models: Iterable[Model]) -> None:
+        self.name = f"learned@{artefact.version}+{lessons.evidence.version}"
+        self._artefact = artefact
+        self._forecaster = Forecaster(artefact, lessons, models)
+
+    def classify(self, features: Features) -> Verdict:
+        """The tier that suits the request, and how sure that is."""
+        return self.consider(features)[0]
+
+    def consider(self, features: Features) -> tuple[Verdict, Forecast]:
+        """The tier that suits the request, how sure that is, and what to expect of each model for it."""
+        seen, shape = look(features)
+        kinds, _ = kinds_of(self._artefact, seen, shape)
+        tiers = (kinds @ self._forecaster.right_tiers) ** self._artefact.tier_sharpness
+        best = int(tiers.argmax())
+        shares = self._shares(kinds)
+        verdict = Verdict(
+            tier=_TIERS[best],
+            confidence=round(float(tiers[best] / tiers.sum()), 4),
+            reason=f"looks like {_told(shares)}" if features.text else "there are no words to go by",
+            signals=tuple(f"{share.kind} {share.probability:.0%}" for share in shares),
+            classifier=self.name,
+            kinds=shares,
+            sketch=fingerprint(seen),
+        )
+        return verdict, self._forecaster.forecast(kinds, seen)
+
+    def _shares(self, kinds: FloatArray) -> tuple[KindShare, ...]:
+        most = kinds.argsort()[: -MOST_KINDS - 1 : -1].tolist()
+        names = self._artefact.kinds
+        shares = [KindShare(names[at], round(float(kinds[at]), 3)) for at in most]
+        return tuple([share for share in shares if share.probability >= LEAST_SHARE]) or (shares[0],)
+
+
+def _told(shares: tuple[KindShare, ...]) -> str:
+    first = shares[0].kind.replace("_", " ")
+    if len(shares) == 1 or shares[1].probability < shares[0].probability / 2:
+        return first
+    return f"{first} or {shares[1].kind.replace('_', ' ')}"
+
+
+# ---- what is kept of a text -----------------------------------------------------------------------------------------
+
+
+def fingerprint(seen: Sketch) -> bytes:
+    """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
+    bits = np.zeros(FOLDED, np.uint8)
+    bits[fold(seen.indices)] = 1
+    counts = np.rint(seen.counts / _COUNT_STEP).clip(-127, 127).astype(np.int8)
+    return bytes(np.packbits(bits)) + bytes(counts)
+
+
+def experience(artefact: Artefact, model: str, score: float, verdict: Verdict) -> Experience | None:
+    """An outcome as the learner sees it; None when the verdict does not say what kind of work it was."""
+    kinds = kinds_vector(artefact, verdict.kinds)
+    return None if kinds is None else Experience(model, score, kinds, kept_features(artefact, verdict.sketch))
+
+
+def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArray | None:
+    """[K], summing to 1; None when no kind is one that the artefact knows."""
+    kinds = np.zeros(len(artefact.kinds))
+    for share in shares:
+        if share.kind in artefact.kinds:
+            kinds[artefact.kinds.index(share.kind)] = share.probability
+    return kinds / kinds.sum() if kinds.any() else None
+
+
+def kept_features(artefact: Artefact, kept: bytes) -> Numbers:
+    """The dense row of a fingerprint; zeros when it is none."""
+    row = np.zeros(FEATURES, np.float32)
+    if len(kept) != FOLDED // 8 + COUNTS:
+        return row
+    bits = np.unpackbits(np.frombuffer(kept[: FOLDED // 8], np.uint8))
+    row[:FOLDED] = bits * artefact.prior.weights
+    row /= max(float(np.sqrt(row @ row)), 1e-6)
+    row[FOLDED:] = np.frombuffer(kept[FOLDED // 8 :], np.int8) * np.float32(_COUNT_STEP * COUNTS_SCALE)
+    return row

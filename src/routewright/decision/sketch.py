@@ -1,0 +1,155 @@
+"""A text as a set of hashed features: one pass in numpy over the start and the end of it, about 40 µs for 1 KB.
+
+Words, pairs of neighbouring words and runs of four bytes are hashed by one polynomial whose prefix sums give the hash
+of any stretch of the text by a subtraction: `hash(s, e) = (P[e] - P[s]) · B⁻ˢ  (mod 2⁶⁴)`, so that nothing is done
+word by word in Python. Only whether a feature is there counts, not how often: repeating a word changes nothing.
+
+The set has two sizes. The `indices` below `BUCKETS` are what the shipped artefact knows; folded to `FOLDED` buckets and
+kept as bits they are a *fingerprint* of some 300 bytes, which the ledger stores beside an outcome: later learning needs
+nothing else of the text, and the text cannot be read out of it.
+"""
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from routewright.decision.features import EDGE_CHARS
+
+BUCKET_BITS = 12
+WORD_BUCKETS = 1 << BUCKET_BITS
+BUCKETS = 2 * WORD_BUCKETS
+"""Words and pairs first, then runs of bytes."""
+FOLDED = 2_048
+"""Buckets of a fingerprint; on recorded outcomes as good as four times as many."""
+RUN = 4
+"""Bytes of a character feature; the commonest length in language identification and what did best on dev."""
+
+Indices = NDArray[np.int64]
+Numbers = NDArray[np.float32]
+
+_MOST_BYTES = 4 * 2 * EDGE_CHARS + 4
+_BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
+_SHIFT = np.uint64(64 - BUCKET_BITS)
+_PAIR = np.uint64(0x9E3779B1)
+
+
+def _powers(base: int) -> NDArray[np.uint64]:
+    powers = np.full(_MOST_BYTES + 1, base, np.uint64)
+    powers[0] = 1
+    return np.multiply.accumulate(powers)
+
+
+_POWERS = _powers(_BASE)
+_INVERSES = _powers(pow(_BASE, -1, 2**64))
+
+_LOWER = bytes(byte + 32 if 65 <= byte <= 90 else 32 if byte < 33 else byte for byte in range(256))
+_IS_WORD = np.array([97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128 for byte in range(256)])
+_IS_ALONE = np.array([0xE3 <= byte <= 0xED for byte in range(256)])
+"""First bytes of Han, kana and Hangul: written without blanks, so that each character is taken for a word."""
+
+
+class _Class:
+    """What a byte counts as; `bincount` over the classes gives all counts at once."""
+
+    OTHER, LETTER, CAPITAL, DIGIT, BLANK, LINE, MATHS, CODE, QUESTION, PUNCTUATION, FOREIGN, QUOTE = range(12)
+
+
+def _classes() -> NDArray[np.uint8]:
+    table = np.full(256, _Class.OTHER, np.uint8)
+    for characters, kind in (
+        ("abcdefghijklmnopqrstuvwxyz", _Class.LETTER),
+        ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _Class.CAPITAL),
+        ("0123456789", _Class.DIGIT),
+        (" \t", _Class.BLANK),
+        ("\n", _Class.LINE),
+        ("=+^\\$<>*/%|~", _Class.MATHS),
+        ("{}()[];_#@&", _Class.CODE),
+        ("?", _Class.QUESTION),
+        (".,:!-", _Class.PUNCTUATION),
+        ("\"'`", _Class.QUOTE),
+    ):
+        table[list(characters.encode())] = kind
+    table[128:] = _Class.FOREIGN
+    return table
+
+
+_CLASS_OF = _classes()
+
+
+class Sketch(Struct, frozen=True, eq=False):
+    """What was seen of a text."""
+
+    indices: Indices
+    """Ascending, below `BUCKETS`: the features that are there."""
+    counts: Numbers
+    """`COUNTS` numbers, each about between -1 and 1: length, digits, code, notation, questions, options, …"""
+
+
+_LENGTH_STEPS = 9
+_NUMBER_STEPS = 6
+_SHARES = (
+    _Class.CAPITAL,
+    _Class.DIGIT,
+    _Class.MATHS,
+    _Class.CODE,
+    _Class.PUNCTUATION,
+    _Class.FOREIGN,
+    _Class.QUOTE,
+    _Class.LINE,
+)
+COUNTS = _LENGTH_STEPS + _NUMBER_STEPS + len(_SHARES) + 4
+_LENGTHS = np.arange(4, 4 + _LENGTH_STEPS, dtype=np.float32)
+_NUMBERS = np.arange(_NUMBER_STEPS, dtype=np.float32)
+
+
+def edges(text: str) -> str:
+    """The start and the end of a text, all of a short one."""
+    return text if len(text) <= 2 * EDGE_CHARS else f"{text[:EDGE_CHARS]}\n{text[-EDGE_CHARS:]}"
+
+
+def sketch(text: str) -> Sketch:
+    """Look at a text; any text will do, and the time is bounded."""
+    data = edges(text).encode(errors="surrogatepass")
+    given = np.frombuffer(data, np.uint8)
+    lower = np.frombuffer(b" " + data.translate(_LOWER) + b" ", np.uint8)
+    return Sketch(_indices(lower), _counts(given, len(text)))
+
+
+def _indices(data: NDArray[np.uint8]) -> Indices:
+    size = len(data)
+    prefixes = np.zeros(size + 1, np.uint64)
+    np.cumsum((data + np.uint64(1)) * _POWERS[:size], out=prefixes[1:])
+    is_word = _IS_WORD[data]
+    is_alone = _IS_ALONE[data[1:]]
+    starts = np.flatnonzero(is_word[1:] & (is_alone | ~is_word[:-1])) + 1
+    ends = np.flatnonzero(is_word[:-1] & (is_alone | ~is_word[1:])) + 1
+    words = (prefixes[ends] - prefixes[starts]) * _INVERSES[starts]
+    runs = (prefixes[RUN:] - prefixes[:-RUN]) * _INVERSES[: size + 1 - RUN] if size >= RUN else words[:0]
+    is_there = np.zeros(BUCKETS, np.bool_)
+    is_there[(np.concatenate((words, words[:-1] * _PAIR + words[1:])) * _MIX) >> _SHIFT] = True
+    is_there[WORD_BUCKETS:][(runs * _MIX) >> _SHIFT] = True
+    return np.flatnonzero(is_there)
+
+
+def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
+    classes = _CLASS_OF[data]
+    by_class = np.bincount(classes, minlength=12)
+    is_digit = classes == _Class.DIGIT
+    numbers = np.count_nonzero(is_digit[1:] > is_digit[:-1]) + int(is_digit[:1].any())
+    lines = int(by_class[_Class.LINE])
+    is_line = classes[:-2] == _Class.LINE
+    options = np.count_nonzero(is_line & (classes[1:-1] == _Class.CAPITAL) & (classes[2:] >= _Class.MATHS))
+    counts = np.empty(COUNTS, np.float32)
+    # A length becomes two neighbouring steps of a ladder, so that a linear model can bend over it.
+    counts[:_LENGTH_STEPS] = np.maximum(1 - np.abs(np.log2(length + 1) - _LENGTHS), 0)
+    counts[_LENGTH_STEPS : _LENGTH_STEPS + _NUMBER_STEPS] = np.maximum(1 - np.abs(np.log2(numbers + 1) - _NUMBERS), 0)
+    shares = by_class[list(_SHARES)] * (5 / max(len(data), 1))
+    counts[-len(_SHARES) - 4 : -4] = np.minimum(shares, 1)
+    counts[-4:] = (
+        min(int(by_class[_Class.QUESTION]), 3) / 3,
+        min(int(options), 10) / 10,
+        min(lines, 20) / 20,
+        np.log2(length + 1) / 12 - 1,
+    )
+    return counts

@@ -1,0 +1,1 @@
+"""How the shipped artefact is made; needs the extra `train`, and nothing else imports it."""

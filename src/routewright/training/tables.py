@@ -1,0 +1,104 @@
+"""Recorded outcomes of real models on real prompts, read from parquet or JSON lines.
+
+One row a prompt: `prompt`, `dataset`, `domain`, perhaps `split`; and for each model `s:MODEL` (quality, 0 to 1, nan
+when not recorded), `c:MODEL` (USD), `o:MODEL` (output tokens).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from routewright.errors import ArtefactError
+
+SUBJECTS = {
+    "maths": "math elementary_mathematics high_school_mathematics college_mathematics abstract_algebra "
+    "high_school_statistics formal_logic econometrics",
+    "physics": "physics high_school_physics college_physics conceptual_physics astronomy",
+    "chemistry": "chemistry high_school_chemistry college_chemistry",
+    "biology": "biology high_school_biology college_biology medical_genetics virology anatomy",
+    "medicine": "health professional_medicine college_medicine clinical_knowledge nutrition human_aging "
+    "human_sexuality",
+    "law": "law professional_law international_law jurisprudence",
+    "economics": "economics business high_school_macroeconomics high_school_microeconomics professional_accounting "
+    "marketing management business_ethics public_relations",
+    "society": "psychology professional_psychology high_school_psychology sociology security_studies us_foreign_policy "
+    "high_school_government_and_politics high_school_geography global_facts",
+    "history": "history prehistory high_school_european_history high_school_us_history high_school_world_history",
+    "humanities": "philosophy moral_disputes moral_scenarios logical_fallacies world_religions",
+    "computing": "computer_science college_computer_science high_school_computer_science computer_security "
+    "machine_learning",
+    "engineering": "engineering electrical_engineering",
+    "trivia": "other miscellaneous trivia_qa natural_qa",
+    "commonsense": "commonsense_qa openbook_qa arc_challenge commonsense science-mcq",
+    "olympiad": "competition-math gpqa",
+    "code_output": "code-reasoning",
+    "logic_puzzle": "agentverse-logicgrid",
+    "everyday_code": "mbpp code-generation",
+}
+"""Kind of work → the names of `domain` that are such work. The wide mix called `mmlu` in one table is none."""
+
+KIND_OF = {subject: kind for kind, subjects in SUBJECTS.items() for subject in subjects.split()} | {
+    "computer science": "computing"
+}
+SPECIAL = {"ulab_math": "maths"}
+_lines = msgspec.json.Decoder(dict[str, Any])
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One prompt with what is known of it."""
+
+    prompt: str
+    table: str
+    kind: str | None
+    """None when its kind of work is not told."""
+    split: str
+    scores: dict[str, float]
+    costs: dict[str, float]
+    """USD."""
+    output_tokens: dict[str, float]
+
+
+def read_tables(paths: list[Path]) -> list[Row]:
+    """Every row of these files. Raises ArtefactError for a file that cannot be read as a table."""
+    return [row for path in paths for row in _read(path)]
+
+
+def _read(path: Path) -> Iterator[Row]:
+    for record in _records(path):
+        if not isinstance(record.get("prompt"), str):
+            raise ArtefactError(f"{path}: a row has no prompt", hint="docs/decision.md shows the layout of a table")
+        domain = str(record.get("domain") or "")
+        yield Row(
+            prompt=record["prompt"],
+            table=path.stem,
+            kind=SPECIAL.get(str(record.get("dataset")), KIND_OF.get(domain)),
+            split=str(record.get("split") or "train"),
+            scores=_columns(record, "s:"),
+            costs=_columns(record, "c:"),
+            output_tokens=_columns(record, "o:"),
+        )
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        if path.suffix != ".parquet":
+            yield from _lines.decode_lines(path.read_bytes())
+            return
+        import pyarrow.parquet
+
+        yield from pyarrow.parquet.read_table(path).to_pylist()
+    except (OSError, msgspec.DecodeError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}") from error
+    except ImportError as error:
+        raise ArtefactError(f"{path} is parquet", hint="pip install 'routewright[data]'") from error
+
+
+def _columns(record: dict[str, Any], prefix: str) -> dict[str, float]:
+    return {
+        name[len(prefix) :]: float(value)
+        for name, value in record.items()
+        if name.startswith(prefix) and value is not None and value == value  # nan is not equal to itself
+    }
