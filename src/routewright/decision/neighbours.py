@@ -56,7 +56,7 @@ class Neighbourhood:
     """The requests whose outcomes are known, at most `max_entries`; the one met first goes first.
 
     Takes 4 bytes for each dimension of each request, and looks at all of them for each question: 50,000 requests of
-    1,536 dimensions are 300 MB and some 30 ms. Not for threads.
+    1,536 dimensions are 300 MB and some 20 ms. Not for threads.
     """
 
     def __init__(self, max_entries: int) -> None:
