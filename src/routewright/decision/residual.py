@@ -218,7 +218,7 @@ def _scaled(slope: FloatArray, history: Sequence[tuple[FloatArray, FloatArray]])
         shares.append(share)
         result -= share * turned
     if pairs:
-        _, turned, product = pairs[-1]
+        _, turned, curved = pairs[-1]
         result *= curved / float(turned @ turned)
     else:
         result /= max(float(np.linalg.norm(slope)), 1.0)

@@ -35,21 +35,11 @@ WRITTEN_WEIGHT = 2.0
 COUNTS_WEIGHT = 0.2
 """Counts and shape beside the unit length of the words, so that the penalty falls on them alike."""
 
-TIER_OF_KIND = dict.fromkeys(
-    (
-        "college_maths",
-        "graduate_science",
-        "hard_chemistry",
-        "hard_engineering",
-        "hard_law",
-        "hard_math",
-        "hard_physics",
-        "logic_puzzle",
-        "maths_problem",
-    ),
-    Tier.COMPLEX,
+COMPLEX_KINDS = frozenset(
+    ("college_maths", "graduate_science", "hard_chemistry", "hard_engineering", "hard_law", "hard_math", "hard_physics")
+    + ("logic_puzzle", "maths_problem")
 )
-"""Of kinds that only tables have; all others there are questions for the standard tier."""
+"""Of the kinds that only tables have; all others there are questions for the standard tier."""
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 RATE_BY_STEP = {-3: 0.5, -2: 0.62, -1: 0.76, 0: 0.92, 1: 0.94, 2: 0.95, 3: 0.96}
 """Believed success of a tier on work, by how many tiers above (or, below zero, under) the right one it is.
@@ -133,7 +123,7 @@ def _written(prompt: Prompt) -> Example:
 def _of_row(row: Row) -> Example:
     call = Call(id="0", dialect="openai_chat", model="auto", messages=(Message("user", (Text(row.prompt),)),), body={})
     seen, shape = look(extract(call))
-    tier = TIER_OF_KIND.get(row.kind or "", Tier.STANDARD)
+    tier = Tier.COMPLEX if row.kind in COMPLEX_KINDS else Tier.STANDARD
     return Example(seen, shape, row.kind or "", tier, 1.0, _is_held(row.prompt))
 
 
