@@ -57,7 +57,7 @@ async def test_a_stream_that_is_left_early_is_settled(settings: Mapping[str, Any
 
 async def test_deciding_calls_nobody_and_leaves_no_row(settings: Mapping[str, Any]) -> None:
     async with Router(**settings) as router:
-        assert router.route("Prove that there are infinitely many primes").tier is Tier.COMPLEX
+        assert router.route("Rename foo to bar in this file").tier is Tier.BULK
         await router.ask("Hello")
         await router._runtime.flush()
         assert router._runtime.store.totals().requests == 1

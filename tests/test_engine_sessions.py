@@ -136,7 +136,7 @@ async def test_a_provider_that_reads_less_than_expected_loses_its_advantage(tmp_
 @pytest.mark.parametrize(("more", "is_left_alone"), [("", True), ("prompt_cache_seconds = 0", False)])
 async def test_a_warm_beginning_is_not_shortened(tmp_path: Path, more: str, is_left_alone: bool) -> None:
     context = "[context]\nenabled = true\nthreshold_tokens = 5_000\nkeep_turns = 1"
-    roomy = [{"role": "system", "content": "A term.   \n\n\n\n\n" * 500}, *FIRST[1:]]
+    roomy = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A term.   \n\n\n\n\n" * 500}]
     grown = [*roomy, {"role": "assistant", "content": "Thirty days." * 2_000}, {"role": "user", "content": "Sure?"}]
     async with opened(tmp_path, rival="0.9", more=f"{more}\n{context}") as runtime:
         await ask(runtime, roomy, model="keeper")
