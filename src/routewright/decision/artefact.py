@@ -31,7 +31,6 @@ MOST_BYTES = 400_000
 MOST_UNPACKED_BYTES = 16_000_000
 SHAPE = 24
 """Numbers that say what a request looks like beside its words: `posterior.shape_of`."""
-ROWS = BUCKETS + COUNTS + SHAPE
 
 STEPS = 31
 """Of a weight to each side of zero, by column; four times as many choose the same kind and take a third more room."""
@@ -70,15 +69,35 @@ class Header(Struct, frozen=True, kw_only=True):
     arrays: tuple[ArrayHeader, ...]
 
 
+class Vocabulary(Struct, frozen=True, eq=False):
+    """The features that an artefact knows: which row of the weights each bucket has, or `size` for none."""
+
+    row_of_word: NDArray[np.uint16]
+    """[BUCKETS]."""
+    row_of_run: NDArray[np.uint16]
+    """[BUCKETS]."""
+    size: int
+
+    @staticmethod
+    def of(words: NDArray[Any], runs: NDArray[Any]) -> "Vocabulary":
+        """Rows in this order: the buckets of words and pairs, then those of runs."""
+        size = len(words) + len(runs)
+        row_of_word, row_of_run = np.full(BUCKETS, size, np.uint16), np.full(BUCKETS, size, np.uint16)
+        row_of_word[words] = np.arange(len(words))
+        row_of_run[runs] = np.arange(len(words), size)
+        return Vocabulary(row_of_word, row_of_run, size)
+
+
 class Artefact(Struct, frozen=True, eq=False, kw_only=True):
-    """The trained part of the decision. K kinds of work; rows of `weights` are `ROWS` features."""
+    """The trained part of the decision: V known features, K kinds of work."""
 
     version: str
     """First 8 hex digits of the content's SHA-256."""
     card: Card
     kinds: tuple[str, ...]
+    vocabulary: Vocabulary
     weights: NDArray[np.float32]
-    """[ROWS, K + 1]: log odds of each kind, and in the last column how much a strong model is needed."""
+    """[V + COUNTS + SHAPE, K + 1]: log odds of each kind, and in the last column how much a strong model is needed."""
     bias: NDArray[np.float32]
     """[K + 1]."""
     tiers: FloatArray
@@ -103,7 +122,7 @@ def load(data: bytes) -> Artefact:
         header = msgspec.json.decode(data[start:end], type=Header)
         arrays = _unpack(header, data[end:-_DIGEST])
         return _artefact(header, arrays, version=data[-_DIGEST:].hex()[:8])
-    except (msgspec.MsgspecError, zlib.error, KeyError, ValueError) as error:
+    except (msgspec.MsgspecError, zlib.error, IndexError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"its content does not fit this version of routewright: {error}") from error
 
 
@@ -122,7 +141,8 @@ def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
 def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: str) -> Artefact:
     kinds = len(header.kinds)
     weights = arrays["weights"] * arrays["scales"]
-    if weights.shape != (ROWS, kinds + 1) or arrays["feature_weights"].shape != (FOLDED,):
+    vocabulary = Vocabulary.of(arrays["words"], arrays["runs"])
+    if weights.shape != (vocabulary.size + COUNTS + SHAPE, kinds + 1) or arrays["feature_weights"].shape != (FOLDED,):
         raise ValueError(f"weights of shape {weights.shape} for {kinds} kinds")
     rates = dict(zip((*Tier, ""), arrays["rates"].astype(np.float64), strict=True))
     known = zip(header.models, arrays["model_rates"], arrays["model_outcomes"], strict=True)
@@ -130,6 +150,7 @@ def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: st
         version=version,
         card=header.card,
         kinds=header.kinds,
+        vocabulary=vocabulary,
         weights=np.ascontiguousarray(weights, np.float32),
         bias=arrays["bias"],
         tiers=arrays["tiers"].astype(np.float64),
@@ -145,7 +166,7 @@ def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: st
 
 
 def dump(card: Card, kinds: tuple[str, ...], models: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write an artefact; `weights` [ROWS, K + 1] are quantised here. Raises ArtefactError when it grows too large."""
+    """Write an artefact; its `weights` are quantised here. Raises ArtefactError when it grows too large."""
     weights = arrays["weights"]
     scales = np.maximum(np.abs(weights).max(axis=0), 1e-6).astype(np.float32) / STEPS
     stored = {**arrays, "weights": np.rint(weights / scales).astype(np.int8), "scales": scales}

@@ -13,21 +13,25 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
+from sklearn.feature_selection import chi2
 from sklearn.linear_model import LogisticRegression
 
 from routewright.call import Call, Message, Text
 from routewright.catalog.registry import Tier
-from routewright.decision.artefact import ROWS, SHAPE, Card, dump
+from routewright.decision.artefact import Card, Vocabulary, dump
 from routewright.decision.features import extract
-from routewright.decision.posterior import look
+from routewright.decision.posterior import known_features, look
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import BUCKETS, COUNTS, FOLDED, Numbers, Sketch
-from routewright.decision.success import fold
+from routewright.decision.sketch import BUCKETS, FOLDED, Buckets, Numbers, Sketch, fold
 from routewright.training.prompts import Prompt
 from routewright.training.tables import Row
 
 KINDS_PENALTY = 1 / 16
 NEED_PENALTY = 4.0
+VOCABULARY = 11_000
+"""Features that are kept, of a quarter of a million buckets: on prompts held out as good as all of them, and 400 KB."""
+SELDOM = 2
+"""A feature in fewer prompts tells nothing."""
 HELD_OUT = 10
 """Every so-manieth prompt, by its hash, is for measuring."""
 WRITTEN_WEIGHT = 2.0
@@ -36,8 +40,17 @@ COUNTS_WEIGHT = 0.2
 """Counts and shape beside the unit length of the words, so that the penalty falls on them alike."""
 
 COMPLEX_KINDS = frozenset(
-    ("college_maths", "graduate_science", "hard_chemistry", "hard_engineering", "hard_law", "hard_math", "hard_physics")
-    + ("logic_puzzle", "maths_problem")
+    [
+        "college_maths",
+        "graduate_science",
+        "hard_chemistry",
+        "hard_engineering",
+        "hard_law",
+        "hard_math",
+        "hard_physics",
+        "logic_puzzle",
+        "maths_problem",
+    ]
 )
 """Of the kinds that only tables have; all others there are questions for the standard tier."""
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
@@ -78,7 +91,9 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
     looked = [_of_row(row) for row in rows]
     examples += [example for example in looked if example.kind]
     kinds = tuple(sorted({example.kind for example in examples}))
-    features = _matrix(examples)
+    words, runs = _choose_features(examples)
+    vocabulary = Vocabulary.of(words, runs)
+    features = _matrix(examples, vocabulary)
     held = np.array([example.is_held for example in examples])
     trial = _fit_kinds(features[~held], [example for example in examples if not example.is_held], kinds)
     out = [example for example in examples if example.is_held]
@@ -88,9 +103,9 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
     tier_sharpness = _tier_sharpness(posterior @ tiers, out)
     measured = _measure(posterior, tiers, tier_sharpness, out, kinds)
     weights, bias = _fit_kinds(features, examples, kinds)
-    need_weights, need_bias = _fit_need(rows, looked, pairs)
+    need_weights, need_bias = _fit_need(rows, looked, pairs, vocabulary)
     column = np.concatenate((weights * sharpness, need_weights[:, None]), axis=1)
-    column[BUCKETS:] *= COUNTS_WEIGHT
+    column[vocabulary.size :] *= COUNTS_WEIGHT
     models, rates, outcomes = _known_models(rows, kinds)
     card = Card(
         made_on=datetime.now(UTC).date().isoformat(),
@@ -102,6 +117,8 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
         "ledger has outcomes.",
     )
     arrays = {
+        "words": words.astype(np.int32),
+        "runs": runs.astype(np.int32),
         "weights": column.astype(np.float32),
         "bias": np.append(bias * sharpness, need_bias).astype(np.float32),
         "tiers": _tiers(examples, kinds).astype(np.float32),
@@ -131,23 +148,37 @@ def _is_held(text: str) -> bool:
     return hashlib.sha256(text.encode(errors="replace")).digest()[0] % HELD_OUT == 0
 
 
-def _matrix(examples: Sequence[Example]) -> csr_matrix:
-    """[n, ROWS]: words of unit length, then counts and shape."""
-    sizes = [len(example.seen.indices) for example in examples]
-    starts = np.concatenate(([0], np.cumsum(sizes)))
-    words = csr_matrix(
-        (np.ones(starts[-1]), np.concatenate([example.seen.indices for example in examples]), starts),
-        shape=(len(examples), BUCKETS),
-    )
-    words = diags(1 / np.sqrt(np.maximum(sizes, 1))) @ words
+def _choose_features(examples: Sequence[Example]) -> tuple[Buckets, Buckets]:
+    """The buckets of words and of runs that tell most of the kind, by the chi-squared statistic, ascending."""
+    kinds = [example.kind for example in examples]
+    weights = np.array([example.weight for example in examples])
+    seen = hstack((_presence([its.seen.words for its in examples]), _presence([its.seen.runs for its in examples])))
+    seen = seen.tocsc()
+    is_often = np.diff(seen.indptr) >= SELDOM
+    told = np.nan_to_num(chi2(diags(weights) @ seen, kinds)[0]) * is_often
+    best = np.sort(np.argsort(-told, kind="stable")[:VOCABULARY])
+    return best[best < BUCKETS], best[best >= BUCKETS] - BUCKETS
+
+
+def _presence(rows: Sequence[Buckets]) -> csr_matrix:
+    """[n, BUCKETS]: 1 where a bucket is there."""
+    unique = [np.unique(row) for row in rows]
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in unique])))
+    return csr_matrix((np.ones(starts[-1]), np.concatenate(unique), starts), shape=(len(rows), BUCKETS))
+
+
+def _matrix(examples: Sequence[Example], vocabulary: Vocabulary) -> csr_matrix:
+    """[n, V + COUNTS + SHAPE]: known features of unit length, then counts and shape."""
+    rows = [known_features(vocabulary, example.seen) for example in examples]
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    words = csr_matrix((np.ones(starts[-1]), np.concatenate(rows), starts), shape=(len(examples), vocabulary.size))
+    words = diags(1 / np.sqrt(np.maximum(np.diff(starts), 1))) @ words
     rest = np.stack([np.concatenate((example.seen.counts, example.shape)) for example in examples])
-    matrix = hstack((words, rest * COUNTS_WEIGHT)).tocsr()
-    assert matrix.shape[1] == ROWS == BUCKETS + COUNTS + SHAPE
-    return matrix
+    return hstack((words, rest * COUNTS_WEIGHT)).tocsr()
 
 
 def _fit_kinds(features: csr_matrix, examples: Sequence[Example], kinds: Sequence[str]) -> tuple[Any, Any]:
-    """Weights [ROWS, K] and bias [K] of a multinomial logistic regression."""
+    """Weights [V + COUNTS + SHAPE, K] and bias [K] of a multinomial logistic regression."""
     model = LogisticRegression(C=1 / KINDS_PENALTY, max_iter=300)
     model.fit(features, [example.kind for example in examples], [example.weight for example in examples])
     assert list(model.classes_) == list(kinds), "every kind must be among the prompts that are not held out"
@@ -155,7 +186,10 @@ def _fit_kinds(features: csr_matrix, examples: Sequence[Example], kinds: Sequenc
 
 
 def _fit_need(
-    rows: Sequence[Row], looked: Sequence[Example], pairs: Mapping[str, tuple[str, str]]
+    rows: Sequence[Row],
+    looked: Sequence[Example],
+    pairs: Mapping[str, tuple[str, str]],
+    vocabulary: Vocabulary,
 ) -> tuple[FloatArray, float]:
     """How much a strong model is needed, over all pairs: P(the strong one does it and the weak one does not)."""
     chosen, needed = [], []
@@ -164,7 +198,7 @@ def _fit_need(
         if weak in row.scores and strong in row.scores:
             chosen.append(example)
             needed.append(row.scores[strong] - row.scores[weak] > 0.5)
-    model = LogisticRegression(C=1 / NEED_PENALTY, max_iter=300).fit(_matrix(chosen), needed)
+    model = LogisticRegression(C=1 / NEED_PENALTY, max_iter=300).fit(_matrix(chosen, vocabulary), needed)
     return model.coef_[0], float(model.intercept_[0])
 
 
@@ -251,7 +285,7 @@ def _feature_weights(examples: Sequence[Example]) -> Numbers:
     """[FOLDED]: the square root of each bucket's inverse document frequency."""
     seen = np.zeros(FOLDED)
     for example in examples:
-        seen[fold(example.seen.indices)] += 1
+        seen[fold(example.seen.words)] += 1
     weights: NDArray[np.float32] = np.sqrt(np.log((len(examples) + 1) / (seen + 1))).astype(np.float32)
     return weights
 
