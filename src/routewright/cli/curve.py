@@ -1,8 +1,11 @@
 """The cost-quality curve as a picture that stands by itself: SVG by hand, light and dark, labels at the lines."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
+
+import numpy as np
 
 from routewright.cli.evaluating import (
     CHEAPEST,
@@ -19,10 +22,12 @@ from routewright.cli.evaluating import (
 )
 
 WIDTH, HEIGHT = 760, 460
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 64, 56
+LEFT, RIGHT, TOP, BOTTOM = 64, 160, 64, 56
 """Margins; the right one has the labels of the lines."""
 LINE_HEIGHT = 15
-_TICKS = 5
+SWATCH = 22
+MOST_TICKS = 7
+TICK_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 LABELS = {
     LEARNED: "routewright",
@@ -49,7 +54,8 @@ STYLE = """
 .picture .curve.score { stroke: var(--score); } .picture .curve.random { stroke-dasharray: 4 4; }
 .picture .curve.oracle { stroke: var(--oracle); stroke-dasharray: 1 4; stroke-linecap: round; stroke-width: 2; }
 .picture .point { fill: var(--ground); stroke: var(--ink); stroke-width: 1.75; }
-.picture .label { font-size: 12px; fill: var(--soft); } .picture .label.learned { fill: var(--learned);
+.picture .label { font-size: 12px; fill: var(--soft); stroke: var(--ground); stroke-width: 4px;
+  paint-order: stroke; } .picture .label.learned { fill: var(--learned);
   font-weight: 600; } .picture .label.score { fill: var(--score); } .picture .label.oracle { fill: var(--oracle); }
 """
 
@@ -111,8 +117,7 @@ def _frame(curves: Sequence[Router]) -> _Frame:
 
 def _grid(frame: _Frame) -> list[str]:
     parts = []
-    for number in range(_TICKS):
-        quality = frame.least + (frame.most - frame.least) * number / (_TICKS - 1)
+    for quality in _ticks(frame):
         y = frame.y(quality)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="soft" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{quality:.2f}</text>')
@@ -133,6 +138,12 @@ def _grid(frame: _Frame) -> list[str]:
     return parts
 
 
+def _ticks(frame: _Frame) -> list[float]:
+    """Round scores within the frame, `MOST_TICKS` at most."""
+    step = next(step for step in TICK_STEPS if (frame.most - frame.least) / step <= MOST_TICKS)
+    return [number * step for number in range(math.ceil(frame.least / step), math.floor(frame.most / step) + 1)]
+
+
 def _line(name: str, router: Router, frame: _Frame) -> str:
     """A frontier, level from its last point on: no more has to be paid than what that costs."""
     assert router.curve is not None
@@ -147,29 +158,35 @@ def _line(name: str, router: Router, frame: _Frame) -> str:
 
 
 def _labels(lines: Sequence[str], curves: dict[str, Router], frame: _Frame) -> list[str]:
-    """At the right end of each line, pushed apart where they would cover one another."""
-    ends = sorted((frame.y(_end(curves[name], frame)), name) for name in lines)
+    """Right of the lines' ends, each with a piece of its line, in the order of the lines at half the cost.
+
+    Pushed apart where they would cover one another: most lines end where everything goes to the best model.
+    """
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    order = sorted(lines, key=lambda name: _height(curves[name], frame, middle))
     parts, lowest = [], float(TOP - LINE_HEIGHT)
-    for y, name in ends:
-        lowest = max(y + 4, lowest + LINE_HEIGHT)
+    for name in order:
+        lowest = max(_height(curves[name], frame, WIDTH - RIGHT), lowest + LINE_HEIGHT)
+        kind, x = _CLASSES.get(name, "other"), WIDTH - RIGHT + 8
+        parts.append(f'<line class="curve {kind}" x1="{x}" x2="{x + SWATCH}" y1="{lowest:.1f}" y2="{lowest:.1f}"/>')
         parts.append(
-            f'<text class="label {_CLASSES.get(name, "other")}" x="{WIDTH - RIGHT + 10}" y="{lowest:.1f}">'
-            f"{escape(LABELS[name])}</text>"
+            f'<text class="label {kind}" x="{x + SWATCH + 6}" y="{lowest + 4:.1f}">{escape(LABELS[name])}</text>'
         )
     return parts
 
 
-def _end(router: Router, frame: _Frame) -> float:
+def _height(router: Router, frame: _Frame, x: float) -> float:
+    """Where a line is at this place across; left of its start, where it starts."""
     assert router.curve is not None
-    pairs = zip(router.curve.cost_shares, router.curve.qualities, strict=True)
-    return max((quality for cost, quality in pairs if cost <= frame.most_cost), default=router.curve.qualities[0])
+    cost = (x - LEFT) / (WIDTH - LEFT - RIGHT) * frame.most_cost
+    return frame.y(float(np.interp(cost, router.curve.cost_shares, router.curve.qualities)))
 
 
 def _point(name: str, router: Router, frame: _Frame) -> str:
     assert router.curve is not None
     x, y = frame.x(router.curve.cost_shares[0]), frame.y(router.curve.qualities[0])
-    anchor, shift = ("start", 9) if name == CHEAPEST else ("end", -9)
+    anchor, shift, drop = ("start", 9, 17) if name == CHEAPEST else ("end", 4, 26)
     return (
         f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
-        f'<text class="label" x="{x + shift:.1f}" y="{y + 17:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
+        f'<text class="label" x="{x + shift:.1f}" y="{y + drop:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
     )

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.decision.evaluation import MATCHED, FloatArray, IntArray
 from routewright.decision.success import expit, log_loss, logit
@@ -154,9 +155,13 @@ def threshold_for(
     rows = np.arange(prompts)
     counts = rng.multinomial(prompts + 1, np.full(prompts + 1, 1 / (prompts + 1)), size=BOUND_SAMPLES).astype(float)
     target = (1 - promise.within) * scores[:, promise.model]
-    lowest = None
+    lowest, before = None, np.full(prompts, -1)
     for floor in FLOORS.tolist():
         choices = choices_at(floor, success, expected_cost)
+        if lowest is not None and (choices == before).all():
+            lowest = replace(lowest, floor=floor)
+            continue
+        before = choices
         left = scores[rows, choices] - target
         worst = 0.0 if (choices == promise.model).all() else -(1 - promise.within)
         means = counts @ np.append(left, worst) / (prompts + 1)
