@@ -18,7 +18,7 @@ from routewright.decision.learned import kept_features, kinds_vector
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.residual import FloatArray, expit
 from routewright.decision.sketch import Numbers
-from routewright.decision.success import Evidence, Experience, features_of, learn
+from routewright.decision.success import FEATURES, Evidence, Experience, features_of, learn
 from routewright.errors import ArtefactError
 from routewright.route import KindShare
 
@@ -55,6 +55,9 @@ class Appraiser:
 
     def see(self, prompts: Sequence[Prompt]) -> _Seen:
         """Look at prompts. Raises ArtefactError for one that is known by kinds of work of another artefact."""
+        if not prompts:
+            nobody = np.zeros((0, FEATURES), np.float32)
+            return _Seen(np.zeros((0, len(self.artefact.kinds))), nobody, np.zeros(0))
         rows = [self._see(prompt) for prompt in prompts]
         return _Seen(
             np.array([kinds for kinds, _, _ in rows]),
