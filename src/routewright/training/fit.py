@@ -28,8 +28,11 @@ from routewright.training.tables import Row
 
 KINDS_PENALTY = 1 / 16
 NEED_PENALTY = 4.0
-VOCABULARY = 11_000
-"""Features that are kept, of a quarter of a million buckets: on prompts held out as good as all of them, and 400 KB."""
+WRITTEN_VOCABULARY = 9_000
+TABLE_VOCABULARY = 7_000
+"""Features that are kept, of half a million buckets: on prompts held out as good as all of them, and in 400 KB."""
+RARER = 2.0
+"""Exam questions are half of what is learned from but little of what is asked: so much less log odds for them."""
 SELDOM = 2
 """A feature in fewer prompts tells nothing."""
 HELD_OUT = 10
@@ -95,11 +98,13 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
     vocabulary = Vocabulary.of(words, runs)
     features = _matrix(examples, vocabulary)
     held = np.array([example.is_held for example in examples])
+    shift = _shift(examples, kinds)
     trial = _fit_kinds(features[~held], [example for example in examples if not example.is_held], kinds)
+    odds = features[held] @ trial[0] + trial[1] + shift
     out = [example for example in examples if example.is_held]
     tiers = _tiers([example for example in examples if not example.is_held], kinds)
-    sharpness = _sharpness(features[held] @ trial[0] + trial[1], out, kinds)
-    posterior = _probabilities(features[held] @ trial[0] + trial[1], sharpness)
+    sharpness = _sharpness(odds, out, kinds)
+    posterior = _probabilities(odds, sharpness)
     tier_sharpness = _tier_sharpness(posterior @ tiers, out)
     measured = _measure(posterior, tiers, tier_sharpness, out, kinds)
     weights, bias = _fit_kinds(features, examples, kinds)
@@ -120,14 +125,14 @@ def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, t
         "words": words.astype(np.int32),
         "runs": runs.astype(np.int32),
         "weights": column.astype(np.float32),
-        "bias": np.append(bias * sharpness, need_bias).astype(np.float32),
+        "bias": np.append((bias + shift) * sharpness, need_bias).astype(np.float32),
         "tiers": _tiers(examples, kinds).astype(np.float32),
         "tier_sharpness": np.array(tier_sharpness, np.float32),
         "rates": _rates(_tiers(examples, kinds)).astype(np.float32),
         "output_tokens": np.array([OUTPUT_TOKENS.get(kind, QUESTION_TOKENS) for kind in kinds], np.float32),
         "feature_weights": _feature_weights(examples),
-        "model_rates": rates.astype(np.float32),
-        "model_outcomes": outcomes.astype(np.float32),
+        "model_rates": rates.astype(np.float16),
+        "model_outcomes": outcomes.astype(np.float16),
     }
     return dump(card, kinds, models, arrays)
 
@@ -150,14 +155,16 @@ def _is_held(text: str) -> bool:
 
 def _choose_features(examples: Sequence[Example]) -> tuple[Buckets, Buckets]:
     """The buckets of words and of runs that tell most of the kind, by the chi-squared statistic, ascending."""
-    kinds = [example.kind for example in examples]
-    weights = np.array([example.weight for example in examples])
+    is_written = _is_written(examples)
     seen = hstack((_presence([its.seen.words for its in examples]), _presence([its.seen.runs for its in examples])))
-    seen = seen.tocsc()
-    is_often = np.diff(seen.indptr) >= SELDOM
-    told = np.nan_to_num(chi2(diags(weights) @ seen, kinds)[0]) * is_often
-    best = np.sort(np.argsort(-told, kind="stable")[:VOCABULARY])
-    return best[best < BUCKETS], best[best >= BUCKETS] - BUCKETS
+    kinds = np.array([example.kind for example in examples])
+    best: set[int] = set()
+    for its, size in ((is_written, WRITTEN_VOCABULARY), (~is_written, TABLE_VOCABULARY)):
+        part = seen.tocsr()[its].tocsc()
+        told = np.nan_to_num(chi2(part, kinds[its])[0]) * (np.diff(part.indptr) >= SELDOM)
+        best.update(np.argsort(-told, kind="stable")[:size].tolist())
+    chosen = np.array(sorted(best))
+    return chosen[chosen < BUCKETS], chosen[chosen >= BUCKETS] - BUCKETS
 
 
 def _presence(rows: Sequence[Buckets]) -> csr_matrix:
@@ -200,6 +207,12 @@ def _fit_need(
             needed.append(row.scores[strong] - row.scores[weak] > 0.5)
     model = LogisticRegression(C=1 / NEED_PENALTY, max_iter=300).fit(_matrix(chosen, vocabulary), needed)
     return model.coef_[0], float(model.intercept_[0])
+
+
+def _shift(examples: Sequence[Example], kinds: Sequence[str]) -> FloatArray:
+    """[K]: what is added to the log odds, because the examples are not as frequent as what is asked."""
+    written = {example.kind for example in examples if example.weight == WRITTEN_WEIGHT}
+    return np.array([0.0 if kind in written else -RARER for kind in kinds])
 
 
 def _probabilities(odds: FloatArray, sharpness: float) -> FloatArray:
