@@ -14,7 +14,8 @@ from routewright.call import Call, Image, Message, Options, OutputFormat, Text, 
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Model, Registry, Tier
 from routewright.decision.features import extract
-from routewright.decision.selection import UPWARDS, VIRTUAL_MODELS, Policy, needs_verdict, select
+from routewright.decision.intent import UPWARDS, VIRTUAL_MODELS, Policy, needs_verdict
+from routewright.decision.selection import select
 from routewright.errors import ContextTooLong, ModelNotFound, NoEligibleModel, UnpricedModel
 from routewright.route import Route, Verdict
 

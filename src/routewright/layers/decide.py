@@ -17,7 +17,8 @@ from routewright.clock import Clock
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
-from routewright.decision.selection import Policy, needs_forecast, needs_verdict, select
+from routewright.decision.intent import Policy, needs_forecast, needs_verdict
+from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.layers.breaker import Circuits
