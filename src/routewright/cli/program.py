@@ -39,6 +39,7 @@ VERBS = (
     Verb("ask", "Use", "Ask one question; the answer comes as it is written."),
     Verb("route", "Use", "Show which model a question would go to, and why; calls nobody."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
+    Verb("train", "Learn", "Make the artefact that requests are classified by; for developers."),
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),
     Verb("config", "Check", "Check the settings, or show where each comes from."),

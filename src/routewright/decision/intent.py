@@ -97,6 +97,11 @@ def needs_verdict(call: Call) -> bool:
     return call.model in CLASSIFIED and call.options.tier is None
 
 
+def asks_for_quality(call: Call, policy: Policy) -> bool:
+    """Whether models are chosen by how good each is expected to be; tiers are no matter then, if that is known."""
+    return _wish(call, policy) is not None
+
+
 def needs_forecast(call: Call) -> bool:
     """Whether models are weighed against each other; not where the caller named one."""
     return call.model in VIRTUAL_MODELS

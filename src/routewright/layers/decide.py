@@ -17,7 +17,7 @@ from routewright.clock import Clock
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
-from routewright.decision.intent import Policy, needs_forecast, needs_verdict
+from routewright.decision.intent import Policy, asks_for_quality, needs_forecast, needs_verdict
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
@@ -79,8 +79,11 @@ class Decider:
             verdict = self._classifier.classify(features)
         return Considered(call, features, verdict if needs_verdict(call) else None, forecast)
 
-    def is_unsure(self, verdict: Verdict) -> bool:
-        """Whether the verdict, as it is, would not be followed."""
+    def is_unclear(self, considered: Considered) -> bool:
+        """Whether the verdict decides about the route, and would not be followed as it is."""
+        verdict = considered.verdict
+        if verdict is None or (considered.forecast is not None and asks_for_quality(considered.call, self._policy)):
+            return False
         return verdict.confidence < self._policy.confidence_threshold
 
     def select(self, considered: Considered) -> Route:
@@ -130,7 +133,7 @@ class Decide:
     async def __call__(self, call: Call, forward: Service[Routed]) -> Reply:
         considered = self._decider.consider(call)
         first = considered.verdict
-        if self._second_opinion is not None and first is not None and self._decider.is_unsure(first):
+        if self._second_opinion is not None and first is not None and self._decider.is_unclear(considered):
             considered = replace(considered, verdict=await self._second_opinion(call, first, forward))
         reply = await forward(Routed(call, self._decider.select(considered)))
         return reply.on_close(self._decider.learn)

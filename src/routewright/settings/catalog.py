@@ -84,7 +84,7 @@ class _Assembly:
             context_window=window,
             max_output_tokens=min(declared.max_output_tokens or min(USUAL_OUTPUT_TOKENS, max(1, window // 2)), window),
             prices=schedule,
-            price_version=_version(schedule),
+            price_version=price_version(schedule),
             fallbacks=self._fallbacks(name, declared),
             deployments=deployments,
             first_event_timeout_s=None if timeout_ms is None else timeout_ms / 1000,
@@ -264,6 +264,6 @@ def _told(origin: Origin) -> str:
     return "built-in" if origin == DEFAULT else str(origin)
 
 
-def _version(schedule: PriceSchedule | None) -> str:
+def price_version(schedule: PriceSchedule | None) -> str:
     """First 12 hex digits of the SHA-256 of the prices."""
     return hashlib.sha256(msgspec.json.encode(schedule)).hexdigest()[:12] if schedule else "unpriced"
