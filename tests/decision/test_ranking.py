@@ -150,7 +150,9 @@ def test_best_takes_the_strongest_and_the_cheaper_of_equals() -> None:
 def test_where_there_is_little_evidence_the_stronger_one_is_taken() -> None:
     doubtful = expecting(SUCCESS, {"standard": 0.1, "standard-dear": 0.1})
     assert wanting(Policy(min_quality=0.8, caution=0), doubtful).chosen.model == "standard"
-    assert wanting(Policy(min_quality=0.8, caution=1), doubtful).chosen.model == "complex"
+    careful = wanting(Policy(min_quality=0.8, caution=1), doubtful)
+    assert careful.chosen.model == "complex"
+    assert reasons(careful)["standard"] == "too little evidence for floor 0.80"
     assert wanting(Policy(success_value_nanousd=10**7, caution=0), doubtful).chosen.model == "standard"
     assert wanting(Policy(success_value_nanousd=10**7, caution=1), doubtful).chosen.model == "complex"
 
@@ -192,7 +194,7 @@ def forecasts(draw: st.DrawFn) -> Forecast:
     )
 
 
-def careful(route: Route, forecast: Forecast, caution: float) -> float:
+def counted(route: Route, forecast: Forecast, caution: float) -> float:
     """What the choice counts for: the strongest whole, every other less its doubt."""
     chosen = forecast.of[route.chosen.model]
     strongest = max(each.success for each in forecast.of.values())
@@ -204,7 +206,7 @@ def test_a_higher_floor_never_lowers_the_success_of_the_choice(
     forecast: Forecast, one: float, other: float, caution: float
 ) -> None:
     low, high = (
-        careful(wanting(Policy(min_quality=floor, caution=caution), forecast), forecast, caution)
+        counted(wanting(Policy(min_quality=floor, caution=caution), forecast), forecast, caution)
         for floor in sorted((one, other))
     )
     assert low <= high
@@ -215,7 +217,7 @@ def test_a_higher_value_of_success_never_lowers_the_success_of_the_choice(
     forecast: Forecast, one: int, other: int, caution: float
 ) -> None:
     low, high = (
-        careful(wanting(Policy(success_value_nanousd=value, caution=caution), forecast), forecast, caution)
+        counted(wanting(Policy(success_value_nanousd=value, caution=caution), forecast), forecast, caution)
         for value in sorted((one, other))
     )
     assert low <= high or math.isclose(low, high)

@@ -70,7 +70,11 @@ def _rank_by_quality(
     if isinstance(wish, Match) and (matched := registry.aliases.get(wish.model, wish.model)) in able:
         success[matched] = _success(able[matched])  # it is as good as itself, however little is known of it
     good = [name for name in able if success[name] >= floor]
-    removed = {name: f"below floor {floor:.2f}" for name in able if name not in good}
+    removed = {
+        name: f"{'below' if _success(able[name]) < floor else 'too little evidence for'} floor {floor:.2f}"
+        for name in able
+        if name not in good
+    }
     reason = f"{intent.reason}; {told}"
     if not good:
         good = [strongest]
