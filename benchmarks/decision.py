@@ -12,7 +12,8 @@ from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Capability, Deployment, Model, Registry, Tier, build_registry
 from routewright.decision.classifier import HeuristicClassifier
 from routewright.decision.features import Features, extract
-from routewright.decision.selection import Policy, select
+from routewright.decision.intent import Policy
+from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator, upper_bound_tokens
 from routewright.route import Route, Verdict
 

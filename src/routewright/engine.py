@@ -19,7 +19,7 @@ from routewright.catalog.registry import Registry
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
 from routewright.decision.classifier import Classifier, Forecasting
-from routewright.decision.selection import Policy
+from routewright.decision.intent import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS

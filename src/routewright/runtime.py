@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 SIMULATOR_SCHEME = "simulator:"
 RELOAD_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
+LESSONS = "lessons"
+"""The file beside the ledger that keeps what it taught."""
 
 
 class Exits:
@@ -83,6 +85,15 @@ class SettingsSource:
         return has_changed
 
 
+def recall(engine: Engine) -> None:
+    """Have an engine decide by what was learned from the ledger of its settings, as far as that was kept."""
+    path = engine.settings.ledger.path / LESSONS
+    if engine.artefact is not None and path.exists():
+        from routewright.learning import restore
+
+        engine.learn(restore(path, engine.artefact))
+
+
 class Runtime:
     """What `open` opened: use `engine`, and `close` at the end."""
 
@@ -121,11 +132,7 @@ class Runtime:
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
         _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
-        lessons_path = folder / "lessons"
-        if engine.artefact is not None and lessons_path.exists():
-            from routewright.learning import restore
-
-            engine.learn(restore(lessons_path, engine.artefact))
+        recall(engine)
         return cls(
             engine,
             source,
@@ -134,7 +141,7 @@ class Runtime:
             simulator=simulator,
             transport=transport,
             clock=clock,
-            lessons_path=lessons_path,
+            lessons_path=folder / LESSONS,
         )
 
     async def follow_ledger(self) -> None:

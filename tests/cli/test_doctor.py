@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 from datetime import date
 from pathlib import Path
@@ -55,6 +56,25 @@ def test_mistakes_in_the_settings_are_listed(terminal: Terminal) -> None:
     assert result.exit_code == 1
     assert '✗ settings: unknown key "prt" in [server] (routewright.toml:2:1)' in result.stdout
     assert "✗ settings: policy.confidence_threshold: 3 is not a number from 0 to 1" in result.stdout
+
+
+def test_what_was_trained_and_learned_is_told(terminal: Terminal) -> None:
+    result = terminal.run("doctor", environ={"ACME_API_KEY": "k"})
+    assert re.search(
+        r"^✓ classifier: learned, artefact [0-9a-f]{8} of \d{4}-\d\d-\d\d; nothing learned here yet$",
+        result.stdout,
+        re.MULTILINE,
+    )
+    by_hand = terminal.run("doctor", "--set", "policy.classifier=heuristic", environ={"ACME_API_KEY": "k"})
+    assert "✓ classifier: heuristic\n" in by_hand.stdout
+
+
+def test_a_damaged_artefact_is_told_and_what_to_do(terminal: Terminal) -> None:
+    (terminal.home / "broken.artefact").write_bytes(b"RWLEARN1 and nothing else")
+    result = terminal.run("doctor", "--set", "policy.artefact=broken.artefact", environ={"ACME_API_KEY": "k"})
+    assert result.exit_code == 1
+    assert "✗ classifier: the artefact broken.artefact cannot be used: it is damaged" in result.stdout
+    assert "the heuristic stands in\n    install routewright anew" in result.stdout
 
 
 def test_port_that_somebody_else_has_is_found(terminal: Terminal) -> None:

@@ -12,7 +12,7 @@ from routewright.call import Call, Image, Message, OutputFormat, Text, Tool, Too
 from routewright.catalog.registry import Tier
 from routewright.decision.classifier import Classifier, HeuristicClassifier
 from routewright.decision.features import Script, extract
-from routewright.decision.selection import Policy
+from routewright.decision.intent import Policy
 from routewright.route import Verdict
 
 HEURISTIC: Classifier = HeuristicClassifier()

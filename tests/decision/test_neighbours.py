@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routewright.catalog.registry import Tier
+from routewright.decision.intent import UPWARDS
 from routewright.decision.neighbours import (
     GOOD_RATE,
     Experience,
@@ -16,7 +17,6 @@ from routewright.decision.neighbours import (
     tier_records,
     unit,
 )
-from routewright.decision.selection import UPWARDS
 from routewright.route import Verdict
 
 TIERS = st.sampled_from(UPWARDS)

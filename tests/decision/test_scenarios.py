@@ -6,7 +6,8 @@ from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Capability, Model, Registry, Tier, build_registry
 from routewright.decision.classifier import HeuristicClassifier
 from routewright.decision.features import extract
-from routewright.decision.selection import Policy, select
+from routewright.decision.intent import Policy
+from routewright.decision.selection import select
 from routewright.route import Route
 
 

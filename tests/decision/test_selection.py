@@ -1,6 +1,5 @@
 """Every model stands in the route once, with the reason; the cheapest that may do it comes first."""
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -10,76 +9,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from builders import call, deployment, model, registry
+from deciding import ALL, NOW_S, choose, four_tiers, of, priced, reasons, tried, verdict
 from routewright.call import Call, Image, Message, Options, OutputFormat, Text, Tool
 from routewright.catalog.pricing import Price, PriceSchedule
-from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Model, Registry, Tier
-from routewright.decision.features import extract
-from routewright.decision.selection import UPWARDS, VIRTUAL_MODELS, Policy, needs_verdict, select
+from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Registry, Tier
+from routewright.decision.intent import UPWARDS, VIRTUAL_MODELS, Policy, needs_verdict
 from routewright.errors import ContextTooLong, ModelNotFound, NoEligibleModel, UnpricedModel
 from routewright.route import Route, Verdict
-
-NOW_S = 1_790_000_000
-ALL = frozenset(Capability)
-
-
-def priced(usd_per_million: int) -> PriceSchedule:
-    return PriceSchedule((Price(input=usd_per_million * 1_000_000, output=usd_per_million * 2_000_000),))
-
-
-def of(tier: Tier, name: str, usd: int | None, **changes: Any) -> Model:
-    changes = {"capabilities": ALL, "prices": None if usd is None else priced(usd)} | changes
-    return model(name, tier=tier, **changes)
-
-
-def four_tiers() -> Registry:
-    return registry(
-        of(Tier.BULK, "bulk", 1, fallbacks=("standard",)),
-        of(Tier.STRUCTURED, "structured", 2, fallbacks=("bulk",)),
-        of(Tier.STANDARD, "standard", 4, fallbacks=("complex",)),
-        of(Tier.STANDARD, "standard-dear", 5),
-        of(Tier.COMPLEX, "complex", 10),
-        of(Tier.COMPLEX, "complex-dear", 20),
-    )
-
-
-def verdict(tier: Tier, confidence: float = 0.9) -> Verdict:
-    return Verdict(tier=tier, confidence=confidence, reason="because", classifier="test@1")
-
-
-def choose(
-    asked: Call | None = None,
-    said: Verdict | None = None,
-    among: Registry | None = None,
-    *,
-    policy: Policy | None = None,
-    resting: Mapping[str, str] | None = None,
-    ratios: Mapping[str, float] | None = None,
-    uncarried: Mapping[str, str] | None = None,
-    dropped: Mapping[str, tuple[str, ...]] | None = None,
-    now_s: int = NOW_S,
-) -> Route:
-    asked = asked or call()
-    return select(
-        asked,
-        extract(asked),
-        said,
-        registry=among or four_tiers(),
-        policy=policy or Policy(),
-        now_s=now_s,
-        token_ratio=lambda name: (ratios or {}).get(name, 1.0),
-        resting=resting or {},
-        cannot_carry=lambda dialect, _: (uncarried or {}).get(dialect),
-        dropped_fields=lambda dialect, _: (dropped or {}).get(dialect, ()),
-    )
-
-
-def tried(route: Route) -> list[str]:
-    return [candidate.model for candidate in route.eligible]
-
-
-def reasons(route: Route) -> dict[str, str]:
-    return {candidate.model: candidate.reason for candidate in route.candidates}
-
 
 # ---- the tier -----------------------------------------------------------------------------------------------------
 

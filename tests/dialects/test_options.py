@@ -14,12 +14,18 @@ def test_all_options_are_read() -> None:
     fields = {
         "tier": "bulk",
         "max_cost_usd": "0.05",
+        "min_quality": 0.9,
         "deadline_ms": 1500,
         "tags": ["team:a", "nightly"],
         "user": "ann",
     }
     assert read_options(fields) == Options(
-        tier=Tier.BULK, max_cost_nanousd=50_000_000, deadline_s=1.5, tags=("team:a", "nightly"), user="ann"
+        tier=Tier.BULK,
+        max_cost_nanousd=50_000_000,
+        min_quality=0.9,
+        deadline_s=1.5,
+        tags=("team:a", "nightly"),
+        user="ann",
     )
 
 
@@ -42,8 +48,22 @@ def test_a_cost_limit_is_exact_to_the_nano_usd_and_rounded_down_below_it(usd: An
 
 
 @pytest.mark.parametrize(
+    ("given", "quality"), [(0, 0.0), (1, 1.0), (0.9, 0.9), ("0.95", 0.95), (".5", 0.5), ("1.0", 1.0), (None, None)]
+)
+def test_a_quality_is_a_probability_as_a_number_or_in_digits(given: Any, quality: float | None) -> None:
+    assert read_options({"min_quality": given}).min_quality == quality
+
+
+@pytest.mark.parametrize(
     ("fields", "param"),
     [
+        ({"min_quality": 1.5}, "min_quality"),
+        ({"min_quality": -0.1}, "min_quality"),
+        ({"min_quality": "90 %"}, "min_quality"),
+        ({"min_quality": "1.5"}, "min_quality"),
+        ({"min_quality": True}, "min_quality"),
+        ({"min_quality": float("nan")}, "min_quality"),
+        ({"min_quality": [0.9]}, "min_quality"),
         ({"max_cost_usd": -1}, "max_cost_usd"),
         ({"max_cost_usd": True}, "max_cost_usd"),
         ({"max_cost_usd": "1e3"}, "max_cost_usd"),
@@ -68,9 +88,9 @@ def test_a_wrong_option_is_named(fields: dict[str, Any], param: str) -> None:
 
 
 def test_headers_win_over_the_body() -> None:
-    by_header = Options(tier=Tier.COMPLEX, tags=("a",))
-    merged = with_body_options(by_header, {"tier": "bulk", "tags": ["b"], "user": "ann"})
-    assert merged == Options(tier=Tier.COMPLEX, tags=("a",), user="ann")
+    by_header = Options(tier=Tier.COMPLEX, min_quality=0.9, tags=("a",))
+    merged = with_body_options(by_header, {"tier": "bulk", "min_quality": 0.5, "tags": ["b"], "user": "ann"})
+    assert merged == Options(tier=Tier.COMPLEX, min_quality=0.9, tags=("a",), user="ann")
 
 
 def test_options_must_be_an_object() -> None:

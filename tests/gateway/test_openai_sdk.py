@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -50,6 +51,26 @@ def test_a_plain_question_is_answered(client: openai.OpenAI) -> None:
     assert raw.headers["x-routewright-tier"] == "standard"
     assert raw.headers["x-routewright-model"] == "claude-sonnet-4.6"
     assert float(raw.headers["x-routewright-cost-usd"]) > 0
+
+
+@pytest.mark.parametrize("by_header", [True, False])
+def test_a_decision_is_shown_with_its_quality_and_calls_nobody(client: openai.OpenAI, by_header: bool) -> None:
+    body = {"model": "auto", "messages": ask("rename foo to bar in this file")}
+    wish = {"routewright": {"min_quality": 1}}
+    plain = client.post("/route", cast_to=dict[str, Any], body=body)
+    wished = client.post(
+        "/route",
+        cast_to=dict[str, Any],
+        body=body if by_header else body | wish,
+        options={"headers": {"x-routewright-min-quality": "1"} if by_header else {}},
+    )
+    assert (plain["tier"], plain["candidates"][0]["model"]) == ("bulk", "deepseek-v3")
+    assert all(0 < candidate["success"] < 1 for candidate in plain["candidates"])
+    assert all(candidate["outcomes"] == 0 for candidate in plain["candidates"])
+    assert plain["verdict"]["kinds"]
+    assert "quality 1.00 was asked for; no model reaches 1.00: the strongest" in wished["reason"]
+    strongest = max(wished["candidates"], key=lambda candidate: candidate["success"])
+    assert wished["candidates"][0] == strongest
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4.7", "gpt-5.5"])

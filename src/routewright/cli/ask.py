@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from routewright.cli import logs
-from routewright.cli.opening import asked, source_of
+from routewright.cli.opening import asked, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import is_terminal, print_json, say
 from routewright.cli.text import plain, usd
@@ -27,6 +27,8 @@ def command(
     words: tuple[str, ...],
     model: str | None,
     tier: str | None,
+    min_quality: float | None,
+    quality: str | None,
     system: str | None,
     max_tokens: int | None,
     as_json: bool,
@@ -41,9 +43,9 @@ def command(
     cost, is told on stderr. With --json the whole answer is printed when it is there, with its route and its costs.
     """
     prompt = read_prompt(words)
-    ask = asked(model=model, tier=tier, system=system, max_tokens=max_tokens)
+    ask = asked(model=model, tier=tier, min_quality=min_quality, system=system, max_tokens=max_tokens)
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
-    asyncio.run(_ask(source_of(config, flags, simulate=simulate), prompt, ask, as_json=as_json))
+    asyncio.run(_ask(source_of(config, wished(flags, quality), simulate=simulate), prompt, ask, as_json=as_json))
 
 
 async def _ask(source: SettingsSource, prompt: str, ask: Ask, *, as_json: bool) -> None:

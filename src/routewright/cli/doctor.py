@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from routewright.catalog.registry import Registry, Tier
 from routewright.catalog.sources import load_prices
-from routewright.cli.opening import settings_of, source_of
+from routewright.cli.opening import deciding_only, settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json
 from routewright.cli.text import counted, one_line
@@ -89,6 +89,7 @@ def _all_checks(config: Path | None, flags: Mapping[str, str]) -> Iterator[Check
         yield from key_checks(settings)
         yield _servers(settings)
         yield from tier_checks(registry)
+        yield from _classifier(settings, registry)
         yield from _ledger(settings)
         yield _port(settings)
     yield prices_check(load_prices().date, datetime.now(UTC).date())
@@ -157,6 +158,26 @@ def tier_checks(registry: Registry) -> Iterator[Check]:
                 "none can be called, so models of other tiers stand in",
                 f'give a key for a provider that has one, or set models.NAME.tier = "{tier}"',
             )
+
+
+def _classifier(settings: Settings, registry: Registry) -> Iterator[Check]:
+    """Who classifies, and for the learned one what it was trained on and what it has learned here."""
+    try:
+        engine = deciding_only(settings, registry)
+    except SettingsError as error:
+        yield from _mistakes(error)
+        return
+    if engine.artefact_error is not None:
+        fix = "install routewright anew, or name another one: --set policy.artefact=FILE"
+        yield Check("classifier", Verdict.FAILED, f"{engine.artefact_error}; the heuristic stands in", fix)
+        return
+    artefact, lessons = engine.artefact, engine.lessons
+    if artefact is None:
+        yield Check("classifier", Verdict.OK, settings.policy.classifier)
+        return
+    outcomes = 0 if lessons is None else sum(tally.outcomes for tally in lessons.evidence.tallies.values())
+    learned = f"{counted(outcomes, 'outcome')} learned from" if outcomes else "nothing learned here yet"
+    yield Check("classifier", Verdict.OK, f"learned, artefact {artefact.version} of {artefact.card.made_on}; {learned}")
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:

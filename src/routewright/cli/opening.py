@@ -10,7 +10,7 @@ from routewright.clock import SystemClock
 from routewright.engine import Engine
 from routewright.errors import LedgerUnavailable
 from routewright.ledger.accounts import JournaledLedger
-from routewright.runtime import SettingsSource
+from routewright.runtime import SettingsSource, recall
 from routewright.settings import Settings, load_settings
 from routewright.simulator import Simulator
 
@@ -25,13 +25,22 @@ def settings_of(config: Path | None, flags: Mapping[str, object]) -> Settings:
     return load_settings(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags)
 
 
-def asked(*, model: str | None, tier: str | None, system: str | None, max_tokens: int | None) -> Ask:
+def wished(flags: Mapping[str, str], quality: str | None) -> Mapping[str, str]:
+    """The flags with what `--quality` says among them."""
+    return flags if quality is None else {**flags, "policy.quality": quality}
+
+
+def asked(
+    *, model: str | None, tier: str | None, min_quality: float | None, system: str | None, max_tokens: int | None
+) -> Ask:
     """What was said beside the prompt; what was not said is left out."""
     said = Ask()
     if model is not None:
         said["model"] = model
     if tier is not None:
         said["tier"] = tier
+    if min_quality is not None:
+        said["min_quality"] = min_quality
     if system is not None:
         said["system"] = system
     if max_tokens is not None:
@@ -51,7 +60,9 @@ class _NoLog:
 
 
 def deciding_only(settings: Settings, registry: Registry) -> Engine:
-    """An engine for `Engine.route`: it opens no file, and refuses to call anyone."""
+    """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone."""
     clock = SystemClock()
     ledger = JournaledLedger(_NoLog(), boot="", clock=clock)
-    return Engine(settings, registry, ledger=ledger, transport=Simulator(), clock=clock)
+    engine = Engine(settings, registry, ledger=ledger, transport=Simulator(), clock=clock)
+    recall(engine)
+    return engine

@@ -50,11 +50,23 @@ def simulate_option(verb: F) -> F:
 
 
 def question_options(verb: F) -> F:
-    """The prompt and what may be said beside it, as `words`, `model`, `tier`, `system` and `max_tokens`."""
+    """The prompt and what may be said beside it: `words`, `model`, `tier`, `min_quality`, `quality`, `system` and
+    `max_tokens`."""
     verb = click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")(
         verb
     )
     verb = click.option("--system", metavar="TEXT", help="Instructions that stand before the prompt.")(verb)
+    verb = click.option(
+        "--quality",
+        metavar="WISH",
+        help='The cheapest model as good as another one, e.g. "match claude-opus-4.7 within 2 %".',
+    )(verb)
+    verb = click.option(
+        "--min-quality",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="The cheapest model whose answer is good with this probability, from 0 to 1.",
+    )(verb)
     verb = click.option("--tier", metavar="TIER", help="Take this tier instead of classifying.")(verb)
     verb = click.option(
         "--model",

@@ -8,17 +8,25 @@ import click
 from msgspec import structs
 
 from routewright.call import Call
-from routewright.catalog.registry import Registry, Tier
-from routewright.cli.opening import asked, deciding_only, source_of
+from routewright.catalog.registry import Tier
+from routewright.cli.opening import asked, deciding_only, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import one_line, usd
 from routewright.client import read_question
+from routewright.engine import Engine
 from routewright.errors import CallerError
-from routewright.route import Route
-from routewright.settings import Settings
+from routewright.route import Candidate, Route, Verdict
 
-_COLUMNS = (Column("model"), Column("tier"), Column("est. cost", is_number=True), Column("eligible"), Column("why"))
+_COLUMNS = (
+    Column("model"),
+    Column("tier"),
+    Column("P(good)"),
+    Column("est. cost", is_number=True),
+    Column("eligible"),
+    Column("why"),
+)
+_FLOORS = [hundredths / 100 for hundredths in range(101)]
 
 
 @click.command("route", short_help="Show which model a question would go to, and why; calls nobody.")
@@ -30,6 +38,8 @@ def command(
     words: tuple[str, ...],
     model: str | None,
     tier: str | None,
+    min_quality: float | None,
+    quality: str | None,
     system: str | None,
     max_tokens: int | None,
     as_json: bool,
@@ -43,8 +53,8 @@ def command(
     decision is printed, as the ledger would keep it.
     """
     prompt = read_prompt(words)
-    ask = asked(model=model, tier=tier, system=system, max_tokens=max_tokens)
-    settings, registry = source_of(config, flags, simulate=simulate).load()
+    ask = asked(model=model, tier=tier, min_quality=min_quality, system=system, max_tokens=max_tokens)
+    settings, registry = source_of(config, wished(flags, quality), simulate=simulate).load()
     engine = deciding_only(settings, registry)
     call = read_question(prompt, ask, request_id=engine.mint_id())
     route = engine.route(call)
@@ -54,7 +64,7 @@ def command(
     click.echo(headline(route))
     click.echo(f"  {because(route)}")
     print_table(_COLUMNS, rows(route))
-    if change := would_change(call, route, settings, registry):
+    if change := would_change(call, route, engine):
         click.echo(f"  would change if: {change}")
 
 
@@ -68,17 +78,24 @@ def headline(route: Route) -> str:
 
 
 def because(route: Route) -> str:
-    """What it was decided on."""
-    signals = route.verdict.signals if route.verdict else ()
-    return one_line(route.reason + (f" · signals: {', '.join(signals)}" if signals else ""))
+    """What it was decided on: the reason, the kinds of work it may be, and what else was seen or said."""
+    parts = [route.reason]
+    if route.verdict is not None:
+        kinds = [f"{share.kind.replace('_', ' ')} {share.probability:.0%}" for share in route.verdict.kinds]
+        known = {f"{share.kind} {share.probability:.0%}" for share in route.verdict.kinds}
+        signals = [signal for signal in route.verdict.signals if signal not in known]
+        parts += [f"signals: {', '.join(signals)}"] if signals else []
+        parts += [f"kinds: {', '.join(kinds)}"] if kinds else []
+    return one_line(" · ".join(parts))
 
 
-def rows(route: Route) -> list[tuple[str, str, str, str, str]]:
+def rows(route: Route) -> list[tuple[str, ...]]:
     """Every candidate, in order of trial, then those that were removed."""
     return [
         (
             one_line(candidate.model),
             candidate.tier,
+            _success(candidate),
             _cost(candidate.expected_cost_nanousd),
             "yes" if candidate.is_eligible else "no",
             one_line(candidate.reason),
@@ -87,26 +104,70 @@ def rows(route: Route) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-def would_change(call: Call, route: Route, settings: Settings, registry: Registry) -> str | None:
-    """The confidence threshold at which another model would be taken, found by deciding once more; None if none is."""
-    threshold = _other_threshold(route, settings.policy.confidence_threshold)
+def _success(candidate: Candidate) -> str:
+    """The probability of a good answer, and behind it how many outcomes of such work it rests on."""
+    if candidate.success is None:
+        return "–"
+    return f"{candidate.success:.2f}" + (f" ({candidate.outcomes})" if candidate.outcomes else "")
+
+
+# ---- what would change it ---------------------------------------------------------------------------------------
+
+
+def would_change(call: Call, route: Route, engine: Engine) -> str | None:
+    """The nearest floors, or the threshold, at which another model would be taken; None if there are none.
+
+    They are found by deciding again.
+    """
+    policy = engine.settings.policy
+    has_floor = call.options.min_quality is not None or policy.quality is not None or policy.min_quality is not None
+    if has_floor and route.chosen.success is not None and call.options.tier is None:
+        return _other_floors(call, route, engine)
+    return None if policy.success_value_usd is not None else _other_threshold(call, route, engine)
+
+
+def _other_floors(call: Call, route: Route, engine: Engine) -> str | None:
+    """By whole hundredths: a lower floor that a cheaper model reaches, a higher one that takes a stronger one."""
+    taken = [_at_floor(call, engine, floor) for floor in _FLOORS]
+    if route.chosen.model not in taken:
+        return None
+    first = taken.index(route.chosen.model)
+    last = len(taken) - 1 - taken[::-1].index(route.chosen.model)
+    changes = []
+    if first > 0 and taken[first - 1]:
+        changes.append(f"floor ≤ {_FLOORS[first - 1]:.2f}{_instead(route, taken[first - 1])}")
+    if last + 1 < len(taken) and taken[last + 1]:
+        changes.append(f"floor ≥ {_FLOORS[last + 1]:.2f}{_instead(route, taken[last + 1])}")
+    return "; ".join(changes) or None
+
+
+def _at_floor(call: Call, engine: Engine, floor: float) -> str:
+    """Who would be taken; empty for nobody."""
+    options = structs.replace(call.options, min_quality=floor)
+    try:
+        return engine.route(structs.replace(call, options=options)).chosen.model
+    except CallerError:
+        return ""
+
+
+def _other_threshold(call: Call, route: Route, engine: Engine) -> str | None:
+    policy = engine.settings.policy
+    threshold = _threshold_beyond(route.verdict, policy.confidence_threshold)
     if route.verdict is None or threshold is None:
         return None
-    policy = structs.replace(settings.policy, confidence_threshold=threshold)
+    other = structs.replace(engine.settings, policy=structs.replace(policy, confidence_threshold=threshold))
     try:
-        other = deciding_only(structs.replace(settings, policy=policy), registry).route(call)
+        model = deciding_only(other, engine.registry).route(call).chosen.model
     except CallerError:
         return None
-    if other.chosen.model == route.chosen.model:
+    if model == route.chosen.model:
         return None
     sign = "≤" if threshold <= route.verdict.confidence else ">"
-    model = other.chosen.model
-    return f"confidence_threshold {sign} {route.verdict.confidence:.2f} → {one_line(model)}{_saving(route, model)}"
+    return f"confidence_threshold {sign} {route.verdict.confidence:.2f}{_instead(route, model)}"
 
 
-def _other_threshold(route: Route, threshold: float) -> float | None:
+def _threshold_beyond(verdict: Verdict | None, threshold: float) -> float | None:
     """A threshold on the other side of the confidence; None where that changes nothing."""
-    verdict = route.verdict
     if verdict is None or verdict.tier is Tier.STANDARD:
         return None
     if verdict.confidence < threshold:
@@ -114,13 +175,17 @@ def _other_threshold(route: Route, threshold: float) -> float | None:
     return math.nextafter(verdict.confidence, math.inf) if verdict.confidence < 1 else None
 
 
-def _saving(route: Route, model: str) -> str:
-    """By the estimates of this decision: those of the other one expect another length of answer."""
+def _instead(route: Route, model: str) -> str:
+    """Who would be taken, and what that saves or costs.
+
+    By the estimates of this decision: those of another one may expect another length of answer.
+    """
     costs = {candidate.model: candidate.expected_cost_nanousd for candidate in route.candidates}
     before, after = costs[route.chosen.model], costs.get(model)
+    told = f" → {one_line(model)}"
     if before is None or after is None:
-        return ""
-    return f", saves {usd(before - after)}" if after < before else f", costs {usd(after - before)} more"
+        return told
+    return f"{told}, saves {usd(before - after)}" if after < before else f"{told}, costs {usd(after - before)} more"
 
 
 def _cost(nanousd: int | None) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.catalog.registry import Tier
-from routewright.decision.selection import UPWARDS
+from routewright.decision.intent import UPWARDS
 from routewright.route import Verdict
 
 Vector: TypeAlias = npt.NDArray[np.float32]

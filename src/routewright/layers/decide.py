@@ -16,16 +16,11 @@ from routewright.call import Call, Routed
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
 from routewright.decision.classifier import Classifier, Forecasting
+from routewright.decision.eligibility import NOTHING_WARM
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
-from routewright.decision.selection import (
-    NOTHING_WARM,
-    Policy,
-    asks_for_quality,
-    needs_forecast,
-    needs_verdict,
-    select,
-)
+from routewright.decision.intent import Policy, asks_for_quality, needs_forecast, needs_verdict
+from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.layers.breaker import Circuits

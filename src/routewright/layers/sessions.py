@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from routewright.call import Call
 from routewright.catalog.registry import MAX_ATTEMPTS, Registry
 from routewright.clock import Clock
-from routewright.decision.selection import NOTHING_WARM
+from routewright.decision.eligibility import NOTHING_WARM
 from routewright.decision.session import (
     COLD,
     FEWEST_TOKENS,

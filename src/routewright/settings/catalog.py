@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, Tier, build_registry
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
-from routewright.decision.selection import CHEAPEST
+from routewright.decision.intent import CHEAPEST
 from routewright.errors import ModelNotFound, SettingsError
 from routewright.settings.given import did_you_mean, raise_if
 from routewright.settings.load import Settings

@@ -14,7 +14,7 @@ from msgspec.structs import FieldInfo, fields
 from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
 from routewright.decision.context import ContextPolicy, ContextStep
-from routewright.decision.selection import Match
+from routewright.decision.intent import Match
 from routewright.settings.keys import read_reference
 from routewright.settings.places import KeyPath
 

@@ -1,0 +1,192 @@
+"""What is wanted of a decision: by the operator (`Policy`), and by the caller of one request (`Intent`)."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from routewright.call import Call
+from routewright.catalog.registry import Model, Registry, Tier
+from routewright.decision.expectation import Forecast
+from routewright.route import Verdict
+
+CLASSIFIED = ("auto", "claude-auto")
+"""Names that ask for a decision by the kind of work; Claude Code lists only names that begin with `claude`."""
+CHEAPEST = "auto:cheap"
+BEST = "auto:best"
+VIRTUAL_MODELS = (*CLASSIFIED, CHEAPEST, BEST)
+"""Names that are no model's."""
+
+UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
+"""When no model of a tier can take a request, the next one may."""
+
+BEST_VALUE_NANOUSD = 1_000_000_000_000
+"""For `auto:best`: a good answer is worth a thousand dollars, so that cost only decides between equals."""
+
+
+class Match(Struct, frozen=True):
+    """As good as `model`, but for a share of its success: `"match claude-opus-4.7 within 2 %"`."""
+
+    model: str
+    within: float
+    """0.02 for 2 %."""
+
+
+class Floor(NamedTuple):
+    """The cheapest whose success is at least this."""
+
+    success: float
+
+
+class Value(NamedTuple):
+    """The most value for the money, with a good answer worth this."""
+
+    nanousd: int
+
+
+Wish: TypeAlias = Match | Floor | Value
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What the operator wants of a decision."""
+
+    name: str = "default"
+    confidence_threshold: float = 0.7
+    """A verdict less sure than this is not followed: the standard tier is taken."""
+    baseline: str | None = None
+    """The model a saving is measured against; None for the dearest of the complex tier."""
+    expected_output_tokens: Mapping[Tier, int] = msgspec.field(
+        default_factory=lambda: {Tier.COMPLEX: 1_500, Tier.STANDARD: 600, Tier.STRUCTURED: 300, Tier.BULK: 500}
+    )
+    """How long answers usually are, by kind of work; what costs are compared with."""
+    match: Match | None = None
+    """The cheapest model that is as good as this one."""
+    min_quality: float | None = None
+    """The cheapest model whose answer is good with this probability."""
+    success_value_nanousd: int | None = None
+    """What a good answer is worth: the model with the most expected value, less its expected cost."""
+    caution: float = 0.5
+    """Standard deviations taken off the success of a model that may take a stronger one's place, so that where there
+    is little evidence the stronger one is taken."""
+    exploration: float = 0.0
+    """Share of the requests whose first choice is drawn from all that may be tried, evenly."""
+    version: str = ""
+    """`name@` and the first 8 hex digits of the SHA-256 of the content; computed, whatever is given."""
+
+    def __post_init__(self) -> None:
+        content = {
+            "name": self.name,
+            "confidence_threshold": self.confidence_threshold,
+            "baseline": self.baseline,
+            "expected_output_tokens": dict(sorted(self.expected_output_tokens.items())),
+            "match": self.match,
+            "min_quality": self.min_quality,
+            "success_value_nanousd": self.success_value_nanousd,
+            "caution": self.caution,
+            "exploration": self.exploration,
+        }
+        digest = hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+        force_setattr(self, "version", f"{self.name}@{digest[:8]}")
+
+
+def needs_verdict(call: Call) -> bool:
+    """Whether the route depends on what kind of work the request is; if not, there is no need to classify it."""
+    return call.model in CLASSIFIED and call.options.tier is None
+
+
+def asks_for_quality(call: Call, policy: Policy) -> bool:
+    """Whether models are chosen by how good each is expected to be; tiers are no matter then, if that is known."""
+    return _wish(call, policy) is not None
+
+
+def needs_forecast(call: Call) -> bool:
+    """Whether models are weighed against each other; not where the caller named one."""
+    return call.model in VIRTUAL_MODELS
+
+
+class Intent(NamedTuple):
+    """What one call asks for."""
+
+    work: Tier
+    """The kind of work, which says how long an answer to expect."""
+    reason: str
+    tiers: tuple[Tier, ...] = ()
+    """In the order in which they may be taken; empty when any tier will do."""
+    named: tuple[str, ...] | None = None
+    """The models asked for, in order of trial."""
+    pinned: Model | None = None
+    """The model asked for at one provider, with that provider's deployments only."""
+    follows_verdict: bool = False
+    wish: Wish | None = None
+    """How good it must be, when that was said; tiers are then no matter."""
+
+
+def intent_of(
+    call: Call, verdict: Verdict | None, registry: Registry, policy: Policy, forecast: Forecast | None
+) -> Intent:
+    """What a call asks for. Raises ModelNotFound."""
+    if call.model in CLASSIFIED:
+        return _classified_intent(call, verdict, registry, policy, forecast)
+    if call.model == CHEAPEST:
+        intent = Intent(call.options.tier or Tier.STANDARD, "cheapest of all tiers")
+        floor = call.options.min_quality
+        return intent if floor is None else _with_wish(intent, Floor(floor), registry, forecast)
+    if call.model == BEST:
+        wish = None if forecast is None else Value(BEST_VALUE_NANOUSD)
+        return Intent(Tier.COMPLEX, "best tier first" if wish is None else "best first", UPWARDS[::-1], wish=wish)
+    model = registry.resolve(call.model)
+    if model is registry.models[model.name]:
+        return Intent(model.tier, f"{call.model} was asked for", named=registry.order[model.name])
+    return Intent(model.tier, f"only {call.model} was asked for", named=(model.name,), pinned=model)
+
+
+def _classified_intent(
+    call: Call, verdict: Verdict | None, registry: Registry, policy: Policy, forecast: Forecast | None
+) -> Intent:
+    asked, wish = call.options.tier, _wish(call, policy)
+    if asked is not None:
+        return Intent(asked, _ASKED[asked], tiers=UPWARDS[UPWARDS.index(asked) :])
+    intent = _tier_intent(verdict, policy)
+    if wish is None:
+        return intent
+    wishing = _with_wish(intent, wish, registry, forecast)
+    # the tier is no matter then, and so neither is how sure the verdict is of it
+    return wishing if wishing.wish is None or verdict is None else wishing._replace(reason=verdict.reason)
+
+
+def _with_wish(intent: Intent, wish: Wish, registry: Registry, forecast: Forecast | None) -> Intent:
+    """The intent with its wish; without, and the reason why, where nobody can say what fulfils it."""
+    if forecast is None:
+        return intent._replace(reason=f"{intent.reason}; no success is known to hold against the quality asked for")
+    if isinstance(wish, Match) and registry.aliases.get(wish.model, wish.model) not in registry.models:
+        return intent._replace(reason=f"{intent.reason}; {wish.model}, to be matched, is not available")
+    return intent._replace(wish=wish)
+
+
+def _wish(call: Call, policy: Policy) -> Wish | None:
+    """How good the answer must be: the caller's word before the policy's, a promise before a price."""
+    if call.options.min_quality is not None:
+        return Floor(call.options.min_quality)
+    if policy.match is not None:
+        return policy.match
+    if policy.min_quality is not None:
+        return Floor(policy.min_quality)
+    return None if policy.success_value_nanousd is None else Value(policy.success_value_nanousd)
+
+
+def _tier_intent(verdict: Verdict | None, policy: Policy) -> Intent:
+    if verdict is None:
+        return Intent(Tier.STANDARD, "not classified: standard", tiers=_PATHS[Tier.STANDARD])
+    tier, reason = verdict.tier, verdict.reason
+    if verdict.confidence < policy.confidence_threshold:
+        tier = Tier.STANDARD
+        reason = f"confidence {verdict.confidence:.2f} < {policy.confidence_threshold:.2f}: standard"
+    return Intent(tier, reason, tiers=_PATHS[tier], follows_verdict=True)
+
+
+_PATHS = {tier: (*UPWARDS[at:], *reversed(UPWARDS[:at])) for at, tier in enumerate(UPWARDS)}
+"""Up first; then down, which beats no answer at all and is said in the reason."""
+_ASKED = {tier: f"tier {tier.value} was asked for" for tier in Tier}
