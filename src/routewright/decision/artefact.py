@@ -10,10 +10,11 @@ Weights are bytes with one scale a column: on dev the quantised posterior chose 
 """
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -28,7 +29,9 @@ from routewright.errors import ArtefactError
 
 MAGIC = b"RWLEARN1"
 MOST_BYTES = 400_000
+"""Of the file: a larger one is neither written nor read."""
 MOST_UNPACKED_BYTES = 16_000_000
+"""Of the arrays: no more is inflated, whatever the body claims."""
 SHAPE = 24
 """Numbers that say what a request looks like beside its words: `posterior.shape_of`."""
 ROWS = BUCKETS + COUNTS + SHAPE
@@ -57,7 +60,8 @@ class ArrayHeader(Struct, frozen=True):
     """How an array is stored."""
 
     name: str
-    kind: str
+    kind: Literal["|i1", "<f4"]
+    """As numpy names it: bytes for the quantised weights, single precision for all else."""
     shape: tuple[int, ...]
 
 
@@ -95,6 +99,8 @@ def load(data: bytes) -> Artefact:
     if data[: len(MAGIC)] != MAGIC:
         known = data[: len(MAGIC) - 1] == MAGIC[:-1]
         raise ArtefactError("it was made for another version of routewright" if known else "it is no artefact")
+    if len(data) > MOST_BYTES:
+        raise ArtefactError(f"it takes {len(data):,} bytes, more than {MOST_BYTES:,}")
     if len(data) < len(MAGIC) + 4 + _DIGEST or hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
         raise ArtefactError("it is damaged: its checksum does not fit")
     start = len(MAGIC) + 4
@@ -103,34 +109,59 @@ def load(data: bytes) -> Artefact:
         header = msgspec.json.decode(data[start:end], type=Header)
         arrays = _unpack(header, data[end:-_DIGEST])
         return _artefact(header, arrays, version=data[-_DIGEST:].hex()[:8])
-    except (msgspec.MsgspecError, zlib.error, KeyError, ValueError) as error:
+    except (msgspec.MsgspecError, zlib.error, ValueError) as error:
         raise ArtefactError(f"its content does not fit this version of routewright: {error}") from error
 
 
 def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
-    inflated = zlib.decompressobj().decompress(body, MOST_UNPACKED_BYTES)
-    arrays = {}
+    shapes = _shapes(header)
+    if {array.name for array in header.arrays} != shapes.keys():
+        raise ValueError("it has not the arrays of an artefact")
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(body, MOST_UNPACKED_BYTES)
+    if not inflater.eof:
+        raise ValueError(f"its body is cut short, or unpacks to more than {MOST_UNPACKED_BYTES:,} bytes")
+    arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for array in header.arrays:
-        kind = np.dtype(array.kind)
-        size = kind.itemsize * int(np.prod(array.shape))
-        arrays[array.name] = np.frombuffer(inflated[at : at + size], kind).reshape(array.shape)
+        if array.shape != shapes[array.name]:
+            raise ValueError(f"{array.name} has the shape {array.shape}, not {shapes[array.name]}")
+        size = np.dtype(array.kind).itemsize * math.prod(array.shape)
+        numbers = np.frombuffer(inflated[at : at + size], array.kind).reshape(array.shape)
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"{array.name} holds what is no number")
+        arrays[array.name] = numbers
         at += size
     return arrays
 
 
+def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
+    """What each array must be for these kinds and models: told here, so that a wrong one fails now, not in a request."""
+    kinds, models = len(header.kinds), len(header.models)
+    if not kinds:
+        raise ValueError("it knows no kind of work")
+    return {
+        "weights": (ROWS, kinds + 1),
+        "scales": (kinds + 1,),
+        "bias": (kinds + 1,),
+        "tiers": (kinds, len(Tier)),
+        "tier_sharpness": (),
+        "rates": (len(Tier) + 1, kinds),
+        "output_tokens": (kinds,),
+        "feature_weights": (FOLDED,),
+        "model_rates": (models, kinds),
+        "model_outcomes": (models, kinds),
+    }
+
+
 def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: str) -> Artefact:
-    kinds = len(header.kinds)
-    weights = arrays["weights"] * arrays["scales"]
-    if weights.shape != (ROWS, kinds + 1) or arrays["feature_weights"].shape != (FOLDED,):
-        raise ValueError(f"weights of shape {weights.shape} for {kinds} kinds")
     rates = dict(zip((*Tier, ""), arrays["rates"].astype(np.float64), strict=True))
     known = zip(header.models, arrays["model_rates"], arrays["model_outcomes"], strict=True)
     return Artefact(
         version=version,
         card=header.card,
         kinds=header.kinds,
-        weights=np.ascontiguousarray(weights, np.float32),
+        weights=np.ascontiguousarray(arrays["weights"] * arrays["scales"], np.float32),
         bias=arrays["bias"],
         tiers=arrays["tiers"].astype(np.float64),
         tier_sharpness=float(arrays["tier_sharpness"]),
@@ -147,11 +178,14 @@ def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: st
 def dump(card: Card, kinds: tuple[str, ...], models: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Write an artefact; `weights` [ROWS, K + 1] are quantised here. Raises ArtefactError when it grows too large."""
     weights = arrays["weights"]
-    scales = np.maximum(np.abs(weights).max(axis=0), 1e-6).astype(np.float32) / STEPS
-    stored = {**arrays, "weights": np.rint(weights / scales).astype(np.int8), "scales": scales}
-    headers = tuple(ArrayHeader(name, array.dtype.str, array.shape) for name, array in stored.items())
+    scales = np.maximum(np.abs(weights).max(axis=0), 1e-6) / STEPS
+    stored = {name: np.asarray(array, "<f4") for name, array in {**arrays, "scales": scales}.items()}
+    stored["weights"] = np.rint(weights / stored["scales"]).astype(np.int8)
+    headers = tuple(
+        ArrayHeader(name, "|i1" if name == "weights" else "<f4", array.shape) for name, array in stored.items()
+    )
     header = msgspec.json.encode(Header(card=card, kinds=kinds, models=models, arrays=headers))
-    body = zlib.compress(b"".join(np.ascontiguousarray(array).tobytes() for array in stored.values()), 9)
+    body = zlib.compress(b"".join(array.tobytes() for array in stored.values()), 9)
     data = MAGIC + struct.pack("<I", len(header)) + header + body
     data += hashlib.sha256(data).digest()
     if len(data) > MOST_BYTES:
