@@ -136,7 +136,7 @@ def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
-    """What each array must be for these kinds and models: told here, so that a wrong one fails now, not in a request."""
+    """What each array must be, so that a wrong one fails when it is read and not in a request."""
     kinds, models = len(header.kinds), len(header.models)
     if not kinds:
         raise ValueError("it knows no kind of work")
