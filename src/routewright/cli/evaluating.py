@@ -37,8 +37,8 @@ from routewright.decision.evaluation import (
     stability,
 )
 from routewright.decision.features import extract
+from routewright.decision.intent import UPWARDS
 from routewright.decision.paraphrase import paraphrase
-from routewright.decision.selection import UPWARDS
 
 FEWEST_PROMPTS = 10
 """With fewer prompts that all models have answered, nothing is said of a pair or of a curve."""

@@ -77,7 +77,7 @@ class Appraiser:
 
     def needs(self, prompts: Sequence[Prompt]) -> FloatArray:
         """[n]: probability that a strong model is needed."""
-        return np.asarray(expit(self.see(prompts).needs)) if prompts else np.zeros(0)
+        return np.asarray(expit(self.see(prompts).needs))
 
     def success(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: probability of a good answer of each model or tier. Raises ArtefactError for an unknown one."""
@@ -89,7 +89,7 @@ class Appraiser:
         tiers = {tier.value: tier.value for tier in Tier}
         seen = self.see(prompts)
         columns = [evidence.batch(model, tiers.get(model, ""), seen.kinds, seen.features) for model in models]
-        return np.stack(columns, axis=1)
+        return _side_by_side(columns, len(prompts))
 
     def fit(
         self, prompts: Sequence[Prompt], scores: Mapping[str, FloatArray], costs: Mapping[str, FloatArray]
@@ -117,13 +117,14 @@ class Learned:
     def success(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: probability of a good answer."""
         seen = self._appraiser.see(prompts)
-        return np.stack([self.evidence.batch(model, "", seen.kinds, seen.features) for model in models], axis=1)
+        columns = [self.evidence.batch(model, "", seen.kinds, seen.features) for model in models]
+        return _side_by_side(columns, len(prompts))
 
     def cost(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: expected USD; nan for a model whose costs were not learned."""
         kinds = self._appraiser.see(prompts).kinds
         nothing = np.full(kinds.shape[1], np.nan)
-        return np.stack([kinds @ self._costs.get(model, nothing) for model in models], axis=1)
+        return _side_by_side([kinds @ self._costs.get(model, nothing) for model in models], len(prompts))
 
 
 def _cost_by_kind(kinds: FloatArray, costs: FloatArray) -> FloatArray:
@@ -133,6 +134,11 @@ def _cost_by_kind(kinds: FloatArray, costs: FloatArray) -> FloatArray:
         return np.full(kinds.shape[1], np.nan)
     shares, paid = kinds[is_known], costs[is_known]
     return np.asarray((shares.T @ paid + COST_STRENGTH * paid.mean()) / (shares.sum(axis=0) + COST_STRENGTH))
+
+
+def _side_by_side(columns: Sequence[FloatArray], rows: int) -> FloatArray:
+    """[rows, columns]; also when there is no column."""
+    return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
 
 
 def _call(text: str) -> Call:
