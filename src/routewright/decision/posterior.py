@@ -4,6 +4,8 @@ One linear model over the hashed words of the last user turn, a few counts, and 
 prompts, tools and what tools gave back it sees that they are there, never their words.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,7 +48,8 @@ def kinds_of(artefact: Artefact, seen: Sketch, shape: Numbers) -> tuple[FloatArr
     """Probability of each kind [K], and the log odds that a strong model is needed."""
     rows = known_features(artefact.vocabulary, seen)
     # Features that are there weigh alike; their sum is brought to unit length whatever their number.
-    odds = artefact.weights.take(rows, axis=0).sum(axis=0) * np.float32(1 / np.sqrt(max(len(rows), 1)))
+    share = np.full(len(rows), 1 / math.sqrt(max(len(rows), 1)), np.float32)
+    odds = share @ artefact.weights.take(rows, axis=0)
     odds += np.concatenate((seen.counts, shape)) @ artefact.weights[-COUNTS - SHAPE :] + artefact.bias
     needed = float(odds[-1])
     kinds = np.exp(odds[:-1] - odds[:-1].max()).astype(np.float64)
