@@ -1,7 +1,8 @@
 """The composition root: the one place that sees settings and builds things, and the stack in its order.
 
 A reload builds a new stack from new settings and swaps it in whole. Requests in flight keep the stack they started on;
-what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and serves both.
+what must outlive a reload (circuits, token ratios, sessions, the ledger, connections) belongs to the engine and serves
+both.
 """
 
 import logging
@@ -37,6 +38,7 @@ from routewright.layers.record import Record
 from routewright.layers.retry import Retry
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
+from routewright.layers.sessions import PromptCaches, Sessions
 from routewright.layers.upstream import Upstream
 from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
@@ -90,6 +92,7 @@ class Engine:
         self._classifier = classifier
         self._circuits = Circuits()
         self._estimator = TokenEstimator()
+        self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
@@ -166,6 +169,7 @@ class Engine:
         return {"status": "ok", "settings": settings, "catalog": self.registry.version}
 
     def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
+        caches = self._caches(settings, registry)
         decider = Decider(
             registry=registry,
             policy=_policy(settings),
@@ -176,8 +180,13 @@ class Engine:
             circuits=self._circuits,
             estimator=self._estimator,
             clock=self._clock,
+            caches=caches,
         )
-        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider))
+        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider, caches))
+
+    def _caches(self, settings: Settings, registry: Registry) -> PromptCaches | None:
+        lifetime_s = settings.policy.prompt_cache_seconds
+        return PromptCaches(self._sessions, registry, self._clock, lifetime_s=lifetime_s) if lifetime_s else None
 
     def _forecasting(self, settings: Settings, registry: Registry) -> Forecasting | None:
         """The learned classifier, if it is the one to use and its artefact is whole; it has numpy to import."""
@@ -212,7 +221,9 @@ class Engine:
             self._lessons = lessons
             self._snapshot = self._build(self.settings, self.registry)
 
-    def _stack(self, settings: Settings, registry: Registry, decider: Decider) -> Service[Call]:
+    def _stack(
+        self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
+    ) -> Service[Call]:
         policy, clock = settings.policy, self._clock
         decided = (
             # outermost, so that refusals and time-outs are in the ledger too
@@ -224,7 +235,7 @@ class Engine:
         )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
-            decided = decided.then(self._condense(settings.context, registry, decider))
+            decided = decided.then(self._condense(settings.context, registry, decider, caches))
         # the next model
         return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS))
 
@@ -306,7 +317,9 @@ class Engine:
             self._local_model = key, OnnxModel(second.onnx, second.tokenizer)
         return LocalEmbedder(self._local_model[1])
 
-    def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:
+    def _condense(
+        self, context: ContextSettings, registry: Registry, decider: Decider, caches: PromptCaches | None
+    ) -> Condense:
         return Condense(
             context.policy,
             registry=registry,
@@ -315,6 +328,7 @@ class Engine:
             summaries=Summaries(context.summaries_kept),
             summary_limit_s=context.summary_timeout_ms / 1000,
             clock=self._clock,
+            warmth=caches,
         )
 
 

@@ -63,7 +63,7 @@ def test_what_was_trained_and_learned_is_told(terminal: Terminal) -> None:
     assert re.search(
         r"^✓ classifier: learned, artefact [0-9a-f]{8} of \d{4}-\d\d-\d\d; nothing learned here yet$",
         result.stdout,
-        re.M,
+        re.MULTILINE,
     )
     by_hand = terminal.run("doctor", "--set", "policy.classifier=heuristic", environ={"ACME_API_KEY": "k"})
     assert "✓ classifier: heuristic\n" in by_hand.stdout

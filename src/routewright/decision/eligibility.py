@@ -56,7 +56,7 @@ class Examiner:
         warm: Mapping[str, int],
     ) -> None:
         self._expectations = forecast.of if forecast is not None else NOTHING_EXPECTED
-        self._warm = warm
+        self.warm = warm
         self._call = call
         self._input_tokens = features.input_tokens
         self._output_tokens = output_tokens
@@ -90,7 +90,7 @@ class Examiner:
             if model.prices is not None:
                 rates = model.prices.rates_at(now_s, input_tokens)
                 cost = input_tokens * rates.input + output_tokens * choices * rates.output + rates.request
-                if self._warm:
+                if self.warm:
                     cost -= self._saved_by_cache(model.name, input_tokens, rates)
                 cost = (cost + 500) // 1000
                 if expectation is not None and expectation.waste > 1:
@@ -113,7 +113,7 @@ class Examiner:
 
     def _saved_by_cache(self, name: str, input_tokens: int, rates: Rates) -> int:
         """Pico-USD that the warm part of the input costs less than fresh input."""
-        return min(self._warm.get(name, 0), input_tokens) * (rates.input - rates.cache_read)
+        return min(self.warm.get(name, 0), input_tokens) * (rates.input - rates.cache_read)
 
     def _look_closer(self, model: Model, input_tokens: int, cost: int | None) -> tuple[Obstacle | None, str]:
         obstacle, reason = self._obstacle(model, input_tokens, cost)

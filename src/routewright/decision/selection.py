@@ -105,7 +105,7 @@ def _candidates(
                 model=name,
                 tier=finding.model.tier,
                 is_eligible=True,
-                reason=reason,
+                reason=_with_warmth(reason, examiner.warm.get(name, 0)),
                 expected_cost_nanousd=finding.cost_nanousd,
                 success=_rounded_success(finding),
                 outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
@@ -119,8 +119,11 @@ def _candidates(
             model=name,
             tier=finding.model.tier,
             is_eligible=False,
-            reason=ranking.removed.get(name)
-            or (why_not[finding.model.tier] if finding.obstacle is None else finding.reason),
+            reason=_with_warmth(
+                ranking.removed.get(name)
+                or (why_not[finding.model.tier] if finding.obstacle is None else finding.reason),
+                examiner.warm.get(name, 0),
+            ),
             expected_cost_nanousd=finding.cost_nanousd,
             success=_rounded_success(finding),
             outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
@@ -129,6 +132,10 @@ def _candidates(
         if name not in ranking.eligible
     ]
     return tuple(candidates)
+
+
+def _with_warmth(reason: str, tokens: int) -> str:
+    return f"{reason}; {tokens:,} tokens warm" if tokens else reason
 
 
 def _rounded_success(finding: Finding) -> float | None:
