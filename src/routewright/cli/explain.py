@@ -60,6 +60,7 @@ HELP: Mapping[str, str] = {
     "E501": "Choose another address with --host and --port, or end the program that has this one.",
     "E502": "Look for the name with `routewright ledger tail` or `routewright keys list`.",
     "E503": "Name another baseline, or a shorter time with --since.",
+    "E504": "Correct the file as the message says; docs/cli.md (`routewright eval`) has the columns.",
 }
 
 

@@ -19,3 +19,9 @@ class NotComparable(OperatorError):
     """The requests asked for cannot be compared with that baseline."""
 
     number, code, status = "E503", "not_comparable", 400
+
+
+class BadTable(OperatorError):
+    """A table of outcomes cannot be read, or has not what is needed to evaluate routing on it."""
+
+    number, code, status = "E504", "bad_table", 400

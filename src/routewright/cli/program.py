@@ -40,6 +40,8 @@ VERBS = (
     Verb("route", "Use", "Show which model a question would go to, and why; calls nobody."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
     Verb("train", "Learn", "Make the artefact that requests are classified by; for developers."),
+    Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
+    Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),
     Verb("config", "Check", "Check the settings, or show where each comes from."),
@@ -115,15 +117,20 @@ def _border() -> Iterator[None]:
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _print_version(ctx: click.Context, param: click.Parameter, is_asked: bool) -> None:
-    if not is_asked or ctx.resilient_parsing:
-        return
+def version_line() -> str:
+    """The name of the program and its version."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        click.echo(f"routewright {version('routewright')}")
+        return f"routewright {version('routewright')}"
     except PackageNotFoundError:
-        click.echo("routewright, not installed")
+        return "routewright, not installed"
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or ctx.resilient_parsing:
+        return
+    click.echo(version_line())
     ctx.exit()
 
 

@@ -50,6 +50,8 @@ def command(
     from routewright.training.prompts import read_prompts
     from routewright.training.tables import read_tables
 
+    if not output.absolute().parent.is_dir():  # told now, not after the training
+        raise click.BadParameter(f"there is no directory {output.parent}", param_hint="--output")
     used = [table for table in tables if table.stem not in leave_out]
     rows = [row for row in read_tables(used) if row.split == "train"]
     written = read_prompts(list(prompts))
@@ -61,8 +63,11 @@ def command(
         command="routewright " + shlex.join(sys.argv[1:]),
         data=sources | {"written prompts": f"{len(written)} prompts, Apache-2.0"},
     )
-    output.write_bytes(data)
     artefact = load(data)
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise ArtefactError(f"{output} cannot be written: {error.strerror}", hint="name another place: -o") from error
     if as_json:
         print_json({"version": artefact.version, "bytes": len(data), "kinds": artefact.kinds, "card": artefact.card})
         return

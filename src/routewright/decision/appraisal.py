@@ -18,7 +18,7 @@ from routewright.decision.learned import kept_features, kinds_vector
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.residual import FloatArray, expit
 from routewright.decision.sketch import Numbers
-from routewright.decision.success import Evidence, Experience, features_of, learn
+from routewright.decision.success import FEATURES, Evidence, Experience, features_of, learn
 from routewright.errors import ArtefactError
 from routewright.route import KindShare
 
@@ -55,6 +55,9 @@ class Appraiser:
 
     def see(self, prompts: Sequence[Prompt]) -> _Seen:
         """Look at prompts. Raises ArtefactError for one that is known by kinds of work of another artefact."""
+        if not prompts:
+            nobody = np.zeros((0, FEATURES), np.float32)
+            return _Seen(np.zeros((0, len(self.artefact.kinds))), nobody, np.zeros(0))
         rows = [self._see(prompt) for prompt in prompts]
         return _Seen(
             np.array([kinds for kinds, _, _ in rows]),
@@ -74,7 +77,7 @@ class Appraiser:
 
     def needs(self, prompts: Sequence[Prompt]) -> FloatArray:
         """[n]: probability that a strong model is needed."""
-        return np.asarray(expit(self.see(prompts).needs)) if prompts else np.zeros(0)
+        return np.asarray(expit(self.see(prompts).needs))
 
     def success(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: probability of a good answer of each model or tier. Raises ArtefactError for an unknown one."""
@@ -86,7 +89,7 @@ class Appraiser:
         tiers = {tier.value: tier.value for tier in Tier}
         seen = self.see(prompts)
         columns = [evidence.batch(model, tiers.get(model, ""), seen.kinds, seen.features) for model in models]
-        return np.stack(columns, axis=1)
+        return _side_by_side(columns, len(prompts))
 
     def fit(
         self, prompts: Sequence[Prompt], scores: Mapping[str, FloatArray], costs: Mapping[str, FloatArray]
@@ -114,13 +117,14 @@ class Learned:
     def success(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: probability of a good answer."""
         seen = self._appraiser.see(prompts)
-        return np.stack([self.evidence.batch(model, "", seen.kinds, seen.features) for model in models], axis=1)
+        columns = [self.evidence.batch(model, "", seen.kinds, seen.features) for model in models]
+        return _side_by_side(columns, len(prompts))
 
     def cost(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: expected USD; nan for a model whose costs were not learned."""
         kinds = self._appraiser.see(prompts).kinds
         nothing = np.full(kinds.shape[1], np.nan)
-        return np.stack([kinds @ self._costs.get(model, nothing) for model in models], axis=1)
+        return _side_by_side([kinds @ self._costs.get(model, nothing) for model in models], len(prompts))
 
 
 def _cost_by_kind(kinds: FloatArray, costs: FloatArray) -> FloatArray:
@@ -130,6 +134,11 @@ def _cost_by_kind(kinds: FloatArray, costs: FloatArray) -> FloatArray:
         return np.full(kinds.shape[1], np.nan)
     shares, paid = kinds[is_known], costs[is_known]
     return np.asarray((shares.T @ paid + COST_STRENGTH * paid.mean()) / (shares.sum(axis=0) + COST_STRENGTH))
+
+
+def _side_by_side(columns: Sequence[FloatArray], rows: int) -> FloatArray:
+    """[rows, columns]; also when there is no column."""
+    return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
 
 
 def _call(text: str) -> Call:

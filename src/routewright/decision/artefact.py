@@ -10,10 +10,11 @@ Weights are bytes with one scale a column: on dev the quantised posterior chose 
 """
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -28,14 +29,17 @@ from routewright.errors import ArtefactError
 
 MAGIC = b"RWLEARN1"
 MOST_BYTES = 400_000
+"""Of the file: a larger one is neither written nor read."""
 MOST_UNPACKED_BYTES = 16_000_000
+"""Of the arrays: no more is inflated, whatever the body claims."""
 SHAPE = 24
 """Numbers that say what a request looks like beside its words: `posterior.shape_of`."""
-ROWS = BUCKETS + COUNTS + SHAPE
 
 STEPS = 31
 """Of a weight to each side of zero, by column; four times as many choose the same kind and take a third more room."""
 
+_StoredAs: TypeAlias = Literal["|i1", "<i4", "<f4"]
+_STORED_AS: Mapping[str, _StoredAs] = {"weights": "|i1", "words": "<i4", "runs": "<i4"}
 _DIGEST = 32
 
 
@@ -57,7 +61,8 @@ class ArrayHeader(Struct, frozen=True):
     """How an array is stored."""
 
     name: str
-    kind: str
+    kind: _StoredAs
+    """As numpy names it: bytes for the quantised weights, whole numbers for buckets, single precision for all else."""
     shape: tuple[int, ...]
 
 
@@ -70,15 +75,37 @@ class Header(Struct, frozen=True, kw_only=True):
     arrays: tuple[ArrayHeader, ...]
 
 
+class Vocabulary(Struct, frozen=True, eq=False):
+    """The features that an artefact knows: which row of the weights each bucket has, or `size` for none."""
+
+    row_of_word: NDArray[np.uint16]
+    """[BUCKETS]."""
+    row_of_run: NDArray[np.uint16]
+    """[BUCKETS]."""
+    size: int
+
+    @staticmethod
+    def of(words: NDArray[Any], runs: NDArray[Any]) -> "Vocabulary":
+        """Rows in this order: the buckets of words and pairs, then those of runs. Raises ValueError for no bucket."""
+        if any(len(its) and not 0 <= int(its.min()) <= int(its.max()) < BUCKETS for its in (words, runs)):
+            raise ValueError("it knows features that cannot be")
+        size = len(words) + len(runs)
+        row_of_word, row_of_run = np.full(BUCKETS, size, np.uint16), np.full(BUCKETS, size, np.uint16)
+        row_of_word[words] = np.arange(len(words))
+        row_of_run[runs] = np.arange(len(words), size)
+        return Vocabulary(row_of_word, row_of_run, size)
+
+
 class Artefact(Struct, frozen=True, eq=False, kw_only=True):
-    """The trained part of the decision. K kinds of work; rows of `weights` are `ROWS` features."""
+    """The trained part of the decision: V known features, K kinds of work."""
 
     version: str
     """First 8 hex digits of the content's SHA-256."""
     card: Card
     kinds: tuple[str, ...]
+    vocabulary: Vocabulary
     weights: NDArray[np.float32]
-    """[ROWS, K + 1]: log odds of each kind, and in the last column how much a strong model is needed."""
+    """[V + COUNTS + SHAPE, K + 1]: log odds of each kind, and in the last column how much a strong model is needed."""
     bias: NDArray[np.float32]
     """[K + 1]."""
     tiers: FloatArray
@@ -95,6 +122,8 @@ def load(data: bytes) -> Artefact:
     if data[: len(MAGIC)] != MAGIC:
         known = data[: len(MAGIC) - 1] == MAGIC[:-1]
         raise ArtefactError("it was made for another version of routewright" if known else "it is no artefact")
+    if len(data) > MOST_BYTES:
+        raise ArtefactError(f"it takes {len(data):,} bytes, more than {MOST_BYTES:,}")
     if len(data) < len(MAGIC) + 4 + _DIGEST or hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
         raise ArtefactError("it is damaged: its checksum does not fit")
     start = len(MAGIC) + 4
@@ -103,34 +132,64 @@ def load(data: bytes) -> Artefact:
         header = msgspec.json.decode(data[start:end], type=Header)
         arrays = _unpack(header, data[end:-_DIGEST])
         return _artefact(header, arrays, version=data[-_DIGEST:].hex()[:8])
-    except (msgspec.MsgspecError, zlib.error, KeyError, ValueError) as error:
+    except (msgspec.MsgspecError, zlib.error, ValueError) as error:
         raise ArtefactError(f"its content does not fit this version of routewright: {error}") from error
 
 
 def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
-    inflated = zlib.decompressobj().decompress(body, MOST_UNPACKED_BYTES)
-    arrays = {}
+    shapes = _shapes(header)
+    if {array.name for array in header.arrays} != shapes.keys():
+        raise ValueError("it has not the arrays of an artefact")
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(body, MOST_UNPACKED_BYTES)
+    if not inflater.eof:
+        raise ValueError(f"its body is cut short, or unpacks to more than {MOST_UNPACKED_BYTES:,} bytes")
+    arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for array in header.arrays:
-        kind = np.dtype(array.kind)
-        size = kind.itemsize * int(np.prod(array.shape))
-        arrays[array.name] = np.frombuffer(inflated[at : at + size], kind).reshape(array.shape)
+        if array.shape != shapes[array.name]:
+            raise ValueError(f"{array.name} has the shape {array.shape}, not {shapes[array.name]}")
+        size = np.dtype(array.kind).itemsize * math.prod(array.shape)
+        numbers = np.frombuffer(inflated[at : at + size], array.kind).reshape(array.shape)
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"{array.name} holds what is no number")
+        arrays[array.name] = numbers
         at += size
     return arrays
 
 
+def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
+    """What each array must be, so that a wrong one fails when it is read and not in a request."""
+    kinds, models = len(header.kinds), len(header.models)
+    sizes = {array.name: math.prod(array.shape) for array in header.arrays}
+    words, runs = sizes.get("words", 0), sizes.get("runs", 0)
+    if not kinds:
+        raise ValueError("it knows no kind of work")
+    return {
+        "words": (words,),
+        "runs": (runs,),
+        "weights": (words + runs + COUNTS + SHAPE, kinds + 1),
+        "scales": (kinds + 1,),
+        "bias": (kinds + 1,),
+        "tiers": (kinds, len(Tier)),
+        "tier_sharpness": (),
+        "rates": (len(Tier) + 1, kinds),
+        "output_tokens": (kinds,),
+        "feature_weights": (FOLDED,),
+        "model_rates": (models, kinds),
+        "model_outcomes": (models, kinds),
+    }
+
+
 def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: str) -> Artefact:
-    kinds = len(header.kinds)
-    weights = arrays["weights"] * arrays["scales"]
-    if weights.shape != (ROWS, kinds + 1) or arrays["feature_weights"].shape != (FOLDED,):
-        raise ValueError(f"weights of shape {weights.shape} for {kinds} kinds")
     rates = dict(zip((*Tier, ""), arrays["rates"].astype(np.float64), strict=True))
     known = zip(header.models, arrays["model_rates"], arrays["model_outcomes"], strict=True)
     return Artefact(
         version=version,
         card=header.card,
         kinds=header.kinds,
-        weights=np.ascontiguousarray(weights, np.float32),
+        vocabulary=Vocabulary.of(arrays["words"], arrays["runs"]),
+        weights=np.ascontiguousarray(arrays["weights"] * arrays["scales"], np.float32),
         bias=arrays["bias"],
         tiers=arrays["tiers"].astype(np.float64),
         tier_sharpness=float(arrays["tier_sharpness"]),
@@ -145,13 +204,14 @@ def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: st
 
 
 def dump(card: Card, kinds: tuple[str, ...], models: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write an artefact; `weights` [ROWS, K + 1] are quantised here. Raises ArtefactError when it grows too large."""
+    """Write an artefact; its `weights` are quantised here. Raises ArtefactError when it grows too large."""
     weights = arrays["weights"]
-    scales = np.maximum(np.abs(weights).max(axis=0), 1e-6).astype(np.float32) / STEPS
-    stored = {**arrays, "weights": np.rint(weights / scales).astype(np.int8), "scales": scales}
-    headers = tuple(ArrayHeader(name, array.dtype.str, array.shape) for name, array in stored.items())
+    scales = np.maximum(np.abs(weights).max(axis=0), 1e-6) / STEPS
+    quantised = {**arrays, "scales": scales, "weights": np.rint(weights / scales.astype(np.float32))}
+    stored = {name: np.asarray(array, _STORED_AS.get(name, "<f4")) for name, array in quantised.items()}
+    headers = tuple(ArrayHeader(name, _STORED_AS.get(name, "<f4"), array.shape) for name, array in stored.items())
     header = msgspec.json.encode(Header(card=card, kinds=kinds, models=models, arrays=headers))
-    body = zlib.compress(b"".join(np.ascontiguousarray(array).tobytes() for array in stored.values()), 9)
+    body = zlib.compress(b"".join(array.tobytes() for array in stored.values()), 9)
     data = MAGIC + struct.pack("<I", len(header)) + header + body
     data += hashlib.sha256(data).digest()
     if len(data) > MOST_BYTES:

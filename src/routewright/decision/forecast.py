@@ -4,7 +4,7 @@ A `Forecaster` belongs to one state of catalog and evidence and has everything l
 costs three small products of vectors and matrices. A `Forecast` is its answer for one request: plain numbers by model.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -124,7 +124,7 @@ EVIDENCE_STRENGTH = 16.0
 CHEAPEST_FIRST = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 
 
-def right_tiers(artefact: Artefact, evidence: Evidence, models: Iterable[Model]) -> FloatArray:
+def right_tiers(artefact: Artefact, evidence: Evidence, models: Sequence[Model]) -> FloatArray:
     """[K, 4]: probability, in the order of `Tier`, that a tier is the cheapest that is enough for each kind.
 
     What the artefact believes gives way to the ledger kind by kind: a tier is enough when its success rate, by the

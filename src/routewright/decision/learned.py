@@ -11,8 +11,8 @@ from routewright.decision.features import Features
 from routewright.decision.forecast import Forecaster, Lessons
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch
-from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience, fold
+from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, fold
+from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience
 from routewright.route import KindShare, Verdict
 
 MOST_KINDS = 5
@@ -73,7 +73,7 @@ def _told(shares: tuple[KindShare, ...]) -> str:
 def fingerprint(seen: Sketch) -> bytes:
     """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
     bits = np.zeros(FOLDED, np.uint8)
-    bits[fold(seen.indices)] = 1
+    bits[fold(seen.words)] = 1
     counts = np.rint(seen.counts / _COUNT_STEP).clip(-127, 127).astype(np.int8)
     return bytes(np.packbits(bits)) + bytes(counts)
 

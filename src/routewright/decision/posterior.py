@@ -5,11 +5,12 @@ prompts, tools and what tools gave back it sees that they are there, never their
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from routewright.decision.artefact import SHAPE, Artefact
+from routewright.decision.artefact import SHAPE, Artefact, Vocabulary
 from routewright.decision.features import Features
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import BUCKETS, COUNTS, Numbers, Sketch, sketch
+from routewright.decision.sketch import COUNTS, Numbers, Sketch, sketch
 
 _WORD_STEPS = 7
 
@@ -43,13 +44,21 @@ def shape_of(features: Features) -> Numbers:
 
 def kinds_of(artefact: Artefact, seen: Sketch, shape: Numbers) -> tuple[FloatArray, float]:
     """Probability of each kind [K], and the log odds that a strong model is needed."""
-    weights = artefact.weights
+    rows = known_features(artefact.vocabulary, seen)
     # Features that are there weigh alike; their sum is brought to unit length whatever their number.
-    odds = weights.take(seen.indices, axis=0).sum(axis=0) * np.float32(1 / np.sqrt(max(len(seen.indices), 1)))
-    odds += seen.counts @ weights[BUCKETS : BUCKETS + COUNTS] + shape @ weights[BUCKETS + COUNTS :] + artefact.bias
+    odds = artefact.weights.take(rows, axis=0).sum(axis=0) * np.float32(1 / np.sqrt(max(len(rows), 1)))
+    odds += np.concatenate((seen.counts, shape)) @ artefact.weights[-COUNTS - SHAPE :] + artefact.bias
     needed = float(odds[-1])
     kinds = np.exp(odds[:-1] - odds[:-1].max()).astype(np.float64)
     return kinds / kinds.sum(), needed
+
+
+def known_features(vocabulary: Vocabulary, seen: Sketch) -> NDArray[np.int64]:
+    """The rows of the features that are there, ascending, each once; what an artefact does not know is passed over."""
+    is_there = np.zeros(vocabulary.size + 1, np.bool_)
+    is_there[vocabulary.row_of_word[seen.words]] = True
+    is_there[vocabulary.row_of_run[seen.runs]] = True
+    return np.flatnonzero(is_there[:-1])
 
 
 def look(features: Features) -> tuple[Sketch, Numbers]:

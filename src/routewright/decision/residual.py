@@ -233,8 +233,8 @@ Real = TypeVar("Real", float, FloatArray)
 
 
 def expit(odds: Real) -> Real:
-    """Log odds → probability."""
-    return 1 / (1 + np.exp(-odds))  # type: ignore[no-any-return]
+    """Log odds → probability; odds beyond what a float can hold are certainty, not an overflow."""
+    return 1 / (1 + np.exp(-np.maximum(odds, -700.0)))  # type: ignore[no-any-return]
 
 
 def logit(probability: Real) -> Real:

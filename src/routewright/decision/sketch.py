@@ -4,9 +4,9 @@ Words, pairs of neighbouring words and runs of four bytes are hashed by one poly
 of any stretch of the text by a subtraction: `hash(s, e) = (P[e] - P[s]) · B⁻ˢ  (mod 2⁶⁴)`, so that nothing is done
 word by word in Python. Only whether a feature is there counts, not how often: repeating a word changes nothing.
 
-The set has two sizes. The `indices` below `BUCKETS` are what the shipped artefact knows; folded to `FOLDED` buckets and
-kept as bits they are a *fingerprint* of some 300 bytes, which the ledger stores beside an outcome: later learning needs
-nothing else of the text, and the text cannot be read out of it.
+There are so many buckets that features seldom share one; an artefact knows the few thousand of them that tell most.
+Folded to `FOLDED` buckets and kept as bits, the words are a *fingerprint* of some 300 bytes, which the ledger stores
+beside an outcome: later learning needs nothing else of the text, and the text cannot be read out of it.
 """
 
 import numpy as np
@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 
 from routewright.decision.features import EDGE_CHARS
 
-BUCKET_BITS = 12
-WORD_BUCKETS = 1 << BUCKET_BITS
-BUCKETS = 2 * WORD_BUCKETS
-"""Words and pairs first, then runs of bytes."""
+BUCKET_BITS = 18
+BUCKETS = 1 << BUCKET_BITS
 FOLDED = 2_048
 """Buckets of a fingerprint; on recorded outcomes as good as four times as many."""
 RUN = 4
 """Bytes of a character feature; the commonest length in language identification and what did best on dev."""
 
-Indices = NDArray[np.int64]
+Buckets = NDArray[np.int64]
 Numbers = NDArray[np.float32]
 
 _MOST_BYTES = 4 * 2 * EDGE_CHARS + 4
@@ -80,8 +78,10 @@ _CLASS_OF = _classes()
 class Sketch(Struct, frozen=True, eq=False):
     """What was seen of a text."""
 
-    indices: Indices
-    """Ascending, below `BUCKETS`: the features that are there."""
+    words: Buckets
+    """Below `BUCKETS`, with repetitions: words and pairs of words."""
+    runs: Buckets
+    """Below `BUCKETS`, with repetitions: runs of bytes."""
     counts: Numbers
     """`COUNTS` numbers, each about between -1 and 1: length, digits, code, notation, questions, options, …"""
 
@@ -113,10 +113,11 @@ def sketch(text: str) -> Sketch:
     data = edges(text).encode(errors="surrogatepass")
     given = np.frombuffer(data, np.uint8)
     lower = np.frombuffer(b" " + data.translate(_LOWER) + b" ", np.uint8)
-    return Sketch(_indices(lower), _counts(given, len(text)))
+    words, runs = _buckets(lower)
+    return Sketch(words, runs, _counts(given, len(text)))
 
 
-def _indices(data: NDArray[np.uint8]) -> Indices:
+def _buckets(data: NDArray[np.uint8]) -> tuple[Buckets, Buckets]:
     size = len(data)
     prefixes = np.zeros(size + 1, np.uint64)
     np.cumsum((data + np.uint64(1)) * _POWERS[:size], out=prefixes[1:])
@@ -126,9 +127,14 @@ def _indices(data: NDArray[np.uint8]) -> Indices:
     ends = np.flatnonzero(is_word[:-1] & (is_alone | ~is_word[1:])) + 1
     words = (prefixes[ends] - prefixes[starts]) * _INVERSES[starts]
     runs = (prefixes[RUN:] - prefixes[:-RUN]) * _INVERSES[: size + 1 - RUN] if size >= RUN else words[:0]
-    is_there = np.zeros(BUCKETS, np.bool_)
-    is_there[(np.concatenate((words, words[:-1] * _PAIR + words[1:])) * _MIX) >> _SHIFT] = True
-    is_there[WORD_BUCKETS:][(runs * _MIX) >> _SHIFT] = True
+    words = np.concatenate((words, words[:-1] * _PAIR + words[1:]))
+    return ((words * _MIX) >> _SHIFT).astype(np.int64), ((runs * _MIX) >> _SHIFT).astype(np.int64)
+
+
+def fold(words: Buckets) -> Buckets:
+    """The buckets of a fingerprint, ascending, each once: words and pairs only, which predict as well as all."""
+    is_there = np.zeros(FOLDED, np.bool_)
+    is_there[words & (FOLDED - 1)] = True
     return np.flatnonzero(is_there)
 
 

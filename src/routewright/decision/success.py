@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Struct
 
 from routewright.decision.residual import FloatArray, Residual, Sample, expit, fit_residuals, logit
-from routewright.decision.sketch import COUNTS, FOLDED, WORD_BUCKETS, Indices, Numbers, Sketch
+from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, fold
 
 PRIOR_STRENGTH = 8.0
 """How many outcomes the shipped prior is worth, for each model and kind."""
@@ -60,18 +60,11 @@ class Prior(Struct, frozen=True, eq=False):
 def features_of(sketch: Sketch, weights: Numbers) -> Numbers:
     """The dense row that residuals are fitted on: folded features of unit length, then the counts."""
     row = np.zeros(FEATURES, np.float32)
-    folded = fold(sketch.indices)
+    folded = fold(sketch.words)
     row[folded] = weights[folded]
     row /= max(float(np.sqrt(row @ row)), 1e-6)
     row[FOLDED:] = sketch.counts * COUNTS_SCALE
     return row
-
-
-def fold(indices: Indices) -> Indices:
-    """The buckets of a fingerprint, ascending, each once: words and pairs only, which predict as well as all."""
-    is_there = np.zeros(FOLDED, np.bool_)
-    is_there[indices[: np.searchsorted(indices, WORD_BUCKETS)] & (FOLDED - 1)] = True
-    return np.flatnonzero(is_there)
 
 
 class Tally(Struct, frozen=True, eq=False):

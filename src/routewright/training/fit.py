@@ -7,27 +7,34 @@ on all.
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
+from sklearn.feature_selection import chi2
 from sklearn.linear_model import LogisticRegression
 
 from routewright.call import Call, Message, Text
 from routewright.catalog.registry import Tier
-from routewright.decision.artefact import ROWS, SHAPE, Card, dump
+from routewright.decision.artefact import Card, Vocabulary, dump
 from routewright.decision.features import extract
-from routewright.decision.posterior import look
+from routewright.decision.posterior import known_features, look
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import BUCKETS, COUNTS, FOLDED, Numbers, Sketch
-from routewright.decision.success import fold
+from routewright.decision.sketch import BUCKETS, FOLDED, Buckets, Numbers, Sketch, fold
+from routewright.errors import ArtefactError
 from routewright.training.prompts import Prompt
 from routewright.training.tables import Row
 
 KINDS_PENALTY = 1 / 16
 NEED_PENALTY = 4.0
+WRITTEN_VOCABULARY = 9_000
+TABLE_VOCABULARY = 7_000
+"""Features that are kept, of half a million buckets: on prompts held out as good as all of them, and in 400 KB."""
+RARER = 2.0
+"""Exam questions are half of what is learned from but little of what is asked: so much less log odds for them."""
+SELDOM = 2
+"""A feature in fewer prompts tells nothing."""
 HELD_OUT = 10
 """Every so-manieth prompt, by its hash, is for measuring."""
 WRITTEN_WEIGHT = 2.0
@@ -35,9 +42,21 @@ WRITTEN_WEIGHT = 2.0
 COUNTS_WEIGHT = 0.2
 """Counts and shape beside the unit length of the words, so that the penalty falls on them alike."""
 
+LEAST_KINDS = 3
+"""With two, scikit-learn fits one column for both."""
+
 COMPLEX_KINDS = frozenset(
-    ("college_maths", "graduate_science", "hard_chemistry", "hard_engineering", "hard_law", "hard_math", "hard_physics")
-    + ("logic_puzzle", "maths_problem")
+    {
+        "college_maths",
+        "graduate_science",
+        "hard_chemistry",
+        "hard_engineering",
+        "hard_law",
+        "hard_math",
+        "hard_physics",
+        "logic_puzzle",
+        "maths_problem",
+    }
 )
 """Of the kinds that only tables have; all others there are questions for the standard tier."""
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
@@ -47,6 +66,7 @@ RATE_BY_STEP = {-3: 0.5, -2: 0.62, -1: 0.76, 0: 0.92, 1: 0.94, 2: 0.95, 3: 0.96}
 An assumption, worth `PRIOR_STRENGTH` outcomes: no recorded outcome speaks of these models and kinds.
 """
 CONFIDENT = 0.7
+"""The default of `policy.confidence_threshold`, by which the measured share is told."""
 MOST_KNOWN = 64.0
 """No more outcomes of a known model and kind are held against the user's own."""
 
@@ -58,6 +78,13 @@ OUTPUT_TOKENS = {
 }  # fmt: skip
 """Believed length of an answer; measured means replace them once the ledger has some."""
 QUESTION_TOKENS = 100
+"""Of the kinds that only tables have: questions with a short answer."""
+
+LIMITS = (
+    "Kinds of work come from written prompts and exam questions; success rates of tiers are assumptions worth few "
+    "outcomes. On a kind of work that is not among these it knows next to nothing until the ledger has outcomes."
+)
+"""For the card."""
 
 
 class Example(Struct, frozen=True, eq=False):
@@ -66,106 +93,198 @@ class Example(Struct, frozen=True, eq=False):
     seen: Sketch
     shape: Numbers
     kind: str
+    """Empty when it is not told."""
     tier: Tier
-    weight: float
+    is_written: bool
+    """Rather than a row of a table."""
     is_held: bool
+    """Not learned from at first, to measure by."""
 
 
-def fit(rows: Sequence[Row], prompts: Sequence[Prompt], *, pairs: Mapping[str, tuple[str, str]], command: str,
-        data: Mapping[str, str]) -> bytes:  # fmt: skip
-    """An artefact. `pairs`: table → its weak and strong model, which the need of strength is learned from."""
-    examples = [_written(prompt) for prompt in prompts]
+def fit(
+    rows: Sequence[Row],
+    prompts: Sequence[Prompt],
+    *,
+    pairs: Mapping[str, tuple[str, str]],
+    command: str,
+    data: Mapping[str, str],
+) -> bytes:
+    """An artefact. Raises ArtefactError where there is too little to learn from.
+
+    `pairs`: table → its weak and strong model, which the need of strength is learned from. `command` and `data` are
+    for the card: how it was made, and from what.
+    """
     looked = [_of_row(row) for row in rows]
-    examples += [example for example in looked if example.kind]
-    kinds = tuple(sorted({example.kind for example in examples}))
-    features = _matrix(examples)
-    held = np.array([example.is_held for example in examples])
-    trial = _fit_kinds(features[~held], [example for example in examples if not example.is_held], kinds)
-    out = [example for example in examples if example.is_held]
-    tiers = _tiers([example for example in examples if not example.is_held], kinds)
-    sharpness = _sharpness(features[held] @ trial[0] + trial[1], out, kinds)
-    posterior = _probabilities(features[held] @ trial[0] + trial[1], sharpness)
-    tier_sharpness = _tier_sharpness(posterior @ tiers, out)
-    measured = _measure(posterior, tiers, tier_sharpness, out, kinds)
-    weights, bias = _fit_kinds(features, examples, kinds)
-    need_weights, need_bias = _fit_need(rows, looked, pairs)
-    column = np.concatenate((weights * sharpness, need_weights[:, None]), axis=1)
-    column[BUCKETS:] *= COUNTS_WEIGHT
+    examples = [*map(_written, prompts), *(example for example in looked if example.kind)]
+    kinds = _kinds(examples)
+    words, runs = _choose_features(examples)
+    vocabulary = Vocabulary.of(words, runs)
+    trial = _try(examples, kinds, vocabulary)
+    kind_weights, kind_bias = _fit_kinds(examples, kinds, vocabulary)
+    need_weights, need_bias = _fit_need(rows, looked, pairs, vocabulary)
+    weights = np.column_stack((kind_weights * trial.sharpness, need_weights))
+    weights[vocabulary.size :] *= COUNTS_WEIGHT
+    tiers = _tiers(examples, kinds)
     models, rates, outcomes = _known_models(rows, kinds)
     card = Card(
-        made_on=datetime.now(UTC).date().isoformat(),
-        command=command,
-        data=data,
-        measured=measured,
-        limits="Kinds of work come from written prompts and exam questions; success rates of tiers are assumptions "
-        "worth few outcomes. On a kind of work that is not among these it knows next to nothing until the "
-        "ledger has outcomes.",
+        made_on=datetime.now(UTC).date().isoformat(), command=command, data=data, measured=trial.measured, limits=LIMITS
     )
     arrays = {
-        "weights": column.astype(np.float32),
-        "bias": np.append(bias * sharpness, need_bias).astype(np.float32),
-        "tiers": _tiers(examples, kinds).astype(np.float32),
-        "tier_sharpness": np.array(tier_sharpness, np.float32),
-        "rates": _rates(_tiers(examples, kinds)).astype(np.float32),
-        "output_tokens": np.array([OUTPUT_TOKENS.get(kind, QUESTION_TOKENS) for kind in kinds], np.float32),
+        "words": words,
+        "runs": runs,
+        "weights": weights,
+        "bias": np.append((kind_bias + _shift(examples, kinds)) * trial.sharpness, need_bias),
+        "tiers": tiers,
+        "tier_sharpness": np.array(trial.tier_sharpness),
+        "rates": _rates(tiers),
+        "output_tokens": np.array([OUTPUT_TOKENS.get(kind, QUESTION_TOKENS) for kind in kinds]),
         "feature_weights": _feature_weights(examples),
-        "model_rates": rates.astype(np.float32),
-        "model_outcomes": outcomes.astype(np.float32),
+        "model_rates": rates,
+        "model_outcomes": outcomes,
     }
     return dump(card, kinds, models, arrays)
 
 
+# ---- prompts as numbers ---------------------------------------------------------------------------------------------
+
+
 def _written(prompt: Prompt) -> Example:
     seen, shape = look(extract(prompt.call()))
-    return Example(seen, shape, prompt.kind, prompt.tier, WRITTEN_WEIGHT, _is_held(prompt.ask))
+    return Example(seen, shape, prompt.kind, prompt.tier, is_written=True, is_held=_is_held(prompt.ask))
 
 
 def _of_row(row: Row) -> Example:
     call = Call(id="0", dialect="openai_chat", model="auto", messages=(Message("user", (Text(row.prompt),)),), body={})
     seen, shape = look(extract(call))
     tier = Tier.COMPLEX if row.kind in COMPLEX_KINDS else Tier.STANDARD
-    return Example(seen, shape, row.kind or "", tier, 1.0, _is_held(row.prompt))
+    return Example(seen, shape, row.kind or "", tier, is_written=False, is_held=_is_held(row.prompt))
 
 
 def _is_held(text: str) -> bool:
     return hashlib.sha256(text.encode(errors="replace")).digest()[0] % HELD_OUT == 0
 
 
-def _matrix(examples: Sequence[Example]) -> csr_matrix:
-    """[n, ROWS]: words of unit length, then counts and shape."""
-    sizes = [len(example.seen.indices) for example in examples]
-    starts = np.concatenate(([0], np.cumsum(sizes)))
-    words = csr_matrix(
-        (np.ones(starts[-1]), np.concatenate([example.seen.indices for example in examples]), starts),
-        shape=(len(examples), BUCKETS),
-    )
-    words = diags(1 / np.sqrt(np.maximum(sizes, 1))) @ words
+def _kinds(examples: Sequence[Example]) -> tuple[str, ...]:
+    """Every kind of work, in the order of the artefact. Raises ArtefactError when there are too few prompts to fit."""
+    kinds = sorted({example.kind for example in examples})
+    if len(kinds) < LEAST_KINDS:
+        raise ArtefactError(
+            f"there are prompts of {len(kinds)} kinds of work, and no fewer than {LEAST_KINDS} can be told apart",
+            hint="add written prompts (--prompts) of other kinds",
+        )
+    learned = {example.kind for example in examples if not example.is_held}
+    unknown = [kind for kind in kinds if kind not in learned]
+    if unknown:
+        raise ArtefactError(
+            f"of some kinds every prompt is held out to measure by, and none is left to learn: {', '.join(unknown)}",
+            hint="add more prompts of these kinds; nine of ten are learned from",
+        )
+    if not any(example.is_written and example.is_held for example in examples):
+        raise ArtefactError(
+            "of the written prompts none is held out to measure by", hint=f"add more: one of {HELD_OUT} is held out"
+        )
+    return tuple(kinds)
+
+
+def _choose_features(examples: Sequence[Example]) -> tuple[Buckets, Buckets]:
+    """The buckets of words and of runs that tell most of the kind, by the chi-squared statistic, ascending."""
+    is_written = _is_written(examples)
+    seen = hstack((_presence([its.seen.words for its in examples]), _presence([its.seen.runs for its in examples])))
+    kinds = np.array([example.kind for example in examples])
+    best: set[int] = set()
+    for its, size in ((is_written, WRITTEN_VOCABULARY), (~is_written, TABLE_VOCABULARY)):
+        if not its.any():
+            continue
+        part = seen.tocsr()[its].tocsc()
+        told = np.nan_to_num(chi2(part, kinds[its])[0]) * (np.diff(part.indptr) >= SELDOM)
+        best.update(np.argsort(-told, kind="stable")[:size].tolist())
+    chosen = np.array(sorted(best))
+    return chosen[chosen < BUCKETS], chosen[chosen >= BUCKETS] - BUCKETS
+
+
+def _presence(rows: Sequence[Buckets]) -> csr_matrix:
+    """[n, BUCKETS]: 1 where a bucket is there."""
+    unique = [np.unique(row) for row in rows]
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in unique])))
+    return csr_matrix((np.ones(starts[-1]), np.concatenate(unique), starts), shape=(len(rows), BUCKETS))
+
+
+def _matrix(examples: Sequence[Example], vocabulary: Vocabulary) -> csr_matrix:
+    """[n, V + COUNTS + SHAPE]: known features of unit length, then counts and shape."""
+    rows = [known_features(vocabulary, example.seen) for example in examples]
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    words = csr_matrix((np.ones(starts[-1]), np.concatenate(rows), starts), shape=(len(examples), vocabulary.size))
+    words = diags(1 / np.sqrt(np.maximum(np.diff(starts), 1))) @ words
     rest = np.stack([np.concatenate((example.seen.counts, example.shape)) for example in examples])
-    matrix = hstack((words, rest * COUNTS_WEIGHT)).tocsr()
-    assert matrix.shape[1] == ROWS == BUCKETS + COUNTS + SHAPE
-    return matrix
+    return hstack((words, rest * COUNTS_WEIGHT)).tocsr()
 
 
-def _fit_kinds(features: csr_matrix, examples: Sequence[Example], kinds: Sequence[str]) -> tuple[Any, Any]:
-    """Weights [ROWS, K] and bias [K] of a multinomial logistic regression."""
+# ---- fitting --------------------------------------------------------------------------------------------------------
+
+
+def _fit_kinds(
+    examples: Sequence[Example], kinds: Sequence[str], vocabulary: Vocabulary
+) -> tuple[FloatArray, FloatArray]:
+    """Weights [V + COUNTS + SHAPE, K] and bias [K] of a multinomial logistic regression."""
+    weights = [WRITTEN_WEIGHT if example.is_written else 1.0 for example in examples]
     model = LogisticRegression(C=1 / KINDS_PENALTY, max_iter=300)
-    model.fit(features, [example.kind for example in examples], [example.weight for example in examples])
-    assert list(model.classes_) == list(kinds), "every kind must be among the prompts that are not held out"
+    model.fit(_matrix(examples, vocabulary), [example.kind for example in examples], weights)
+    assert list(model.classes_) == list(kinds), "`_kinds` saw to it that each is among those learned from"
     return model.coef_.T, model.intercept_
 
 
 def _fit_need(
-    rows: Sequence[Row], looked: Sequence[Example], pairs: Mapping[str, tuple[str, str]]
+    rows: Sequence[Row],
+    looked: Sequence[Example],
+    pairs: Mapping[str, tuple[str, str]],
+    vocabulary: Vocabulary,
 ) -> tuple[FloatArray, float]:
-    """How much a strong model is needed, over all pairs: P(the strong one does it and the weak one does not)."""
+    """Weights [V + COUNTS + SHAPE] and bias: P(a pair's strong model does a prompt well and its weak one does not)."""
     chosen, needed = [], []
     for row, example in zip(rows, looked, strict=True):
         weak, strong = pairs.get(row.table, ("", ""))
         if weak in row.scores and strong in row.scores:
             chosen.append(example)
             needed.append(row.scores[strong] - row.scores[weak] > 0.5)
-    model = LogisticRegression(C=1 / NEED_PENALTY, max_iter=300).fit(_matrix(chosen), needed)
+    if len(set(needed)) < 2:
+        raise ArtefactError(
+            "no table shows when a strong model is needed: that takes rows where only the strong one of a pair does "
+            "well, and others",
+            hint="; ".join(f"{table}: {weak} and {strong}" for table, (weak, strong) in pairs.items()),
+        )
+    model = LogisticRegression(C=1 / NEED_PENALTY, max_iter=300).fit(_matrix(chosen, vocabulary), needed)
     return model.coef_[0], float(model.intercept_[0])
+
+
+# ---- measuring ------------------------------------------------------------------------------------------------------
+
+
+class _Trial(Struct, frozen=True):
+    """What the prompts that were held out say of what was learned from the others."""
+
+    sharpness: float
+    tier_sharpness: float
+    measured: dict[str, float]
+
+
+def _try(examples: Sequence[Example], kinds: Sequence[str], vocabulary: Vocabulary) -> _Trial:
+    learned = [example for example in examples if not example.is_held]
+    held = [example for example in examples if example.is_held]
+    weights, bias = _fit_kinds(learned, kinds, vocabulary)
+    odds = _matrix(held, vocabulary) @ weights + bias + _shift(examples, kinds)
+    sharpness = _sharpness(odds, held, kinds)
+    posterior = _probabilities(odds, sharpness)
+    by_tier = posterior @ _tiers(learned, kinds)
+    tier_sharpness = _tier_sharpness(by_tier, held)
+    by_tier = by_tier**tier_sharpness
+    by_tier /= by_tier.sum(axis=1, keepdims=True)
+    return _Trial(sharpness, tier_sharpness, _measure(posterior, by_tier, held, kinds))
+
+
+def _shift(examples: Sequence[Example], kinds: Sequence[str]) -> FloatArray:
+    """[K]: what is added to the log odds, because the examples are not as frequent as what is asked."""
+    written = {example.kind for example in examples if example.is_written}
+    return np.array([0.0 if kind in written else -RARER for kind in kinds])
 
 
 def _probabilities(odds: FloatArray, sharpness: float) -> FloatArray:
@@ -185,10 +304,10 @@ def _sharpness(odds: FloatArray, examples: Sequence[Example], kinds: Sequence[st
 
 
 def _is_written(examples: Sequence[Example]) -> NDArray[np.bool_]:
-    return np.array([example.weight == WRITTEN_WEIGHT for example in examples])
+    return np.array([example.is_written for example in examples])
 
 
-def _tier_sharpness(tiers: FloatArray, examples: Sequence[Example]) -> float:
+def _tier_sharpness(by_tier: FloatArray, examples: Sequence[Example]) -> float:
     """The power of the tiers' probabilities that makes them true on written prompts."""
     is_written = _is_written(examples)
     order = list(Tier)
@@ -196,34 +315,32 @@ def _tier_sharpness(tiers: FloatArray, examples: Sequence[Example]) -> float:
     every = np.arange(len(right))
 
     def loss(power: float) -> float:
-        powered = tiers[is_written] ** power
+        powered = by_tier[is_written] ** power
         return float(-np.mean(np.log(powered[every, right] / powered.sum(axis=1))))
 
     return float(min(np.linspace(0.5, 2.5, 81), key=loss))
 
 
 def _measure(
-    posterior: FloatArray,
-    tiers: FloatArray,
-    tier_sharpness: float,
-    examples: Sequence[Example],
-    kinds: Sequence[str],
+    posterior: FloatArray, by_tier: FloatArray, examples: Sequence[Example], kinds: Sequence[str]
 ) -> dict[str, float]:
-    """Figures on examples that were not learned from."""
+    """Figures on examples that were not learned from; one that there is nothing to measure by is left out."""
     is_written = _is_written(examples)
     order = list(Tier)
-    by_tier = (posterior @ tiers) ** tier_sharpness
-    by_tier /= by_tier.sum(axis=1, keepdims=True)
     right_kind = np.array([kinds[at] == its.kind for at, its in zip(posterior.argmax(1), examples, strict=True)])
     right_tier = np.array([order[at] is its.tier for at, its in zip(by_tier.argmax(1), examples, strict=True)])
-    sure = is_written & (by_tier.max(axis=1) >= CONFIDENT)
-    return {
-        "kind right, written prompts": round(float(right_kind[is_written].mean()), 4),
-        "tier right, written prompts": round(float(right_tier[is_written].mean()), 4),
-        f"share of written prompts with confidence {CONFIDENT} or more": round(float(sure.sum() / is_written.sum()), 4),
-        "tier right among these": round(float(right_tier[sure].mean()), 4),
-        "kind right, table rows": round(float(right_kind[~is_written].mean()), 4),
+    is_sure = by_tier.max(axis=1) >= CONFIDENT
+    figures = {
+        "kind right, written prompts": right_kind[is_written],
+        "tier right, written prompts": right_tier[is_written],
+        f"share of written prompts with confidence {CONFIDENT} or more": is_sure[is_written],
+        "tier right among these": right_tier[is_written & is_sure],
+        "kind right, table rows": right_kind[~is_written],
     }
+    return {name: round(float(each.mean()), 4) for name, each in figures.items() if len(each)}
+
+
+# ---- what is believed before any outcome ----------------------------------------------------------------------------
 
 
 def _tiers(examples: Sequence[Example], kinds: Sequence[str]) -> FloatArray:
@@ -251,7 +368,7 @@ def _feature_weights(examples: Sequence[Example]) -> Numbers:
     """[FOLDED]: the square root of each bucket's inverse document frequency."""
     seen = np.zeros(FOLDED)
     for example in examples:
-        seen[fold(example.seen.indices)] += 1
+        seen[fold(example.seen.words)] += 1
     weights: NDArray[np.float32] = np.sqrt(np.log((len(examples) + 1) / (seen + 1))).astype(np.float32)
     return weights
 

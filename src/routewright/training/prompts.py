@@ -1,6 +1,7 @@
 """Prompts written for the training, each with its kind of work and its tier; see `training/README.md`."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -20,12 +21,16 @@ class Prompt(Struct, frozen=True, kw_only=True):
     """The user's own words."""
     content: str = ""
     """What was pasted with them, or what a tool gave back."""
-    place: str = "after"
+    place: Literal["before", "after"] = "after"
+    """Where the content stands to the user's words."""
     tools: int = 0
-    format: str | None = None
+    """How many tools are offered."""
+    format: Literal["json_object", "json_schema"] | None = None
     forced_tool: bool = False
     tool_result: bool = False
+    """The content is what a tool gave back, not a part of the turn."""
     turns: int = 1
+    """Messages by the user, this one included."""
     before: str = ""
     """The user turn before."""
 

@@ -58,6 +58,7 @@ def kind_of(dataset: str, domain: str) -> str | None:
     return KIND_OF.get(domain)
 
 
+_LAYOUT = "a row is prompt, dataset, domain, and s:MODEL (0 to 1), c:MODEL (USD), o:MODEL (tokens) for each model"
 _lines = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -83,16 +84,19 @@ def read_tables(paths: list[Path]) -> list[Row]:
 def _read(path: Path) -> Iterator[Row]:
     for record in _records(path):
         if not isinstance(record.get("prompt"), str):
-            raise ArtefactError(f"{path}: a row has no prompt", hint="docs/decision.md shows the layout of a table")
-        yield Row(
-            prompt=record["prompt"],
-            table=path.stem,
-            kind=kind_of(str(record.get("dataset")), str(record.get("domain"))),
-            split=str(record.get("split") or "train"),
-            scores=_columns(record, "s:"),
-            costs=_columns(record, "c:"),
-            output_tokens=_columns(record, "o:"),
-        )
+            raise ArtefactError(f"{path}: a row has no prompt", hint=_LAYOUT)
+        try:
+            yield Row(
+                prompt=record["prompt"],
+                table=path.stem,
+                kind=kind_of(str(record.get("dataset")), str(record.get("domain"))),
+                split=str(record.get("split") or "train"),
+                scores=_columns(record, "s:"),
+                costs=_columns(record, "c:"),
+                output_tokens=_columns(record, "o:"),
+            )
+        except (TypeError, ValueError) as error:
+            raise ArtefactError(f"{path}: a row has a figure that is no number: {error}", hint=_LAYOUT) from error
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -103,8 +107,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         import pyarrow.parquet
 
         yield from pyarrow.parquet.read_table(path).to_pylist()
-    except (OSError, msgspec.DecodeError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, msgspec.DecodeError) as error:  # a ValueError is how pyarrow says "no parquet"
+        raise ArtefactError(f"{path} cannot be read as a table: {error}", hint=_LAYOUT) from error
     except ImportError as error:
         raise ArtefactError(f"{path} is parquet", hint="pip install 'routewright[data]'") from error
 
