@@ -110,9 +110,9 @@ def fit(
     looked = [_of_row(row) for row in rows]
     examples = [*map(_written, prompts), *(example for example in looked if example.kind)]
     kinds = _kinds(examples)
+    need_weights, need_bias = _fit_need(rows, looked, pairs)
     trial = _try(examples, kinds)
     kind_weights, kind_bias = _fit_kinds(examples, kinds)
-    need_weights, need_bias = _fit_need(rows, looked, pairs)
     weights = np.column_stack((kind_weights * trial.sharpness, need_weights))
     weights[BUCKETS:] *= COUNTS_WEIGHT
     tiers = _tiers(examples, kinds)
