@@ -15,6 +15,7 @@ from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import COUNTS, Numbers, Sketch, sketch
 
 _WORD_STEPS = 7
+"""Of the ladder that the number of words becomes: 1, 3, 7, … 127."""
 
 
 def shape_of(features: Features) -> Numbers:

@@ -28,6 +28,7 @@ Buckets = NDArray[np.int64]
 Numbers = NDArray[np.float32]
 
 _MOST_BYTES = 4 * 2 * EDGE_CHARS + 4
+"""Of `edges` in UTF-8, with the line between them and a blank at each end: no more is ever hashed."""
 _BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
 _SHIFT = np.uint64(64 - BUCKET_BITS)
@@ -53,6 +54,7 @@ class _Class:
     """What a byte counts as; `bincount` over the classes gives all counts at once."""
 
     OTHER, LETTER, CAPITAL, DIGIT, BLANK, LINE, MATHS, CODE, QUESTION, PUNCTUATION, FOREIGN, QUOTE = range(12)
+    SIZE = 12
 
 
 def _classes() -> NDArray[np.uint8]:
@@ -104,6 +106,7 @@ _SHARES = np.array(
         _Class.LINE,
     ]
 )
+"""Classes whose part of the text counts."""
 COUNTS = _LENGTH_STEPS + _NUMBER_STEPS + len(_SHARES) + 4
 
 
@@ -144,7 +147,7 @@ def fold(words: Buckets) -> Buckets:
 
 def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
     classes = _CLASS_OF[data]
-    by_class = np.bincount(classes, minlength=12)
+    by_class = np.bincount(classes, minlength=_Class.SIZE)
     is_digit = classes == _Class.DIGIT
     numbers = int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + bool(is_digit[:1].any())
     questions, lines = int(by_class[_Class.QUESTION]), int(by_class[_Class.LINE])
