@@ -75,7 +75,7 @@ def test_no_plug_in_takes_the_name_of_a_built_in(install: Install) -> None:
 def test_a_name_that_nobody_has_is_told_with_those_that_there_are(install: Install) -> None:
     install(GOOD)
     with pytest.raises(
-        SettingsError, match=r'no classifier is called "alway"; there are: heuristic, always'
+        SettingsError, match=r'no classifier is called "alway"; there are: learned, heuristic, always'
     ) as refused:
         load_classifier("alway")
     assert "routewright.classifiers" in (refused.value.hint or "")

@@ -8,6 +8,7 @@ import routewright
 from routewright import Router, RoutewrightError, SyncRouter
 from routewright.catalog.registry import Tier
 from routewright.client import read_question
+from routewright.dialects.session import hashed_session
 from routewright.errors import InvalidRequest, ModelNotFound
 
 
@@ -56,7 +57,7 @@ async def test_a_stream_that_is_left_early_is_settled(settings: Mapping[str, Any
 
 async def test_deciding_calls_nobody_and_leaves_no_row(settings: Mapping[str, Any]) -> None:
     async with Router(**settings) as router:
-        assert router.route("Prove that there are infinitely many primes").tier is Tier.COMPLEX
+        assert router.route("Rename foo to bar in this file").tier is Tier.BULK
         await router.ask("Hello")
         await router._runtime.flush()
         assert router._runtime.store.totals().requests == 1
@@ -120,3 +121,14 @@ def test_the_public_names_are_there_and_no_others() -> None:
         assert getattr(routewright, name).__name__ == name
     with pytest.raises(AttributeError):
         _ = routewright.nothing_of_that_name
+
+
+def test_a_question_may_name_its_conversation() -> None:
+    assert read_question("Hi", {"session": "chat-7"}, request_id="request-1").session == hashed_session("chat-7")
+    assert read_question("Hi", {}, request_id="request-1").session == ""
+
+
+@pytest.mark.parametrize("name", ["", "x" * 513, "caf\u00e9"])
+def test_a_conversation_has_a_name_that_can_be_kept(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="session must be 1 to 512 printable ASCII characters"):
+        read_question("Hi", {"session": name}, request_id="request-1")

@@ -24,6 +24,7 @@ SETTINGS = """
 kind = "judge"
 timeout_ms = 200
 [policy]
+classifier = "heuristic"
 max_retry_attempts = 0
 [providers.acme]
 base_url = "simulator:"
@@ -167,6 +168,23 @@ async def test_a_judge_who_is_no_help_leaves_the_first_verdict_and_is_told(
     assert [attempt.close is not None for attempt in record.attempts] == [True, True]
     assert record.request is not None
     assert record.request.outcome == "complete"
+
+
+@pytest.mark.parametrize(("quality", "judged"), [("", 1), ("min_quality = 0.5", 0)])
+async def test_where_quality_decides_and_not_the_tier_the_judge_is_not_asked(
+    tmp_path: Path, source: SettingsSource, judge: JudgingSimulator, quality: str, judged: int
+) -> None:
+    learned = SETTINGS.replace(
+        'classifier = "heuristic"', f'classifier = "learned"\nconfidence_threshold = 1\n{quality}'
+    )
+    (tmp_path / "routewright.toml").write_text(learned)
+    runtime = Runtime.open(source, simulator=judge)
+    answer = await ask(runtime)
+    await runtime.close()
+    assert len(judge.judged) == judged
+    assert answer.route.verdict is not None
+    assert answer.route.verdict.classifier.startswith("learned@")
+    assert answer.route.verdict.kinds
 
 
 async def test_deciding_only_calls_nobody(runtime: Runtime, judge: JudgingSimulator) -> None:

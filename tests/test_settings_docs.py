@@ -57,7 +57,7 @@ def test_the_page_names_the_original_variables() -> None:
 
 
 def test_the_example_of_the_page_is_valid(desk: Desk) -> None:
-    [example] = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
     desk.write(example)
     settings = desk.load({"OPENAI_API_KEY": "sk-1"})
     assert settings.server.port == 9000

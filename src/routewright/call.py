@@ -135,7 +135,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """Names of body fields that the canonical form does not hold."""
     options: Options = Options()
     session: str = ""
-    """Which conversation this belongs to; empty when that is not known."""
+    """Which conversation the client says this belongs to, hashed; empty when it does not say. Never used to bill,
+    limit or let in anybody."""
     deadline_at: float = math.inf
     """Monotonic seconds; set by the deadline layer."""
 

@@ -17,9 +17,12 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 import msgspec
+from msgspec.structs import replace
 
 from routewright.call import Call, Options
+from routewright.dialects.fields import wrong
 from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.session import MAX_NAME_CHARS, hashed_session
 from routewright.reply import Answer, Draft, Reply
 from routewright.route import Route
 from routewright.runtime import Runtime, SettingsSource
@@ -53,6 +56,9 @@ class Ask(TypedDict, total=False):
     deadline_ms: int
     tags: Sequence[str]
     user: str
+    session: str
+    """Which conversation this belongs to, in up to 512 printable ASCII characters: the model that has its beginning in
+    its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
 _OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user")
@@ -65,11 +71,20 @@ def read_question(prompt: Prompt, ask: Ask, *, request_id: str, stream: bool = F
     messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
     if "system" in said:
         messages.insert(0, {"role": "system", "content": said.pop("system")})
+    session = _read_session(said.pop("session", None))
     options = {name: said.pop(name) for name in _OPTIONS if name in said}
     body = {"model": "auto", **said, "messages": messages, "stream": stream}
     if options:
         body["routewright"] = options
-    return _DIALECT.read(msgspec.json.encode(body), request_id=request_id, options=Options())
+    call = _DIALECT.read(msgspec.json.encode(body), request_id=request_id, options=Options())
+    return replace(call, session=session) if session else call
+
+
+def _read_session(name: object) -> str:
+    session = hashed_session(name)
+    if name is not None and not session:
+        raise wrong("session", f"1 to {MAX_NAME_CHARS} printable ASCII characters", name)
+    return session
 
 
 class AnswerStream:

@@ -1,7 +1,8 @@
 """The composition root: the one place that sees settings and builds things, and the stack in its order.
 
 A reload builds a new stack from new settings and swaps it in whole. Requests in flight keep the stack they started on;
-what must outlive a reload (circuits, token ratios, the ledger, connections) belongs to the engine and serves both.
+what must outlive a reload (circuits, token ratios, sessions, the ledger, connections) belongs to the engine and serves
+both.
 """
 
 import logging
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from routewright.call import Call
+from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
@@ -22,6 +23,7 @@ from routewright.decision.selection import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
+from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.breaker import Breaker, Circuits
@@ -36,16 +38,20 @@ from routewright.layers.record import Record
 from routewright.layers.retry import Retry
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
+from routewright.layers.sessions import PromptCaches, Sessions
 from routewright.layers.upstream import Upstream
-from routewright.ledger.ledger import Ledger, OutcomeRecorded, OutcomeSource
+from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, SecondOpinionSettings, Settings
+from routewright.settings import ContextSettings, Settings
 from routewright.transport import Transport
 
 if TYPE_CHECKING:  # they need numpy, which is imported when there is something to decide with it
     from routewright.decision.artefact import Artefact
     from routewright.decision.forecast import Lessons
+    from routewright.layers.embedder import Embedder
+    from routewright.layers.neighbours import Memory
+    from routewright.onnx_model import OnnxModel
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +78,13 @@ class Engine:
         clock: Clock | None = None,
         random: Random | None = None,
         classifier: Classifier | None = None,
+        experiences: Experiences | None = None,
     ) -> None:
-        """`classifier` goes before what the settings say. Raises SettingsError if theirs cannot be loaded."""
+        """`classifier` goes before what the settings say; without `experiences` no neighbours are asked.
+
+        Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
+        """
+        self._experiences = experiences
         self._ledger = ledger
         self._transport = transport
         self._clock = clock or SystemClock()
@@ -81,10 +92,13 @@ class Engine:
         self._classifier = classifier
         self._circuits = Circuits()
         self._estimator = TokenEstimator()
+        self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
+        self._memory: tuple[object, Memory] | None = None
+        self._local_model: tuple[object, OnnxModel] | None = None
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
@@ -142,7 +156,7 @@ class Engine:
     def adopt(self, settings: Settings, registry: Registry) -> None:
         """Take over new settings and catalog, whole, for every request that starts from now on.
 
-        Raises SettingsError, and changes nothing, if their classifier cannot be loaded.
+        Raises SettingsError, and changes nothing, if they name a classifier or a model file that cannot be loaded.
         """
         with self._rebuilding:
             self._snapshot = self._build(settings, registry)
@@ -155,6 +169,7 @@ class Engine:
         return {"status": "ok", "settings": settings, "catalog": self.registry.version}
 
     def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
+        caches = self._caches(settings, registry)
         decider = Decider(
             registry=registry,
             policy=_policy(settings),
@@ -165,8 +180,13 @@ class Engine:
             circuits=self._circuits,
             estimator=self._estimator,
             clock=self._clock,
+            caches=caches,
         )
-        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider))
+        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider, caches))
+
+    def _caches(self, settings: Settings, registry: Registry) -> PromptCaches | None:
+        lifetime_s = settings.policy.prompt_cache_seconds
+        return PromptCaches(self._sessions, registry, self._clock, lifetime_s=lifetime_s) if lifetime_s else None
 
     def _forecasting(self, settings: Settings, registry: Registry) -> Forecasting | None:
         """The learned classifier, if it is the one to use and its artefact is whole; it has numpy to import."""
@@ -201,32 +221,38 @@ class Engine:
             self._lessons = lessons
             self._snapshot = self._build(self.settings, self.registry)
 
-    def _stack(self, settings: Settings, registry: Registry, decider: Decider) -> Service[Call]:
+    def _stack(
+        self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
+    ) -> Service[Call]:
         policy, clock = settings.policy, self._clock
-        leaf = Upstream(
-            self._transport,
-            UPSTREAMS,
-            clock,
-            connect_timeout_s=policy.connect_timeout_ms / 1000,
-            idle_timeout_s=policy.idle_timeout_ms / 1000,
-            max_reply_bytes=policy.max_reply_bytes,
-        )
         decided = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(Record(self._ledger, registry, clock, logs_requests=settings.server.log_requests))
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider, self._second_opinion(settings.second_opinion, decider)))
+            .then(Decide(decider, self._second_opinion(settings, registry, decider)))
         )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
-            decided = decided.then(self._condense(settings.context, registry, decider))
+            decided = decided.then(self._condense(settings.context, registry, decider, caches))
+        # the next model
+        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS))
+
+    def _attempts(self, settings: Settings, dialects: Mapping[str, Dialect]) -> Service[Attempt]:
+        """The part of the stack that tries one model."""
+        policy, clock = settings.policy, self._clock
+        leaf = Upstream(
+            self._transport,
+            dialects,
+            clock,
+            connect_timeout_s=policy.connect_timeout_ms / 1000,
+            idle_timeout_s=policy.idle_timeout_ms / 1000,
+            max_reply_bytes=policy.max_reply_bytes,
+        )
         return (
-            # the next model
-            decided.then(Fallback(registry, clock, self._random))
             # the same model again; below fallback, so that each model has its own tries
-            .then(Retry(policy.max_retry_attempts, clock, self._random))
+            Stack.outermost(Retry(policy.max_retry_attempts, clock, self._random))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
             # every try has its own hold before a byte is sent
@@ -238,17 +264,62 @@ class Engine:
             .over(leaf)
         )
 
-    def _second_opinion(self, settings: SecondOpinionSettings, decider: Decider) -> SecondOpinion | None:
-        if settings.kind == "none":
+    def _second_opinion(self, settings: Settings, registry: Registry, decider: Decider) -> SecondOpinion | None:
+        second = settings.second_opinion
+        if second.kind == "judge":
+            return Judge(
+                Errands(decider.decide, self._clock),
+                model=second.model,
+                max_output_tokens=second.max_output_tokens,
+                limit_s=second.timeout_ms / 1000,
+            )
+        if second.kind == "none" or self._experiences is None:
             return None
-        return Judge(
-            Errands(decider.decide, self._clock),
-            model=settings.model,
-            max_output_tokens=settings.max_output_tokens,
-            limit_s=settings.timeout_ms / 1000,
+        return self._neighbours(settings, registry, self._experiences)
+
+    def _neighbours(self, settings: Settings, registry: Registry, experiences: Experiences) -> SecondOpinion:
+        """What was read of the ledger is kept as long as it would be the same again: it may be hundreds of MB."""
+        from routewright.layers.neighbours import Memory, Neighbours
+
+        second, embedder = settings.second_opinion, self._embedder(settings)
+        key = embedder.name, second.max_entries, registry.version
+        if self._memory is None or self._memory[0] != key:
+            tiers = {name: model.tier for name, model in registry.models.items()}
+            memory = Memory(
+                experiences, embedder.name, tier_of=tiers.get, max_entries=second.max_entries, clock=self._clock
+            )
+            self._memory = key, memory
+        return Neighbours(
+            embedder,
+            self._memory[1],
+            self._ledger,
+            self._clock,
+            k=second.k,
+            least_similarity=second.least_similarity,
+            limit_s=second.timeout_ms / 1000,
         )
 
-    def _condense(self, context: ContextSettings, registry: Registry, decider: Decider) -> Condense:
+    def _embedder(self, settings: Settings) -> "Embedder":
+        from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+        from routewright.layers.embedder import EndpointEmbedder, LocalEmbedder
+        from routewright.onnx_model import OnnxModel
+        from routewright.settings.embeddings import embedding_model
+
+        second = settings.second_opinion
+        if second.embeddings is not None:
+            # a dialect of its own, and beside the others, because no request is to be routed to it
+            attempts = self._attempts(settings, {OpenAIEmbeddings.name: OpenAIEmbeddings()})
+            return EndpointEmbedder(embedding_model(settings, second.embeddings), attempts, self._clock, self._random)
+        assert second.onnx is not None
+        assert second.tokenizer is not None
+        key = second.onnx, second.tokenizer
+        if self._local_model is None or self._local_model[0] != key:
+            self._local_model = key, OnnxModel(second.onnx, second.tokenizer)
+        return LocalEmbedder(self._local_model[1])
+
+    def _condense(
+        self, context: ContextSettings, registry: Registry, decider: Decider, caches: PromptCaches | None
+    ) -> Condense:
         return Condense(
             context.policy,
             registry=registry,
@@ -257,6 +328,7 @@ class Engine:
             summaries=Summaries(context.summaries_kept),
             summary_limit_s=context.summary_timeout_ms / 1000,
             clock=self._clock,
+            warmth=caches,
         )
 
 

@@ -15,7 +15,7 @@ RoutewrightError
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded
-    └── SettingsError · ArtefactError
+    └── SettingsError · ArtefactError · EmbeddingFailed
 """
 
 from collections.abc import Sequence
@@ -352,3 +352,9 @@ class ArtefactError(OperatorError):
     """The trained part of the decision is missing or damaged, or what was asked of it cannot be done."""
 
     number, code = "E406", "bad_artefact"
+
+
+class EmbeddingFailed(OperatorError):
+    """The embedding model on this machine could not make a vector."""
+
+    number, code = "E407", "embedding_failed"

@@ -19,7 +19,8 @@ from routewright.catalog.registry import Registry
 from routewright.decision.artefact import Artefact
 from routewright.decision.forecast import Lengths, Lessons
 from routewright.decision.learned import experience, kinds_vector
-from routewright.decision.success import FEATURES, Evidence, Experience, FloatArray, Residual, Tally, learn
+from routewright.decision.residual import FloatArray, Residual
+from routewright.decision.success import FEATURES, Evidence, Experience, Tally, learn
 from routewright.ledger.ledger import MOST_TRUSTED_LAST
 from routewright.ledger.sqlite import AnswerRow, OutcomeRow, SqliteStore
 
@@ -139,7 +140,7 @@ def _experiences(rows: Iterable[OutcomeRow], artefact: Artefact) -> Iterator[Exp
             opinions[key] = row
     for row in opinions.values():
         if row.verdict is not None:
-            learned = experience(artefact, row.model, row.score, row.verdict)
+            learned = experience(artefact, row.request_id, row.model, row.score, row.verdict)
             if learned is not None:
                 yield learned
 

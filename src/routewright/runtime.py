@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from msgspec.structs import replace
+
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock, SystemClock
 from routewright.detection import Found, detect
@@ -69,6 +71,8 @@ class SettingsSource:
         """Read everything anew. Raises SettingsError."""
         settings = load_settings(environ=self._environ, cwd=self._cwd, config=self._config, flags=self._flags)
         self._stamps = dict(settings.files)
+        if self._simulate and settings.second_opinion.embeddings is not None:
+            settings = _without_embeddings(settings)
         found = Found() if self._simulate else _detect(settings)
         return settings, build_catalog(settings, found, simulate=self._simulate)
 
@@ -115,7 +119,7 @@ class Runtime:
         simulator.models = _simulated(registry)
         transport = Exits(simulator, HttpTransport())
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
-        engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock)
+        engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
         _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
         lessons_path = folder / "lessons"
         if engine.artefact is not None and lessons_path.exists():
@@ -195,6 +199,11 @@ def _simulated(registry: Registry) -> Mapping[str, ModelProfile]:
         for deployment in model.deployments
         if deployment.base_url == SIMULATOR_SCHEME
     }
+
+
+def _without_embeddings(settings: Settings) -> Settings:
+    """The simulator makes no vectors, and a simulation calls nobody else."""
+    return replace(settings, second_opinion=replace(settings.second_opinion, kind="none"))
 
 
 def _detect(settings: Settings) -> Found:

@@ -4,11 +4,13 @@ from pathlib import Path
 from terminal import Terminal
 
 PROOF = "Prove that every finite integral domain is a field"
+BY_HAND = ("--set", "policy.classifier=heuristic")
+"""A classifier whose confidences do not change with every training."""
 
 
 def test_decision_is_shown_with_every_candidate(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
-    lines = terminal.run("route", "--simulate", PROOF).stdout.splitlines()
+    lines = terminal.run("route", "--simulate", *BY_HAND, PROOF).stdout.splitlines()
     assert lines[0].startswith("→ complex  claude-opus-4.7  confidence 0.")
     assert "policy default@" in lines[0]
     assert "signals: " in lines[1]
@@ -26,10 +28,10 @@ def test_route_calls_nobody_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_threshold_that_would_change_the_choice_is_found_by_deciding_again(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
-    believed = terminal.run("route", "--simulate", PROOF).stdout.splitlines()[-1]
+    believed = terminal.run("route", "--simulate", *BY_HAND, PROOF).stdout.splitlines()[-1]
     assert believed.startswith("  would change if: confidence_threshold > 0.")
     assert "→ claude-sonnet-4.6, saves $" in believed
-    doubted = terminal.run("route", "--simulate", PROOF, "--set", "policy.confidence_threshold=1").stdout
+    doubted = terminal.run("route", "--simulate", *BY_HAND, PROOF, "--set", "policy.confidence_threshold=1").stdout
     assert doubted.startswith("→ standard  claude-sonnet-4.6")
     assert "confidence_threshold ≤ 0." in doubted
     assert "→ claude-opus-4.7, costs $" in doubted
@@ -48,7 +50,7 @@ def test_json_is_the_whole_decision(tmp_path: Path) -> None:
 
 
 def test_prompt_may_come_from_stdin(tmp_path: Path) -> None:
-    assert Terminal(tmp_path).run("route", "--simulate", stdin=PROOF).stdout.startswith("→ complex")
+    assert Terminal(tmp_path).run("route", "--simulate", *BY_HAND, stdin=PROOF).stdout.startswith("→ complex")
 
 
 def test_mistake_in_the_question_is_the_callers(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from builders import call, message
 from routewright.catalog.registry import Tier
-from routewright.decision.judging import JUDGE_ORDER, SHOWN_CHARS, Judgement, judge_prompt, read_judgement, weigh
+from routewright.decision.excerpt import SHOWN_CHARS
+from routewright.decision.judging import JUDGE_ORDER, Judgement, judge_prompt, read_judgement, weigh
 from routewright.route import KindShare, Verdict
 
 TIERS = st.sampled_from(list(Tier))

@@ -136,7 +136,7 @@ def test_a_demand_no_model_meets_names_each_model_and_its_reason(gateway: Gatewa
 
 @pytest.mark.parametrize(
     "header",
-    [{"x_routewright_tier": "huge"}, {"x_routewright_min_quality": "0.9"}, {"x_routewright_deadline_ms": "soon"}],
+    [{"x_routewright_tier": "huge"}, {"x_routewright_min_quality": "high"}, {"x_routewright_deadline_ms": "soon"}],
 )
 def test_a_wish_we_cannot_read_is_refused_and_not_ignored(gateway: Gateway, header: dict[str, str]) -> None:
     before = gateway.billed

@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import pytest
 
 from builders import attempt, call, model, reply, route
 from routewright.call import Routed
-from routewright.gateway.headers import answer_headers
+from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.session import hashed_session
+from routewright.gateway.headers import answer_headers, read_session
 from routewright.gateway.http import Message, Request
+from routewright.gateway.openai_api import read_call
+from routewright.runtime import Runtime, SettingsSource
 
 
 async def nothing() -> Message:
@@ -23,3 +29,34 @@ def test_what_was_done_to_the_input_is_told(steps: tuple[str, ...], told: bytes 
     routed = Routed(call(), route(model(), context=steps))
     headers = dict(answer_headers(Request("POST", "/", {}, nothing), reply(attempt(routed=routed))))
     assert headers.get(b"x-routewright-context") == told
+
+
+@pytest.mark.parametrize(
+    ("headers", "meant"),
+    [
+        ({}, ""),
+        ({b"x-session-id": b"a", b"x-conversation-id": b"b", b"x-claude-code-session-id": b"c"}, "a"),
+        ({b"x-conversation-id": b"b", b"x-claude-code-session-id": b"c"}, "b"),
+        ({b"x-claude-code-session-id": b"c"}, "c"),
+        ({b"x-session-id": b"x" * 513, b"x-conversation-id": b"b"}, "b"),
+        ({b"x-session-id": b"\xff"}, ""),
+        ({b"x-request-id": b"a"}, ""),
+    ],
+)
+def test_the_first_header_that_names_a_conversation_counts(headers: dict[bytes, bytes], meant: str) -> None:
+    assert read_session(headers) == hashed_session(meant)
+
+
+@pytest.mark.parametrize(("headers", "meant"), [({}, "by body"), ({b"x-session-id": b"by header"}, "by header")])
+async def test_a_header_goes_before_the_bodys_own_word(tmp_path: Path, headers: dict[bytes, bytes], meant: str) -> None:
+    async def receive() -> Message:
+        turns = b'[{"role": "user", "content": "Hi"}]'
+        return {
+            "type": "http.request",
+            "body": b'{"model": "auto", "prompt_cache_key": "by body", "messages": %s}' % turns,
+        }
+
+    runtime = Runtime.open(SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path, simulate=True))
+    call = await read_call(Request("POST", "/", headers, receive), runtime.engine, OpenAIChat())
+    await runtime.close()
+    assert call.session == hashed_session(meant)

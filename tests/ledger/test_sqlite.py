@@ -14,6 +14,7 @@ from routewright.catalog.registry import Tier
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.journal import Journal, Pace
 from routewright.ledger.ledger import (
+    EmbeddingRecorded,
     LedgerEvent,
     OutcomeRecorded,
     Released,
@@ -160,7 +161,7 @@ def absorb(store: SqliteStore, *events: LedgerEvent) -> None:
 
 def contents(path: Path) -> list[list[tuple[object, ...]]]:
     with closing(apsw.Connection(str(path))) as connection:
-        tables = ("events", "requests", "open_holds", "unread", "outcomes")
+        tables = ("events", "requests", "open_holds", "unread", "outcomes", "embeddings")
         return [list(connection.execute(f"SELECT * FROM {table}")) for table in tables]  # noqa: S608 names from above
 
 
@@ -576,7 +577,7 @@ def test_s11_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("user_version", 999)
-    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 2\); upgrade"):
+    with pytest.raises(LedgerUnavailable, match=r"newer routewright \(schema 999, this one knows 3\); upgrade"):
         SqliteStore(path)
 
 
@@ -604,6 +605,36 @@ def test_a_ledger_from_before_outcomes_keeps_what_it_has_and_takes_them(tmp_path
         assert store.totals().cost_nanousd == 700
         absorb(store, outcome(1))
         assert [(row.model, row.cost_nanousd) for row in store.outcomes(0)] == [("small", 700)]
+
+
+def embedding(request_id: str, embedder: str = "acme/embed", vector: bytes = b"\x00\x3c") -> EmbeddingRecorded:
+    return EmbeddingRecorded(request_id=request_id, at_ns=1, embedder=embedder, vector=vector)
+
+
+def test_outcomes_of_embedded_requests_come_with_their_vectors_the_latest_ones_in_order(store: SqliteStore) -> None:
+    absorb(store, recorded("r1"), recorded("r2"), embedding("r1"), outcome(1), outcome(2, score=0.25), outcome(3))
+    told = store.embedded_outcomes("acme/embed", 0, limit=2)
+    assert [(row.sequence, row.request_id, row.model, row.score, row.vector) for row in told] == [
+        (2, "r1", "small", 0.25, b"\x00\x3c"),
+        (3, "r1", "small", told[1].score, b"\x00\x3c"),
+    ]
+    assert store.embedded_outcomes("acme/embed", told[1].sequence, limit=2) == []
+    assert store.embedded_outcomes("another/embed", 0, limit=2) == []
+
+
+def test_a_vector_delivered_twice_counts_once(store: SqliteStore) -> None:
+    absorb(store, recorded("r1"), embedding("r1"), outcome(1))
+    absorb(store, embedding("r1", vector=b"\x00\x00"))
+    assert [row.vector for row in store.embedded_outcomes("acme/embed", 0, 10)] == [b"\x00\x3c"]
+
+
+def test_old_vectors_go(store: SqliteStore, tmp_path: Path) -> None:
+    absorb(store, embedding("oldest"), embedding("older"))
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as connection:
+        connection.execute("UPDATE embeddings SET sequence = 100001 WHERE request_id = 'older'")
+        absorb(store, embedding("newest"))
+        kept = [name for (name,) in connection.execute("SELECT request_id FROM embeddings ORDER BY sequence")]
+    assert kept == ["older", "newest"]
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -16,8 +16,9 @@ from routewright.decision.artefact import Artefact
 from routewright.decision.features import extract
 from routewright.decision.learned import kept_features, kinds_vector
 from routewright.decision.posterior import kinds_of, look
+from routewright.decision.residual import FloatArray, expit
 from routewright.decision.sketch import Numbers
-from routewright.decision.success import FEATURES, Evidence, Experience, FloatArray, expit, features_of, learn
+from routewright.decision.success import FEATURES, Evidence, Experience, features_of, learn
 from routewright.errors import ArtefactError
 from routewright.route import KindShare
 
@@ -96,7 +97,7 @@ class Appraiser:
         """Learn from outcomes: for each model one score a prompt, nan where there is none, and what it cost in USD."""
         seen = self.see(prompts)
         experiences = [
-            Experience(model, float(score), seen.kinds[row], seen.features[row])
+            Experience(str(row), model, float(score), seen.kinds[row], seen.features[row])
             for model, its in scores.items()
             for row, score in enumerate(its)
             if not np.isnan(score)

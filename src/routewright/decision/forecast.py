@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Expectation, Forecast
+from routewright.decision.residual import FloatArray, expit, logit
 from routewright.decision.sketch import Sketch
-from routewright.decision.success import Evidence, FloatArray, expit, features_of, logit
+from routewright.decision.success import Evidence, features_of
 
 LENGTH_STRENGTH = 5.0
 """How many answers the believed length of one is worth, for each model and kind."""

@@ -11,10 +11,8 @@ from msgspec.structs import replace
 
 from routewright.call import Call
 from routewright.catalog.registry import Tier
+from routewright.decision.excerpt import excerpt
 from routewright.route import Verdict
-
-SHOWN_CHARS = 2_000
-"""Of a longer turn the judge sees half of this from the start, half from the end: what people want is said there."""
 
 JUDGE_ORDER = """\
 You sort requests to an AI assistant by the kind of work they take. You never do the work.
@@ -30,7 +28,6 @@ complex - takes long or careful reasoning: proofs, hard bugs, design, analysis, 
 Answer with the kind and one digit for how sure you are, 0 not at all and 9 fully. Example: standard 7
 Write nothing else."""
 
-_GAP = "\n[…]\n"
 _MARK = re.compile(r"<(?=\s*/?\s*request\b)", re.IGNORECASE)
 _ANSWER = re.compile(r"(bulk|structured|standard|complex)[ ,:]{1,2}([0-9])\.?", re.IGNORECASE)
 _TIERS = len(Tier)
@@ -45,14 +42,10 @@ class Judgement(Struct, frozen=True):
 
 
 def judge_prompt(call: Call) -> str | None:
-    """The last turn of the user, fenced and at most `SHOWN_CHARS` long; None when no user has said a word."""
-    turns = (message.text for message in reversed(call.messages) if message.role == "user")
-    asked = next((text for text in turns if text.strip()), None)
+    """The request's excerpt, fenced; None when no user has said a word."""
+    asked = excerpt(call)
     if asked is None:
         return None
-    if len(asked) > SHOWN_CHARS:
-        half = SHOWN_CHARS // 2
-        asked = asked[:half] + _GAP + asked[-half:]
     return f"<request>\n{_MARK.sub('‹', asked)}\n</request>"
 
 

@@ -10,8 +10,9 @@ from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.forecast import Forecaster, Lessons
 from routewright.decision.posterior import kinds_of, look
+from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch
-from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience, FloatArray, fold
+from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience, fold
 from routewright.route import KindShare, Verdict
 
 MOST_KINDS = 5
@@ -77,10 +78,10 @@ def fingerprint(seen: Sketch) -> bytes:
     return bytes(np.packbits(bits)) + bytes(counts)
 
 
-def experience(artefact: Artefact, model: str, score: float, verdict: Verdict) -> Experience | None:
+def experience(artefact: Artefact, request: str, model: str, score: float, verdict: Verdict) -> Experience | None:
     """An outcome as the learner sees it; None when the verdict does not say what kind of work it was."""
     kinds = kinds_vector(artefact, verdict.kinds)
-    return None if kinds is None else Experience(model, score, kinds, kept_features(artefact, verdict.sketch))
+    return None if kinds is None else Experience(request, model, score, kinds, kept_features(artefact, verdict.sketch))
 
 
 def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArray | None:

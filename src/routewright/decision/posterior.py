@@ -8,8 +8,8 @@ import numpy as np
 
 from routewright.decision.artefact import SHAPE, Artefact
 from routewright.decision.features import Features
+from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import BUCKETS, COUNTS, Numbers, Sketch, sketch
-from routewright.decision.success import FloatArray
 
 _WORD_STEPS = 7
 

@@ -92,6 +92,11 @@ def needs_verdict(call: Call) -> bool:
     return call.model in CLASSIFIED and call.options.tier is None
 
 
+def asks_for_quality(call: Call, policy: Policy) -> bool:
+    """Whether models are chosen by how good each is expected to be; tiers are no matter then, if that is known."""
+    return _wish(call, policy) is not None
+
+
 def needs_forecast(call: Call) -> bool:
     """Whether models are weighed against each other; not where the caller named one."""
     return call.model in VIRTUAL_MODELS
@@ -297,7 +302,7 @@ class _Judge:
         warm: Mapping[str, int],
     ) -> None:
         self._expectations = forecast.of if forecast is not None else NOTHING_EXPECTED
-        self._warm = warm
+        self.warm = warm
         self._call = call
         self._input_tokens = features.input_tokens
         self._output_tokens = output_tokens
@@ -331,7 +336,7 @@ class _Judge:
             if model.prices is not None:
                 rates = model.prices.rates_at(now_s, input_tokens)
                 cost = input_tokens * rates.input + output_tokens * choices * rates.output + rates.request
-                if self._warm:
+                if self.warm:
                     cost -= self._saved_by_cache(model.name, input_tokens, rates)
                 cost = (cost + 500) // 1000
                 if expectation is not None and expectation.waste > 1:
@@ -354,7 +359,7 @@ class _Judge:
 
     def _saved_by_cache(self, name: str, input_tokens: int, rates: Rates) -> int:
         """Pico-USD that the warm part of the input costs less than fresh input."""
-        return min(self._warm.get(name, 0), input_tokens) * (rates.input - rates.cache_read)
+        return min(self.warm.get(name, 0), input_tokens) * (rates.input - rates.cache_read)
 
     def _look_closer(self, model: Model, input_tokens: int, cost: int | None) -> tuple[_Obstacle | None, str]:
         obstacle, reason = self._obstacle(model, input_tokens, cost)
@@ -610,7 +615,7 @@ def _candidates(
                 model=name,
                 tier=finding.model.tier,
                 is_eligible=True,
-                reason=reason,
+                reason=_with_warmth(reason, judge.warm.get(name, 0)),
                 expected_cost_nanousd=finding.cost_nanousd,
                 success=_rounded_success(finding),
                 outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
@@ -624,8 +629,11 @@ def _candidates(
             model=name,
             tier=finding.model.tier,
             is_eligible=False,
-            reason=ranking.removed.get(name)
-            or (why_not[finding.model.tier] if finding.obstacle is None else finding.reason),
+            reason=_with_warmth(
+                ranking.removed.get(name)
+                or (why_not[finding.model.tier] if finding.obstacle is None else finding.reason),
+                judge.warm.get(name, 0),
+            ),
             expected_cost_nanousd=finding.cost_nanousd,
             success=_rounded_success(finding),
             outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
@@ -634,6 +642,10 @@ def _candidates(
         if name not in ranking.eligible
     ]
     return tuple(candidates)
+
+
+def _with_warmth(reason: str, tokens: int) -> str:
+    return f"{reason}; {tokens:,} tokens warm" if tokens else reason
 
 
 def _rounded_success(finding: _Finding) -> float | None:

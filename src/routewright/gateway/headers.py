@@ -5,6 +5,7 @@ from math import ceil
 
 from routewright.call import JsonObject, Options
 from routewright.dialects.options import read_options as options_from
+from routewright.dialects.session import hashed_session
 from routewright.errors import (
     AllAttemptsFailed,
     BudgetExceeded,
@@ -19,6 +20,7 @@ from routewright.reply import Reply
 _PREFIX = b"x-routewright-"
 _GRANTED = {"no-log": ("1",), "shadow": ("off",), "policy": ("default",)}
 """Wishes that are the rule anyway: content is never logged, nothing is shadowed, and there is one policy."""
+_SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id")
 _FINAL = (AllAttemptsFailed, BudgetExceeded, DeadlineExceeded)
 
 
@@ -40,6 +42,14 @@ def _add(fields: JsonObject, name: str, value: str) -> None:
         fields["tags"] = [tag.strip() for tag in value.split(",")]
     else:
         fields[name.replace("-", "_")] = value
+
+
+def read_session(headers: Mapping[bytes, bytes]) -> str:
+    """`Call.session` by the first header that names a conversation; empty without one. Others are passed over."""
+    for name in _SESSION:
+        if name in headers and (session := hashed_session(headers[name].decode("latin-1"))):
+            return session
+    return ""
 
 
 def answer_headers(request: Request, reply: Reply) -> RawHeaders:

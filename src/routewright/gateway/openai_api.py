@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from routewright.call import Call
 from routewright.catalog.registry import VIRTUAL_MODELS, Registry
@@ -10,7 +11,7 @@ from routewright.clock import Clock
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ModelNotFound, ProviderError
-from routewright.gateway.headers import answer_headers, read_options
+from routewright.gateway.headers import answer_headers, read_options, read_session
 from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, Request, Send, respond
 from routewright.reply import Reply
 
@@ -92,7 +93,9 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
     """The call a request means. Raises CallerError."""
     options = read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
-    return dialect.read(body, request_id=engine.mint_id(), options=options)
+    call = dialect.read(body, request_id=engine.mint_id(), options=options)
+    session = read_session(request.headers)
+    return replace(call, session=session) if session else call
 
 
 def _model_list(registry: Registry) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """Decide: the one layer that turns a call into a routed call, and learns how long inputs really are.
 
 The decision itself is `decision.selection.select`, a plain function; `Decider` hands it what it may know of the
-world: the time, which deployments rest, and how far token estimates were off.
+world: the time, which deployments rest, how far token estimates were off, and what is warm in which provider's cache.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -17,11 +18,19 @@ from routewright.clock import Clock
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
-from routewright.decision.selection import Policy, needs_forecast, needs_verdict, select
+from routewright.decision.selection import (
+    NOTHING_WARM,
+    Policy,
+    asks_for_quality,
+    needs_forecast,
+    needs_verdict,
+    select,
+)
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
+from routewright.layers.sessions import Conversation, PromptCaches
 from routewright.reply import Ending, Reply
 from routewright.route import Route, Verdict
 
@@ -35,6 +44,8 @@ class Considered(Struct, frozen=True):
     """None when the route does not depend on it."""
     forecast: Forecast | None
     """None when the route does not depend on it, or nobody knows what to expect."""
+    conversation: Conversation | None = None
+    """None when nothing of the call can be in a provider's cache."""
 
 
 class Decider:
@@ -52,8 +63,10 @@ class Decider:
         clock: Clock,
         random: Random,
         forecasting: Forecasting | None = None,
+        caches: PromptCaches | None = None,
     ) -> None:
-        """`forecasting` goes before `classifier`: it knows more."""
+        """`forecasting` goes before `classifier`: it knows more. Without `caches`, all input counts as fresh."""
+        self._caches = caches
         self._forecasting = forecasting
         self._random = random
         self._registry = registry
@@ -76,14 +89,20 @@ class Decider:
             verdict, forecast = self._forecasting.consider(features)
         elif needs_verdict(call):
             verdict = self._classifier.classify(features)
-        return Considered(call, features, verdict if needs_verdict(call) else None, forecast)
+        conversation = None if self._caches is None else self._caches.follow(call, features.input_tokens)
+        return Considered(call, features, verdict if needs_verdict(call) else None, forecast, conversation)
 
-    def is_unsure(self, verdict: Verdict) -> bool:
-        """Whether the verdict, as it is, would not be followed."""
+    def is_unclear(self, considered: Considered) -> bool:
+        """Whether the verdict decides about the route, and would not be followed as it is."""
+        verdict = considered.verdict
+        if verdict is None or (considered.forecast is not None and asks_for_quality(considered.call, self._policy)):
+            return False
         return verdict.confidence < self._policy.confidence_threshold
 
     def select(self, considered: Considered) -> Route:
         """The route of a call for which the last word about its kind of work is spoken. Raises as `decide` does."""
+        resting = self._circuits.resting(self._clock.monotonic())
+        caches, conversation = self._caches, considered.conversation
         return select(
             considered.call,
             considered.features,
@@ -92,15 +111,18 @@ class Decider:
             policy=self._policy,
             now_s=self._clock.time_ns() // 1_000_000_000,
             token_ratio=self._estimator.ratio,
-            resting=self._circuits.resting(self._clock.monotonic()),
+            resting=resting,
             cannot_carry=lambda dialect, call: self._dialects[dialect].cannot_carry(call),
             dropped_fields=lambda dialect, call: self._dialects[dialect].dropped_fields(call),
             forecast=considered.forecast,
+            warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
         )
 
-    def learn(self, reply: Reply) -> None:
-        """Compare the estimate of the input with what the provider counted."""
+    def learn(self, considered: Considered, reply: Reply) -> None:
+        """Compare the estimate of the input with what the provider counted, and remember what it has in its cache."""
+        if self._caches is not None and considered.conversation is not None:
+            self._caches.learn(considered.conversation, reply)
         if reply.ending is Ending.COMPLETE and reply.usage is not None:
             self._estimator.observe(reply.attempt.model.name, reply.route.input_tokens, reply.usage.input_total)
 
@@ -129,7 +151,7 @@ class Decide:
     async def __call__(self, call: Call, forward: Service[Routed]) -> Reply:
         considered = self._decider.consider(call)
         first = considered.verdict
-        if self._second_opinion is not None and first is not None and self._decider.is_unsure(first):
+        if self._second_opinion is not None and first is not None and self._decider.is_unclear(considered):
             considered = replace(considered, verdict=await self._second_opinion(call, first, forward))
         reply = await forward(Routed(call, self._decider.select(considered)))
-        return reply.on_close(self._decider.learn)
+        return reply.on_close(partial(self._decider.learn, considered))

@@ -26,7 +26,7 @@ class Judge:
     async def __call__(self, call: Call, first: Verdict, forward: Service[Routed]) -> Verdict:
         prompt = judge_prompt(call)
         if prompt is None:
-            return _without(first, "judge:nothing to judge")
+            return without_opinion(first, "judge:nothing to judge")
         errand = Errand(
             cause=Cause.JUDGE,
             model=self._model,
@@ -37,15 +37,16 @@ class Judge:
         )
         planned = self._errands.plan(errand, call)
         if isinstance(planned, RoutewrightError):
-            return _without(first, f"judge:{planned.code}")
+            return without_opinion(first, f"judge:{planned.code}")
         answer = await self._errands.run(planned, forward)
         if isinstance(answer, RoutewrightError):
-            return _without(first, f"judge:{answer.code}")
+            return without_opinion(first, f"judge:{answer.code}")
         judged = read_judgement(answer)
         if judged is None:
-            return _without(first, "judge:unreadable answer")
+            return without_opinion(first, "judge:unreadable answer")
         return weigh(first, judged, planned.route.chosen.model)
 
 
-def _without(first: Verdict, why: str) -> Verdict:
+def without_opinion(first: Verdict, why: str) -> Verdict:
+    """The first verdict, and why nobody has anything to add."""
     return replace(first, signals=(*first.signals, why))

@@ -6,7 +6,15 @@ from typing import Protocol
 from routewright.call import Attempt
 from routewright.catalog.pricing import cost_nanousd, upper_bound_nanousd
 from routewright.clock import Clock
-from routewright.ledger.ledger import OutcomeRecorded, Released, RequestRecorded, Reserved, Settled, encode_event
+from routewright.ledger.ledger import (
+    EmbeddingRecorded,
+    OutcomeRecorded,
+    Released,
+    RequestRecorded,
+    Reserved,
+    Settled,
+    encode_event,
+)
 from routewright.reply import AttemptReport
 from routewright.route import Route
 from routewright.usage import Usage
@@ -86,6 +94,10 @@ class JournaledLedger:
     def observe(self, outcome: OutcomeRecorded) -> None:
         """Write how well an answer turned out. Raises LedgerUnavailable: the room kept for closing holds is not its."""
         self._log.append(encode_event(outcome))
+
+    def remember(self, embedding: EmbeddingRecorded) -> None:
+        """Write what a request was like. Raises LedgerUnavailable, as `observe` does."""
+        self._log.append(encode_event(embedding))
 
 
 class AttemptHold:

@@ -119,10 +119,36 @@ class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """0 is useless, 1 is as good as can be."""
 
 
-LedgerEvent: TypeAlias = Reserved | Settled | Released | RequestRecorded | OutcomeRecorded
+class EmbeddingRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="embedding"):
+    """What a request was like, as a vector: similar requests have similar ones."""
+
+    request_id: str
+    at_ns: int
+    embedder: str
+    """Who made it; vectors of different embedders cannot be compared."""
+    vector: bytes
+    """Little-endian float16."""
+
+
+LedgerEvent: TypeAlias = Reserved | Settled | Released | RequestRecorded | OutcomeRecorded | EmbeddingRecorded
 
 encode_event = msgspec.json.Encoder().encode
 decode_event = msgspec.json.Decoder(LedgerEvent).decode
+
+
+class EmbeddedOutcome(Struct, frozen=True, kw_only=True):
+    """How well an answer turned out, beside what its request was like."""
+
+    sequence: int
+    """The outcome's place in the ledger: what to go on after."""
+    request_id: str
+    model: str
+    """Whose answer it was."""
+    source: OutcomeSource
+    score: float
+    """From 0 to 1."""
+    vector: bytes
+    """Little-endian float16."""
 
 
 class Hold(Protocol):
@@ -199,4 +225,19 @@ class Ledger(Protocol):
 
     def observe(self, outcome: OutcomeRecorded) -> None:
         """Write how well an answer turned out; the request need not be open any more. Raises LedgerUnavailable."""
+        ...
+
+    def remember(self, embedding: EmbeddingRecorded) -> None:
+        """Write what a request was like. Raises LedgerUnavailable."""
+        ...
+
+
+class Experiences(Protocol):
+    """Where to read how embedded requests went."""
+
+    def embedded_outcomes(self, embedder: str, after: int, limit: int) -> Sequence[EmbeddedOutcome]:
+        """The latest `limit` outcomes, oldest first, of requests with a vector of this embedder, above `after`.
+
+        Raises StoreUnavailable.
+        """
         ...

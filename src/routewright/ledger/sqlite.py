@@ -22,6 +22,8 @@ from msgspec import Struct
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.ledger import (
+    EmbeddedOutcome,
+    EmbeddingRecorded,
     LedgerEvent,
     OutcomeRecorded,
     OutcomeSource,
@@ -191,6 +193,12 @@ SELECT e.sequence, e.model, e.outcome, coalesce(e.output + e.reasoning, 0) AS ou
 FROM events AS e LEFT JOIN requests AS r USING (request_id)
 WHERE e.sequence > ? AND e.kind <> 'reserved'
 ORDER BY e.sequence LIMIT ?
+"""
+_EMBEDDED_OUTCOMES = """
+SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, e.vector
+FROM outcomes AS o JOIN embeddings AS e USING (request_id) LEFT JOIN requests AS r USING (request_id)
+WHERE o.sequence > ?1 AND e.embedder = ?2 AND (o.model <> '' OR r.model IS NOT NULL)
+ORDER BY o.sequence DESC LIMIT ?3
 """
 _TAIL = "SELECT 'request' AS kind, * FROM requests ORDER BY at_ns DESC, request_id DESC LIMIT ?"
 _REQUEST = "SELECT 'request' AS kind, * FROM requests WHERE request_id = ?"
@@ -362,10 +370,11 @@ _TABLES: dict[type[Struct], _Table] = {
     Released: _Table("events", Released),
     _RequestAsSent: _Table("requests", _RequestAsSent, documents=("route", "tags")),
     OutcomeRecorded: _Table("outcomes", OutcomeRecorded),
+    EmbeddingRecorded: _Table("embeddings", EmbeddingRecorded),
 }
 _UNREAD = _Insert("unread", ("payload", "reason"))
 
-_decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded)
+_decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded | EmbeddingRecorded)
 _row_decoder: msgspec.json.Decoder[LedgerEvent] = msgspec.json.Decoder(LedgerEvent, strict=False)
 _verdict_decoder = msgspec.json.Decoder(Verdict)
 _kinds_decoder = msgspec.json.Decoder(tuple[KindShare, ...])
@@ -525,6 +534,13 @@ class SqliteStore:
     def answers(self, after: int, limit: int = 10_000) -> list[AnswerRow]:
         """The closed attempts, in the order in which they came: `limit` at most, with a `sequence` above `after`."""
         return [_answer(row) for row in self._rows(_ANSWERS, after, limit)]
+
+    def embedded_outcomes(self, embedder: str, after: int, limit: int) -> list[EmbeddedOutcome]:
+        """The latest `limit` outcomes, oldest first, of requests with a vector of this embedder, above `after`.
+
+        Those are left out that `outcomes` leaves out.
+        """
+        return [EmbeddedOutcome(**row) for row in reversed(self._rows(_EMBEDDED_OUTCOMES, after, embedder, limit))]
 
     def _events(self, sql: str, *bindings: str | int) -> list[LedgerEvent]:
         return [_event(row) for row in self._rows(sql, *bindings)]

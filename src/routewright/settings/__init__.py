@@ -2,7 +2,7 @@
 
 from routewright.settings.keys import KeyStore
 from routewright.settings.load import Settings, is_loopback, load_settings
-from routewright.settings.schema import ContextSettings, SecondOpinionSettings
+from routewright.settings.schema import ContextSettings
 from routewright.settings.sources import FileStamp, Folders, Origin
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Folders",
     "KeyStore",
     "Origin",
-    "SecondOpinionSettings",
     "Settings",
     "is_loopback",
     "load_settings",

@@ -84,7 +84,7 @@ class _Assembly:
             context_window=window,
             max_output_tokens=min(declared.max_output_tokens or min(USUAL_OUTPUT_TOKENS, max(1, window // 2)), window),
             prices=schedule,
-            price_version=_version(schedule),
+            price_version=price_version(schedule),
             fallbacks=self._fallbacks(name, declared),
             deployments=deployments,
             first_event_timeout_s=None if timeout_ms is None else timeout_ms / 1000,
@@ -212,6 +212,8 @@ def _unknown_names(settings: Settings, known: tuple[str, ...]) -> Iterator[str]:
         if model.enabled and settings.origin("models", name, "fallbacks") != DEFAULT
     ]
     named += [(("policy", "baseline"), (settings.policy.baseline,), known)] if settings.policy.baseline else []
+    wish = settings.policy.quality
+    named += [(("policy", "quality"), (wish.model,), (*known, *settings.aliases))] if wish else []
     named += [(("aliases", alias), (to,), (*known, *settings.aliases)) for alias, to in settings.aliases.items()]
     for path, names, choice in named:
         for name in names:
@@ -262,6 +264,6 @@ def _told(origin: Origin) -> str:
     return "built-in" if origin == DEFAULT else str(origin)
 
 
-def _version(schedule: PriceSchedule | None) -> str:
+def price_version(schedule: PriceSchedule | None) -> str:
     """First 12 hex digits of the SHA-256 of the prices."""
     return hashlib.sha256(msgspec.json.encode(schedule)).hexdigest()[:12] if schedule else "unpriced"

@@ -134,7 +134,9 @@ def load_settings(
         origins=given.origins,
         files=files,
     )
-    raise_if([*_check_names(settings), *_check_models(settings), *_check_server(settings)])
+    raise_if(
+        [*_check_names(settings), *_check_models(settings), *_check_neighbours(settings), *_check_server(settings)]
+    )
     return settings
 
 
@@ -218,6 +220,34 @@ def _check_models(settings: Settings) -> Iterator[str]:
             elif provider not in settings.providers:
                 near = did_you_mean(provider, tuple(settings.providers))
                 yield _told(settings, (*path, "deployments"), f'no provider is called "{provider}"') + near
+
+
+def _check_neighbours(settings: Settings) -> Iterator[str]:
+    """Someone has to make the vectors, and only one."""
+    second, path = settings.second_opinion, ("second_opinion",)
+    if second.kind != "neighbours":
+        return
+    if (second.embeddings is None) == (second.onnx is None):
+        problem = 'neighbours need either embeddings = "provider/model", or onnx and tokenizer'
+        yield _told(settings, path, problem)
+    elif second.onnx is not None and second.tokenizer is None:
+        yield _told(settings, (*path, "onnx"), "the tokenizer.json that belongs to it is missing: set tokenizer")
+    elif second.embeddings is not None:
+        yield from _check_embeddings(settings, second.embeddings)
+
+
+def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
+    path = ("second_opinion", "embeddings")
+    provider, _, upstream = embeddings.partition("/")
+    if not upstream:
+        yield _told(settings, path, f'"{embeddings}" is not "provider/model"')
+    elif provider not in settings.providers:
+        near = did_you_mean(provider, tuple(settings.providers))
+        yield _told(settings, path, f'no provider is called "{provider}"') + near
+    elif settings.providers[provider].dialect != "openai_chat":
+        yield _told(settings, path, f"{provider} does not speak OpenAI's dialect, and so has no /embeddings")
+    elif provider in settings.unusable:
+        yield _told(settings, path, f"{provider} cannot be called: {settings.unusable[provider]}")
 
 
 def _told(settings: Settings, path: KeyPath, problem: str) -> str:

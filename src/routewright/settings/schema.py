@@ -126,6 +126,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     idle_timeout_ms: Milliseconds = 30_000
     max_reply_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 32 * MIB
     baseline: Name | None = None
+    prompt_cache_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
 
     @property
     def cost_alert_nanousd(self) -> int:
@@ -162,10 +163,16 @@ class ContextSettings(Struct, frozen=True, kw_only=True):
 class SecondOpinionSettings(Struct, frozen=True, kw_only=True):
     """`[second_opinion]`: who is asked when the classifier is unsure."""
 
-    kind: Literal["none", "judge"] = "none"
+    kind: Literal["none", "judge", "neighbours"] = "none"
+    timeout_ms: Milliseconds = 1500
     model: Name = "auto:cheap"
     max_output_tokens: Annotated[int, Meta(ge=1, le=1000)] = 8
-    timeout_ms: Milliseconds = 1500
+    embeddings: Name | None = None
+    onnx: File | None = None
+    tokenizer: File | None = None
+    k: Annotated[int, Meta(ge=1, le=1000)] = 16
+    least_similarity: Annotated[float, Meta(ge=0, le=0.99)] = 0.6
+    max_entries: Annotated[int, Meta(ge=1, le=100_000)] = 50_000
 
 
 class LedgerSettings(Struct, frozen=True, kw_only=True):

@@ -20,8 +20,9 @@ from routewright.catalog.registry import Tier
 from routewright.decision.artefact import ROWS, SHAPE, Card, dump
 from routewright.decision.features import extract
 from routewright.decision.posterior import look
+from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import BUCKETS, COUNTS, FOLDED, Numbers, Sketch
-from routewright.decision.success import FloatArray, fold
+from routewright.decision.success import fold
 from routewright.training.prompts import Prompt
 from routewright.training.tables import Row
 
@@ -34,8 +35,11 @@ WRITTEN_WEIGHT = 2.0
 COUNTS_WEIGHT = 0.2
 """Counts and shape beside the unit length of the words, so that the penalty falls on them alike."""
 
-TIER_OF_KIND = {"olympiad": Tier.COMPLEX, "logic_puzzle": Tier.COMPLEX}
-"""Of kinds that only tables have; all others there are questions for the standard tier."""
+COMPLEX_KINDS = frozenset(
+    ("college_maths", "graduate_science", "hard_chemistry", "hard_engineering", "hard_law", "hard_math", "hard_physics")
+    + ("logic_puzzle", "maths_problem")
+)
+"""Of the kinds that only tables have; all others there are questions for the standard tier."""
 UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 RATE_BY_STEP = {-3: 0.5, -2: 0.62, -1: 0.76, 0: 0.92, 1: 0.94, 2: 0.95, 3: 0.96}
 """Believed success of a tier on work, by how many tiers above (or, below zero, under) the right one it is.
@@ -50,8 +54,7 @@ OUTPUT_TOKENS = {
     "design": 1800, "debugging": 1200, "proof": 1500, "hard_code": 1800, "expert": 1400, "conversation": 150,
     "explanation": 500, "advice": 600, "writing": 450, "everyday_code": 450, "question": 120, "extraction": 150,
     "labelling": 15, "tool_use": 60, "conversion": 300, "rename": 400, "boilerplate": 700, "documentation": 400,
-    "reformat": 300, "translation": 250, "summary": 120, "agent_step": 120, "olympiad": 600, "logic_puzzle": 500,
-    "maths": 250, "physics": 250, "chemistry": 250, "engineering": 250, "code_output": 150,
+    "reformat": 300, "translation": 250, "summary": 120, "agent_step": 120, "maths_problem": 600, "logic_puzzle": 500,
 }  # fmt: skip
 """Believed length of an answer; measured means replace them once the ledger has some."""
 QUESTION_TOKENS = 100
@@ -120,7 +123,7 @@ def _written(prompt: Prompt) -> Example:
 def _of_row(row: Row) -> Example:
     call = Call(id="0", dialect="openai_chat", model="auto", messages=(Message("user", (Text(row.prompt),)),), body={})
     seen, shape = look(extract(call))
-    tier = TIER_OF_KIND.get(row.kind or "", Tier.STANDARD)
+    tier = Tier.COMPLEX if row.kind in COMPLEX_KINDS else Tier.STANDARD
     return Example(seen, shape, row.kind or "", tier, 1.0, _is_held(row.prompt))
 
 

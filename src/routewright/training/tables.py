@@ -14,36 +14,50 @@ from msgspec import Struct
 from routewright.errors import ArtefactError
 
 SUBJECTS = {
-    "maths": "math elementary_mathematics high_school_mathematics college_mathematics abstract_algebra "
-    "high_school_statistics formal_logic econometrics",
-    "physics": "physics high_school_physics college_physics conceptual_physics astronomy",
-    "chemistry": "chemistry high_school_chemistry college_chemistry",
-    "biology": "biology high_school_biology college_biology medical_genetics virology anatomy",
-    "medicine": "health professional_medicine college_medicine clinical_knowledge nutrition human_aging "
-    "human_sexuality",
-    "law": "law professional_law international_law jurisprudence",
-    "economics": "economics business high_school_macroeconomics high_school_microeconomics professional_accounting "
-    "marketing management business_ethics public_relations",
-    "society": "psychology professional_psychology high_school_psychology sociology security_studies us_foreign_policy "
-    "high_school_government_and_politics high_school_geography global_facts",
-    "history": "history prehistory high_school_european_history high_school_us_history high_school_world_history",
-    "humanities": "philosophy moral_disputes moral_scenarios logical_fallacies world_religions",
-    "computing": "computer_science college_computer_science high_school_computer_science computer_security "
-    "machine_learning",
-    "engineering": "engineering electrical_engineering",
-    "trivia": "other miscellaneous trivia_qa natural_qa",
-    "commonsense": "commonsense_qa openbook_qa arc_challenge commonsense science-mcq",
-    "olympiad": "competition-math gpqa",
+    "school_maths": "elementary_mathematics high_school_mathematics high_school_statistics",
+    "college_maths": "abstract_algebra college_mathematics formal_logic econometrics",
+    "school_science": "high_school_physics conceptual_physics high_school_chemistry high_school_biology astronomy "
+    "openbook_qa arc_challenge science-mcq",
+    "college_science": "college_physics college_chemistry college_biology electrical_engineering medical_genetics "
+    "virology anatomy",
+    "medicine": "professional_medicine college_medicine clinical_knowledge",
+    "health": "nutrition human_aging human_sexuality",
+    "law": "professional_law international_law jurisprudence",
+    "economics": "high_school_macroeconomics high_school_microeconomics",
+    "business": "professional_accounting marketing management business_ethics public_relations",
+    "psychology": "professional_psychology high_school_psychology sociology",
+    "politics": "security_studies us_foreign_policy high_school_government_and_politics high_school_geography "
+    "global_facts",
+    "history": "prehistory high_school_european_history high_school_us_history high_school_world_history",
+    "ethics": "philosophy moral_disputes logical_fallacies world_religions",
+    "moral_scenarios": "moral_scenarios",
+    "computing": "college_computer_science high_school_computer_science computer_security machine_learning",
+    "miscellany": "miscellaneous",
+    "trivia": "trivia_qa",
+    "search_question": "natural_qa",
+    "commonsense": "commonsense_qa commonsense",
+    "graduate_science": "gpqa",
+    "maths_problem": "competition-math",
     "code_output": "code-reasoning",
     "logic_puzzle": "agentverse-logicgrid",
     "everyday_code": "mbpp code-generation",
 }
 """Kind of work → the names of `domain` that are such work. The wide mix called `mmlu` in one table is none."""
 
-KIND_OF = {subject: kind for kind, subjects in SUBJECTS.items() for subject in subjects.split()} | {
-    "computer science": "computing"
-}
-SPECIAL = {"ulab_math": "maths"}
+KIND_OF = {subject: kind for kind, subjects in SUBJECTS.items() for subject in subjects.split()}
+HARDER = {"mmlu_pro": "hard_"}
+"""Data sets whose questions, by the same names, are of another difficulty, and what their kinds are called."""
+
+
+def kind_of(dataset: str, domain: str) -> str | None:
+    """The kind of work that the prompts of a domain are; None when that is not told."""
+    if dataset in HARDER:
+        return HARDER[dataset] + domain.replace(" ", "_")
+    if dataset == "ulab_math":
+        return "maths_problem"
+    return KIND_OF.get(domain)
+
+
 _lines = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -70,11 +84,10 @@ def _read(path: Path) -> Iterator[Row]:
     for record in _records(path):
         if not isinstance(record.get("prompt"), str):
             raise ArtefactError(f"{path}: a row has no prompt", hint="docs/decision.md shows the layout of a table")
-        domain = str(record.get("domain") or "")
         yield Row(
             prompt=record["prompt"],
             table=path.stem,
-            kind=SPECIAL.get(str(record.get("dataset")), KIND_OF.get(domain)),
+            kind=kind_of(str(record.get("dataset")), str(record.get("domain"))),
             split=str(record.get("split") or "train"),
             scores=_columns(record, "s:"),
             costs=_columns(record, "c:"),
