@@ -176,7 +176,7 @@ def test_version_tells_good_outcomes_from_bad_ones_and_models_apart() -> None:
 
 def test_residual_speaks_only_where_words_were_seen() -> None:
     weights = np.zeros(FEATURES, np.float32)
-    weights[sketch("invoice").indices[0] % 2048] = -3.0
+    weights[sketch("invoice").words[0] % 2048] = -3.0
     evidence = Evidence(PRIOR, {}, {"swift": Residual(weights, 0.0)})
     plain = evidence.of("swift", Tier.STANDARD, EXTRACT)
     assert evidence.of("swift", Tier.STANDARD, EXTRACT, sketch("invoice")) < plain - 0.3
