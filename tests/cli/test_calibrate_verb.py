@@ -14,7 +14,7 @@ PROMISE = f"match {STRONG} within 10 %"
 @pytest.fixture(autouse=True)
 def learner(monkeypatch: pytest.MonkeyPatch) -> FakeLearner:
     fake = FakeLearner()
-    monkeypatch.setattr(evaluating, "shipped_learner", lambda: fake)
+    monkeypatch.setattr(evaluating, "learner_of", lambda artefact: fake)
     return fake
 
 

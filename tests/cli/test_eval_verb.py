@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import routewright.decision
 from outcome_rows import STRONG, WEAK, FakeLearner, rows, write
 from routewright.cli import evaluating
 from terminal import Terminal
@@ -21,8 +20,8 @@ def learner(monkeypatch: pytest.MonkeyPatch) -> FakeLearner:
         return np.linspace(0, 1, len(texts))
 
     fake = FakeLearner()
-    monkeypatch.setattr(evaluating, "shipped_learner", lambda: fake)
-    monkeypatch.setattr(routewright.decision, "score", score)
+    monkeypatch.setattr(evaluating, "learner_of", lambda artefact: fake)
+    monkeypatch.setattr(fake, "needs", score, raising=False)
     return fake
 
 

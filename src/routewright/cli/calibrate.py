@@ -66,7 +66,7 @@ def command(
     if pair is not None:
         table = table.only(pair)
     finding = look_for(
-        table, evaluating.shipped_learner(), model=promise[0], within=promise[1], confidence=confidence, seed=abs(seed)
+        table, evaluating.learner_of(None), model=promise[0], within=promise[1], confidence=confidence, seed=abs(seed)
     )
     if as_json:
         print_json(finding)

@@ -62,6 +62,12 @@ _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
     show_default=True,
     help="Also measure how stable choices are, on K mechanical paraphrases of each prompt.",
 )
+@click.option(
+    "--artefact",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Start from this artefact instead of the one that ships.",
+)
 @click.option("--svg", type=_OUTPUT, metavar="FILE", help="Draw the cost-quality curve of one table.")
 @click.option("--html", type=_OUTPUT, metavar="FILE", help="Draw the curves of all tables on a page.")
 @click.option("--report", type=_OUTPUT, metavar="FILE", help="Write all tables as Markdown, with how they came about.")
@@ -73,6 +79,7 @@ def command(
     draws: int,
     seed: int,
     paraphrases: int,
+    artefact: Path | None,
     svg: Path | None,
     html: Path | None,
     report: Path | None,
@@ -90,7 +97,7 @@ def command(
     tables = read_tables(data)
     if svg is not None and len(tables) > 1:
         raise click.BadParameter("a picture shows one table; use --html for several", param_hint="--svg")
-    results = _evaluate(tables, plan)
+    results = _evaluate(tables, plan, artefact)
     if as_json:
         print_json({"plan": plan, "results": results})
     else:
@@ -98,13 +105,12 @@ def command(
     _write(results, plan, svg=svg, html=html, report=report)
 
 
-def _evaluate(tables: Sequence["Table"], plan: "Plan") -> "list[Result]":
+def _evaluate(tables: Sequence["Table"], plan: "Plan", artefact: Path | None) -> "list[Result]":
     from routewright.cli import evaluating
-    from routewright.decision import score
 
-    learner = evaluating.shipped_learner()
+    learner = evaluating.learner_of(artefact)
     with progress("evaluating", len(tables) * plan.steps) as tick:
-        return [evaluating.evaluate(table, learner, score, plan, tick) for table in tables]
+        return [evaluating.evaluate(table, learner, learner.needs, plan, tick) for table in tables]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ model is the cheapest and which the best of those measured on) is given to the b
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -12,9 +13,10 @@ import numpy as np
 from msgspec import Struct
 
 from routewright.call import Call, Message, Text
+from routewright.classifiers import load_artefact
 from routewright.cli.failures import BadTable
 from routewright.cli.outcome_tables import Table
-from routewright.decision.appraisal import Prompt
+from routewright.decision.appraisal import Appraiser, Prompt
 from routewright.decision.classifier import HeuristicClassifier
 from routewright.decision.evaluation import (
     CalibrationReport,
@@ -106,14 +108,9 @@ class Result(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def shipped_learner() -> Learner:
-    """The one that the gateway learns with, from the artefact of this package. Raises ArtefactError."""
-    from importlib.resources import files
-
-    from routewright.decision.appraisal import Appraiser
-    from routewright.decision.artefact import load
-
-    return Appraiser(load((files("routewright") / "data" / "kinds.artefact").read_bytes()))
+def learner_of(artefact: Path | None) -> Appraiser:
+    """The one that the gateway learns with, from this artefact or the one that ships. Raises ArtefactError."""
+    return Appraiser(load_artefact(artefact))
 
 
 def evaluate(table: Table, learner: Learner, score: Score, plan: Plan, tick: Tick = lambda: None) -> Result:
