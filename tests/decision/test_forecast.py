@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+import artefacts
 from builders import call, model
 from routewright.catalog.registry import Model, Tier
-from routewright.classifiers import load_artefact
 from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Expectation
 from routewright.decision.features import extract
@@ -17,12 +17,12 @@ from routewright.decision.success import Evidence, Tally, features_of
 
 MODELS = (model("small", tier=Tier.BULK), model("usual"), model("strong", tier=Tier.COMPLEX))
 TIERS = list(Tier)
-RENAME = "rename foo to bar in this file"
+CLEAR = "translate"
 
 
 @pytest.fixture(scope="module")
 def artefact() -> Artefact:
-    return load_artefact(None)
+    return artefacts.artefact()
 
 
 def outcomes(artefact: Artefact, score: float, count: float, kind: int | None = None) -> Tally:
@@ -162,7 +162,7 @@ def test_the_probabilities_of_the_tiers_sum_to_one(artefact: Artefact) -> None:
 
 
 def test_outcomes_move_the_verdict_of_a_clear_request(artefact: Artefact) -> None:
-    features = extract(call(RENAME))
+    features = extract(call(CLEAR))
     fresh = LearnedClassifier(artefact, Lessons.none(artefact), MODELS)
     taught = LearnedClassifier(
         artefact,
@@ -182,7 +182,9 @@ def test_outcomes_move_the_verdict_of_a_clear_request(artefact: Artefact) -> Non
 # ---- what the ledger keeps ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "a", RENAME, "Prove that √2 is irrational. 证明。" * 40])
+@pytest.mark.parametrize(
+    "text", ["", "a", "rename foo to bar in this file", "Prove that √2 is irrational. 证明。" * 40]
+)
 def test_what_is_kept_of_a_text_is_what_is_learned_from(artefact: Artefact, text: str) -> None:
     seen = look(extract(call(text)))[0]
     kept = fingerprint(seen)
