@@ -1,194 +1,140 @@
-"""What is expected of a model moves from what was trained to what its own ledger says, kind by kind."""
-
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import artefacts
-from builders import call, model
+from artefacts import KINDS
+from builders import model
 from routewright.catalog.registry import Model, Tier
-from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Expectation
-from routewright.decision.features import extract
 from routewright.decision.forecast import Forecaster, Lengths, Lessons, right_tiers
-from routewright.decision.learned import LearnedClassifier, fingerprint, kept_features
-from routewright.decision.posterior import look
+from routewright.decision.residual import FloatArray, Residual
 from routewright.decision.sketch import sketch
-from routewright.decision.success import Evidence, Tally, features_of
+from routewright.decision.success import FEATURES, Evidence, Tally
 
-MODELS = (model("small", tier=Tier.BULK), model("usual"), model("strong", tier=Tier.COMPLEX))
-TIERS = list(Tier)
-CLEAR = "translate"
-
-
-@pytest.fixture(scope="module")
-def artefact() -> Artefact:
-    return artefacts.artefact()
-
-
-def outcomes(artefact: Artefact, score: float, count: float, kind: int | None = None) -> Tally:
-    """So many outcomes of one kind, or of each, with this score."""
-    tried = np.full(len(artefact.kinds), count) if kind is None else np.eye(len(artefact.kinds))[kind] * count
-    return Tally(tried, tried * score, round(float(tried.sum())))
+ARTEFACT = artefacts.artefact()
+DESIGN, EXTRACT, TRANSLATE = np.eye(len(KINDS))
+THINKER, ALLROUNDER = model("thinker", tier=Tier.COMPLEX), model("allrounder", tier=Tier.STANDARD)
+CLERK, DRUDGE = model("clerk", tier=Tier.STRUCTURED), model("drudge", tier=Tier.BULK)
+TEAM = (THINKER, ALLROUNDER, CLERK, DRUDGE)
+ORDER = list(Tier)
+SEEN = sketch("Translate this")
 
 
-def evidence(artefact: Artefact, **tallies: Tally) -> Evidence:
-    return Evidence(artefact.prior, tallies, {})
+def lessons(lengths: dict[str, Lengths]) -> Lessons:
+    return Lessons(ARTEFACT.version, Evidence(ARTEFACT.prior, {}, {}), lengths)
 
 
-def expected(
-    artefact: Artefact, lessons: Lessons, name: str, kind: int, among: tuple[Model, ...] = MODELS
-) -> Expectation:
-    kinds = np.eye(len(artefact.kinds))[kind]
-    return Forecaster(artefact, lessons, MODELS).forecast(kinds, sketch("Hello")).of[name]
+def evidence_of(tallies: dict[str, Tally]) -> Evidence:
+    return Evidence(ARTEFACT.prior, tallies, {})
 
 
-def learned(artefact: Artefact, lengths: dict[str, Lengths] | None = None, **tallies: Tally) -> Lessons:
-    return Lessons(artefact.version, evidence(artefact, **tallies), lengths or {})
+def expected(taught: Lessons, kinds: FloatArray, name: str) -> Expectation:
+    return Forecaster(ARTEFACT, taught, TEAM).forecast(kinds, SEEN).of[name]
+
+
+def counted(rate: float, times: float) -> Tally:
+    """So many outcomes of each kind, with this rate of good ones."""
+    return Tally(np.full(3, times), np.full(3, times * rate), round(3 * times))
 
 
 # ---- success --------------------------------------------------------------------------------------------------------
 
 
-def test_before_any_outcome_a_model_is_what_its_tier_is(artefact: Artefact) -> None:
-    found = expected(artefact, Lessons.none(artefact), "usual", 0)
-    assert found.success == pytest.approx(artefact.prior.rates[Tier.STANDARD][0])
-    assert (found.outcomes, found.waste) == (0, 1.0)
-    assert found.doubt > 0
+def test_every_model_of_the_catalog_has_an_expectation() -> None:
+    forecast = Forecaster(ARTEFACT, Lessons.none(ARTEFACT), TEAM).forecast(TRANSLATE, SEEN)
+    assert list(forecast.of) == ["thinker", "allrounder", "clerk", "drudge"]
+    assert Forecaster(ARTEFACT, Lessons.none(ARTEFACT), ()).forecast(TRANSLATE, SEEN).of == {}
 
 
-def test_outcomes_move_success_and_take_doubt_away(artefact: Artefact) -> None:
-    before = expected(artefact, Lessons.none(artefact), "usual", 0)
-    good = expected(artefact, learned(artefact, usual=outcomes(artefact, 1.0, 40, 0)), "usual", 0)
-    bad = expected(artefact, learned(artefact, usual=outcomes(artefact, 0.0, 40, 0)), "usual", 0)
-    assert bad.success < before.success < good.success
-    assert good.success > 0.9
-    assert bad.success < 0.3
-    assert max(good.doubt, bad.doubt) < before.doubt
-    assert good.outcomes == 40
+@given(st.floats(0, 1), st.integers(0, 500), st.lists(st.floats(0.01, 1), min_size=3, max_size=3))
+@settings(deadline=None)
+def test_forecast_says_what_the_evidence_does(rate: float, times: int, parts: list[float]) -> None:
+    kinds = np.array(parts) / sum(parts)
+    weights = np.linspace(-0.5, 0.5, FEATURES, dtype=np.float32)
+    evidence = Evidence(ARTEFACT.prior, {"clerk": counted(rate, times)}, {"clerk": Residual(weights, 0.1)})
+    forecast = Forecaster(ARTEFACT, Lessons(ARTEFACT.version, evidence), TEAM).forecast(kinds, SEEN)
+    for each in TEAM:
+        told = forecast.of[each.name]
+        assert told.success == pytest.approx(evidence.of(each.name, each.tier, kinds, SEEN), abs=1e-5)
+        assert told.outcomes == evidence.outcomes(each.name, kinds)
+    assert forecast.of["clerk"].outcomes == times
 
 
-def test_outcomes_of_one_model_say_nothing_of_another(artefact: Artefact) -> None:
-    lessons = learned(artefact, usual=outcomes(artefact, 0.0, 40))
-    assert expected(artefact, lessons, "strong", 0) == expected(artefact, Lessons.none(artefact), "strong", 0)
+# ---- lengths and waste ----------------------------------------------------------------------------------------------
 
 
-def test_outcomes_of_other_kinds_move_a_model_less_than_those_of_this_kind(artefact: Artefact) -> None:
-    before, here, elsewhere = (
-        expected(artefact, lessons, "usual", 0).success
-        for lessons in (
-            Lessons.none(artefact),
-            learned(artefact, usual=outcomes(artefact, 0.0, 30, 0)),
-            learned(artefact, usual=outcomes(artefact, 0.0, 30, 1)),
-        )
-    )
-    assert here < elsewhere < before
+def test_without_answers_a_length_is_what_is_usual_for_the_work() -> None:
+    assert expected(Lessons.none(ARTEFACT), DESIGN, "clerk").output_tokens == 1_800
+    assert expected(Lessons.none(ARTEFACT), EXTRACT, "clerk").output_tokens == 150
 
 
-def test_a_catalog_without_models_has_an_empty_forecast(artefact: Artefact) -> None:
-    kinds = np.full(len(artefact.kinds), 1 / len(artefact.kinds))
-    assert Forecaster(artefact, Lessons.none(artefact), ()).forecast(kinds, sketch("")).of == {}
+def test_lengths_move_with_the_answers_and_only_for_the_model_that_gave_them() -> None:
+    talkative = Lengths(EXTRACT * 100, EXTRACT * 100 * 600)
+    taught = lessons({"clerk": talkative})
+    assert 500 < expected(taught, EXTRACT, "clerk").output_tokens <= 600
+    assert expected(taught, TRANSLATE, "clerk").output_tokens > 250
+    assert expected(taught, EXTRACT, "drudge").output_tokens == 150
 
 
-# ---- length and waste -----------------------------------------------------------------------------------------------
+@given(st.integers(1, 1_000), st.floats(1, 10_000))
+def test_length_lies_between_the_usual_and_the_seen(answers: int, tokens: float) -> None:
+    told = expected(lessons({"clerk": Lengths(EXTRACT * answers, EXTRACT * answers * tokens)}), EXTRACT, "clerk")
+    assert min(150, tokens) - 1 <= told.output_tokens <= max(150, tokens) + 1
 
 
-def test_answers_that_were_longer_than_usual_are_expected_to_be_so_again(artefact: Artefact) -> None:
-    kinds = np.eye(len(artefact.kinds))[0]
-    lengths = {"usual": Lengths(kinds * 50, kinds * 50 * 4_000)}
-    before = expected(artefact, Lessons.none(artefact), "usual", 0)
-    assert before.output_tokens == round(artefact.output_tokens[0])
-    after = expected(artefact, learned(artefact, lengths), "usual", 0)
-    assert after.output_tokens == pytest.approx(4_000, rel=0.15)
-    assert expected(artefact, learned(artefact, lengths), "strong", 0) == expected(
-        artefact, Lessons.none(artefact), "strong", 0
-    )
+def test_waste_is_what_failures_cost_beside_complete_answers() -> None:
+    nothing = np.zeros(3)
+    dollar = 1_000_000_000
+    assert expected(Lessons.none(ARTEFACT), EXTRACT, "clerk").waste == 1
+    wasteful = lessons({"clerk": Lengths(nothing, nothing, complete_nanousd=dollar, all_nanousd=2 * dollar)})
+    assert expected(wasteful, EXTRACT, "clerk").waste == pytest.approx(2, abs=0.02)
+    assert expected(wasteful, EXTRACT, "drudge").waste == 1
 
 
-def test_what_was_paid_for_failures_is_expected_again_and_little_of_it_counts_little(artefact: Artefact) -> None:
-    nothing = np.zeros(len(artefact.kinds))
-
-    def waste(complete_nanousd: int, all_nanousd: int) -> float:
-        lengths = {"usual": Lengths(nothing, nothing, complete_nanousd, all_nanousd)}
-        return expected(artefact, learned(artefact, lengths), "usual", 0).waste
-
-    assert waste(10**9, 2 * 10**9) == pytest.approx(2, rel=0.02)
-    assert waste(0, 1_000_000) == pytest.approx(1.1)
-    assert waste(0, 0) == 1.0
+def test_first_failure_is_not_believed_to_be_the_rule() -> None:
+    nothing = np.zeros(3)
+    taught = lessons({"clerk": Lengths(nothing, nothing, complete_nanousd=0, all_nanousd=1_000_000)})
+    assert 1 < expected(taught, EXTRACT, "clerk").waste < 1.2
 
 
 # ---- which tier is enough -------------------------------------------------------------------------------------------
 
 
-def test_without_outcomes_the_tiers_are_those_that_were_trained(artefact: Artefact) -> None:
-    assert right_tiers(artefact, evidence(artefact), MODELS) is artefact.tiers
+def test_without_outcomes_the_artefacts_tiers_are_right() -> None:
+    evidence = Lessons.none(ARTEFACT).evidence
+    assert (right_tiers(ARTEFACT, evidence, TEAM) == ARTEFACT.tiers).all()
+    assert (right_tiers(ARTEFACT, evidence, ()) == ARTEFACT.tiers).all()
 
 
-def test_outcomes_that_show_that_a_small_model_is_enough_move_the_tier_down(artefact: Artefact) -> None:
-    hard = int(artefact.tiers[:, TIERS.index(Tier.COMPLEX)].argmax())
-    moved = right_tiers(
-        artefact,
-        evidence(artefact, **{each.name: outcomes(artefact, 0.95, 300, hard) for each in MODELS}),
-        MODELS,
-    )
-    assert TIERS[int(moved[hard].argmax())] is Tier.BULK
+def test_cheap_tier_that_does_everything_well_becomes_enough_for_everything() -> None:
+    evidence = evidence_of({each.name: counted(0.95, 400) for each in TEAM})
+    tiers = right_tiers(ARTEFACT, evidence, TEAM)
+    assert (tiers.argmax(axis=1) == ORDER.index(Tier.BULK)).all()
 
 
-def test_outcomes_that_show_that_it_is_not_enough_move_the_tier_up(artefact: Artefact) -> None:
-    easy = int(artefact.tiers[:, TIERS.index(Tier.BULK)].argmax())
-    moved = right_tiers(
-        artefact,
-        evidence(
-            artefact,
-            small=outcomes(artefact, 0.3, 300, easy),
-            usual=outcomes(artefact, 0.5, 300, easy),
-            strong=outcomes(artefact, 0.95, 300, easy),
-        ),
-        MODELS,
-    )
-    assert TIERS[int(moved[easy].argmax())] is Tier.COMPLEX
+def test_tier_that_fails_is_no_longer_enough() -> None:
+    good, bad = counted(0.95, 400), counted(0.2, 400)
+    evidence = evidence_of({"thinker": good, "allrounder": good, "clerk": bad, "drudge": bad})
+    tiers = right_tiers(ARTEFACT, evidence, TEAM)
+    assert (tiers.argmax(axis=1) == ORDER.index(Tier.STANDARD)).all()
 
 
-def test_kinds_without_outcomes_keep_their_tier(artefact: Artefact) -> None:
-    moved = right_tiers(artefact, evidence(artefact, small=outcomes(artefact, 0.0, 300, 0)), MODELS)
-    assert np.allclose(moved[1:], artefact.tiers[1:])
-    assert not np.allclose(moved[0], artefact.tiers[0])
+def test_outcomes_of_one_kind_leave_the_tiers_of_others() -> None:
+    seen = {each.name: Tally(DESIGN * 400, DESIGN * 380, 400) for each in TEAM}
+    tiers = right_tiers(ARTEFACT, evidence_of(seen), TEAM)
+    assert tiers[0].argmax() == ORDER.index(Tier.BULK)
+    assert (tiers[1:] == ARTEFACT.tiers[1:]).all()
 
 
-def test_the_probabilities_of_the_tiers_sum_to_one(artefact: Artefact) -> None:
-    for among in (MODELS, MODELS[:1], (*MODELS, model("form", tier=Tier.STRUCTURED))):
-        moved = right_tiers(artefact, evidence(artefact, small=outcomes(artefact, 0.5, 50)), among)
-        assert np.allclose(moved.sum(axis=1), 1, atol=1e-3)
-        assert (moved >= 0).all()
-
-
-def test_outcomes_move_the_verdict_of_a_clear_request(artefact: Artefact) -> None:
-    features = extract(call(CLEAR))
-    fresh = LearnedClassifier(artefact, Lessons.none(artefact), MODELS)
-    taught = LearnedClassifier(
-        artefact,
-        learned(
-            artefact,
-            small=outcomes(artefact, 0.2, 200),
-            usual=outcomes(artefact, 0.4, 200),
-            strong=outcomes(artefact, 0.95, 200),
-        ),
-        MODELS,
-    )
-    assert fresh.classify(features).tier is Tier.BULK
-    assert taught.classify(features).tier is Tier.COMPLEX
-    assert fresh.name != taught.name
-
-
-# ---- what the ledger keeps ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a", "rename foo to bar in this file", "Prove that √2 is irrational. 证明。" * 40]
+@given(
+    st.lists(st.sampled_from(TEAM), unique_by=lambda each: each.name),
+    st.dictionaries(st.sampled_from([each.name for each in TEAM]), st.tuples(st.floats(0, 1), st.integers(0, 10**6))),
 )
-def test_what_is_kept_of_a_text_is_what_is_learned_from(artefact: Artefact, text: str) -> None:
-    seen = look(extract(call(text)))[0]
-    kept = fingerprint(seen)
-    assert len(kept) < 310
-    row = features_of(seen, artefact.prior.weights)
-    assert np.allclose(kept_features(artefact, kept), row, atol=0.01)
-    assert not kept_features(artefact, kept[:-1]).any()
+@settings(deadline=None)
+def test_tiers_of_any_team_with_any_outcomes_sum_to_one(team: list[Model], seen: dict[str, tuple[float, int]]) -> None:
+    evidence = evidence_of({name: counted(rate, times) for name, (rate, times) in seen.items()})
+    tiers = right_tiers(ARTEFACT, evidence, [each for each in TEAM if each in team])
+    assert (tiers >= 0).all()
+    assert tiers.sum(axis=1) == pytest.approx(1, abs=1e-5)

@@ -16,6 +16,7 @@ from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience
 from routewright.route import KindShare, Verdict
 
 MOST_KINDS = 5
+"""So many kinds are told of a request, and kept for learning."""
 LEAST_SHARE = 0.02
 """Less probable kinds are not told, nor learned from."""
 _COUNT_STEP = 1 / 64

@@ -4,6 +4,8 @@ One linear model over the hashed words of the last user turn, a few counts, and 
 prompts, tools and what tools gave back it sees that they are there, never their words.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import COUNTS, Numbers, Sketch, sketch
 
 _WORD_STEPS = 7
+"""Of the ladder that the number of words becomes: 1, 3, 7, … 127."""
 
 
 def shape_of(features: Features) -> Numbers:
@@ -46,7 +49,8 @@ def kinds_of(artefact: Artefact, seen: Sketch, shape: Numbers) -> tuple[FloatArr
     """Probability of each kind [K], and the log odds that a strong model is needed."""
     rows = known_features(artefact.vocabulary, seen)
     # Features that are there weigh alike; their sum is brought to unit length whatever their number.
-    odds = artefact.weights.take(rows, axis=0).sum(axis=0) * np.float32(1 / np.sqrt(max(len(rows), 1)))
+    share = np.full(len(rows), 1 / math.sqrt(max(len(rows), 1)), np.float32)
+    odds = share @ artefact.weights.take(rows, axis=0)
     odds += np.concatenate((seen.counts, shape)) @ artefact.weights[-COUNTS - SHAPE :] + artefact.bias
     needed = float(odds[-1])
     kinds = np.exp(odds[:-1] - odds[:-1].max()).astype(np.float64)

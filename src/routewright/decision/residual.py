@@ -25,9 +25,13 @@ Rates: TypeAlias = Callable[[str, FloatArray, FloatArray], FloatArray]
 RESIDUAL_FROM = 150
 """Outcomes of a model before its own residual is fitted, prompts before a common one is."""
 COMMON_PENALTY = 3.0
+"""How strongly the common residual is held to zero; fixed, as it has the most to learn from."""
 OWN_PENALTIES = (100.0, 30.0, 10.0, 3.0)
+"""Strongest first: of equals the more cautious is taken."""
 SHARES = (0.0, 0.5, 1.0)
+"""How much of a residual may be used; none at all comes first, so that it wins a tie."""
 FOLDS = 4
+"""Every fourth outcome is held back in turn."""
 MOST_CROSS_VALIDATED = 2_000
 """With more outcomes one fold is enough to choose by."""
 
@@ -185,8 +189,10 @@ def fit_logistic(features: Numbers, offsets: FloatArray, scores: FloatArray, pen
 
 
 _MEMORY = 8
+"""Steps that the curvature is told from."""
 _MOST_STEPS = 60
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-5
+"""A step that gains less than this part of the loss is the last."""
 
 
 def _minimise(gradient: Objective, start: FloatArray) -> FloatArray:
@@ -203,7 +209,7 @@ def _minimise(gradient: Objective, start: FloatArray) -> FloatArray:
             step /= 2
         history = [*history[-_MEMORY + 1 :], (candidate - point, new_slope - slope)]
         gained, point, loss, slope = loss - new_loss, candidate, new_loss, new_slope
-        if gained <= _TOLERANCE * max(abs(loss), 1.0) / 10:
+        if gained <= _TOLERANCE * max(abs(loss), 1.0):
             break
     return point
 

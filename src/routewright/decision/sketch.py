@@ -9,6 +9,8 @@ Folded to `FOLDED` buckets and kept as bits, the words are a *fingerprint* of so
 beside an outcome: later learning needs nothing else of the text, and the text cannot be read out of it.
 """
 
+import math
+
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ Buckets = NDArray[np.int64]
 Numbers = NDArray[np.float32]
 
 _MOST_BYTES = 4 * 2 * EDGE_CHARS + 4
+"""Of `edges` in UTF-8, with the line between them and a blank at each end: no more is ever hashed."""
 _BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
 _SHIFT = np.uint64(64 - BUCKET_BITS)
@@ -51,6 +54,7 @@ class _Class:
     """What a byte counts as; `bincount` over the classes gives all counts at once."""
 
     OTHER, LETTER, CAPITAL, DIGIT, BLANK, LINE, MATHS, CODE, QUESTION, PUNCTUATION, FOREIGN, QUOTE = range(12)
+    SIZE = 12
 
 
 def _classes() -> NDArray[np.uint8]:
@@ -87,20 +91,23 @@ class Sketch(Struct, frozen=True, eq=False):
 
 
 _LENGTH_STEPS = 9
+_SHORTEST = 4
+"""The first step of lengths is at 2⁴ characters."""
 _NUMBER_STEPS = 6
-_SHARES = (
-    _Class.CAPITAL,
-    _Class.DIGIT,
-    _Class.MATHS,
-    _Class.CODE,
-    _Class.PUNCTUATION,
-    _Class.FOREIGN,
-    _Class.QUOTE,
-    _Class.LINE,
+_SHARES = np.array(
+    [
+        _Class.CAPITAL,
+        _Class.DIGIT,
+        _Class.MATHS,
+        _Class.CODE,
+        _Class.PUNCTUATION,
+        _Class.FOREIGN,
+        _Class.QUOTE,
+        _Class.LINE,
+    ]
 )
+"""Classes whose part of the text counts."""
 COUNTS = _LENGTH_STEPS + _NUMBER_STEPS + len(_SHARES) + 4
-_LENGTHS = np.arange(4, 4 + _LENGTH_STEPS, dtype=np.float32)
-_NUMBERS = np.arange(_NUMBER_STEPS, dtype=np.float32)
 
 
 def edges(text: str) -> str:
@@ -128,7 +135,7 @@ def _buckets(data: NDArray[np.uint8]) -> tuple[Buckets, Buckets]:
     words = (prefixes[ends] - prefixes[starts]) * _INVERSES[starts]
     runs = (prefixes[RUN:] - prefixes[:-RUN]) * _INVERSES[: size + 1 - RUN] if size >= RUN else words[:0]
     words = np.concatenate((words, words[:-1] * _PAIR + words[1:]))
-    return ((words * _MIX) >> _SHIFT).astype(np.int64), ((runs * _MIX) >> _SHIFT).astype(np.int64)
+    return ((words * _MIX) >> _SHIFT).view(np.int64), ((runs * _MIX) >> _SHIFT).view(np.int64)
 
 
 def fold(words: Buckets) -> Buckets:
@@ -140,22 +147,34 @@ def fold(words: Buckets) -> Buckets:
 
 def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
     classes = _CLASS_OF[data]
-    by_class = np.bincount(classes, minlength=12)
+    by_class = np.bincount(classes, minlength=_Class.SIZE)
     is_digit = classes == _Class.DIGIT
-    numbers = np.count_nonzero(is_digit[1:] > is_digit[:-1]) + int(is_digit[:1].any())
-    lines = int(by_class[_Class.LINE])
-    is_line = classes[:-2] == _Class.LINE
-    options = np.count_nonzero(is_line & (classes[1:-1] == _Class.CAPITAL) & (classes[2:] >= _Class.MATHS))
-    counts = np.empty(COUNTS, np.float32)
-    # A length becomes two neighbouring steps of a ladder, so that a linear model can bend over it.
-    counts[:_LENGTH_STEPS] = np.maximum(1 - np.abs(np.log2(length + 1) - _LENGTHS), 0)
-    counts[_LENGTH_STEPS : _LENGTH_STEPS + _NUMBER_STEPS] = np.maximum(1 - np.abs(np.log2(numbers + 1) - _NUMBERS), 0)
-    shares = by_class[list(_SHARES)] * (5 / max(len(data), 1))
-    counts[-len(_SHARES) - 4 : -4] = np.minimum(shares, 1)
+    numbers = int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + bool(is_digit[:1].any())
+    questions, lines = int(by_class[_Class.QUESTION]), int(by_class[_Class.LINE])
+    size = math.log2(length + 1)
+    counts = np.zeros(COUNTS, np.float32)
+    _step(counts, 0, _LENGTH_STEPS, size - _SHORTEST)
+    _step(counts, _LENGTH_STEPS, _NUMBER_STEPS, math.log2(numbers + 1))
+    counts[-len(_SHARES) - 4 : -4] = np.minimum(by_class[_SHARES] * (5 / max(len(data), 1)), 1)
     counts[-4:] = (
-        min(int(by_class[_Class.QUESTION]), 3) / 3,
-        min(int(options), 10) / 10,
+        min(questions, 3) / 3,
+        min(_options(classes), 10) / 10 if lines else 0,
         min(lines, 20) / 20,
-        np.log2(length + 1) / 12 - 1,
+        size / 12 - 1,
     )
     return counts
+
+
+def _step(counts: Numbers, start: int, steps: int, height: float) -> None:
+    """A height becomes two neighbouring steps of a ladder, so that a linear model can bend over it."""
+    below = math.floor(height)
+    if 0 <= below < steps:
+        counts[start + below] = 1 - (height - below)
+    if 0 <= below + 1 < steps:
+        counts[start + below + 1] = height - below
+
+
+def _options(classes: NDArray[np.uint8]) -> int:
+    """Lines that begin like `A.` or `B)`."""
+    starts = np.flatnonzero(classes[:-2] == _Class.LINE)
+    return int(np.count_nonzero((classes[starts + 1] == _Class.CAPITAL) & (classes[starts + 2] >= _Class.MATHS)))

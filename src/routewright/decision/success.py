@@ -28,7 +28,9 @@ LEVEL_SPREAD = 1.0
 MOST_OUTCOMES = 8_192
 """Of a model, residuals are fitted to so many of the latest outcomes; older ones still count in the posteriors."""
 COUNTS_SCALE = 0.3
+"""Counts beside the unit length of the words, so that the penalty falls on both alike."""
 FEATURES = FOLDED + COUNTS
+"""Columns of the dense row that residuals are fitted on."""
 
 
 class Experience(Struct, frozen=True, eq=False):

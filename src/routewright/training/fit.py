@@ -119,9 +119,9 @@ def fit(
     kinds = _kinds(examples)
     words, runs = _choose_features(examples)
     vocabulary = Vocabulary.of(words, runs)
+    need_weights, need_bias = _fit_need(rows, looked, pairs, vocabulary)
     trial = _try(examples, kinds, vocabulary)
     kind_weights, kind_bias = _fit_kinds(examples, kinds, vocabulary)
-    need_weights, need_bias = _fit_need(rows, looked, pairs, vocabulary)
     weights = np.column_stack((kind_weights * trial.sharpness, need_weights))
     weights[vocabulary.size :] *= COUNTS_WEIGHT
     tiers = _tiers(examples, kinds)
