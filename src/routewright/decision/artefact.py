@@ -32,6 +32,8 @@ MOST_BYTES = 400_000
 """Of the file: a larger one is neither written nor read."""
 MOST_UNPACKED_BYTES = 16_000_000
 """Of the arrays: no more is inflated, whatever the body claims."""
+MOST_FEATURES = 65_534
+"""What a `Vocabulary` can number."""
 SHAPE = 24
 """Numbers that say what a request looks like beside its words: `posterior.shape_of`."""
 
@@ -147,6 +149,8 @@ def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for array in header.arrays:
+        if array.kind != _STORED_AS.get(array.name, "<f4"):
+            raise ValueError(f"{array.name} is stored as {array.kind}")
         if array.shape != shapes[array.name]:
             raise ValueError(f"{array.name} has the shape {array.shape}, not {shapes[array.name]}")
         size = np.dtype(array.kind).itemsize * math.prod(array.shape)
@@ -163,6 +167,8 @@ def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
     kinds, models = len(header.kinds), len(header.models)
     sizes = {array.name: math.prod(array.shape) for array in header.arrays}
     words, runs = sizes.get("words", 0), sizes.get("runs", 0)
+    if words + runs > MOST_FEATURES:
+        raise ValueError(f"it has the shape of {words + runs:,} features, more than {MOST_FEATURES:,}")
     if not kinds:
         raise ValueError("it knows no kind of work")
     return {
