@@ -161,12 +161,17 @@ class Runtime:
         from routewright.learning import has_news, learn_from, save
 
         try:
-            if has_news(self.store, self.engine.lessons):
-                lessons = learn_from(self.store, artefact, self.engine.registry)
-                self.engine.learn(lessons)
-                save(lessons, self._lessons_path)
-        except (StoreUnavailable, OSError) as error:
+            if not has_news(self.store, self.engine.lessons):
+                return
+            lessons = learn_from(self.store, artefact, self.engine.registry)
+        except StoreUnavailable as error:
             log.warning("nothing learned now: %s", error)
+            return
+        self.engine.learn(lessons)
+        try:
+            save(lessons, self._lessons_path)
+        except OSError as error:
+            log.warning("what was learned cannot be kept, the next process learns it anew: %s", error)
 
     async def follow_settings(self) -> None:
         """Watch the files for as long as it is awaited; what is wrong is told and not taken over."""

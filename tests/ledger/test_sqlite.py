@@ -515,6 +515,12 @@ def test_closed_attempts_come_in_the_order_in_which_they_were_stored(store: Sqli
     assert store.answers(4, limit=1) == [answered]
 
 
+@pytest.mark.parametrize("cause", ["judge", "summary"])
+def test_what_an_errand_brought_is_no_answer(store: SqliteStore, cause: str) -> None:
+    absorb(store, settled("a1", cause=cause), released("a2", cause=cause), settled("a3"), recorded("r1"))
+    assert [row.output_tokens for row in store.answers(0)] == [11]
+
+
 @pytest.mark.parametrize(
     ("sql", "search"),
     [

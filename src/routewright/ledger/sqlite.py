@@ -20,6 +20,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from routewright.call import Cause
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.ledger import (
     EmbeddedOutcome,
@@ -186,14 +187,15 @@ _OUTCOMES_BY_REQUEST = f"""{_JUDGED}
 WHERE judged.request_id IN (SELECT DISTINCT request_id FROM judged WHERE request_id > ? ORDER BY request_id LIMIT ?)
 ORDER BY judged.request_id, judged.sequence
 """  # noqa: S608 of our own constants
-_ANSWERS = """
+_ERRANDS = ", ".join(f"'{cause}'" for cause in Cause if cause.is_errand)
+_ANSWERS = f"""
 SELECT e.sequence, e.model, e.outcome, coalesce(e.output + e.reasoning, 0) AS output_tokens,
        iif(e.kind = 'released', 0, e.cost_nanousd) AS cost_nanousd, coalesce(e.is_estimated, 0) AS is_estimated,
        coalesce(r.route ->> '$.verdict.kinds', '[]') AS kinds
 FROM events AS e LEFT JOIN requests AS r USING (request_id)
-WHERE e.sequence > ? AND e.kind <> 'reserved'
+WHERE e.sequence > ? AND e.kind <> 'reserved' AND e.cause NOT IN ({_ERRANDS})
 ORDER BY e.sequence LIMIT ?
-"""
+"""  # noqa: S608 of our own constants
 _EMBEDDED_OUTCOMES = """
 SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, e.vector
 FROM outcomes AS o JOIN embeddings AS e USING (request_id) LEFT JOIN requests AS r USING (request_id)
@@ -532,7 +534,10 @@ class SqliteStore:
         return [_outcome(row) for row in self._rows(_OUTCOMES_BY_REQUEST, after, limit)]
 
     def answers(self, after: int, limit: int = 10_000) -> list[AnswerRow]:
-        """The closed attempts, in the order in which they came: `limit` at most, with a `sequence` above `after`."""
+        """The closed attempts, in the order in which they came: `limit` at most, with a `sequence` above `after`.
+
+        Those of errands are left out: a judge's word is no answer to the request.
+        """
         return [_answer(row) for row in self._rows(_ANSWERS, after, limit)]
 
     def embedded_outcomes(self, embedder: str, after: int, limit: int) -> list[EmbeddedOutcome]:
