@@ -19,11 +19,11 @@ from routewright.decision.artefact import (
     MOST_BYTES,
     MOST_UNPACKED_BYTES,
     STEPS,
-    ArrayHeader,
     Header,
     dump,
     load,
 )
+from routewright.decision.sketch import BUCKETS
 from routewright.errors import ArtefactError
 
 WHOLE = artefacts.written()
@@ -45,18 +45,14 @@ def sealed(header: bytes, body: bytes) -> bytes:
 
 def made(numbers: dict[str, NDArray[Any]], **changes: Any) -> bytes:
     """A file of arrays as they are given, of whatever shape, with changes to its header."""
-    headers = [
-        ArrayHeader(name, "|i1" if array.dtype == np.int8 else "<f4", array.shape) for name, array in numbers.items()
-    ]
+    headers = [{"name": name, "kind": array.dtype.str, "shape": array.shape} for name, array in numbers.items()]
     header = {"card": CARD, "kinds": KINDS, "models": (KNOWN_MODEL,), "arrays": headers, **changes}
     return sealed(msgspec.json.encode(header), zlib.compress(b"".join(array.tobytes() for array in numbers.values())))
 
 
 def plain() -> dict[str, NDArray[Any]]:
     """Arrays of the right shapes."""
-    return {
-        name: np.ones(array.shape, np.int8 if array.kind == "|i1" else np.float32) for name, array in STORED.items()
-    }
+    return {name: np.ones(array.shape, array.kind) for name, array in STORED.items()}
 
 
 def refused(data: bytes) -> str:
@@ -149,7 +145,7 @@ def test_artefact_of_another_version_says_so() -> None:
 
 def test_file_beyond_the_bound_is_neither_read_nor_written() -> None:
     assert f"more than {MOST_BYTES:,}" in refused(MAGIC + b"\0" * MOST_BYTES)
-    noise = np.random.default_rng(1).normal(size=(ROWS, 121))
+    noise = np.random.default_rng(1).normal(size=(10_000, 121))
     kinds = tuple(f"kind {number}" for number in range(120))
     with pytest.raises(ArtefactError, match=f"more than {MOST_BYTES:,}"):
         dump(CARD, kinds, (), artefacts.arrays(weights=noise))
@@ -169,7 +165,8 @@ def test_array_of_another_shape_is_refused_by_its_name(name: str, shape: tuple[i
     if arrays[name].shape == shape:
         return
     arrays[name] = np.ones(shape, arrays[name].dtype)
-    assert f"{name} has the shape" in refused(made(arrays))
+    blamed = "weights" if name in ("words", "runs") and len(shape) == 1 else name  # rows are as many as features
+    assert f"{blamed} is {STORED[blamed].kind} of shape" in refused(made(arrays))
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -190,16 +187,31 @@ def test_array_that_holds_no_numbers_is_refused(value: float) -> None:
     assert "bias holds what is no number" in refused(made(arrays))
 
 
-@pytest.mark.parametrize("kind", ["O", "|O", "<f8", "V4", "U3", "nonsense", ""])
-def test_array_of_another_type_is_refused(kind: str) -> None:
-    headers = [{"name": name, "kind": kind, "shape": array.shape} for name, array in STORED.items()]
+@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("kind", ["O", "|O", "<f8", "V4", "U3", "nonsense", "", "|i1", "<i4", "<f4"])
+def test_array_of_another_type_is_refused(name: str, kind: str) -> None:
+    if kind == STORED[name].kind:
+        return
+    kinds = {each: array.kind for each, array in STORED.items()} | {name: kind}
+    headers = [{"name": each, "kind": kinds[each], "shape": array.shape} for each, array in STORED.items()]
     assert "does not fit this version" in refused(made(plain(), arrays=headers))
+
+
+@pytest.mark.parametrize("bucket", [-1, BUCKETS, 2**31 - 1])
+def test_feature_that_cannot_be_is_refused(bucket: int) -> None:
+    assert "features that cannot be" in refused(made(plain() | {"words": np.array([0, bucket, 1], np.int32)}))
+
+
+def test_more_features_than_can_be_numbered_are_refused() -> None:
+    many, rows = np.zeros(70_000, np.int32), 70_000 + ROWS - len(KINDS)
+    arrays = plain() | {"words": many, "weights": np.zeros((rows, len(KINDS) + 1), np.int8)}
+    assert "it knows 70,000 features" in refused(made(arrays))
 
 
 @pytest.mark.parametrize("shape", [(-1,), (2**40, 2**40), (2**63,)])
 def test_array_of_an_absurd_shape_is_refused(shape: tuple[int, ...]) -> None:
     headers = [{"name": name, "kind": array.kind, "shape": shape} for name, array in STORED.items()]
-    assert "has the shape" in refused(made(plain(), arrays=headers))
+    assert "does not fit this version" in refused(made(plain(), arrays=headers))
 
 
 def test_artefact_without_kinds_is_refused() -> None:

@@ -86,10 +86,15 @@ class Vocabulary(Struct, frozen=True, eq=False):
 
     @staticmethod
     def of(words: NDArray[Any], runs: NDArray[Any]) -> "Vocabulary":
-        """Rows in this order: the buckets of words and pairs, then those of runs. Raises ValueError for no bucket."""
+        """Rows in this order: the buckets of words and pairs, then those of runs.
+
+        Raises ValueError for what is no bucket, and for more features than rows can be numbered.
+        """
         if any(len(its) and not 0 <= int(its.min()) <= int(its.max()) < BUCKETS for its in (words, runs)):
             raise ValueError("it knows features that cannot be")
         size = len(words) + len(runs)
+        if size > np.iinfo(np.uint16).max:
+            raise ValueError(f"it knows {size:,} features, more than {np.iinfo(np.uint16).max:,}")
         row_of_word, row_of_run = np.full(BUCKETS, size, np.uint16), np.full(BUCKETS, size, np.uint16)
         row_of_word[words] = np.arange(len(words))
         row_of_run[runs] = np.arange(len(words), size)
@@ -147,8 +152,9 @@ def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for array in header.arrays:
-        if array.shape != shapes[array.name]:
-            raise ValueError(f"{array.name} has the shape {array.shape}, not {shapes[array.name]}")
+        kind, shape = _STORED_AS.get(array.name, "<f4"), shapes[array.name]
+        if (array.kind, array.shape) != (kind, shape):
+            raise ValueError(f"{array.name} is {array.kind} of shape {array.shape}, not {kind} of {shape}")
         size = np.dtype(array.kind).itemsize * math.prod(array.shape)
         numbers = np.frombuffer(inflated[at : at + size], array.kind).reshape(array.shape)
         if not np.isfinite(numbers).all():
