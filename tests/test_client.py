@@ -95,7 +95,7 @@ async def test_how_an_answer_turned_out_can_be_told(settings: Mapping[str, Any])
 
 
 def test_the_synchronous_twin_does_the_same(sync_router: SyncRouter) -> None:
-    assert sync_router.route("Extract the names as JSON: Ann and Bob").tier is Tier.STRUCTURED
+    assert sync_router.route("Translate this into French: The meeting is on Monday.").tier is Tier.BULK
     answer = sync_router.ask("Say hello", tags=["team-a"])
     assert answer.content
     with sync_router.stream("Tell me a story") as stream:
