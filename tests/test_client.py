@@ -11,6 +11,8 @@ from routewright.client import read_question
 from routewright.dialects.session import hashed_session
 from routewright.errors import InvalidRequest, ModelNotFound
 
+EXTRACT = "Extract invoice number, date and total from this mail as JSON: Invoice 4711 of 3 May, 120 EUR"
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Mapping[str, Any]:
@@ -95,7 +97,7 @@ async def test_how_an_answer_turned_out_can_be_told(settings: Mapping[str, Any])
 
 
 def test_the_synchronous_twin_does_the_same(sync_router: SyncRouter) -> None:
-    assert sync_router.route("Translate this into French: The meeting is on Monday.").tier is Tier.BULK
+    assert sync_router.route(EXTRACT).tier is Tier.STRUCTURED
     answer = sync_router.ask("Say hello", tags=["team-a"])
     assert answer.content
     with sync_router.stream("Tell me a story") as stream:

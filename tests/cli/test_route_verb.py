@@ -41,7 +41,7 @@ def test_threshold_that_would_change_the_choice_is_found_by_deciding_again(tmp_p
 
 def test_kinds_of_work_and_what_each_model_makes_of_them_are_shown(tmp_path: Path) -> None:
     lines = Terminal(tmp_path).run("route", "--simulate", RENAME).stdout.splitlines()
-    assert lines[0].startswith("→ bulk  deepseek-v3  confidence ")
+    assert re.match(r"→ bulk  deepseek-v3  confidence [01]\.\d\d · est", lines[0])
     assert re.fullmatch(r"  looks like \w.* · kinds: [a-z ]+ \d+%(, [a-z ]+ \d+%)*", lines[1])
     assert all(0 < success < 1 for success in successes(lines).values())
 

@@ -32,6 +32,8 @@ MOST_BYTES = 400_000
 """Of the file: a larger one is neither written nor read."""
 MOST_UNPACKED_BYTES = 16_000_000
 """Of the arrays: no more is inflated, whatever the body claims."""
+MOST_FEATURES = 65_534
+"""What a `Vocabulary` can number."""
 SHAPE = 24
 """Numbers that say what a request looks like beside its words: `posterior.shape_of`."""
 
@@ -86,15 +88,10 @@ class Vocabulary(Struct, frozen=True, eq=False):
 
     @staticmethod
     def of(words: NDArray[Any], runs: NDArray[Any]) -> "Vocabulary":
-        """Rows in this order: the buckets of words and pairs, then those of runs.
-
-        Raises ValueError for what is no bucket, and for more features than rows can be numbered.
-        """
+        """Rows in this order: the buckets of words and pairs, then those of runs. Raises ValueError for no bucket."""
         if any(len(its) and not 0 <= int(its.min()) <= int(its.max()) < BUCKETS for its in (words, runs)):
             raise ValueError("it knows features that cannot be")
         size = len(words) + len(runs)
-        if size > np.iinfo(np.uint16).max:
-            raise ValueError(f"it knows {size:,} features, more than {np.iinfo(np.uint16).max:,}")
         row_of_word, row_of_run = np.full(BUCKETS, size, np.uint16), np.full(BUCKETS, size, np.uint16)
         row_of_word[words] = np.arange(len(words))
         row_of_run[runs] = np.arange(len(words), size)
@@ -152,9 +149,10 @@ def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for array in header.arrays:
-        kind, shape = _STORED_AS.get(array.name, "<f4"), shapes[array.name]
-        if (array.kind, array.shape) != (kind, shape):
-            raise ValueError(f"{array.name} is {array.kind} of shape {array.shape}, not {kind} of {shape}")
+        if array.kind != _STORED_AS.get(array.name, "<f4"):
+            raise ValueError(f"{array.name} is stored as {array.kind}")
+        if array.shape != shapes[array.name]:
+            raise ValueError(f"{array.name} has the shape {array.shape}, not {shapes[array.name]}")
         size = np.dtype(array.kind).itemsize * math.prod(array.shape)
         numbers = np.frombuffer(inflated[at : at + size], array.kind).reshape(array.shape)
         if not np.isfinite(numbers).all():
@@ -169,6 +167,8 @@ def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
     kinds, models = len(header.kinds), len(header.models)
     sizes = {array.name: math.prod(array.shape) for array in header.arrays}
     words, runs = sizes.get("words", 0), sizes.get("runs", 0)
+    if words + runs > MOST_FEATURES:
+        raise ValueError(f"it has the shape of {words + runs:,} features, more than {MOST_FEATURES:,}")
     if not kinds:
         raise ValueError("it knows no kind of work")
     return {
