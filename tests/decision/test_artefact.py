@@ -23,6 +23,7 @@ from routewright.decision.artefact import (
     dump,
     load,
 )
+from routewright.decision.sketch import BUCKETS
 from routewright.errors import ArtefactError
 
 WHOLE = artefacts.written()
@@ -162,10 +163,11 @@ def test_plain_made_file_is_read() -> None:
 @pytest.mark.parametrize("shape", [(), (2,), (ROWS, 2), (1, 2, 3), (0,)])
 def test_array_of_another_shape_is_refused_by_its_name(name: str, shape: tuple[int, ...]) -> None:
     arrays = plain()
-    if arrays[name].shape == shape or (name in ("words", "runs") and len(shape) == 1):
-        return  # as many features as there are
+    if arrays[name].shape == shape:
+        return
     arrays[name] = np.ones(shape, arrays[name].dtype)
-    assert f"{name} has the shape" in refused(made(arrays))
+    blamed = "weights" if name in ("words", "runs") and len(shape) == 1 else name  # rows are as many as features
+    assert f"{blamed} has the shape" in refused(made(arrays))
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -186,16 +188,31 @@ def test_array_that_holds_no_numbers_is_refused(value: float) -> None:
     assert "bias holds what is no number" in refused(made(arrays))
 
 
-@pytest.mark.parametrize("kind", ["O", "|O", "<f8", "V4", "U3", "nonsense", ""])
-def test_array_of_another_type_is_refused(kind: str) -> None:
-    headers = [{"name": name, "kind": kind, "shape": array.shape} for name, array in STORED.items()]
+@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("kind", ["O", "|O", "<f8", "V4", "U3", "nonsense", "", "|i1", "<i4", "<f4"])
+def test_array_of_another_type_is_refused(name: str, kind: str) -> None:
+    if kind == STORED[name].kind:
+        return
+    kinds = {each: array.kind for each, array in STORED.items()} | {name: kind}
+    headers = [{"name": each, "kind": kinds[each], "shape": array.shape} for each, array in STORED.items()]
     assert "does not fit this version" in refused(made(plain(), arrays=headers))
+
+
+@pytest.mark.parametrize("bucket", [-1, BUCKETS, 2**31 - 1])
+def test_feature_that_cannot_be_is_refused(bucket: int) -> None:
+    assert "features that cannot be" in refused(made(plain() | {"words": np.array([0, bucket, 1], np.int32)}))
+
+
+def test_more_features_than_can_be_numbered_are_refused() -> None:
+    many, rows = np.zeros(70_000, np.int32), 70_000 + ROWS - len(KINDS)
+    arrays = plain() | {"words": many, "weights": np.zeros((rows, len(KINDS) + 1), np.int8)}
+    assert "70,000 features, more than" in refused(made(arrays))
 
 
 @pytest.mark.parametrize("shape", [(-1,), (2**40, 2**40), (2**63,)])
 def test_array_of_an_absurd_shape_is_refused(shape: tuple[int, ...]) -> None:
     headers = [{"name": name, "kind": array.kind, "shape": shape} for name, array in STORED.items()]
-    assert "has the shape" in refused(made(plain(), arrays=headers))
+    assert "does not fit this version" in refused(made(plain(), arrays=headers))
 
 
 def test_artefact_without_kinds_is_refused() -> None:
