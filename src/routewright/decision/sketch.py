@@ -27,7 +27,7 @@ RUN = 4
 Buckets = NDArray[np.int64]
 Numbers = NDArray[np.float32]
 
-_MOST_BYTES = 4 * 2 * EDGE_CHARS + 4
+_MOST_BYTES = 6 * 2 * EDGE_CHARS + 4  # a capital may be longer when it is small
 """Of `edges` in UTF-8, with the line between them and a blank at each end: no more is ever hashed."""
 _BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
@@ -117,11 +117,11 @@ def edges(text: str) -> str:
 
 def sketch(text: str) -> Sketch:
     """Look at a text; any text will do, and the time is bounded."""
-    data = edges(text).encode(errors="surrogatepass")
-    given = np.frombuffer(data, np.uint8)
-    lower = np.frombuffer(b" " + data.translate(_LOWER) + b" ", np.uint8)
-    words, runs = _buckets(lower)
-    return Sketch(words, runs, _counts(given, len(text)))
+    text_edges = edges(text)
+    data = text_edges.encode(errors="surrogatepass")
+    small = data if text_edges.isascii() else text_edges.lower().encode(errors="surrogatepass")
+    words, runs = _buckets(np.frombuffer(b" " + small.translate(_LOWER) + b" ", np.uint8))
+    return Sketch(words, runs, _counts(np.frombuffer(data, np.uint8), len(text)))
 
 
 def _buckets(data: NDArray[np.uint8]) -> tuple[Buckets, Buckets]:
