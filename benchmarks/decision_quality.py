@@ -1,8 +1,9 @@
-"""The figures of docs/decision.md: `python benchmarks/decision_quality.py DATA [--without TABLE=ARTEFACT ...]`.
+"""The figures of docs/decision.md: `python benchmarks/decision_quality.py DATA --into docs/decision.md`.
 
 DATA is the folder of recorded outcomes. For what happens on a kind of task that is new, it takes artefacts that were
-trained without a table: `routewright train … --leave-out TABLE -o ARTEFACT`. Everything is drawn from fixed seeds;
-times are CPU times of this machine. Takes some minutes, and prints Markdown.
+trained without a table (`routewright train … --leave-out TABLE -o ARTEFACT`) as `--without TABLE=ARTEFACT`. Everything
+is drawn from fixed seeds; times are of this machine. Takes some minutes; prints Markdown, or puts it between the marks
+of a page.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
 from routewright.runtime import SettingsSource
 
+START, END = "<!-- figures -->", "<!-- end of the figures -->"
 DECISIONS = 2_000
 UNCOUNTED = 200
 DRAWS = 6
@@ -35,10 +37,13 @@ AGENT_TOOLS = 32
 SIZES = ((1_000, "1 KB", 150), (32_000, "32 KB", 300), (500_000, "500 KB", 600))
 
 
-def row(what: str, bar: str, measured: str, is_met: bool | None) -> None:
+LINES: list[str] = []
+
+
+def row(what: str, bar: str, measured: str, is_met: bool) -> None:
     """One line of the table of bars."""
-    mark = {True: "met", False: "**missed**", None: ""}[is_met]
-    print(f"| {what} | {bar} | {measured} | {mark} |", flush=True)
+    LINES.append(f"| {what} | {bar} | {measured} | {'met' if is_met else '**missed**'} |")
+    print(LINES[-1], flush=True)
 
 
 def told(measure: Measure, percent: bool = False) -> str:
@@ -177,8 +182,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--without", action="append", default=[], metavar="TABLE=ARTEFACT")
+    parser.add_argument("--into", type=Path, metavar="PAGE")
     arguments = parser.parse_args()
-    print("| what | bar | measured (95 % interval) | |\n|---|---|---|---|")
     deciding = engine()
     times(deciding)
     weight()
@@ -187,6 +192,10 @@ def main() -> None:
     for pair in arguments.without:
         name, _, path = pair.partition("=")
         new_kind(arguments.data, name, Path(path), BARS[name])
+    if arguments.into:
+        before, _, rest = arguments.into.read_text().partition(START)
+        table = "\n".join(["| what | bar | measured (95 % interval) | |", "|---|---|---|---|", *LINES])
+        arguments.into.write_text(f"{before}{START}\n{table}\n{END}{rest.partition(END)[2]}")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def write_settings(folder: Path, upstream: Child) -> Path:
 
 def _decision_figures(plan: Plan, config: Path) -> list[Figure]:
     rounds = decision_us(config, prompt_chars=PROMPT_CHARS, decisions=plan.decisions, rounds=plan.rounds)
-    return [figure("decision_us", "decision (features, classify, select), 1 KB prompt", "µs CPU", rounds, bar=100)]
+    return [figure("decision_us", "decision (features, classify, select), 1 KB prompt", "µs CPU", rounds, bar=150)]
 
 
 def _start_figures(plan: Plan, folder: Path) -> list[Figure]:
