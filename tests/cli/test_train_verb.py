@@ -7,6 +7,7 @@ import pytest
 from builders import call
 from outcomes import ASKED, STRONG, TABLE, WEAK, table_rows, write_lines, write_parquet, written_prompts
 from routewright.classifiers import load_artefact
+from routewright.cli.train import LICENCES
 from routewright.decision.features import extract
 from routewright.decision.forecast import Lessons
 from routewright.decision.learned import LearnedClassifier
@@ -48,7 +49,10 @@ def test_card_counts_the_rows_that_were_learned_from(terminal: Terminal) -> None
     told = json.loads(printed)
     assert code == 0
     assert told["bytes"] == (terminal.home / "own.artefact").stat().st_size
-    assert told["card"]["data"] == {TABLE: "40 rows", "written prompts": "75 prompts, Apache-2.0"}
+    assert told["card"]["data"] == {
+        TABLE: f"40 rows, {LICENCES[TABLE]}",
+        "written prompts": "75 prompts, Apache-2.0",
+    }
     assert told["card"]["measured"]
 
 

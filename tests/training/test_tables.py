@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from outcomes import STRONG, TABLE, WEAK, table_rows, write_lines, write_parquet
@@ -101,3 +102,10 @@ def test_kind_of_work_is_told_by_data_set_and_domain() -> None:
 
 def test_no_subject_is_of_two_kinds() -> None:
     assert len(KIND_OF) == sum(len(subjects.split()) for subjects in SUBJECTS.values())
+
+
+def test_nothing_is_learned_from_rows_whose_licence_does_not_allow_it(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    rows = [{"prompt": f"about {domain}", "domain": domain} for domain in ("trivia_qa", "mbpp")]
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
+    assert [row.prompt for row in read_tables([path])] == ["about mbpp"]

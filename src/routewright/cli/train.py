@@ -1,7 +1,6 @@
 """`routewright train`: an artefact from tables of recorded outcomes and from written prompts."""
 
-import shlex
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -18,6 +17,15 @@ PAIRS = {
     "ulab_mixed": ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
 }
 """Table → the weak and the strong model that the need of strength is learned from."""
+
+LICENCES = {
+    "routellm_mmlu": "RouteLLM Apache-2.0, MMLU MIT",
+    "mmlu_pro": "MMLU-Pro Apache-2.0 and MIT",
+    "zeroeval_crux": "ZeroEval Apache-2.0, CRUXEval MIT",
+    "zeroeval_math_l5": "ZeroEval Apache-2.0, MATH MIT",
+    "ulab_mixed": "LLMRouter MIT; of its data sets those under MIT, Apache-2.0 and CC-BY-4.0 only",
+}
+"""For the card."""
 
 
 @click.command("train", short_help="Make the artefact that requests are classified by; for developers.")
@@ -55,12 +63,13 @@ def command(
     used = [table for table in tables if table.stem not in leave_out]
     rows = [row for row in read_tables(used) if row.split == "train"]
     written = read_prompts(list(prompts))
-    sources = {table.stem: f"{sum(row.table == table.stem for row in rows)} rows" for table in used}
+    counts = {table.stem: sum(row.table == table.stem for row in rows) for table in used}
+    sources = {name: f"{count} rows, {LICENCES.get(name, 'licence not recorded')}" for name, count in counts.items()}
     data = fit(
         rows,
         written,
         pairs=PAIRS,
-        command="routewright " + shlex.join(sys.argv[1:]),
+        command=_said(used, prompts),
         data=sources | {"written prompts": f"{len(written)} prompts, Apache-2.0"},
     )
     artefact = load(data)
@@ -74,3 +83,9 @@ def command(
     click.echo(f"{output}: version {artefact.version}, {len(data):,} bytes, {len(artefact.kinds)} kinds of work")
     for name, figure in artefact.card.measured.items():
         click.echo(f"  {figure:8.4f}  {name}")
+
+
+def _said(tables: Iterable[Path], prompts: Iterable[Path]) -> str:
+    """The command as anyone can give it, wherever the files are."""
+    named = [table.name for table in tables] + [f"--prompts {file.name}" for file in prompts]
+    return f"routewright train {' '.join(named)}"

@@ -45,6 +45,9 @@ SUBJECTS = {
 """Kind of work → the names of `domain` that are such work. The wide mix called `mmlu` in one table is none."""
 
 KIND_OF = {subject: kind for kind, subjects in SUBJECTS.items() for subject in subjects.split()}
+NOT_FREE = frozenset(("arc_challenge", "natural_qa", "openbook_qa", "trivia_qa"))
+"""Domains of a mixed table whose own licence asks for the same licence of what is made of it, or is not known: nothing
+is learned from their rows."""
 HARDER = {"mmlu_pro": "hard_"}
 """Data sets whose questions, by the same names, are of another difficulty, and what their kinds are called."""
 
@@ -77,7 +80,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 def read_tables(paths: list[Path]) -> list[Row]:
-    """Every row of these files. Raises ArtefactError for a file that cannot be read as a table."""
+    """Every row of these files that may be learned from. Raises ArtefactError for a file that is no table."""
     return [row for path in paths for row in _read(path)]
 
 
@@ -85,6 +88,8 @@ def _read(path: Path) -> Iterator[Row]:
     for record in _records(path):
         if not isinstance(record.get("prompt"), str):
             raise ArtefactError(f"{path}: a row has no prompt", hint=_LAYOUT)
+        if record.get("domain") in NOT_FREE:
+            continue
         try:
             yield Row(
                 prompt=record["prompt"],
