@@ -7,6 +7,7 @@ of a page.
 """
 
 import argparse
+import math
 import subprocess
 import sys
 import time
@@ -49,7 +50,10 @@ def row(what: str, bar: str, measured: str, is_met: bool) -> None:
 def told(measure: Measure, percent: bool = False) -> str:
     """A figure with its interval."""
     if percent:
-        return f"{measure.value:.0%} ({measure.low:.0%}–{measure.high:.0%})"
+        low, value, high = (
+            f"{part:.0%}" if math.isfinite(part) else "never" for part in (measure.low, measure.value, measure.high)
+        )
+        return f"{value} ({low}–{high})"
     return f"{measure.value:.3f} ({measure.low:.3f}–{measure.high:.3f})"
 
 
@@ -87,15 +91,17 @@ def times(deciding: Engine) -> None:
 
 
 COST = """
-import resource, time
+import time
+from pathlib import Path
 begun = time.perf_counter()
 import numpy
 imported = time.perf_counter()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+resident = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4
+before = resident()
 from routewright.decision.learned import LearnedClassifier
 from routewright.classifiers import load_artefact
 artefact = load_artefact(None)
-print(imported - begun, time.perf_counter() - imported, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(imported - begun, time.perf_counter() - imported, resident() - before)
 """
 
 
@@ -107,8 +113,9 @@ def weight() -> None:
     runs = [subprocess.run(command, capture_output=True, check=True).stdout.split() for _ in range(5)]
     numpy_s, ours_s, kilobytes = np.median(np.array(runs, np.float64), axis=0)
     row("memory beside numpy's", "≤ 20 MB", f"{kilobytes / 1024:.1f} MB", bool(kilobytes <= 20 * 1024))
-    row("import and load", "≤ 50 ms", f"{ours_s * 1000:.0f} ms, and {numpy_s * 1000:.0f} ms for numpy",
-        bool(ours_s + numpy_s <= 0.05))  # fmt: skip
+    row("import and load, numpy's own import aside", "≤ 50 ms", f"{ours_s * 1000:.0f} ms", bool(ours_s <= 0.05))
+    both_s = ours_s + numpy_s
+    row("the same with numpy's own import", "≤ 50 ms", f"{both_s * 1000:.0f} ms", bool(both_s <= 0.05))
 
 
 def demo(deciding: Engine) -> None:

@@ -179,7 +179,6 @@ def test_verdict_names_the_kinds_of_work_and_both_versions() -> None:
     assert told.tier is Tier.BULK
     assert told.reason == "looks like translate"
     assert told.kinds[0].kind == "translate"
-    assert told.signals[0] == f"translate {told.kinds[0].probability:.0%}"
     assert told.classifier == BY_HAND.name == f"learned@{MADE.version}+{Lessons.none(MADE).evidence.version}"
     assert told.sketch == fingerprint(sketch("Please translate this"))
 

@@ -47,7 +47,6 @@ class LearnedClassifier:
             tier=_TIERS[best],
             confidence=round(float(tiers[best] / tiers.sum()), 4),
             reason=f"looks like {_told(shares)}" if features.text else "there are no words to go by",
-            signals=tuple(f"{share.kind} {share.probability:.0%}" for share in shares),
             classifier=self.name,
             kinds=shares,
             sketch=fingerprint(seen),
@@ -75,7 +74,7 @@ def fingerprint(seen: Sketch) -> bytes:
     """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
     bits = np.zeros(FOLDED, np.uint8)
     bits[fold(seen.words)] = 1
-    counts = np.rint(seen.counts / _COUNT_STEP).clip(-127, 127).astype(np.int8)
+    counts = np.rint(seen.counts * (1 / _COUNT_STEP)).astype(np.int8)
     return bytes(np.packbits(bits)) + bytes(counts)
 
 
