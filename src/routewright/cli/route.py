@@ -82,9 +82,7 @@ def because(route: Route) -> str:
     parts = [route.reason]
     if route.verdict is not None:
         kinds = [f"{share.kind.replace('_', ' ')} {share.probability:.0%}" for share in route.verdict.kinds]
-        known = {f"{share.kind} {share.probability:.0%}" for share in route.verdict.kinds}
-        signals = [signal for signal in route.verdict.signals if signal not in known]
-        parts += [f"signals: {', '.join(signals)}"] if signals else []
+        parts += [f"signals: {', '.join(route.verdict.signals)}"] if route.verdict.signals else []
         parts += [f"kinds: {', '.join(kinds)}"] if kinds else []
     return one_line(" · ".join(parts))
 
