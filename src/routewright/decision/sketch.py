@@ -119,23 +119,42 @@ def sketch(text: str) -> Sketch:
     """Look at a text; any text will do, and the time is bounded."""
     text_edges = edges(text)
     data = text_edges.encode(errors="surrogatepass")
-    small = data if text_edges.isascii() else text_edges.lower().encode(errors="surrogatepass")
-    words, runs = _buckets(np.frombuffer(b" " + small.translate(_LOWER) + b" ", np.uint8))
+    is_ascii = text_edges.isascii()
+    small = data if is_ascii else text_edges.lower().encode(errors="surrogatepass")
+    words, runs = _buckets(np.frombuffer(b" " + small.translate(_LOWER) + b" ", np.uint8), is_ascii=is_ascii)
     return Sketch(words, runs, _counts(np.frombuffer(data, np.uint8), len(text)))
 
 
-def _buckets(data: NDArray[np.uint8]) -> tuple[Buckets, Buckets]:
+def _buckets(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[Buckets, Buckets]:
     size = len(data)
     prefixes = np.zeros(size + 1, np.uint64)
     np.cumsum((data + np.uint64(1)) * _POWERS[:size], out=prefixes[1:])
+    starts, ends = _word_bounds(data, is_ascii=is_ascii)
+    words = (prefixes[ends] - prefixes[starts]) * _INVERSES[starts]
+    words = np.concatenate((words, words[:-1] * _PAIR + words[1:]))
+    runs = words[:0]
+    if size >= RUN:
+        runs = prefixes[RUN:] - prefixes[:-RUN]
+        runs *= _INVERSES[: size + 1 - RUN]
+    return _bucket_of(words), _bucket_of(runs)
+
+
+def _word_bounds(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where words start and end; a blank stands before and after them all."""
     is_word = _IS_WORD[data]
+    if is_ascii:
+        bounds = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
+        return bounds[0::2], bounds[1::2]
     is_alone = _IS_ALONE[data[1:]]
     starts = np.flatnonzero(is_word[1:] & (is_alone | ~is_word[:-1])) + 1
     ends = np.flatnonzero(is_word[:-1] & (is_alone | ~is_word[1:])) + 1
-    words = (prefixes[ends] - prefixes[starts]) * _INVERSES[starts]
-    runs = (prefixes[RUN:] - prefixes[:-RUN]) * _INVERSES[: size + 1 - RUN] if size >= RUN else words[:0]
-    words = np.concatenate((words, words[:-1] * _PAIR + words[1:]))
-    return ((words * _MIX) >> _SHIFT).view(np.int64), ((runs * _MIX) >> _SHIFT).view(np.int64)
+    return starts, ends
+
+
+def _bucket_of(hashes: NDArray[np.uint64]) -> Buckets:
+    hashes = hashes * _MIX
+    hashes >>= _SHIFT
+    return hashes.view(np.int64)
 
 
 def fold(words: Buckets) -> Buckets:
