@@ -30,6 +30,9 @@ OWN_PENALTIES = (100.0, 30.0, 10.0, 3.0)
 """Strongest first: of equals the more cautious is taken."""
 SHARES = (0.0, 0.5, 1.0)
 """How much of a residual may be used; none at all comes first, so that it wins a tie."""
+WORTHWHILE = 0.002
+"""Nats by which an own residual must predict better than none: less is noise, of which the choice among many models
+makes the worst (it picks whoever is overestimated)."""
 FOLDS = 4
 """Every fourth outcome is held back in turn."""
 MOST_CROSS_VALIDATED = 2_000
@@ -128,7 +131,7 @@ def _fit_own(model: str, sample: Sample, rates: Rates, common: _Common | None) -
     folds = _Folds(model, sample, rates, told)
     shares = SHARES if common is not None else (0.0,)
     _, of_common, penalty, share = min(
-        (loss, of_common, penalty, share)
+        (loss + (WORTHWHILE if share else 0), of_common, penalty, share)
         for of_common, penalty in product(shares, OWN_PENALTIES)
         for share, loss in zip(SHARES, folds.losses(of_common, penalty), strict=True)
     )
@@ -152,7 +155,7 @@ class _Folds:
             self._parts.append((seen, offsets))
 
     def losses(self, of_common: float, penalty: float) -> list[float]:
-        """The log loss on what was held back, for each of `SHARES` of the own residual."""
+        """The mean log loss on what was held back, for each of `SHARES` of the own residual."""
         sample, losses = self._sample, np.zeros(len(SHARES))
         for seen, base in self._parts:
             offsets = base + of_common * self._told
@@ -160,7 +163,7 @@ class _Folds:
             correction = sample.features[~seen] @ weights + bias
             for number, share in enumerate(SHARES):
                 losses[number] += log_loss(expit(offsets[~seen] + share * correction), sample.scores[~seen])
-        return [float(loss) for loss in losses]
+        return [float(loss) for loss in losses / len(self._parts)]
 
 
 # ---- fitting --------------------------------------------------------------------------------------------------------
