@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from routewright.call import Call, Message, Text
 from routewright.classifiers import load_artefact
 from routewright.cli.failures import BadTable
 from routewright.cli.outcome_tables import Table
@@ -38,7 +37,7 @@ from routewright.decision.evaluation import (
     resamples,
     stability,
 )
-from routewright.decision.features import extract
+from routewright.decision.features import extract_text
 from routewright.decision.intent import UPWARDS
 from routewright.decision.paraphrase import paraphrase
 
@@ -305,16 +304,12 @@ class _Experiment:
 def _rankings(texts: Sequence[str], score: Score) -> dict[str, FloatArray]:
     """What needs no training: how much each text is in need of the strong model, [n] each."""
     classify = HeuristicClassifier().classify
-    tiers = [UPWARDS.index(classify(extract(_call(text))).tier) for text in texts]
+    tiers = [UPWARDS.index(classify(extract_text(text)).tier) for text in texts]
     return {
         SCORE: np.asarray(score(texts), np.float64),
         HEURISTIC: np.array(tiers, np.float64),
         LENGTH: np.array([len(text) for text in texts], np.float64),
     }
-
-
-def _call(text: str) -> Call:
-    return Call(id="", dialect="library", model="auto", messages=(Message("user", (Text(text),)),), body={})
 
 
 def _merged_pairs(reports: Sequence[PairReport]) -> PairReport:

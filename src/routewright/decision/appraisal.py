@@ -10,10 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from msgspec import Struct
 
-from routewright.call import Call, Message, Text
 from routewright.catalog.registry import Tier
 from routewright.decision.artefact import Artefact
-from routewright.decision.features import extract
+from routewright.decision.features import extract_text
 from routewright.decision.learned import kept_features, kinds_vector
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.residual import FloatArray, expit
@@ -71,7 +70,7 @@ class Appraiser:
             if kinds is None:
                 raise ArtefactError("no kind of work of a row is one that this artefact knows")
             return kinds, kept_features(self.artefact, prompt.sketch), 0.0
-        seen, shape = look(extract(_call(prompt)))
+        seen, shape = look(extract_text(prompt))
         kinds, needed = kinds_of(self.artefact, seen, shape)
         return kinds, features_of(seen, self.artefact.prior.weights), needed
 
@@ -139,7 +138,3 @@ def _cost_by_kind(kinds: FloatArray, costs: FloatArray) -> FloatArray:
 def _side_by_side(columns: Sequence[FloatArray], rows: int) -> FloatArray:
     """[rows, columns]; also when there is no column."""
     return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
-
-
-def _call(text: str) -> Call:
-    return Call(id="0", dialect="openai_chat", model="auto", messages=(Message("user", (Text(text),)),), body={})

@@ -136,6 +136,12 @@ def extract(call: Call) -> Features:
     )
 
 
+def extract_text(text: str) -> Features:
+    """The same of a text alone: the only turn of a request that asks for nothing else."""
+    message = Message("user", (Text(text),))
+    return extract(Call(id="", dialect="", model="auto", messages=(message,), body={}))
+
+
 def _forced_tool(choice: ToolChoice | None) -> str | None:
     return (choice.name or "*") if choice is not None and choice.mode == "required" else None
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Expectation, Forecast
+from routewright.decision.intent import UPWARDS
 from routewright.decision.residual import FloatArray, expit, logit
 from routewright.decision.sketch import Sketch
 from routewright.decision.success import Evidence, features_of
@@ -121,7 +122,6 @@ TOLERANCE = 0.05
 """A tier is enough for a kind of work when it succeeds no more than this less often than the best tier does."""
 EVIDENCE_STRENGTH = 16.0
 """So many outcomes of a kind weigh as much as what was believed of it."""
-CHEAPEST_FIRST = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 
 
 def right_tiers(artefact: Artefact, evidence: Evidence, models: Sequence[Model]) -> FloatArray:
@@ -147,7 +147,7 @@ def right_tiers(artefact: Artefact, evidence: Evidence, models: Sequence[Model])
     left: FloatArray = np.ones(len(artefact.kinds))
     seen = np.zeros_like(artefact.tiers)
     order = list(Tier)
-    present = [tier for tier in CHEAPEST_FIRST if tier in means]
+    present = [tier for tier in UPWARDS if tier in means]
     for tier in present:
         margin = (means[tier] - best + TOLERANCE) / np.maximum(doubts[tier], 1e-6)
         enough = expit(1.702 * margin) if tier is not present[-1] else np.ones_like(left)  # logistic ≈ normal

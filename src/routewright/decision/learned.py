@@ -12,7 +12,7 @@ from routewright.decision.forecast import Forecaster, Lessons
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, fold
-from routewright.decision.success import COUNTS_SCALE, FEATURES, Experience
+from routewright.decision.success import FEATURES, Experience, dense_row
 from routewright.route import KindShare, Verdict
 
 MOST_KINDS = 5
@@ -95,11 +95,8 @@ def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArra
 
 def kept_features(artefact: Artefact, kept: bytes) -> Numbers:
     """The dense row of a fingerprint; zeros when it is none."""
-    row = np.zeros(FEATURES, np.float32)
     if len(kept) != FOLDED // 8 + COUNTS:
-        return row
+        return np.zeros(FEATURES, np.float32)
     bits = np.unpackbits(np.frombuffer(kept[: FOLDED // 8], np.uint8))
-    row[:FOLDED] = bits * artefact.prior.weights
-    row /= max(float(np.sqrt(row @ row)), 1e-6)
-    row[FOLDED:] = np.frombuffer(kept[FOLDED // 8 :], np.int8) * np.float32(_COUNT_STEP * COUNTS_SCALE)
-    return row
+    counts = np.frombuffer(kept[FOLDED // 8 :], np.int8) * np.float32(_COUNT_STEP)
+    return dense_row(np.flatnonzero(bits), counts, artefact.prior.weights)

@@ -9,7 +9,7 @@ Three things are added up, each only as far as there is evidence for it:
    (`decision.residual`).
 
 Everything is a function of the outcomes in their order: the same ledger gives the same evidence and the same version.
-Nothing here is done while a request waits, but `Evidence.of`.
+While a request waits nothing of this is done: `decision.forecast` has it laid out by model.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Struct
 
 from routewright.decision.residual import FloatArray, Residual, Sample, expit, fit_residuals, logit
-from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, fold
+from routewright.decision.sketch import COUNTS, FOLDED, Buckets, Numbers, Sketch, fold
 
 PRIOR_STRENGTH = 8.0
 """How many outcomes the shipped prior is worth, for each model and kind."""
@@ -61,11 +61,15 @@ class Prior(Struct, frozen=True, eq=False):
 
 def features_of(sketch: Sketch, weights: Numbers) -> Numbers:
     """The dense row that residuals are fitted on: folded features of unit length, then the counts."""
+    return dense_row(fold(sketch.words), sketch.counts, weights)
+
+
+def dense_row(folded: Buckets, counts: Numbers, weights: Numbers) -> Numbers:
+    """The same of folded buckets, ascending, and of counts."""
     row = np.zeros(FEATURES, np.float32)
-    folded = fold(sketch.words)
     row[folded] = weights[folded]
     row /= max(float(np.sqrt(row @ row)), 1e-6)
-    row[FOLDED:] = sketch.counts * COUNTS_SCALE
+    row[FOLDED:] = counts * COUNTS_SCALE
     return row
 
 
@@ -78,7 +82,7 @@ class Tally(Struct, frozen=True, eq=False):
 
 
 class Evidence:
-    """All that was learned; immutable. `of` is the one question that is asked while a request waits."""
+    """All that was learned; immutable."""
 
     def __init__(self, prior: Prior, tallies: Mapping[str, Tally], residuals: Mapping[str, Residual]) -> None:
         self.prior = prior

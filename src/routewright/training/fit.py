@@ -15,10 +15,10 @@ from scipy.sparse import csr_matrix, diags, hstack
 from sklearn.feature_selection import chi2
 from sklearn.linear_model import LogisticRegression
 
-from routewright.call import Call, Message, Text
 from routewright.catalog.registry import Tier
 from routewright.decision.artefact import Card, Vocabulary, dump
-from routewright.decision.features import extract
+from routewright.decision.features import extract, extract_text
+from routewright.decision.intent import UPWARDS
 from routewright.decision.posterior import known_features, look
 from routewright.decision.residual import FloatArray
 from routewright.decision.sketch import BUCKETS, FOLDED, Buckets, Numbers, Sketch, fold
@@ -59,7 +59,6 @@ COMPLEX_KINDS = frozenset(
     }
 )
 """Of the kinds that only tables have; all others there are questions for the standard tier."""
-UPWARDS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
 RATE_BY_STEP = {-3: 0.5, -2: 0.62, -1: 0.76, 0: 0.92, 1: 0.94, 2: 0.95, 3: 0.96}
 """Believed success of a tier on work, by how many tiers above (or, below zero, under) the right one it is.
 
@@ -154,8 +153,7 @@ def _written(prompt: Prompt) -> Example:
 
 
 def _of_row(row: Row) -> Example:
-    call = Call(id="0", dialect="openai_chat", model="auto", messages=(Message("user", (Text(row.prompt),)),), body={})
-    seen, shape = look(extract(call))
+    seen, shape = look(extract_text(row.prompt))
     tier = Tier.COMPLEX if row.kind in COMPLEX_KINDS else Tier.STANDARD
     return Example(seen, shape, row.kind or "", tier, is_written=False, is_held=_is_held(row.prompt))
 
