@@ -181,3 +181,23 @@ def test_lessons_told_in_another_artefacts_kinds_are_learned_anew(
     again = restore(tmp_path / "lessons", replace(artefact, version="another1"))
     assert (again.artefact, again.evidence.tallies, again.outcome_sequence) == ("another1", {}, 0)
     assert has_news(store, again)
+
+
+def test_of_a_long_history_only_the_end_is_read(
+    store: SqliteStore, artefact: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routewright.learning.MOST_OUTCOMES", 3)
+    monkeypatch.setattr("routewright.learning.PAGE", 2)
+    for number in range(8):
+        absorb(store, asked(f"r{number}", artefact), outcome(number, float(number > 4), f"r{number}"))
+    lessons = learn_from(store, artefact, MODELS)
+    assert good(lessons) == (3.0, 3.0)
+    assert lessons.outcome_sequence == 8
+    assert [store.outcomes_start(most) for most in (0, 3, 8, 9)] == [8, 5, 0, 0]
+
+
+def test_answers_start_counts_closed_attempts_alone(store: SqliteStore) -> None:
+    absorb(store, *(settled(f"a{number}") for number in range(4)))
+    rows = store.answers(0)
+    assert store.answers(store.answers_start(2)) == rows[-2:]
+    assert store.answers(store.answers_start(4)) == store.answers(store.answers_start(5)) == rows

@@ -6,7 +6,6 @@ request's several opinions on one answer the most trusted counts, and of equals 
 
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -34,12 +33,12 @@ PAGE = 5_000
 
 def learn_from(store: SqliteStore, artefact: Artefact, registry: Registry) -> Lessons:
     """What the ledger teaches now. Raises StoreUnavailable."""
-    outcomes = _latest(store.outcomes, MOST_OUTCOMES)
+    outcomes = _read(store.outcomes, store.outcomes_start(MOST_OUTCOMES))
     tiers = {model.name: model.tier.value for model in registry.models.values()}
     return Lessons(
         artefact=artefact.version,
         evidence=learn(artefact.prior, _experiences(outcomes, artefact), tiers),
-        lengths=_lengths(_latest(store.answers, MOST_ANSWERS), artefact),
+        lengths=_lengths(_read(store.answers, store.answers_start(MOST_ANSWERS)), artefact),
         outcome_sequence=outcomes[-1].sequence if outcomes else 0,
     )
 
@@ -122,11 +121,11 @@ class _Sequenced(Protocol):
 Row = TypeVar("Row", bound=_Sequenced)
 
 
-def _latest(read: Callable[[int, int], list[Row]], most: int) -> deque[Row]:
-    """The last `most` rows, in order, read page by page."""
-    rows: deque[Row] = deque(maxlen=most)
-    while page := read(rows[-1].sequence if rows else 0, PAGE):
-        rows.extend(page)
+def _read(read: Callable[[int, int], list[Row]], start: int) -> list[Row]:
+    """All rows after `start`, in order, page by page: a long history is not gone through for its end."""
+    rows: list[Row] = []
+    while page := read(rows[-1].sequence if rows else start, PAGE):
+        rows += page
     return rows
 
 

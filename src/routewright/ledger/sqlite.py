@@ -183,6 +183,7 @@ FROM judged LEFT JOIN events AS e ON e.sequence = (
 )
 """
 _OUTCOMES = f"{_JUDGED} WHERE judged.sequence > ? ORDER BY judged.sequence LIMIT ?"
+_OUTCOMES_START = "SELECT sequence FROM outcomes ORDER BY sequence DESC LIMIT 1 OFFSET ?"
 _OUTCOMES_BY_REQUEST = f"""{_JUDGED}
 WHERE judged.request_id IN (SELECT DISTINCT request_id FROM judged WHERE request_id > ? ORDER BY request_id LIMIT ?)
 ORDER BY judged.request_id, judged.sequence
@@ -195,6 +196,10 @@ SELECT e.sequence, e.model, e.outcome, coalesce(e.output + e.reasoning, 0) AS ou
 FROM events AS e LEFT JOIN requests AS r USING (request_id)
 WHERE e.sequence > ? AND e.kind <> 'reserved' AND e.cause NOT IN ({_ERRANDS})
 ORDER BY e.sequence LIMIT ?
+"""  # noqa: S608 of our own constants
+_ANSWERS_START = f"""
+SELECT sequence FROM events WHERE kind <> 'reserved' AND cause NOT IN ({_ERRANDS})
+ORDER BY sequence DESC LIMIT 1 OFFSET ?
 """  # noqa: S608 of our own constants
 _EMBEDDED_OUTCOMES = """
 SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, e.vector
@@ -546,6 +551,18 @@ class SqliteStore:
         Those are left out that `outcomes` leaves out.
         """
         return [EmbeddedOutcome(**row) for row in reversed(self._rows(_EMBEDDED_OUTCOMES, after, embedder, limit))]
+
+    def outcomes_start(self, most: int) -> int:
+        """The `sequence` to read `outcomes` after for the last `most` of all that are recorded."""
+        return self._start(_OUTCOMES_START, most)
+
+    def answers_start(self, most: int) -> int:
+        """The `sequence` to read `answers` after for the last `most` of them."""
+        return self._start(_ANSWERS_START, most)
+
+    def _start(self, sql: str, most: int) -> int:
+        rows = self._rows(sql, most)
+        return rows[0]["sequence"] if rows else 0
 
     def _events(self, sql: str, *bindings: str | int) -> list[LedgerEvent]:
         return [_event(row) for row in self._rows(sql, *bindings)]
