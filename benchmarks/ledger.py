@@ -24,7 +24,8 @@ from routewright.ids import uuid7
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import LedgerEvent, RequestRecorded, Reserved, Settled, encode_event
 from routewright.ledger.segments import OsFiles
-from routewright.ledger.sqlite import SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
 from routewright.route import Candidate, Route
 from routewright.usage import Usage
 
@@ -197,7 +198,7 @@ class CountingFiles(OsFiles):
 class TimedStore:
     """SQLite, with its commits timed; or nothing at all."""
 
-    def __init__(self, store: SqliteStore | None) -> None:
+    def __init__(self, store: Store | None) -> None:
         self.store = store
         self.commits = Timings()
         self.rows = 0
@@ -239,7 +240,7 @@ def measure(directory: Path, runner: asyncio.Runner, rate: int, seconds: float) 
         ("hold + settle + request, into SQLite", True, True),
     ):
         place = directory / f"{rate}-{with_row}-{with_store}"
-        store = SqliteStore(place / "ledger.db") if with_store else None
+        store = Store(SqliteDatabase(place / "ledger.db")) if with_store else None
         sink, disk = TimedStore(store), CountingFiles()
         journal = Journal(place / "journal", files=disk)
         journal.start(sink.absorb)

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 import routewright
 from routewright.cli.program import program
 from routewright.ledger.ledger import LedgerEvent, RequestRecorded, Settled, encode_event
-from routewright.ledger.sqlite import SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
 from routewright.usage import Usage
 
 _FOREIGN = ("ROUTEWRIGHT_", "ROUTING_", "BATCH_", "COST_", "XDG_", "NO_COLOR", "CI")
@@ -75,7 +76,7 @@ class Terminal:
 
     def record(self, *events: LedgerEvent) -> None:
         """Put events into the ledger, as the journal's drainer does."""
-        store = SqliteStore(self.ledger)
+        store = Store(SqliteDatabase(self.ledger))
         store.absorb([encode_event(event) for event in events])
         store.close()
 

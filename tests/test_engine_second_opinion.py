@@ -13,7 +13,7 @@ from routewright.catalog.registry import Tier
 from routewright.dialects.wire import WireRequest
 from routewright.errors import SettingsError
 from routewright.ids import uuid7
-from routewright.ledger.sqlite import RequestRecord
+from routewright.ledger.store import RequestRecord
 from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator

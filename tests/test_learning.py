@@ -14,7 +14,8 @@ from routewright.decision.artefact import Artefact
 from routewright.decision.forecast import Lessons
 from routewright.learning import has_news, learn_from, restore, save
 from routewright.ledger.ledger import LedgerEvent, OutcomeRecorded, encode_event
-from routewright.ledger.sqlite import SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
 from routewright.route import KindShare, Verdict
 from terminal import request, settled
 
@@ -27,11 +28,11 @@ def artefact() -> Artefact:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "ledger.db")
+def store(tmp_path: Path) -> Store:
+    return Store(SqliteDatabase(tmp_path / "ledger.db"))
 
 
-def absorb(store: SqliteStore, *events: LedgerEvent) -> None:
+def absorb(store: Store, *events: LedgerEvent) -> None:
     store.absorb([encode_event(event) for event in events])
 
 
@@ -56,13 +57,13 @@ def good(lessons: Lessons, name: str = "swift") -> tuple[float, float]:
     return float(tally.tried.sum()), float(tally.good.sum())
 
 
-def test_an_empty_ledger_teaches_nothing(store: SqliteStore, artefact: Artefact) -> None:
+def test_an_empty_ledger_teaches_nothing(store: Store, artefact: Artefact) -> None:
     lessons = learn_from(store, artefact, MODELS)
     assert (lessons.evidence.tallies, lessons.lengths, lessons.outcome_sequence) == ({}, {}, 0)
     assert lessons.evidence.version == Lessons.none(artefact).evidence.version
 
 
-def test_outcomes_count_for_the_kind_of_work_that_the_request_was(store: SqliteStore, artefact: Artefact) -> None:
+def test_outcomes_count_for_the_kind_of_work_that_the_request_was(store: Store, artefact: Artefact) -> None:
     absorb(store, asked("r1", artefact, 2), outcome(1, 0.75), asked("r2", artefact, 1), outcome(2, 0.0, "r2"))
     tally = learn_from(store, artefact, MODELS).evidence.tallies["swift"]
     assert (tally.tried[2], tally.good[2]) == (1, 0.75)
@@ -71,28 +72,26 @@ def test_outcomes_count_for_the_kind_of_work_that_the_request_was(store: SqliteS
 
 
 @pytest.mark.parametrize("first", ["feedback", "check"])
-def test_of_several_opinions_on_an_answer_the_most_trusted_counts(
-    store: SqliteStore, artefact: Artefact, first: str
-) -> None:
+def test_of_several_opinions_on_an_answer_the_most_trusted_counts(store: Store, artefact: Artefact, first: str) -> None:
     by_user, by_check = outcome(1, 1.0), outcome(2, 0.0, source="check")
     told = (by_user, by_check) if first == "feedback" else (by_check, by_user)
     absorb(store, asked("r1", artefact), *told)
     assert good(learn_from(store, artefact, MODELS)) == (1, 1)
 
 
-def test_of_equally_trusted_opinions_the_newest_counts(store: SqliteStore, artefact: Artefact) -> None:
+def test_of_equally_trusted_opinions_the_newest_counts(store: Store, artefact: Artefact) -> None:
     absorb(store, asked("r1", artefact), outcome(1, 1.0), outcome(2, 0.25))
     assert good(learn_from(store, artefact, MODELS)) == (1, 0.25)
 
 
-def test_opinions_on_another_models_answer_are_its_own(store: SqliteStore, artefact: Artefact) -> None:
+def test_opinions_on_another_models_answer_are_its_own(store: Store, artefact: Artefact) -> None:
     absorb(store, asked("r1", artefact), outcome(1, 0.0), outcome(2, 1.0, model="strong", source="shadow"))
     lessons = learn_from(store, artefact, MODELS)
     assert good(lessons) == (1, 0)
     assert good(lessons, "strong") == (1, 1)
 
 
-def test_an_outcome_of_what_was_not_classified_teaches_nothing(store: SqliteStore, artefact: Artefact) -> None:
+def test_an_outcome_of_what_was_not_classified_teaches_nothing(store: Store, artefact: Artefact) -> None:
     absorb(store, request("r1"), outcome(1, 1.0))
     lessons = learn_from(store, artefact, MODELS)
     assert lessons.evidence.tallies == {}
@@ -100,7 +99,7 @@ def test_an_outcome_of_what_was_not_classified_teaches_nothing(store: SqliteStor
     assert not has_news(store, lessons)
 
 
-def test_only_outcomes_that_are_not_known_yet_are_news(store: SqliteStore, artefact: Artefact) -> None:
+def test_only_outcomes_that_are_not_known_yet_are_news(store: Store, artefact: Artefact) -> None:
     assert not has_news(store, None)
     absorb(store, asked("r1", artefact), outcome(1, 1.0))
     assert has_news(store, None)
@@ -110,7 +109,7 @@ def test_only_outcomes_that_are_not_known_yet_are_news(store: SqliteStore, artef
     assert has_news(store, lessons)
 
 
-def test_learning_anew_teaches_the_same(store: SqliteStore, artefact: Artefact) -> None:
+def test_learning_anew_teaches_the_same(store: Store, artefact: Artefact) -> None:
     for number in range(20):
         absorb(store, asked(f"r{number}", artefact, number % 3), outcome(number, number % 2, f"r{number}"))
     first, again = (learn_from(store, artefact, MODELS) for _ in range(2))
@@ -118,14 +117,14 @@ def test_learning_anew_teaches_the_same(store: SqliteStore, artefact: Artefact) 
     assert first.evidence.version.startswith("20@")
 
 
-def test_answers_teach_how_long_they_are_by_kind_of_work(store: SqliteStore, artefact: Artefact) -> None:
+def test_answers_teach_how_long_they_are_by_kind_of_work(store: Store, artefact: Artefact) -> None:
     absorb(store, settled("r1"), settled("r2"), asked("r1", artefact, 2), asked("r2", artefact, 1))
     lengths = learn_from(store, artefact, MODELS).lengths["swift"]
     assert (lengths.answers[2], lengths.tokens[2]) == (1, 500)
     assert lengths.answers.sum() == 2
 
 
-def test_what_failed_costs_but_is_no_answer(store: SqliteStore, artefact: Artefact) -> None:
+def test_what_failed_costs_but_is_no_answer(store: Store, artefact: Artefact) -> None:
     absorb(
         store,
         settled("r1", cost_nanousd=3_000),
@@ -143,7 +142,7 @@ def test_what_failed_costs_but_is_no_answer(store: SqliteStore, artefact: Artefa
 
 
 @pytest.fixture
-def lessons(store: SqliteStore, artefact: Artefact) -> Lessons:
+def lessons(store: Store, artefact: Artefact) -> Lessons:
     for number in range(200):  # enough for residuals
         absorb(store, settled(f"r{number}"), asked(f"r{number}", artefact, number % 3))
         absorb(store, outcome(number, number % 2, f"r{number}"))
@@ -175,7 +174,7 @@ def test_a_damaged_file_is_as_none_and_told(
 
 
 def test_lessons_told_in_another_artefacts_kinds_are_learned_anew(
-    lessons: Lessons, artefact: Artefact, tmp_path: Path, store: SqliteStore
+    lessons: Lessons, artefact: Artefact, tmp_path: Path, store: Store
 ) -> None:
     save(lessons, tmp_path / "lessons")
     again = restore(tmp_path / "lessons", replace(artefact, version="another1"))
@@ -184,7 +183,7 @@ def test_lessons_told_in_another_artefacts_kinds_are_learned_anew(
 
 
 def test_of_a_long_history_only_the_end_is_read(
-    store: SqliteStore, artefact: Artefact, monkeypatch: pytest.MonkeyPatch
+    store: Store, artefact: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("routewright.learning.MOST_OUTCOMES", 3)
     monkeypatch.setattr("routewright.learning.PAGE", 2)
@@ -196,7 +195,7 @@ def test_of_a_long_history_only_the_end_is_read(
     assert [store.outcomes_start(most) for most in (0, 3, 8, 9)] == [8, 5, 0, 0]
 
 
-def test_answers_start_counts_closed_attempts_alone(store: SqliteStore) -> None:
+def test_answers_start_counts_closed_attempts_alone(store: Store) -> None:
     absorb(store, *(settled(f"a{number}") for number in range(4)))
     rows = store.answers(0)
     assert store.answers(store.answers_start(2)) == rows[-2:]

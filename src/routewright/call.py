@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from routewright.catalog.registry import Deployment, Model, Tier
 from routewright.route import Route
+from routewright.tenant import NOBODY, Tenant
 
 JsonObject: TypeAlias = dict[str, Any]
 """Parsed JSON. The one place where `Any` is honest: its shape is the client's."""
@@ -134,6 +135,8 @@ class Call(Struct, frozen=True, kw_only=True):
     extra_fields: tuple[str, ...] = ()
     """Names of body fields that the canonical form does not hold."""
     options: Options = Options()
+    tenant: Tenant = NOBODY
+    """Who pays; set by the face that knows, never by a field of the request."""
     session: str = ""
     """Which conversation the client says this belongs to, hashed; empty when it does not say. Never used to bill,
     limit or let in anybody."""

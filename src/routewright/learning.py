@@ -21,7 +21,7 @@ from routewright.decision.learned import experience, kinds_vector
 from routewright.decision.residual import FloatArray, Residual
 from routewright.decision.success import FEATURES, Evidence, Experience, Tally, learn
 from routewright.ledger.ledger import MOST_TRUSTED_LAST
-from routewright.ledger.sqlite import AnswerRow, OutcomeRow, SqliteStore
+from routewright.ledger.store import AnswerRow, OutcomeRow, Store
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ MOST_ANSWERS = 50_000
 PAGE = 5_000
 
 
-def learn_from(store: SqliteStore, artefact: Artefact, registry: Registry) -> Lessons:
+def learn_from(store: Store, artefact: Artefact, registry: Registry) -> Lessons:
     """What the ledger teaches now. Raises StoreUnavailable."""
     outcomes = _read(store.outcomes, store.outcomes_start(MOST_OUTCOMES))
     tiers = {model.name: model.tier.value for model in registry.models.values()}
@@ -43,7 +43,7 @@ def learn_from(store: SqliteStore, artefact: Artefact, registry: Registry) -> Le
     )
 
 
-def has_news(store: SqliteStore, known: Lessons | None) -> bool:
+def has_news(store: Store, known: Lessons | None) -> bool:
     """Whether there are outcomes that were not learned from yet. Raises StoreUnavailable."""
     return bool(store.outcomes(known.outcome_sequence if known else 0, 1))
 

@@ -17,7 +17,8 @@ from routewright.engine import Engine
 from routewright.errors import SettingsError, StoreUnavailable
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
-from routewright.ledger.sqlite import SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
 from routewright.settings import FileStamp, Settings, load_settings
 from routewright.settings.catalog import build_catalog
 from routewright.simulator import USUAL, ModelProfile, Simulator
@@ -103,7 +104,7 @@ class Runtime:
         source: SettingsSource,
         *,
         journal: Journal,
-        store: SqliteStore,
+        store: Store,
         simulator: Simulator,
         transport: Transport,
         clock: Clock,
@@ -124,7 +125,7 @@ class Runtime:
         clock = clock or SystemClock()
         settings, registry = source.load()
         folder = settings.ledger.path
-        store = SqliteStore(folder / "ledger.db")
+        store = Store(SqliteDatabase(folder / "ledger.db"))
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
@@ -227,7 +228,7 @@ def _detect(settings: Settings) -> Found:
         return thread.submit(asyncio.run, detect(places)).result()
 
 
-def _recover(journal: Journal, store: SqliteStore, clock: Clock) -> None:
+def _recover(journal: Journal, store: Store, clock: Clock) -> None:
     """Bring what dead processes left into the store, and settle the holds that nobody will settle any more."""
     left = sum(1 for _ in journal.recover())
     journal.start(store.absorb)

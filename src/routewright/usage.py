@@ -16,7 +16,8 @@ class Usage(Struct, frozen=True, gc=False):
     """Token counts of one attempt; the classes are disjoint.
 
     `input` excludes everything cached, `cache_write` are writes that live five minutes (the default), `cache_write_1h`
-    those that live an hour, and `output` excludes reasoning.
+    those that live an hour, and `output` excludes reasoning. Where a provider counts sound apart, it is in the audio
+    classes and in no other.
     """
 
     input: int = 0
@@ -25,16 +26,20 @@ class Usage(Struct, frozen=True, gc=False):
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    audio_input: int = 0
+    audio_cache_read: int = 0
+    audio_output: int = 0
 
     @property
     def input_total(self) -> int:
         """All tokens sent, cached or not: what context windows and long-context prices are measured by."""
-        return self.input + self.cache_read + self.cache_write + self.cache_write_1h
+        text = self.input + self.cache_read + self.cache_write + self.cache_write_1h
+        return text + self.audio_input + self.audio_cache_read
 
     @property
     def output_total(self) -> int:
         """All tokens generated, shown to the client or not."""
-        return self.output + self.reasoning
+        return self.output + self.reasoning + self.audio_output
 
     @property
     def total(self) -> int:
@@ -49,6 +54,9 @@ class Usage(Struct, frozen=True, gc=False):
             self.cache_write_1h + other.cache_write_1h,
             self.output + other.output,
             self.reasoning + other.reasoning,
+            self.audio_input + other.audio_input,
+            self.audio_cache_read + other.audio_cache_read,
+            self.audio_output + other.audio_output,
         )
 
     def plausible(self, limit: int = IMPLAUSIBLE_TOKENS) -> "Usage":

@@ -2,7 +2,8 @@ import json
 import re
 from pathlib import Path
 
-from routewright.ledger.sqlite import SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
 from terminal import Terminal
 
 
@@ -18,7 +19,7 @@ def test_answer_is_on_stdout_and_what_it_took_on_stderr(tmp_path: Path) -> None:
         r"( · cut at the longest output allowed)? · simulated",
         told,
     )
-    store = SqliteStore(terminal.ledger)
+    store = Store(SqliteDatabase(terminal.ledger))
     (recorded,) = store.tail(10)
     store.close()
     assert (recorded.outcome, recorded.stream) == ("complete", True)

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from routewright.catalog.registry import Tier
 from routewright.cli.savings import Compared, Saving, against, as_recorded, is_simulated, saving
-from routewright.ledger.sqlite import Spend
+from routewright.ledger.store import Spend
 from routewright.route import Candidate, Route
 from routewright.usage import Usage
 from terminal import request

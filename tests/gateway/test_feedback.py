@@ -10,7 +10,8 @@ import openai
 import pytest
 
 from routewright.ids import uuid7
-from routewright.ledger.sqlite import OutcomeRow, SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import OutcomeRow, Store
 from served import Served, serving
 
 OF_NOBODY = uuid7(1, Random(1))
@@ -64,7 +65,7 @@ def test_feedback_reaches_the_ledger_by_the_id_that_the_client_was_given(tmp_pat
 
 
 def outcomes(served: Served) -> list[OutcomeRow]:
-    with closing(SqliteStore(served.ledger)) as store:
+    with closing(Store(SqliteDatabase(served.ledger))) as store:
         return store.outcomes(0)
 
 

@@ -23,7 +23,7 @@ from routewright.cli.text import counted, percent, usd
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
 from routewright.errors import RoutewrightError
-from routewright.ledger.sqlite import AttemptRecord, SqliteStore
+from routewright.ledger.store import AttemptRecord, Store
 from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import FaultPlan, FaultRates, Simulator, succeeds
@@ -191,7 +191,7 @@ async def _answer(engine: Engine, call: Call) -> Answer | None:
         return None
 
 
-def _recorded(store: SqliteStore, request_id: str) -> tuple[int, int | None, tuple[AttemptRecord, ...]]:
+def _recorded(store: Store, request_id: str) -> tuple[int, int | None, tuple[AttemptRecord, ...]]:
     """What the ledger has of a request: its cost, our overhead, and its attempts."""
     found = store.request(request_id)
     if found is None or found.request is None:

@@ -25,7 +25,8 @@ from routewright.ledger.ledger import (
     Settled,
     encode_event,
 )
-from routewright.ledger.sqlite import AttemptRecord, OutcomeRow, RequestRecord, SqliteStore
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store
 from routewright.settings import Settings
 
 EMPTY = "the ledger is empty: ask something first, as in `routewright ask --simulate hello`"
@@ -58,13 +59,13 @@ _OPINIONS = {"good": 1.0, "bad": 0.0}
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[SqliteStore | None]:
+def reading(settings: Settings) -> Iterator[Store | None]:
     """The store of the ledger, beside whoever writes to it; None if there is none yet. Raises LedgerUnavailable."""
     path = settings.ledger.path / "ledger.db"
     if not path.exists():
         yield None
         return
-    store = SqliteStore(path)
+    store = Store(SqliteDatabase(path))
     try:
         yield store
     finally:

@@ -19,7 +19,7 @@ from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import counted, one_line, percent, usd
 from routewright.errors import UnpricedModel
 from routewright.ledger.ledger import RequestRecorded, Settled
-from routewright.ledger.sqlite import By, Spend, SqliteStore
+from routewright.ledger.store import By, Spend, Store
 from routewright.settings import Settings
 from routewright.usage import Usage
 
@@ -133,7 +133,7 @@ def _price_of(name: str, config: Path | None, flags: Mapping[str, str]) -> Price
 
 
 def _report(
-    store: SqliteStore | None, since_ns: int, tables: Sequence[By], baseline: str | None, price: Price | None
+    store: Store | None, since_ns: int, tables: Sequence[By], baseline: str | None, price: Price | None
 ) -> Report:
     if store is None:
         return Report(since=_start(since_ns), totals=NOTHING, saving=saving((), ()), by={table: [] for table in tables})
@@ -156,7 +156,7 @@ def _start(since_ns: int) -> str | None:
     return when(since_ns) if since_ns else None
 
 
-def _recomputed(store: SqliteStore, requests: Sequence[RequestRecorded], totals: Spend, price: Price) -> list[Compared]:
+def _recomputed(store: Store, requests: Sequence[RequestRecorded], totals: Spend, price: Price) -> list[Compared]:
     """Compared with another baseline, at its prices at the time of each request."""
     if totals.requests > len(requests):
         raise NotComparable(
@@ -167,7 +167,7 @@ def _recomputed(store: SqliteStore, requests: Sequence[RequestRecorded], totals:
     return [Compared(request, None if usage is None else price(request, usage)) for request, usage in usages]
 
 
-def _usage_of_answer(store: SqliteStore, request: RequestRecorded) -> Usage | None:
+def _usage_of_answer(store: Store, request: RequestRecorded) -> Usage | None:
     """What the attempt used that answered the request; None if nobody did."""
     found = store.request(request.request_id) if request.model is not None else None
     closes = [attempt.close for attempt in found.attempts] if found else []

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from msgspec import Struct, structs
 
 from routewright.ledger.ledger import RequestRecorded
-from routewright.ledger.sqlite import By, Spend
+from routewright.ledger.store import By, Spend
 
 NANOSECONDS = 1_000_000_000
 SIMULATED = "simulator/"

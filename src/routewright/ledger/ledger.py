@@ -19,7 +19,15 @@ from routewright.route import Route
 from routewright.usage import Usage
 
 
-class Reserved(Struct, frozen=True, kw_only=True, tag_field="kind", tag="reserved"):
+class Charge(Struct, frozen=True, array_like=True):
+    """A budget that an attempt counts against, in the period in which it was held: a later period owes nothing."""
+
+    budget: str
+    starts_ns: int
+    """When the period began: UTC nanoseconds since 1970; 0 for a budget for ever."""
+
+
+class Reserved(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="reserved"):
     """A hold: the dearest the attempt can cost, written before a byte is sent."""
 
     attempt_id: str
@@ -34,9 +42,16 @@ class Reserved(Struct, frozen=True, kw_only=True, tag_field="kind", tag="reserve
     amount_nanousd: int | None
     """None for a model without a price."""
     price_version: str
+    key: str = ""
+    """The virtual key that pays; empty without one, as team."""
+    team: str = ""
+    tags: tuple[str, ...] = ()
+    tier: str = ""
+    charges: tuple[Charge, ...] = ()
+    """The budgets it is held against."""
 
 
-class Settled(Struct, frozen=True, kw_only=True, tag_field="kind", tag="settled"):
+class Settled(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="settled"):
     """What the attempt really cost, with the tokens it was computed from."""
 
     attempt_id: str
@@ -55,9 +70,22 @@ class Settled(Struct, frozen=True, kw_only=True, tag_field="kind", tag="settled"
     first_event_ms: int | None
     """Milliseconds from sending to the first event."""
     total_ms: int
+    boot: str = ""
+    """Who wrote the hold."""
+    held_nanousd: int | None = None
+    """What was held; None for a model without a price."""
+    service_tier: str = ""
+    """How it was served, where that has a price of its own: `batch`, `flex`, `priority`, …; empty for the usual way."""
+    key: str = ""
+    """The virtual key that pays; empty without one, as team."""
+    team: str = ""
+    tags: tuple[str, ...] = ()
+    tier: str = ""
+    charges: tuple[Charge, ...] = ()
+    """The budgets it is held against."""
 
 
-class Released(Struct, frozen=True, kw_only=True, tag_field="kind", tag="released"):
+class Released(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="released"):
     """The attempt provably cost nothing: unsent, or answered with an error."""
 
     attempt_id: str
@@ -68,9 +96,20 @@ class Released(Struct, frozen=True, kw_only=True, tag_field="kind", tag="release
     cause: str
     outcome: str
     total_ms: int
+    boot: str = ""
+    """Who wrote the hold."""
+    held_nanousd: int | None = None
+    """What was held; None for a model without a price."""
+    key: str = ""
+    """The virtual key that pays; empty without one, as team."""
+    team: str = ""
+    tags: tuple[str, ...] = ()
+    tier: str = ""
+    charges: tuple[Charge, ...] = ()
+    """The budgets it is held against."""
 
 
-class RequestRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="request"):
+class RequestRecorded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="request"):
     """One request as a whole, when it is over."""
 
     request_id: str
@@ -97,6 +136,9 @@ class RequestRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """The whole decision; None when there was none, or no attempt was made of it."""
     tags: tuple[str, ...] = ()
     user: str | None = None
+    key: str = ""
+    """The virtual key that pays; empty without one, as team."""
+    team: str = ""
 
 
 OutcomeSource: TypeAlias = Literal["feedback", "check", "shadow", "judge"]
