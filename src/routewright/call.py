@@ -143,6 +143,11 @@ class Call(Struct, frozen=True, kw_only=True):
     deadline_at: float = math.inf
     """Monotonic seconds; set by the deadline layer."""
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Those of who pays, and the request's own; each once."""
+        return tuple(dict.fromkeys((*self.tenant.tags, *self.options.tags)))
+
 
 class Cause(StrEnum):
     """Why an attempt is made."""

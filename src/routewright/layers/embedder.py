@@ -64,6 +64,7 @@ class EndpointEmbedder:
             body={},
             max_output_tokens=1,  # a vector is no output that is billed, and a hold needs a bound
             options=Options(tags=call.options.tags, user=call.options.user),
+            tenant=call.tenant,
             deadline_at=deadline_at,
         )
         route = Route(

@@ -88,8 +88,10 @@ class Record:
             total_ms=round((self._clock.monotonic() - account.opened_at) * 1000),
             overhead_us=None if receipt.overhead_s is None else round(receipt.overhead_s * 1_000_000),
             route=route,
-            tags=call.options.tags,
+            tags=call.tags,
             user=call.options.user,
+            key=call.tenant.key,
+            team=call.tenant.team,
         )
         self._ledger.record(row)
         if self._logs_requests:

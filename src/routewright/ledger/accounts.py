@@ -7,6 +7,7 @@ from routewright.call import Attempt
 from routewright.catalog.pricing import cost_nanousd, upper_bound_nanousd
 from routewright.clock import Clock
 from routewright.ledger.ledger import (
+    Charge,
     EmbeddingRecorded,
     OutcomeRecorded,
     Released,
@@ -112,14 +113,15 @@ class AttemptHold:
         self._at_ns = clock.time_ns()
         self._position = 0
         self._is_open = True
+        self._amount: int | None = None
+        self._charges: tuple[Charge, ...] = ()
         self.opened_at = clock.monotonic()
 
     def reserve(self, input_tokens_ub: int) -> None:
         """Write the hold."""
         attempt = self._attempt
-        amount = None
         if attempt.model.prices is not None:
-            amount = upper_bound_nanousd(
+            self._amount = upper_bound_nanousd(
                 attempt.model.prices,
                 self._at_ns // NANOSECONDS,
                 input_tokens_ub,
@@ -136,8 +138,13 @@ class AttemptHold:
                     model=attempt.model.name,
                     deployment=attempt.deployment.id,
                     cause=attempt.cause,
-                    amount_nanousd=amount,
+                    amount_nanousd=self._amount,
                     price_version=attempt.model.price_version,
+                    key=attempt.call.tenant.key,
+                    team=attempt.call.tenant.team,
+                    tags=attempt.call.tags,
+                    tier=attempt.routed.route.tier,
+                    charges=self._charges,
                 )
             )
         )
@@ -180,6 +187,13 @@ class AttemptHold:
                 is_estimated=is_estimated,
                 first_event_ms=first_event_ms,
                 total_ms=self._elapsed_ms(),
+                boot=self._boot,
+                held_nanousd=self._amount,
+                key=attempt.call.tenant.key,
+                team=attempt.call.tenant.team,
+                tags=attempt.call.tags,
+                tier=attempt.routed.route.tier,
+                charges=self._charges,
             ),
             held_back=ends_request,
         )
@@ -199,6 +213,13 @@ class AttemptHold:
                 cause=attempt.cause,
                 outcome=outcome,
                 total_ms=self._elapsed_ms(),
+                boot=self._boot,
+                held_nanousd=self._amount,
+                key=attempt.call.tenant.key,
+                team=attempt.call.tenant.team,
+                tags=attempt.call.tags,
+                tier=attempt.routed.route.tier,
+                charges=self._charges,
             ),
         )
 
@@ -247,5 +268,12 @@ def close_what_crashed(pending: Iterable[Reserved], clock: Clock) -> Iterator[by
                 is_estimated=True,
                 first_event_ms=None,
                 total_ms=max(0, clock.time_ns() - hold.at_ns) // 1_000_000,
+                boot=hold.boot,
+                held_nanousd=hold.amount_nanousd,
+                key=hold.key,
+                team=hold.team,
+                tags=hold.tags,
+                tier=hold.tier,
+                charges=hold.charges,
             )
         )
