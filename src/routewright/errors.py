@@ -14,7 +14,7 @@ RoutewrightError
 │   └── CircuitOpen · DeploymentBusy                   refused by us before anything was sent
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
-    ├── LedgerUnavailable · StoreUnavailable · Overloaded
+    ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
     └── SettingsError · ArtefactError · EmbeddingFailed
 """
 
@@ -324,6 +324,12 @@ class LedgerUnavailable(OperatorError):
     """The ledger cannot take an entry; nothing that costs money is started."""
 
     number, code = "E401", "ledger_unavailable"
+
+
+class SchemaRefused(LedgerUnavailable):
+    """The ledger's tables are not those that this routewright knows, and it must not or could not change them."""
+
+    number, code = "E408", "schema_refused"
 
 
 class StoreUnavailable(OperatorError):

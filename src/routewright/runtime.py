@@ -17,11 +17,11 @@ from routewright.engine import Engine
 from routewright.errors import SettingsError, StoreUnavailable
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.settings import FileStamp, Settings, load_settings
 from routewright.settings.catalog import build_catalog
 from routewright.simulator import USUAL, ModelProfile, Simulator
+from routewright.stores import open_store
 from routewright.transport import HttpTransport, Transport, WireResponse
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Runtime:
         clock = clock or SystemClock()
         settings, registry = source.load()
         folder = settings.ledger.path
-        store = Store(SqliteDatabase(folder / "ledger.db"))
+        store = open_store(settings)
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)

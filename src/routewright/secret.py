@@ -1,5 +1,9 @@
 """A secret that cannot be printed by accident."""
 
+import re
+
+_PASSWORD = re.compile(r"(?<=://)([^:@/?#]*):.*@")
+
 
 class Secret:
     """Holds a key; `repr`, `str`, formatting and serialisation show stars, `reveal()` is the one way to the text."""
@@ -23,3 +27,8 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def without_password(url: str) -> str:
+    """An address as messages may show it: its password as stars, and nothing after `?`, where another may be."""
+    return _PASSWORD.sub(r"\1:***@", url).partition("?")[0]

@@ -57,6 +57,7 @@ HELP: Mapping[str, str] = {
     "E405": "Close what else uses this machine, and measure again; the message has the last words of what failed.",
     "E406": "Install routewright anew, or name another artefact; until then requests are classified by the heuristic.",
     "E407": "Check that second_opinion.onnx is a sentence-embedding model, and that the tokenizer belongs to it.",
+    "E408": "Upgrade every routewright that uses this ledger; the message says which is older, and what was refused.",
     "E501": "Choose another address with --host and --port, or end the program that has this one.",
     "E502": "Look for the name with `routewright ledger tail` or `routewright keys list`.",
     "E503": "Name another baseline, or a shorter time with --since.",

@@ -3,7 +3,7 @@
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -25,9 +25,9 @@ from routewright.ledger.ledger import (
     Settled,
     encode_event,
 )
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store
 from routewright.settings import Settings
+from routewright.stores import ledger_file, open_store
 
 EMPTY = "the ledger is empty: ask something first, as in `routewright ask --simulate hello`"
 
@@ -60,12 +60,15 @@ _OPINIONS = {"good": 1.0, "bad": 0.0}
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[Store | None]:
-    """The store of the ledger, beside whoever writes to it; None if there is none yet. Raises LedgerUnavailable."""
-    path = settings.ledger.path / "ledger.db"
-    if not path.exists():
+    """The store of the ledger, beside whoever writes to it, and unchanged by us; None if there is none yet.
+
+    Raises LedgerUnavailable, StoreUnavailable.
+    """
+    path = ledger_file(settings)
+    if path is not None and not path.exists():
         yield None
         return
-    store = Store(SqliteDatabase(path))
+    store = open_store(settings, read_only=True)
     try:
         yield store
     finally:
@@ -148,10 +151,12 @@ def feedback(request_id: str, score: float, as_json: bool, config: Path | None, 
     outcome = OutcomeRecorded(
         outcome_id=uuid7(now_ns, Random()), request_id=request_id, at_ns=now_ns, source="feedback", score=score
     )
-    with reading(settings_of(config, flags)) as store:
+    settings = settings_of(config, flags)
+    with reading(settings) as store:
         if store is None or store.request(request_id) is None:
             raise _not_recorded(request_id)
-        # Straight into the store: a journal is for those who cannot wait for it, and this process can.
+    # Straight into the store: a journal is for those who cannot wait for it, and this process can.
+    with closing(open_store(settings)) as store:
         store.absorb([encode_event(outcome)])
     if as_json:
         print_json({"recorded": True, "outcome_id": outcome.outcome_id})

@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import click
 
 from routewright.cli.text import plain
-from routewright.errors import RoutewrightError, SettingsError
+from routewright.errors import RoutewrightError, SchemaRefused, SettingsError
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
@@ -70,7 +70,7 @@ class Failed(click.ClickException):
 
 
 class Misconfigured(Failed):
-    """The same, with the exit code for settings that are wrong."""
+    """The same, with the exit code for what no second start would mend: wrong settings, a ledger of another version."""
 
     exit_code = 78  # EX_CONFIG of sysexits.h
 
@@ -109,7 +109,7 @@ def _border() -> Iterator[None]:
     """What is raised on purpose becomes a message and an exit code; a bug keeps its traceback."""
     try:
         yield
-    except SettingsError as error:
+    except (SettingsError, SchemaRefused) as error:
         raise Misconfigured(error) from error
     except RoutewrightError as error:
         raise Failed(error) from error

@@ -20,6 +20,7 @@ from routewright.cli.screen import say
 from routewright.cli.text import counted
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
 from routewright.settings import Settings
+from routewright.stores import ledger_file
 
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
 
@@ -72,7 +73,7 @@ def introduction(address: str, settings: Settings, registry: Registry) -> list[s
     key = ' -H "authorization: Bearer $ROUTEWRIGHT_KEY"' if settings.server_key else ""
     return [
         f"  {_served(registry)}",
-        f"  ledger: {settings.ledger.path / 'ledger.db'}",
+        f"  ledger: {ledger_file(settings) or settings.ledger.database_url}",
         "",
         f"  export OPENAI_BASE_URL={address}/v1",
         f"  curl {address}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'",

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from routewright.errors import SchemaRefused
+
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = dict[str, Any]
 """A row by column name; `Any` because the database decides per value."""
@@ -26,6 +28,22 @@ class Transaction(Protocol):
         """Insert many rows; one that is there already, by any unique key, stays as it is. No other fault passes."""
         ...
 
+    def insert_new(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> str:
+        """The same, for a table with row ids; returns what to write after FROM for the rows that were new.
+
+        It is all that this transaction has put into the table in this way so far, and must be given a name (`AS`). Only
+        for who has taken the turn.
+        """
+        ...
+
+    def take_turn(self) -> None:
+        """Wait until no other process is between its turn and its commit; to be called before anything is locked.
+
+        So what such transactions insert is numbered in the order in which it is committed, and whoever reads on after
+        a `sequence` misses nothing; and they cannot lock each other out.
+        """
+        ...
+
 
 class Database(Protocol):
     """One database. Any thread may use it; a transaction waits until another of this process is over."""
@@ -40,11 +58,19 @@ class Database(Protocol):
         """SQL for the database's own time: UTC nanoseconds since 1970, an integer."""
         ...
 
+    def elements(self, column: str, name: str) -> str:
+        """What to write after FROM for the texts in a column's JSON list: a table `name` with a column `value`.
+
+        It may stand to the right of a comma, after the table that has the column.
+        """
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """All or nothing, durable when the block is left; alone from its first statement on the rows it locks.
 
         Raises StoreUnavailable, and has then changed nothing, unless the commit itself was cut off: that may have
-        counted, so whatever is written must bear being written again.
+        counted, so whatever is written must bear being written again. A deadlock, a time-out or a lost connection is
+        not tried again here, as nobody else can run the block again: who holds what is to be written tries again.
         """
         ...
 
@@ -73,3 +99,32 @@ def migrations(kind: str) -> list[Migration]:
         if file.name.endswith(".sql")
     ]
     return sorted(found)
+
+
+def refuse_newer(name: str, version: int, newest: int) -> None:
+    """Raises SchemaRefused for a schema that this code does not know."""
+    if version > newest:
+        raise SchemaRefused(
+            f"the ledger {name} was written by a newer routewright "
+            f"(schema {version}, this one knows {newest}); upgrade routewright, or choose another ledger"
+        )
+
+
+def refuse_older(name: str, version: int, newest: int) -> None:
+    """Raises SchemaRefused for a schema that must be brought up to date first, by who only reads."""
+    if version == 0:
+        raise SchemaRefused(f"there is no ledger in {name} yet", hint="start `routewright serve`: it makes one")
+    if version < newest:
+        raise SchemaRefused(
+            f"the ledger {name} was written by an older routewright (schema {version}, this one reads {newest})",
+            hint="start `routewright serve` once: it brings the ledger up to date",
+        )
+
+
+def migration_failed(name: str, step: Migration, error: Exception) -> SchemaRefused:
+    """What to say of a step that the database refused; it was taken back."""
+    reason = str(error).partition("\n")[0]
+    return SchemaRefused(
+        f"the ledger {name} could not be brought to schema {step.number}: {reason}; it is as it was before",
+        hint="see whether somebody else has changed its tables, and who may change them; or choose another ledger",
+    )

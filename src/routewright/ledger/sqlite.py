@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
-from routewright.ledger.database import Migration, Row, Value, migrations
+from routewright.ledger.database import Migration, Row, Value, migration_failed, migrations, refuse_newer, refuse_older
 
 OLDEST_SQLITE = (3, 51, 3)
 """Before it, a reset of the write-ahead log could corrupt a database that several connections use."""
@@ -39,20 +39,20 @@ def _transaction(connection: apsw.Connection) -> Iterator[None]:
 
 
 def migrate(connection: apsw.Connection, steps: Sequence[Migration]) -> None:
-    """Bring the schema up to date, in one transaction. Raises LedgerUnavailable if it is newer than this code."""
+    """Bring the schema up to date, in one transaction. Raises SchemaRefused if it is newer than this code, or fails."""
     newest = steps[-1].number
+    name = connection.filename
     if connection.pragma("user_version") == newest:
         return
     with _transaction(connection):
         version = connection.pragma("user_version")  # again: another process may have been faster
-        if version > newest:
-            raise LedgerUnavailable(
-                f"the ledger {connection.filename} was written by a newer routewright "
-                f"(schema {version}, this one knows {newest}); upgrade routewright, or choose another ledger path"
-            )
+        refuse_newer(name, version, newest)
         for step in steps:
             if step.number > version:
-                connection.execute(step.sql)
+                try:
+                    connection.execute(step.sql)
+                except apsw.SQLError as error:
+                    raise migration_failed(name, step, error) from error
                 connection.pragma("user_version", step.number)
 
 
@@ -109,6 +109,8 @@ class _Statements:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._last_rows: dict[str, int] = {}
+        """By table, the row before the first that is new."""
 
     def execute(self, sql: str, *bindings: Value) -> list[Row]:
         """Run one statement and return its rows."""
@@ -121,6 +123,17 @@ class _Statements:
             values = tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE]))
             self._connection.execute(_insertion(table, columns, ROWS_AT_ONCE), values)
         self._connection.executemany(_insertion(table, columns, 1), rows[whole:])
+
+    def insert_new(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> str:
+        """The new rows are those above the highest row id: nobody else can write meanwhile."""
+        if table not in self._last_rows:
+            last = self._connection.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").get  # noqa: S608 our own name
+            self._last_rows[table] = int(last)
+        self.insert(table, columns, rows)
+        return f"(SELECT * FROM {table} WHERE rowid > {self._last_rows[table]})"  # noqa: S608 our own name
+
+    def take_turn(self) -> None:
+        """Nothing to wait for: a transaction has the file for itself."""
 
 
 def _insertion(table: str, columns: Sequence[str], rows: int) -> str:
@@ -143,22 +156,28 @@ def _fetched(connection: apsw.Connection, sql: str, bindings: Sequence[Value]) -
 class SqliteDatabase:
     """Implements `Database` over one file: one connection writes, one reads."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the ledger at `path`.
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open or create the ledger at `path`; `read_only` opens one that is there, and changes nothing of it.
 
-        Raises LedgerUnavailable when this routewright must not use it, StoreUnavailable when it cannot be opened now.
+        Raises LedgerUnavailable when this routewright must not use it, SchemaRefused when its schema is not the one
+        that this routewright knows, StoreUnavailable when it cannot be opened now.
         """
         require_sqlite(apsw.sqlite_lib_version())
         self._path = path
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._is_suspect = False
+        self._writer: apsw.Connection | None = None
+        steps = migrations("sqlite")
         with _translated(path):
-            _create_private(path)
-            self._writer = _connect(path)
-            migrate(self._writer, migrations("sqlite"))
+            if not read_only:
+                _create_private(path)
+                self._writer = _connect(path)
+                migrate(self._writer, steps)
             self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             self._reader.set_busy_timeout(_BUSY_MS)
+            if read_only:
+                _require_schema(self._reader, steps[-1].number)
 
     @property
     def name(self) -> str:
@@ -170,19 +189,24 @@ class SqliteDatabase:
         """To the millisecond."""
         return "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000000"
 
+    def elements(self, column: str, name: str) -> str:
+        """By SQLite's own function."""
+        return f"json_each({column}) AS {name}"
+
     def close(self) -> None:
         """Let go of the file."""
         self._reader.close()
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     @contextmanager
     def transaction(self) -> Iterator[_Statements]:
         """All or nothing; alone in the file from its beginning."""
         with self._writing, _translated(self._path):
-            self._reopen_if_suspect()
+            writer = self._trusted_writer()
             try:
-                with _transaction(self._writer):
-                    yield _Statements(self._writer)
+                with _transaction(writer):
+                    yield _Statements(writer)
             except (apsw.IOError, apsw.CorruptError):
                 self._is_suspect = True
                 raise
@@ -192,12 +216,21 @@ class SqliteDatabase:
         with self._reading, _translated(self._path):
             return _fetched(self._reader, sql, bindings)
 
-    def _reopen_if_suspect(self) -> None:
+    def _trusted_writer(self) -> apsw.Connection:
         """After a disk error nothing the connection remembers is trusted: read the file afresh, and look it over."""
-        if not self._is_suspect:
-            return
-        self._writer.close()
-        self._writer = _connect(self._path)
-        if (verdict := self._writer.pragma("quick_check", 1)) != "ok":
-            raise StoreUnavailable(f"the ledger {self._path} is damaged ({verdict}); restore it from a backup")
-        self._is_suspect = False
+        if self._writer is None:
+            raise LedgerUnavailable(f"the ledger {self._path} was opened for reading only")
+        if self._is_suspect:
+            self._writer.close()
+            self._writer = _connect(self._path)
+            if (verdict := self._writer.pragma("quick_check", 1)) != "ok":
+                raise StoreUnavailable(f"the ledger {self._path} is damaged ({verdict}); restore it from a backup")
+            self._is_suspect = False
+        return self._writer
+
+
+def _require_schema(connection: apsw.Connection, newest: int) -> None:
+    """Reading only, an older schema cannot be brought up to date. Raises SchemaRefused."""
+    version = connection.pragma("user_version")
+    refuse_newer(connection.filename, version, newest)
+    refuse_older(connection.filename, version, newest)

@@ -3,34 +3,32 @@
 Delivering a batch twice changes nothing. The store knows no database by name: see `database`.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from operator import attrgetter
-from typing import Literal, NamedTuple, TypeAlias
+from datetime import date
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from routewright.call import Cause
-from routewright.ledger.database import Database, Row, Value
+from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     EmbeddedOutcome,
-    EmbeddingRecorded,
     LedgerEvent,
-    OutcomeRecorded,
     OutcomeSource,
     Released,
     RequestRecorded,
     Reserved,
     Settled,
 )
+from routewright.ledger.rows import event_of, rows_of
 from routewright.route import KindShare, Verdict
 from routewright.usage import Usage
 
-log = logging.getLogger(__name__)
-
 _FOREVER_NS = 2**63 - 1
+MOST_EMBEDDINGS = 100_000
+"""Older ones go."""
 
 By: TypeAlias = Literal["model", "tier", "day", "all"]
 
@@ -125,41 +123,60 @@ class AnswerRow(Struct, frozen=True, kw_only=True):
 
 # ---- SQL --------------------------------------------------------------------------------------------------------
 
-_SPEND = """
-WITH money AS (
-    SELECT CASE ?1 WHEN 'model' THEN e.model WHEN 'tier' THEN r.tier
-                   WHEN 'day' THEN date(e.at_ns / 1000000000, 'unixepoch') ELSE 'all' END AS key,
-           count(*) AS attempts, sum(coalesce(e.is_estimated, 0)) AS estimated,
-           sum(e.kind = 'settled' AND e.cost_nanousd IS NULL) AS unpriced,
-           sum(e.cost_nanousd) AS cost_nanousd, sum(e.input) AS input, sum(e.cache_read) AS cache_read,
-           sum(e.cache_write) AS cache_write, sum(e.cache_write_1h) AS cache_write_1h,
-           sum(e.output) AS output, sum(e.reasoning) AS reasoning
-    FROM events AS e LEFT JOIN requests AS r USING (request_id)
-    WHERE e.kind <> 'reserved' AND e.at_ns >= ?2 AND e.at_ns < ?3
-    GROUP BY 1
-), served AS (
-    SELECT CASE ?1 WHEN 'model' THEN model WHEN 'tier' THEN tier
-                   WHEN 'day' THEN date(at_ns / 1000000000, 'unixepoch') ELSE 'all' END AS key,
-           count(*) AS requests, sum(outcome = 'complete') AS complete,
-           sum(baseline_cost_nanousd) AS baseline_cost_nanousd,
-           sum(cost_nanousd) FILTER (WHERE baseline_cost_nanousd IS NOT NULL) AS compared_cost_nanousd
-    FROM requests
-    WHERE at_ns >= ?2 AND at_ns < ?3
-    GROUP BY 1
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAY_NS = 86_400 * 10**9
+_SUMS = (
+    "requests",
+    "complete",
+    "attempts",
+    "estimated",
+    "unpriced",
+    "cost_nanousd",
+    "baseline_cost_nanousd",
+    "compared_cost_nanousd",
+    *Usage.__struct_fields__,
 )
-SELECT coalesce(money.key, served.key) AS key, coalesce(requests, 0) AS requests, coalesce(complete, 0) AS complete,
-       coalesce(attempts, 0) AS attempts, coalesce(estimated, 0) AS estimated, coalesce(unpriced, 0) AS unpriced,
-       coalesce(cost_nanousd, 0) AS cost_nanousd, coalesce(baseline_cost_nanousd, 0) AS baseline_cost_nanousd,
-       coalesce(compared_cost_nanousd, 0) AS compared_cost_nanousd,
-       coalesce(input, 0) AS input, coalesce(cache_read, 0) AS cache_read, coalesce(cache_write, 0) AS cache_write,
-       coalesce(cache_write_1h, 0) AS cache_write_1h, coalesce(output, 0) AS output, coalesce(reasoning, 0) AS reasoning
-FROM money FULL JOIN served ON money.key IS served.key
-ORDER BY 1
-"""
+_OF_ATTEMPTS = {
+    "attempts": "1",
+    "estimated": "coalesce(e.is_estimated, 0)",
+    "unpriced": "CASE WHEN e.kind = 'settled' AND e.cost_nanousd IS NULL THEN 1 ELSE 0 END",
+    "cost_nanousd": "e.cost_nanousd",
+    **{tokens: f"e.{tokens}" for tokens in Usage.__struct_fields__},
+}
+_OF_REQUESTS = {
+    "requests": "1",
+    "complete": "CASE WHEN r.outcome = 'complete' THEN 1 ELSE 0 END",
+    "baseline_cost_nanousd": "r.baseline_cost_nanousd",
+    "compared_cost_nanousd": "CASE WHEN r.baseline_cost_nanousd IS NULL THEN 0 ELSE r.cost_nanousd END",
+}
+
+
+def _listed(values: dict[str, str]) -> str:
+    return ", ".join(f"{values.get(name, '0')} AS {name}" for name in _SUMS)
+
+
+def _spend(attempt_key: str, request_key: str) -> str:
+    """SQL for the spending by a key, which is an expression over an attempt (e) or a request (r)."""
+    return f"""
+    SELECT key, {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _SUMS)} FROM (
+        SELECT {attempt_key} AS key, {_listed(_OF_ATTEMPTS)} FROM events AS e LEFT JOIN requests AS r USING (request_id)
+        WHERE e.kind <> 'reserved' AND e.at_ns >= ? AND e.at_ns < ?
+        UNION ALL
+        SELECT {request_key}, {_listed(_OF_REQUESTS)} FROM requests AS r WHERE r.at_ns >= ? AND r.at_ns < ?
+    ) AS summed GROUP BY key
+    """  # noqa: S608 of our own constants
+
+
+_SPEND: dict[By, str] = {
+    "model": _spend("e.model", "r.model"),
+    "tier": _spend("r.tier", "r.tier"),
+    "day": _spend(f"e.at_ns / {_DAY_NS}", f"r.at_ns / {_DAY_NS}"),
+    "all": _spend("'all'", "'all'"),
+}
 _JUDGED = """
 WITH judged AS NOT MATERIALIZED (
     SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
-           r.tier, r.route ->> '$.verdict' AS verdict
+           r.tier, r.route
     FROM outcomes AS o JOIN requests AS r USING (request_id)
     WHERE o.model <> '' OR r.model IS NOT NULL
 )
@@ -178,8 +195,8 @@ ORDER BY judged.request_id, judged.sequence
 _ERRANDS = ", ".join(f"'{cause}'" for cause in Cause if cause.is_errand)
 _ANSWERS = f"""
 SELECT e.sequence, e.model, e.outcome, coalesce(e.output + e.reasoning, 0) AS output_tokens,
-       iif(e.kind = 'released', 0, e.cost_nanousd) AS cost_nanousd, coalesce(e.is_estimated, 0) AS is_estimated,
-       coalesce(r.route ->> '$.verdict.kinds', '[]') AS kinds
+       CASE e.kind WHEN 'released' THEN 0 ELSE e.cost_nanousd END AS cost_nanousd,
+       coalesce(e.is_estimated, 0) AS is_estimated, r.route
 FROM events AS e LEFT JOIN requests AS r USING (request_id)
 WHERE e.sequence > ? AND e.kind <> 'reserved' AND e.cause NOT IN ({_ERRANDS})
 ORDER BY e.sequence LIMIT ?
@@ -191,104 +208,52 @@ ORDER BY sequence DESC LIMIT 1 OFFSET ?
 _EMBEDDED_OUTCOMES = """
 SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, e.vector
 FROM outcomes AS o JOIN embeddings AS e USING (request_id) LEFT JOIN requests AS r USING (request_id)
-WHERE o.sequence > ?1 AND e.embedder = ?2 AND (o.model <> '' OR r.model IS NOT NULL)
-ORDER BY o.sequence DESC LIMIT ?3
+WHERE o.sequence > ? AND e.embedder = ? AND (o.model <> '' OR r.model IS NOT NULL)
+ORDER BY o.sequence DESC LIMIT ?
 """
 _TAIL = "SELECT 'request' AS kind, * FROM requests ORDER BY at_ns DESC, request_id DESC LIMIT ?"
 _REQUEST = "SELECT 'request' AS kind, * FROM requests WHERE request_id = ?"
 _ATTEMPTS = "SELECT * FROM events WHERE request_id = ? ORDER BY sequence"
+_FOLLOWED = ("events",)
+"""Tables of whose new rows other tables are kept."""
+_KEEP_OPEN_HOLDS = (
+    """
+    INSERT INTO open_holds
+    SELECT new.attempt_id FROM {new} AS new
+    WHERE new.kind = 'reserved'
+      AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.attempt_id = new.attempt_id AND e.kind <> 'reserved')
+    """,
+    "DELETE FROM open_holds WHERE attempt_id IN (SELECT new.attempt_id FROM {new} AS new WHERE new.kind <> 'reserved')",
+)
+_FORGET_EMBEDDINGS = "DELETE FROM embeddings WHERE sequence <= (SELECT max(sequence) FROM embeddings) - ?"
 _OPEN_HOLDS = "SELECT events.* FROM open_holds JOIN events USING (attempt_id) WHERE kind = 'reserved' ORDER BY sequence"
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------
 
 
-class _RequestAsSent(RequestRecorded, frozen=True, kw_only=True, tag_field="kind", tag="request"):
-    """A request whose documents stay the JSON text they are: storing them needs no look inside."""
+class _Classified(Struct, frozen=True):
+    """What learning needs of a route."""
 
-    route: msgspec.Raw  # type: ignore[assignment]
-    tags: msgspec.Raw = msgspec.Raw(b"[]")  # type: ignore[assignment]
-
-
-class _Insert(NamedTuple):
-    """Where rows go."""
-
-    table: str
-    columns: tuple[str, ...]
+    verdict: Verdict | None
 
 
-class _Table:
-    """Where events of one type go: a column per field, of the same name; `documents` are kept as JSON text."""
-
-    def __init__(self, name: str, event_type: type[Struct], *, documents: Sequence[str] = ()) -> None:
-        fields = [field for field in event_type.__struct_fields__ if field not in documents]
-        paths = [path for field in fields for path in _FLATTENED.get(field, (field,))]
-        columns = ["kind"] if name == "events" else []
-        columns += [*(path.rpartition(".")[2] for path in paths), *documents]
-        self.insert = _Insert(name, tuple(columns))
-        self._kind = (event_type.__struct_config__.tag,) if name == "events" else ()
-        self._values = attrgetter(*paths)
-        self._documents = attrgetter(*documents) if documents else None
-
-    def row(self, event: Struct) -> tuple[Value, ...]:
-        """The values, in the order of the columns."""
-        values: tuple[Value, ...] = self._kind + self._values(event)
-        return (*values, *map(_text, self._documents(event))) if self._documents else values
+_classified_decoder: msgspec.json.Decoder[_Classified | None] = msgspec.json.Decoder(_Classified | None)
 
 
-_DOCUMENTS = ("route", "tags", "charges")
-_FLATTENED = {"usage": tuple(f"usage.{tokens}" for tokens in Usage.__struct_fields__)}
-_TABLES: dict[type[Struct], _Table] = {
-    Reserved: _Table("events", Reserved, documents=("tags", "charges")),
-    Settled: _Table("events", Settled, documents=("tags", "charges")),
-    Released: _Table("events", Released, documents=("tags", "charges")),
-    _RequestAsSent: _Table("requests", _RequestAsSent, documents=("route", "tags")),
-    OutcomeRecorded: _Table("outcomes", OutcomeRecorded),
-    EmbeddingRecorded: _Table("embeddings", EmbeddingRecorded),
-}
-_UNREAD = _Insert("unread", ("payload", "reason"))
-
-_decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded | EmbeddingRecorded)
-_row_decoder: msgspec.json.Decoder[LedgerEvent] = msgspec.json.Decoder(LedgerEvent, strict=False)
-_verdict_decoder = msgspec.json.Decoder(Verdict)
-_kinds_decoder = msgspec.json.Decoder(tuple[KindShare, ...])
-
-
-def _rows(batch: Sequence[bytes]) -> dict[_Insert, list[tuple[Value, ...]]]:
-    """The rows of a batch, by where they go."""
-    rows: dict[_Insert, list[tuple[Value, ...]]] = {}
-    for payload in batch:
-        try:
-            event = _decoder.decode(payload)
-            table = _TABLES[type(event)]
-            insert, row = table.insert, table.row(event)
-        except msgspec.MsgspecError as error:
-            log.error("a ledger record cannot be read and is kept aside: %s", error)
-            insert, row = _UNREAD, (payload, str(error))
-        rows.setdefault(insert, []).append(row)
-    return rows
-
-
-def _text(document: msgspec.Raw | tuple[object, ...]) -> str:
-    if isinstance(document, msgspec.Raw):
-        return bytes(document).decode()
-    return msgspec.json.encode(document).decode() if document else "[]"
-
-
-def _event(row: Row) -> LedgerEvent:
-    """A row as the event it came from."""
-    documents = {name: msgspec.Raw(row[name].encode()) for name in _DOCUMENTS if name in row}
-    return _row_decoder.decode(msgspec.json.encode({**row, **documents, "usage": row}))
+def _verdict(route: str | None) -> Verdict | None:
+    """Of a route's JSON text. Read here: what databases offer for it, they do not agree on, and are slower at."""
+    classified = _classified_decoder.decode(route or "null")
+    return classified.verdict if classified else None
 
 
 def _outcome(row: Row) -> OutcomeRow:
-    verdict = row["verdict"]
-    return OutcomeRow(**{**row, "verdict": verdict and _verdict_decoder.decode(verdict)})
+    return OutcomeRow(verdict=_verdict(row.pop("route")), **row)
 
 
 def _answer(row: Row) -> AnswerRow:
-    kinds = _kinds_decoder.decode(row["kinds"])
-    return AnswerRow(**{**row, "is_estimated": bool(row["is_estimated"]), "kinds": kinds})
+    verdict, is_estimated = _verdict(row.pop("route")), bool(row.pop("is_estimated"))
+    return AnswerRow(is_estimated=is_estimated, kinds=verdict.kinds if verdict else (), **row)
 
 
 def _attempts(events: Iterable[LedgerEvent]) -> tuple[AttemptRecord, ...]:
@@ -323,10 +288,20 @@ class Store:
 
         A record that cannot be read is kept aside and logged. Raises StoreUnavailable.
         """
-        rows = _rows(batch)
+        rows = rows_of(batch)
+        new: dict[str, str] = {}
         with self._database.transaction() as transaction:
+            transaction.take_turn()
             for insert, its in rows.items():
-                transaction.insert(insert.table, insert.columns, its)
+                if insert.table in _FOLLOWED:
+                    new[insert.table] = transaction.insert_new(insert.table, insert.columns, its)
+                else:
+                    transaction.insert(insert.table, insert.columns, its)
+                if insert.table == "embeddings":
+                    transaction.execute(_FORGET_EMBEDDINGS, MOST_EMBEDDINGS)
+            if "events" in new:
+                for statement in _KEEP_OPEN_HOLDS:
+                    transaction.execute(statement.format(new=new["events"]))
 
     # -- reading
 
@@ -347,9 +322,11 @@ class Store:
 
         A model's money is that of its own attempts, whoever answered in the end; its requests are those it answered.
         """
-        return [
-            msgspec.convert({**row, "usage": row}, Spend) for row in self._database.read(_SPEND, by, since_ns, until_ns)
-        ]
+        found = self._database.read(_SPEND[by], since_ns, until_ns, since_ns, until_ns)
+        rows = sorted(found, key=lambda row: (row["key"] is not None, row["key"]))
+        if by == "day":
+            rows = [{**row, "key": date.fromordinal(_EPOCH + row["key"]).isoformat()} for row in rows]
+        return [msgspec.convert({**row, "usage": row}, Spend) for row in rows]
 
     def totals(self) -> Spend:
         """Everything there ever was, in one row."""
@@ -408,4 +385,4 @@ class Store:
         return rows[0]["sequence"] if rows else 0
 
     def _events(self, sql: str, *bindings: str | int) -> list[LedgerEvent]:
-        return [_event(row) for row in self._database.read(sql, *bindings)]
+        return [event_of(row) for row in self._database.read(sql, *bindings)]

@@ -57,6 +57,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, str]
     server_key: Secret | None
     """What clients must send; None only on loopback."""
+    database: Secret | None
+    """The address of the PostgreSQL that has the ledger; None for a file."""
     keys: Mapping[str, Secret]
     """Provider → its key."""
     unusable: Mapping[str, str]
@@ -129,6 +131,7 @@ def load_settings(
     settings = Settings(
         **{name: getattr(sections, name) for name in keys_of(Sections)},
         server_key=_server_key(sections.server, environ, stored),
+        database=_database(sections.ledger, environ, stored),
         keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
         unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
         origins=given.origins,
@@ -170,6 +173,15 @@ def _server_key(server: ServerSettings, environ: Mapping[str, str], stored: Mapp
             f"server.api_key: {key}", hint="without it everyone could use the gateway, so it does not start"
         )
     return key
+
+
+def _database(ledger: LedgerSettings, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | None:
+    if ledger.database_url is None:
+        return None
+    address = ledger.database_url.resolve(environ, stored)
+    if isinstance(address, str):
+        raise SettingsError(f"ledger.database_url: {address}", hint="without it the ledger would be another one")
+    return address
 
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:

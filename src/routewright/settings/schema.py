@@ -15,7 +15,7 @@ from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
 from routewright.decision.context import ContextPolicy, ContextStep
 from routewright.decision.intent import Match
-from routewright.settings.keys import read_reference
+from routewright.settings.keys import DatabaseAddress, read_database, read_reference
 from routewright.settings.places import KeyPath
 
 MIB = 1024 * 1024
@@ -82,6 +82,9 @@ def _read_wish(value: object, path: str) -> Match:
 
 
 KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
+DatabaseUrl = Annotated[
+    DatabaseAddress, Read(read_database, '"env:NAME", "keys:NAME" or an address like "postgresql://user@host/database"')
+]
 Usd = Annotated[Decimal, Read(_read_usd, "an amount of USD of at least 0")]
 UsdPerMillion = Annotated[Decimal, Read(_read_price, "USD per million tokens, from 0 to 10000")]
 BaseUrl = Annotated[str, Read(_read_base_url, 'an address like "https://host/v1"')]
@@ -179,6 +182,7 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     """`[ledger]`: where the accounts are kept."""
 
     path: Folder
+    database_url: DatabaseUrl | None = None
     max_journal_bytes: Annotated[int, Meta(ge=8 * MIB, le=1024 * 1024 * MIB)] = 256 * MIB
 
 

@@ -1,0 +1,42 @@
+"""From the settings to the store they name: the one place that knows which databases there are."""
+
+from pathlib import Path
+
+from routewright.errors import SettingsError
+from routewright.ledger.database import Database
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
+from routewright.secret import Secret
+from routewright.settings import Settings
+
+SQLITE_FILE = "ledger.db"
+
+
+def ledger_file(settings: Settings) -> Path | None:
+    """Where the ledger is if it is a file, whether there is one yet or not; None if it is in PostgreSQL."""
+    return settings.ledger.path / SQLITE_FILE if settings.database is None else None
+
+
+def open_store(settings: Settings, *, read_only: bool = False) -> Store:
+    """The store of the settings, made or brought up to date if need be.
+
+    `read_only` opens what is there, beside whoever writes to it, and changes nothing. Raises LedgerUnavailable when
+    this routewright must not use it, StoreUnavailable when it cannot be opened now, SettingsError when what it takes is
+    not installed or the address is none.
+    """
+    path = ledger_file(settings)
+    if path is not None:
+        return Store(SqliteDatabase(path, read_only=read_only))
+    assert settings.database is not None
+    return Store(_postgres(settings.database, read_only=read_only))
+
+
+def _postgres(url: Secret, *, read_only: bool) -> Database:
+    try:
+        from routewright.ledger.postgres import PostgresDatabase
+    except ImportError as error:
+        raise SettingsError(
+            f"ledger.database_url: the ledger is in PostgreSQL, and psycopg is missing ({error})",
+            hint="pip install 'routewright[postgres]'",
+        ) from error
+    return PostgresDatabase(url, read_only=read_only)
