@@ -532,7 +532,7 @@ def test_s11_an_older_schema_is_not_changed_by_who_only_reads(place: Path | str,
 
 def test_where_there_is_no_ledger_yet_a_reader_makes_none(place: Path | str, store: Store) -> None:
     set_schema(store, 0)
-    with pytest.raises(SchemaRefused, match="there is no ledger in .* yet"):
+    with pytest.raises(SchemaRefused, match=r"there is no ledger in .* yet"):
         open_database(place, read_only=True)
 
 
