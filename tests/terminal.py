@@ -123,5 +123,6 @@ def settled(request_id: str = "request-1", **changes: object) -> Settled:
         is_estimated=False,
         first_event_ms=120,
         total_ms=250,
+        tier="standard",
     )
     return replace(plain, **changes)

@@ -13,6 +13,9 @@ from routewright.errors import InvalidRequest
 
 KEY = "routewright"
 
+MOST_TAGS = 32
+"""Of a request: money is summed for each of them."""
+LONGEST_TAG = 200
 _NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
@@ -81,7 +84,9 @@ def _probability(value: object, param: str) -> float | None:
 
 
 def _tags(tags: list[Any], at: str) -> tuple[str, ...]:
+    if len(tags) > MOST_TAGS:
+        raise wrong(f"{at}tags", f"a list of at most {MOST_TAGS} tags", tags)
     for index, tag in enumerate(tags):
-        if type(tag) is not str or not tag:
-            raise wrong(f"{at}tags[{index}]", "a string that is not empty", tag)
+        if type(tag) is not str or not 0 < len(tag) <= LONGEST_TAG:
+            raise wrong(f"{at}tags[{index}]", f"a string of 1 to {LONGEST_TAG} characters", tag)
     return tuple(tags)

@@ -43,7 +43,7 @@ _CONNECT: dict[str, str | int] = {
 # The server gives up for us what takes too long: a statement, the wait for a lock, and a transaction whose process was
 # stopped in the middle and would keep all others waiting. A commit must be on disk when it is answered.
 _SESSION = b"""
-SET statement_timeout = '30s';
+SET statement_timeout = '10min';
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '30s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'

@@ -5,13 +5,14 @@ Delivering a batch twice changes nothing. The store knows no database by name: s
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from routewright.call import Cause
+from routewright.ledger import rollups
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     EmbeddedOutcome,
@@ -30,14 +31,17 @@ _FOREVER_NS = 2**63 - 1
 MOST_EMBEDDINGS = 100_000
 """Older ones go."""
 
-By: TypeAlias = Literal["model", "tier", "day", "all"]
+Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause"]
+By: TypeAlias = Dimension | Literal["all"]
 
 
 class Spend(Struct, frozen=True, kw_only=True):
-    """What was spent under one key: a model, a tier, a day (UTC, `2026-03-01`), or everything."""
+    """What was spent under one key: a model, a tier, a day or hour (UTC, `2026-03-01 14:00`), …, or everything."""
 
     key: str | None
-    """None for requests that nobody answered, and for attempts whose request is not recorded."""
+    """None for requests that nobody answered, and for whatever has no tier, key or team."""
+    keys: tuple[str | None, ...] = ()
+    """The same of each dimension, in the order in which they were asked for."""
     requests: int
     complete: int
     """Requests answered to the end."""
@@ -53,6 +57,16 @@ class Spend(Struct, frozen=True, kw_only=True):
     """What the requests that have a baseline would have cost there."""
     compared_cost_nanousd: int
     """What these same requests did cost: a saving is the difference."""
+    compared: int = 0
+    """How many requests have a baseline."""
+    unsure: int = 0
+    """Of these and of the failed ones, those with a part that the provider did not report."""
+    failed_cost_nanousd: int = 0
+    """What requests cost that nobody answered; it counts against a saving."""
+    least_saved_nanousd: int = 0
+    """The saving, net of failed requests, if what was not reported did cost our bound; …"""
+    most_saved_nanousd: int = 0
+    """… and if it cost nothing."""
 
 
 _NOTHING = Spend(
@@ -123,56 +137,6 @@ class AnswerRow(Struct, frozen=True, kw_only=True):
 
 # ---- SQL --------------------------------------------------------------------------------------------------------
 
-_EPOCH = date(1970, 1, 1).toordinal()
-_DAY_NS = 86_400 * 10**9
-_SUMS = (
-    "requests",
-    "complete",
-    "attempts",
-    "estimated",
-    "unpriced",
-    "cost_nanousd",
-    "baseline_cost_nanousd",
-    "compared_cost_nanousd",
-    *Usage.__struct_fields__,
-)
-_OF_ATTEMPTS = {
-    "attempts": "1",
-    "estimated": "coalesce(e.is_estimated, 0)",
-    "unpriced": "CASE WHEN e.kind = 'settled' AND e.cost_nanousd IS NULL THEN 1 ELSE 0 END",
-    "cost_nanousd": "e.cost_nanousd",
-    **{tokens: f"e.{tokens}" for tokens in Usage.__struct_fields__},
-}
-_OF_REQUESTS = {
-    "requests": "1",
-    "complete": "CASE WHEN r.outcome = 'complete' THEN 1 ELSE 0 END",
-    "baseline_cost_nanousd": "r.baseline_cost_nanousd",
-    "compared_cost_nanousd": "CASE WHEN r.baseline_cost_nanousd IS NULL THEN 0 ELSE r.cost_nanousd END",
-}
-
-
-def _listed(values: dict[str, str]) -> str:
-    return ", ".join(f"{values.get(name, '0')} AS {name}" for name in _SUMS)
-
-
-def _spend(attempt_key: str, request_key: str) -> str:
-    """SQL for the spending by a key, which is an expression over an attempt (e) or a request (r)."""
-    return f"""
-    SELECT key, {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _SUMS)} FROM (
-        SELECT {attempt_key} AS key, {_listed(_OF_ATTEMPTS)} FROM events AS e LEFT JOIN requests AS r USING (request_id)
-        WHERE e.kind <> 'reserved' AND e.at_ns >= ? AND e.at_ns < ?
-        UNION ALL
-        SELECT {request_key}, {_listed(_OF_REQUESTS)} FROM requests AS r WHERE r.at_ns >= ? AND r.at_ns < ?
-    ) AS summed GROUP BY key
-    """  # noqa: S608 of our own constants
-
-
-_SPEND: dict[By, str] = {
-    "model": _spend("e.model", "r.model"),
-    "tier": _spend("r.tier", "r.tier"),
-    "day": _spend(f"e.at_ns / {_DAY_NS}", f"r.at_ns / {_DAY_NS}"),
-    "all": _spend("'all'", "'all'"),
-}
 _JUDGED = """
 WITH judged AS NOT MATERIALIZED (
     SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
@@ -214,8 +178,6 @@ ORDER BY o.sequence DESC LIMIT ?
 _TAIL = "SELECT 'request' AS kind, * FROM requests ORDER BY at_ns DESC, request_id DESC LIMIT ?"
 _REQUEST = "SELECT 'request' AS kind, * FROM requests WHERE request_id = ?"
 _ATTEMPTS = "SELECT * FROM events WHERE request_id = ? ORDER BY sequence"
-_FOLLOWED = ("events",)
-"""Tables of whose new rows other tables are kept."""
 _KEEP_OPEN_HOLDS = (
     """
     INSERT INTO open_holds
@@ -247,6 +209,18 @@ def _verdict(route: str | None) -> Verdict | None:
     return classified.verdict if classified else None
 
 
+def _spend(row: Row, by: Sequence[By]) -> Spend:
+    keys = tuple(_key(name, row[f"k{place}"]) for place, name in enumerate(by))
+    return msgspec.convert({**row, "usage": row, "key": keys[0], "keys": keys}, Spend)
+
+
+def _key(dimension: By, value: str | int) -> str | None:
+    if dimension in ("day", "hour"):
+        moment = datetime.fromtimestamp(int(value) // 10**9, UTC)
+        return f"{moment:%Y-%m-%d}" if dimension == "day" else f"{moment:%Y-%m-%d %H:%M}"
+    return str(value) or None
+
+
 def _outcome(row: Row) -> OutcomeRow:
     return OutcomeRow(verdict=_verdict(row.pop("route")), **row)
 
@@ -275,7 +249,9 @@ class Store:
     """The ledger in a database. Any thread absorbs and reads."""
 
     def __init__(self, database: Database) -> None:
+        """Raises StoreUnavailable."""
         self._database = database
+        rollups.make(database)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -293,7 +269,7 @@ class Store:
         with self._database.transaction() as transaction:
             transaction.take_turn()
             for insert, its in rows.items():
-                if insert.table in _FOLLOWED:
+                if insert.table in rollups.SOURCES:
                     new[insert.table] = transaction.insert_new(insert.table, insert.columns, its)
                 else:
                     transaction.insert(insert.table, insert.columns, its)
@@ -302,6 +278,7 @@ class Store:
             if "events" in new:
                 for statement in _KEEP_OPEN_HOLDS:
                     transaction.execute(statement.format(new=new["events"]))
+            rollups.keep(self._database, transaction, new)
 
     # -- reading
 
@@ -317,16 +294,15 @@ class Store:
     def _open_holds(self) -> list[Reserved]:
         return [event for event in self._events(_OPEN_HOLDS) if isinstance(event, Reserved)]
 
-    def spend(self, by: By, since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[Spend]:
-        """What was spent from `since_ns` up to, not including, `until_ns` (UTC nanoseconds), by key.
+    def spend(self, by: By | Sequence[Dimension], since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[Spend]:
+        """What was spent in a time (UTC nanoseconds), by one or two dimensions, or in all; in the order of their keys.
 
-        A model's money is that of its own attempts, whoever answered in the end; its requests are those it answered.
+        From roll-ups, so the time begins with the hour of `since_ns` and ends with that of `until_ns`. A model's money
+        is that of its own attempts, whoever answered in the end; its requests are those it answered. By cause, there
+        are only attempts. What has several tags counts for each of them, and what has none is not there.
         """
-        found = self._database.read(_SPEND[by], since_ns, until_ns, since_ns, until_ns)
-        rows = sorted(found, key=lambda row: (row["key"] is not None, row["key"]))
-        if by == "day":
-            rows = [{**row, "key": date.fromordinal(_EPOCH + row["key"]).isoformat()} for row in rows]
-        return [msgspec.convert({**row, "usage": row}, Spend) for row in rows]
+        dimensions = (by,) if isinstance(by, str) else tuple(by)
+        return [_spend(row, dimensions) for row in rollups.grouped(self._database, dimensions, since_ns, until_ns)]
 
     def totals(self) -> Spend:
         """Everything there ever was, in one row."""

@@ -1,0 +1,246 @@
+"""Roll-ups: what reports read instead of the rows themselves, kept in the transaction that brings the rows.
+
+A roll-up row is the sum of all attempts, or requests, of one *period* that have model, tier, key, team (and cause) in
+common. The same sums are kept for three lengths of period, so that a question about any time is answered by a few
+ranges: blocks of four weeks in the middle, days and hours at the ends. Rows that are `tagged` are sums for one tag
+each: an attempt with two tags is in two of them, and once in those that are not tagged.
+
+They are exact, as they are made of the rows that were new, and only of these. A row stands for at least one attempt,
+and tags, which anybody may invent, are known by name up to `MOST_TAGS`: later ones are counted together as `OTHER_TAG`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from routewright.ledger.database import Database, Row, Transaction
+from routewright.usage import Usage
+
+HOUR_NS = 3600 * 10**9
+DAY_NS = 24 * HOUR_NS
+GRAINS = (28 * DAY_NS, DAY_NS, HOUR_NS)
+"""Lengths of periods, the longest first; each is a multiple of the next, and periods are counted from 1970."""
+MOST_TAGS = 10_000
+LONGEST_TAG = 200
+"""Characters of a tag that are looked at."""
+OTHER_TAG = "(other)"
+_FAR = 2**62 // GRAINS[0] * GRAINS[0]
+"""A time that nothing in a ledger comes after, where a period of any length begins."""
+
+
+class _Rollup(NamedTuple):
+    """One of the two tables, and how its rows are made of those of `source` (`new` in the expressions)."""
+
+    table: str
+    source: str
+    source_id: str
+    condition: str
+    dimensions: Mapping[str, str]
+    sums: Mapping[str, str]
+
+
+_ATTEMPTS = _Rollup(
+    table="attempts_rollup",
+    source="events",
+    source_id="sequence",
+    condition="new.kind <> 'reserved'",
+    dimensions={name: f"new.{name}" for name in ("model", "tier", "key", "team", "cause")},
+    sums={
+        "attempts": "1",
+        "estimated": "coalesce(new.is_estimated, 0)",
+        "unpriced": "CASE WHEN new.kind = 'settled' AND new.cost_nanousd IS NULL THEN 1 ELSE 0 END",
+        "cost_nanousd": "coalesce(new.cost_nanousd, 0)",
+        **{tokens: f"coalesce(new.{tokens}, 0)" for tokens in Usage.__struct_fields__},
+    },
+)
+_SAVED = "new.baseline_cost_nanousd - new.cost_nanousd"
+_FAILED = "CASE WHEN new.model IS NULL THEN new.cost_nanousd ELSE 0 END"
+_REQUESTS = _Rollup(
+    table="requests_rollup",
+    source="requests",
+    source_id="request_id",
+    condition="new.request_id <> ''",
+    dimensions={
+        "model": "coalesce(new.model, '')",
+        "tier": "coalesce(new.tier, '')",
+        "key": "new.key",
+        "team": "new.team",
+    },
+    sums={
+        "requests": "1",
+        "complete": "CASE WHEN new.outcome = 'complete' THEN 1 ELSE 0 END",
+        "unsure": "CASE WHEN new.is_estimated = 1 AND (new.model IS NULL OR new.baseline_cost_nanousd IS NOT NULL)"
+        " THEN 1 ELSE 0 END",
+        "compared": "CASE WHEN new.baseline_cost_nanousd IS NULL THEN 0 ELSE 1 END",
+        "baseline_cost_nanousd": "coalesce(new.baseline_cost_nanousd, 0)",
+        "compared_cost_nanousd": "CASE WHEN new.baseline_cost_nanousd IS NULL THEN 0 ELSE new.cost_nanousd END",
+        "failed_cost_nanousd": _FAILED,
+        # What nobody reported cost something between nothing and our bound.
+        "least_saved_nanousd": f"CASE WHEN new.baseline_cost_nanousd IS NULL OR new.is_estimated = 1 AND {_SAVED} > 0"
+        f" THEN 0 ELSE {_SAVED} END - {_FAILED}",
+        "most_saved_nanousd": "CASE WHEN new.baseline_cost_nanousd IS NULL THEN 0"
+        f" WHEN new.is_estimated = 1 THEN new.baseline_cost_nanousd ELSE {_SAVED} END"
+        f" - CASE WHEN new.is_estimated = 1 THEN 0 ELSE {_FAILED} END",
+    },
+)
+_ROLLUPS = (_ATTEMPTS, _REQUESTS)
+SOURCES = tuple(rollup.source for rollup in _ROLLUPS)
+SUMS = (*_ATTEMPTS.sums, *_REQUESTS.sums)
+"""What there is to know of a group: counts, tokens, money."""
+
+
+# ---- keeping them -----------------------------------------------------------------------------------------------
+
+_TAG = f"substr(tag.value, 1, {LONGEST_TAG})"
+_GRAINS = " UNION ALL ".join(f"SELECT {grain} AS grain" for grain in reversed(GRAINS))
+
+
+def keep(database: Database, transaction: Transaction, new: Mapping[str, str]) -> None:
+    """Count rows that were not there before: `new` has, by table, what to write after FROM for them."""
+    for rollup in _ROLLUPS:
+        if rollup.source in new:
+            rows, tags = new[rollup.source], database.elements("new.tags", "tag")
+            _learn_tags(transaction, rollup, rows, tags)
+            transaction.execute(_addition(rollup, rows))
+            transaction.execute(_addition(rollup, rows, tags))
+
+
+def make(database: Database) -> None:
+    """Make the sums of all rows there are, if that was not done yet: after a migration. Raises StoreUnavailable."""
+    if database.read("SELECT is_made FROM rollups_made")[0]["is_made"]:
+        return
+    with database.transaction() as transaction:
+        transaction.take_turn()
+        if transaction.execute("SELECT is_made FROM rollups_made")[0]["is_made"]:
+            return  # by another process, meanwhile
+        for rollup in _ROLLUPS:
+            transaction.execute(f"DELETE FROM {rollup.table}")  # noqa: S608 of our own constants
+            for day in _days(transaction, rollup):  # each in a statement of its own, as these have a time limit
+                keep(database, transaction, {rollup.source: day})
+        transaction.execute("UPDATE rollups_made SET is_made = 1")
+
+
+def _days(transaction: Transaction, rollup: _Rollup) -> Iterator[str]:
+    """What to write after FROM for the rows of each day."""
+    its = f"FROM {rollup.source} AS new WHERE {rollup.condition}"
+    (found,) = transaction.execute(f"SELECT min(at_ns) AS first, max(at_ns) AS last {its}")
+    if found["first"] is not None:
+        for day in range(found["first"] // DAY_NS, found["last"] // DAY_NS + 1):
+            yield f"(SELECT * {its} AND at_ns >= {day * DAY_NS} AND at_ns < {(day + 1) * DAY_NS})"
+
+
+def _learn_tags(transaction: Transaction, rollup: _Rollup, rows: str, tags: str) -> None:
+    """Note tags that are met for the first time, as far as there is room for them."""
+    unknown = transaction.execute(
+        f"""
+        SELECT DISTINCT {_TAG} AS tag FROM {rows} AS new, {tags}
+        WHERE {rollup.condition} AND new.tags <> '[]'
+          AND NOT EXISTS (SELECT 1 FROM known_tags WHERE known_tags.tag = {_TAG})
+        ORDER BY 1
+        """  # noqa: S608 of our own constants
+    )
+    if unknown:
+        room = MOST_TAGS - int(transaction.execute("SELECT count(*) AS known FROM known_tags")[0]["known"])
+        transaction.insert("known_tags", ("tag",), [(row["tag"],) for row in unknown[: max(0, room)]])
+
+
+def _addition(rollup: _Rollup, rows: str, tags: str | None = None) -> str:
+    """SQL that adds new rows to their sums: to those of their tags, or to those without one."""
+    key = ", ".join(("grain", "tagged", "starts_ns", "tag", *rollup.dimensions))
+    values = {"starts_ns": f"new.at_ns - new.at_ns % {HOUR_NS}", "tag": "''" if tags is None else "its.tag"}
+    values |= {**rollup.dimensions, **{name: f"sum({sql})" for name, sql in rollup.sums.items()}}
+    source = f"{rows} AS new"
+    if tags is not None:
+        source = f"{_tagged(rollup, rows, tags)} JOIN {source} USING ({rollup.source_id})"
+    by_hour, by_key = _places(2 + len(rollup.dimensions)), _places(4 + len(rollup.dimensions))
+    return f"""
+    INSERT INTO {rollup.table} ({key}, {", ".join(rollup.sums)})
+    SELECT grain, {int(tags is not None)}, starts_ns - starts_ns % grain, tag, {", ".join(rollup.dimensions)},
+           {", ".join(f"sum({name})" for name in rollup.sums)}
+    FROM (
+        SELECT {", ".join(f"{sql} AS {name}" for name, sql in values.items())}
+        FROM {source} WHERE {rollup.condition} GROUP BY {by_hour}
+    ) AS hourly CROSS JOIN ({_GRAINS}) AS grains
+    WHERE true GROUP BY {by_key} ORDER BY {by_key}
+    ON CONFLICT ({key}) DO UPDATE SET
+    {", ".join(f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums)}
+    """  # noqa: S608 of our own constants
+
+
+def _places(columns: int) -> str:
+    """The first columns, by their places."""
+    return ", ".join(str(place + 1) for place in range(columns))
+
+
+def _tagged(rollup: _Rollup, rows: str, tags: str) -> str:
+    """Each new row with each of its tags, once."""
+    return f"""(
+        SELECT DISTINCT new.{rollup.source_id} AS {rollup.source_id},
+               CASE WHEN EXISTS (SELECT 1 FROM known_tags WHERE known_tags.tag = {_TAG})
+                    THEN {_TAG} ELSE '{OTHER_TAG}' END AS tag
+        FROM {rows} AS new, {tags} WHERE new.tags <> '[]'
+    ) AS its"""  # noqa: S608 of our own constants
+
+
+# ---- asking them ------------------------------------------------------------------------------------------------
+
+
+class Piece(NamedTuple):
+    """Part of the time that is asked for: periods of one length, from one up to, not including, another."""
+
+    grain: int
+    since_ns: int
+    until_ns: int
+
+
+def pieces(since_ns: int, until_ns: int, grains: Sequence[int] = GRAINS) -> Iterator[Piece]:
+    """The fewest ranges of periods for a time, which is rounded to whole periods of the shortest, outwards."""
+    longest, *shorter = grains
+    if not shorter:
+        first, after = since_ns // longest * longest, -(-until_ns // longest) * longest
+    else:
+        first, after = -(-since_ns // longest) * longest, until_ns // longest * longest
+    if first >= after:
+        if shorter and since_ns < until_ns:
+            yield from pieces(since_ns, until_ns, shorter)
+        return
+    if since_ns < first:
+        yield from pieces(since_ns, first, shorter)
+    yield Piece(longest, first, after)
+    if after < until_ns:
+        yield from pieces(after, until_ns, shorter)
+
+
+_TIMES = {"hour": "starts_ns", "day": f"starts_ns - starts_ns % {DAY_NS}"}
+_ANYTHING = {"all": "'all'"}
+
+
+def grouped(database: Database, by: Sequence[str], since_ns: int, until_ns: int) -> list[Row]:
+    """All `SUMS` by some dimensions (`k0`, `k1`, …), from the hour of `since_ns` up to the end of that of `until_ns`.
+
+    A day or an hour is the UTC nanosecond when it begins. Requests have no cause: by it, there are only attempts.
+    """
+    finest = max((GRAINS.index(grain) for name, grain in (("day", DAY_NS), ("hour", HOUR_NS)) if name in by), default=0)
+    ranges = list(pieces(max(0, since_ns), min(until_ns, _FAR), GRAINS[finest:]))
+    rollups = [rollup for rollup in _ROLLUPS if "cause" not in by or "cause" in rollup.dimensions]
+    if not ranges:
+        return []
+    parts = [_part(rollup, by) for rollup in rollups for _ in ranges]
+    keys = ", ".join(f"k{place}" for place in range(len(by)))
+    sql = f"""
+    SELECT {keys}, {", ".join(f"sum({name}) AS {name}" for name in SUMS)}
+    FROM ({" UNION ALL ".join(parts)}) AS parts GROUP BY {keys}
+    """  # noqa: S608 of our own constants
+    rows = database.read(sql, *(value for _ in rollups for piece in ranges for value in piece))
+    return sorted(rows, key=lambda row: tuple(row[f"k{place}"] for place in range(len(by))))
+
+
+def _part(rollup: _Rollup, by: Sequence[str]) -> str:
+    """The sums of one table over one range of periods."""
+    known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
+    keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(by))
+    sums = ", ".join(f"sum({name}) AS {name}" if name in rollup.sums else f"0 AS {name}" for name in SUMS)
+    return f"""
+    SELECT {keys}, {sums} FROM {rollup.table}
+    WHERE grain = ? AND tagged = {int("tag" in by)} AND starts_ns >= ? AND starts_ns < ?
+    GROUP BY {_places(len(by))}
+    """  # noqa: S608 of our own constants

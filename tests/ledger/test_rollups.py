@@ -1,0 +1,211 @@
+"""Roll-ups say the same as the rows that they are made of, in either database."""
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from databases import database_of, open_database
+from entries import DAY, SECOND, absorb, recorded, released, reserved, settled
+from routewright.cli.savings import as_recorded, saving
+from routewright.ledger import rollups
+from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Settled
+from routewright.ledger.rollups import GRAINS, HOUR_NS, MOST_TAGS, OTHER_TAG, pieces
+from routewright.ledger.store import Dimension, Spend, Store
+
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+TABLES = ("attempts_rollup", "requests_rollup", "known_tags")
+times = st.integers(0, 60 * 24).map(lambda hours: hours * HOUR_NS) | st.integers(0, 60 * DAY)
+names = st.sampled_from(["", "a", "b"])
+tags = st.lists(st.sampled_from(["x", "y", "z"]), max_size=3).map(tuple)
+payers = {"key": names, "team": names, "tags": tags}
+
+
+def attempts() -> st.SearchStrategy[list[dict[str, object]]]:
+    about = st.fixed_dictionaries(
+        {
+            **payers,
+            "at_ns": times,
+            "model": st.sampled_from(["small", "large"]),
+            "tier": names,
+            "cause": st.sampled_from(["first", "retry"]),
+            "cost_nanousd": st.none() | st.integers(0, 2**40),
+            "is_estimated": st.booleans(),
+        }
+    )
+    return st.lists(about, max_size=8)
+
+
+def requests() -> st.SearchStrategy[list[dict[str, object]]]:
+    about = st.fixed_dictionaries(
+        {
+            **payers,
+            "at_ns": times,
+            "model": st.sampled_from([None, "small", "large"]),
+            "tier": st.none() | names.filter(bool),
+            "cost_nanousd": st.integers(0, 2**40),
+            "baseline_cost_nanousd": st.none() | st.integers(0, 2**40),
+            "is_estimated": st.booleans(),
+            "outcome": st.sampled_from(["complete", "abandoned"]),
+        }
+    )
+    return st.lists(about.map(of_a_baseline), max_size=8)
+
+
+def of_a_baseline(about: dict[str, object]) -> dict[str, object]:
+    """Only an answer can be compared."""
+    return about if about["model"] else {**about, "baseline_cost_nanousd": None}
+
+
+def value_of(event: Settled | Released | RequestRecorded, dimension: Dimension) -> list[str | None]:
+    """The keys that an event counts for."""
+    moment = datetime.fromtimestamp(event.at_ns // SECOND, UTC)
+    if dimension == "tag":
+        return list(dict.fromkeys(event.tags))
+    if dimension == "day":
+        return [f"{moment:%Y-%m-%d}"]
+    if dimension == "hour":
+        return [f"{moment:%Y-%m-%d %H}:00"]
+    return [getattr(event, dimension) or None]
+
+
+def counted(events: Iterable[LedgerEvent], by: tuple[Dimension, ...]) -> dict[tuple[str | None, ...], tuple[int, ...]]:
+    """What a look at every event gives: attempts, unpriced, cost, tokens, requests, complete, baseline, failed."""
+    sums: dict[tuple[str | None, ...], tuple[int, ...]] = {}
+    for event in events:
+        if isinstance(event, Settled):
+            its = (1, int(event.cost_nanousd is None), event.cost_nanousd or 0, event.usage.total, 0, 0, 0, 0)
+        elif isinstance(event, RequestRecorded) and "cause" not in by:
+            failed = event.cost_nanousd if event.model is None else 0
+            its = (0, 0, 0, 0, 1, int(event.outcome == "complete"), event.baseline_cost_nanousd or 0, failed)
+        else:
+            continue
+        keys: list[tuple[str | None, ...]] = [()]
+        for dimension in by:
+            keys = [(*key, value) for key in keys for value in value_of(event, dimension)]
+        for key in keys:
+            sums[key] = tuple(map(sum, zip(sums.get(key, (0,) * len(its)), its, strict=True)))
+    return sums
+
+
+def told(rows: Iterable[Spend]) -> dict[tuple[str | None, ...], tuple[int, ...]]:
+    return {
+        row.keys: (
+            row.attempts,
+            row.unpriced,
+            row.cost_nanousd,
+            row.usage.total,
+            row.requests,
+            row.complete,
+            row.baseline_cost_nanousd,
+            row.failed_cost_nanousd,
+        )
+        for row in rows
+    }
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(closed=attempts(), over=requests(), since_hour=st.integers(0, 70 * 24), hours=st.integers(0, 70 * 24))
+def test_every_question_is_answered_as_by_a_look_at_every_row(
+    new_place: Callable[[], Path | str],
+    closed: list[dict[str, object]],
+    over: list[dict[str, object]],
+    since_hour: int,
+    hours: int,
+) -> None:
+    events: list[LedgerEvent] = [settled(f"a{n}", **about) for n, about in enumerate(closed)]
+    events += [recorded(f"r{n}", **about) for n, about in enumerate(over)]
+    since_ns, until_ns = since_hour * HOUR_NS, (since_hour + hours) * HOUR_NS
+    with closing(Store(open_database(new_place()))) as store:
+        absorb(store, *events[::2])
+        absorb(store, *events)  # half of them again
+        for by in [*((one,) for one in DIMENSIONS), *combinations(DIMENSIONS, 2)]:
+            assert told(store.spend(by)) == counted(events, by)
+        meant = [event for event in events if since_ns <= event.at_ns < until_ns]
+        for one in DIMENSIONS:
+            assert told(store.spend(one, since_ns, until_ns)) == counted(meant, (one,))
+        compared = saving(as_recorded([event for event in events if isinstance(event, RequestRecorded)]), ())
+        total = store.totals()
+        assert total.least_saved_nanousd == compared.low_nanousd
+        assert total.most_saved_nanousd == compared.high_nanousd
+        assert (total.compared, total.unsure) == (compared.requests, compared.estimated)
+
+
+@given(since_ns=times, until_ns=times)
+def test_the_pieces_of_a_time_are_whole_periods_side_by_side(since_ns: int, until_ns: int) -> None:
+    its = list(pieces(since_ns, until_ns))
+    if since_ns >= until_ns:
+        assert its == []
+        return
+    assert its[0].since_ns == since_ns // HOUR_NS * HOUR_NS
+    assert its[-1].until_ns == -(-until_ns // HOUR_NS) * HOUR_NS
+    assert all(before.until_ns == after.since_ns for before, after in pairwise(its))
+    assert all(not time % piece.grain for piece in its for time in piece[1:])
+    assert len(its) <= 2 * len(GRAINS) - 1
+
+
+def test_a_time_begins_and_ends_with_whole_hours(store: Store) -> None:
+    for minute in (59, 60, 90, 119, 120):
+        absorb(store, settled(f"a{minute}", at_ns=minute * 60 * SECOND))
+    (row,) = store.spend("hour", since_ns=90 * 60 * SECOND, until_ns=91 * 60 * SECOND)
+    assert (row.key, row.attempts) == ("1970-01-01 01:00", 3)
+    assert store.spend("all", since_ns=7 * SECOND, until_ns=7 * SECOND) == []
+
+
+def test_what_is_delivered_again_beside_something_new_counts_once(store: Store) -> None:
+    absorb(store, reserved("a1"), settled("a1", tags=("x",)), recorded("r1"))
+    absorb(store, settled("a1", tags=("x",)), settled("a1", cost_nanousd=1), released("a2"), recorded("r1"))
+    assert (store.totals().attempts, store.totals().cost_nanousd, store.totals().requests) == (2, 700, 1)
+    assert [(row.key, row.attempts) for row in store.spend("tag") if row.attempts] == [("x", 1)]
+
+
+def test_attempts_and_requests_are_found_by_two_dimensions(store: Store) -> None:
+    absorb(store, settled("a1", team="red", key="k1"), settled("a2", team="red", key="k2"), recorded("r1", team="red"))
+    found = {row.keys: (row.attempts, row.requests) for row in store.spend(("team", "key"))}
+    assert found == {("red", None): (0, 1), ("red", "k1"): (1, 0), ("red", "k2"): (1, 0)}
+
+
+def test_a_failed_transaction_leaves_no_sums(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "_places", lambda columns: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        absorb(store, settled("a1"))
+    monkeypatch.undo()
+    assert store.spend("all") == []
+    absorb(store, settled("a1"))
+    assert store.totals().attempts == 1
+
+
+def test_tags_beyond_the_bound_are_counted_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "MOST_TAGS", 3)
+    absorb(store, settled("a1", tags=("a", "b")), recorded("r1", tags=("c", "d", "e")))
+    absorb(store, settled("a2", tags=("a", "f", "g", "c")))
+    found = {row.key: (row.attempts, row.requests) for row in store.spend("tag")}
+    assert found == {"a": (2, 0), "b": (1, 0), "c": (1, 1), OTHER_TAG: (1, 1)}
+    assert MOST_TAGS == 10_000
+
+
+def test_a_tag_is_looked_at_only_so_far(store: Store) -> None:
+    absorb(store, settled("a1", tags=("x" * 5000, "x" * 300)))
+    assert [(row.key, row.attempts) for row in store.spend("tag")] == [("x" * 200, 1)]
+
+
+def test_sums_are_made_of_the_rows_there_are_when_they_were_not_made_yet(place: Path | str, store: Store) -> None:
+    for day in (0, 1, 40):
+        absorb(store, settled(f"a{day}", at_ns=day * DAY, tags=("x",), key="k"), recorded(f"r{day}", at_ns=day * DAY))
+    absorb(store, reserved("a2"))
+    before = {table: sorted(map(repr, database_of(store).read(f"SELECT * FROM {table}"))) for table in TABLES}  # noqa: S608 names from above
+    with database_of(store).transaction() as transaction:
+        for table in TABLES:
+            transaction.execute(f"DELETE FROM {table}")  # noqa: S608 names from above
+        transaction.execute("UPDATE rollups_made SET is_made = 0")
+    with closing(Store(open_database(place))) as again:
+        database = database_of(again)
+        assert {table: sorted(map(repr, database.read(f"SELECT * FROM {table}"))) for table in TABLES} == before  # noqa: S608 names from above
+        with closing(Store(open_database(place))) as once_more:
+            assert once_more.totals() == again.totals()
