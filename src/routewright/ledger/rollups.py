@@ -1,9 +1,10 @@
 """Roll-ups: what reports read instead of the rows themselves, kept in the transaction that brings the rows.
 
-A roll-up row is the sum of all attempts, or requests, of one *period* that have model, tier, key, team (and cause) in
-common. The same sums are kept for three lengths of period, so that a question about any time is answered by a few
-ranges: blocks of four weeks in the middle, days and hours at the ends. Rows that are `tagged` are sums for one tag
-each: an attempt with two tags is in two of them, and once in those that are not tagged.
+A roll-up row is the sum of all attempts, or requests, of one *period* that are alike in what its *facet* looks at: one
+dimension (`model`, …), none (`all`), or `every` one of them; so that the usual questions read few rows, and those that
+join two dimensions are answered too. `tag` and `tag and every` are sums for one tag each: an attempt with two tags is
+in two of them. The same sums are kept for three lengths of period, so that any time is a few ranges: blocks of four
+weeks in the middle, days and hours at the ends.
 
 They are exact, as they are made of the rows that were new, and only of these. A row stands for at least one attempt,
 and tags, which anybody may invent, are known by name up to `MOST_TAGS`: later ones are counted together as `OTHER_TAG`.
@@ -36,6 +37,11 @@ class _Rollup(NamedTuple):
     condition: str
     dimensions: Mapping[str, str]
     sums: Mapping[str, str]
+
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """Which there are beside those of tags."""
+        return ("all", *self.dimensions, "every")
 
 
 _ATTEMPTS = _Rollup(
@@ -88,10 +94,18 @@ SUMS = (*_ATTEMPTS.sums, *_REQUESTS.sums)
 """What there is to know of a group: counts, tokens, money."""
 
 
+def _table(column: str, values: Sequence[str | int]) -> str:
+    """SQL for a table of one column."""
+    return " UNION ALL ".join(f"SELECT {value!r} AS {column}" for value in values)
+
+
+_GRAINS = _table("grain", GRAINS)
+
+
 # ---- keeping them -----------------------------------------------------------------------------------------------
 
+_TAG_FACETS = ("tag", "tag and every")
 _TAG = f"substr(tag.value, 1, {LONGEST_TAG})"
-_GRAINS = " UNION ALL ".join(f"SELECT {grain} AS grain" for grain in reversed(GRAINS))
 
 
 def keep(database: Database, transaction: Transaction, new: Mapping[str, str]) -> None:
@@ -145,7 +159,9 @@ def _learn_tags(transaction: Transaction, rollup: _Rollup, rows: str, tags: str)
 
 def _addition(rollup: _Rollup, rows: str, tags: str | None = None) -> str:
     """SQL that adds new rows to their sums: to those of their tags, or to those without one."""
-    key = ", ".join(("grain", "tagged", "starts_ns", "tag", *rollup.dimensions))
+    key = ", ".join(("grain", "facet", "starts_ns", "tag", *rollup.dimensions))
+    facets = rollup.facets if tags is None else _TAG_FACETS
+    seen = [f"CASE WHEN facet IN ('{name}', '{facets[-1]}') THEN {name} ELSE '' END" for name in rollup.dimensions]
     values = {"starts_ns": f"new.at_ns - new.at_ns % {HOUR_NS}", "tag": "''" if tags is None else "its.tag"}
     values |= {**rollup.dimensions, **{name: f"sum({sql})" for name, sql in rollup.sums.items()}}
     source = f"{rows} AS new"
@@ -154,12 +170,12 @@ def _addition(rollup: _Rollup, rows: str, tags: str | None = None) -> str:
     by_hour, by_key = _places(2 + len(rollup.dimensions)), _places(4 + len(rollup.dimensions))
     return f"""
     INSERT INTO {rollup.table} ({key}, {", ".join(rollup.sums)})
-    SELECT grain, {int(tags is not None)}, starts_ns - starts_ns % grain, tag, {", ".join(rollup.dimensions)},
+    SELECT grain, facet, starts_ns - starts_ns % grain, tag, {", ".join(seen)},
            {", ".join(f"sum({name})" for name in rollup.sums)}
     FROM (
         SELECT {", ".join(f"{sql} AS {name}" for name, sql in values.items())}
         FROM {source} WHERE {rollup.condition} GROUP BY {by_hour}
-    ) AS hourly CROSS JOIN ({_GRAINS}) AS grains
+    ) AS hourly CROSS JOIN ({_GRAINS}) AS grains CROSS JOIN ({_table("facet", facets)}) AS facets
     WHERE true GROUP BY {by_key} ORDER BY {by_key}
     ON CONFLICT ({key}) DO UPDATE SET
     {", ".join(f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums)}
@@ -234,6 +250,14 @@ def grouped(database: Database, by: Sequence[str], since_ns: int, until_ns: int)
     return sorted(rows, key=lambda row: tuple(row[f"k{place}"] for place in range(len(by))))
 
 
+def _facet(by: Sequence[str]) -> str:
+    """The one with the fewest rows that tells these dimensions apart."""
+    looked_at = [name for name in dict.fromkeys(by) if name not in _TIMES]
+    if "tag" in looked_at:
+        return "tag" if looked_at == ["tag"] else "tag and every"
+    return looked_at[0] if len(looked_at) == 1 else "every" if looked_at else "all"
+
+
 def _part(rollup: _Rollup, by: Sequence[str]) -> str:
     """The sums of one table over one range of periods."""
     known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
@@ -241,6 +265,6 @@ def _part(rollup: _Rollup, by: Sequence[str]) -> str:
     sums = ", ".join(f"sum({name}) AS {name}" if name in rollup.sums else f"0 AS {name}" for name in SUMS)
     return f"""
     SELECT {keys}, {sums} FROM {rollup.table}
-    WHERE grain = ? AND tagged = {int("tag" in by)} AND starts_ns >= ? AND starts_ns < ?
+    WHERE grain = ? AND facet = '{_facet(by)}' AND starts_ns >= ? AND starts_ns < ?
     GROUP BY {_places(len(by))}
     """  # noqa: S608 of our own constants

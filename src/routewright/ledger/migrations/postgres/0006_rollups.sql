@@ -2,9 +2,9 @@
 -- transactions that bring the rows; made of those that are here already when the ledger is next opened for writing.
 CREATE TABLE attempts_rollup (
     grain            BIGINT  NOT NULL,  -- nanoseconds: an hour, a day, or four weeks
-    tagged           SMALLINT NOT NULL, -- 1 for the sums of one tag
+    facet            TEXT    COLLATE "C" NOT NULL,  -- which of the dimensions below are told apart; the others are empty
     starts_ns        BIGINT  NOT NULL,  -- of the period
-    tag              TEXT    COLLATE "C" NOT NULL,  -- empty if not tagged
+    tag              TEXT    COLLATE "C" NOT NULL,  -- of the facets 'tag' and 'tag and every'
     model            TEXT    COLLATE "C" NOT NULL,
     tier             TEXT    COLLATE "C" NOT NULL,  -- empty if unknown; so are key and team
     key              TEXT    COLLATE "C" NOT NULL,
@@ -23,14 +23,14 @@ CREATE TABLE attempts_rollup (
     audio_input      BIGINT  NOT NULL,
     audio_cache_read BIGINT  NOT NULL,
     audio_output     BIGINT  NOT NULL,
-    PRIMARY KEY (grain, tagged, starts_ns, tag, model, tier, key, team, cause)
+    PRIMARY KEY (grain, facet, starts_ns, tag, model, tier, key, team, cause)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE requests_rollup (
     grain                 BIGINT  NOT NULL,  -- nanoseconds: an hour, a day, or four weeks
-    tagged                SMALLINT NOT NULL, -- 1 for the sums of one tag
+    facet                 TEXT    COLLATE "C" NOT NULL,  -- which of the dimensions below are told apart; the others are empty
     starts_ns             BIGINT  NOT NULL,  -- of the period
-    tag                   TEXT    COLLATE "C" NOT NULL,  -- empty if not tagged
+    tag                   TEXT    COLLATE "C" NOT NULL,  -- of the facets 'tag' and 'tag and every'
     model                 TEXT    COLLATE "C" NOT NULL,  -- empty for requests that nobody answered
     tier                  TEXT    COLLATE "C" NOT NULL,  -- empty if unknown; so are key and team
     key                   TEXT    COLLATE "C" NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE requests_rollup (
     failed_cost_nanousd   BIGINT  NOT NULL,
     least_saved_nanousd   BIGINT  NOT NULL,  -- what nobody reported may have cost all of our bound, or nothing
     most_saved_nanousd    BIGINT  NOT NULL,
-    PRIMARY KEY (grain, tagged, starts_ns, tag, model, tier, key, team)
+    PRIMARY KEY (grain, facet, starts_ns, tag, model, tier, key, team)
 ) WITH (fillfactor = 70);
 
 -- The tags that are counted by their name; those met when there was no more room are counted together.

@@ -2,9 +2,9 @@
 -- transactions that bring the rows; made of those that are here already when the ledger is next opened for writing.
 CREATE TABLE attempts_rollup (
     grain            INTEGER NOT NULL,  -- nanoseconds: an hour, a day, or four weeks
-    tagged           INTEGER NOT NULL,  -- 1 for the sums of one tag
+    facet            TEXT    NOT NULL,  -- which of the dimensions below are told apart; the others are empty
     starts_ns        INTEGER NOT NULL,  -- of the period
-    tag              TEXT    NOT NULL,  -- empty if not tagged
+    tag              TEXT    NOT NULL,  -- of the facets 'tag' and 'tag and every'
     model            TEXT    NOT NULL,
     tier             TEXT    NOT NULL,  -- empty if unknown; so are key and team
     key              TEXT    NOT NULL,
@@ -23,14 +23,14 @@ CREATE TABLE attempts_rollup (
     audio_input      INTEGER NOT NULL,
     audio_cache_read INTEGER NOT NULL,
     audio_output     INTEGER NOT NULL,
-    PRIMARY KEY (grain, tagged, starts_ns, tag, model, tier, key, team, cause)
+    PRIMARY KEY (grain, facet, starts_ns, tag, model, tier, key, team, cause)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE requests_rollup (
     grain                 INTEGER NOT NULL,  -- nanoseconds: an hour, a day, or four weeks
-    tagged                INTEGER NOT NULL,  -- 1 for the sums of one tag
+    facet                 TEXT    NOT NULL,  -- which of the dimensions below are told apart; the others are empty
     starts_ns             INTEGER NOT NULL,  -- of the period
-    tag                   TEXT    NOT NULL,  -- empty if not tagged
+    tag                   TEXT    NOT NULL,  -- of the facets 'tag' and 'tag and every'
     model                 TEXT    NOT NULL,  -- empty for requests that nobody answered
     tier                  TEXT    NOT NULL,  -- empty if unknown; so are key and team
     key                   TEXT    NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE requests_rollup (
     failed_cost_nanousd   INTEGER NOT NULL,
     least_saved_nanousd   INTEGER NOT NULL,  -- what nobody reported may have cost all of our bound, or nothing
     most_saved_nanousd    INTEGER NOT NULL,
-    PRIMARY KEY (grain, tagged, starts_ns, tag, model, tier, key, team)
+    PRIMARY KEY (grain, facet, starts_ns, tag, model, tier, key, team)
 ) STRICT, WITHOUT ROWID;
 
 -- The tags that are counted by their name; those met when there was no more room are counted together.
