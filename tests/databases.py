@@ -35,6 +35,11 @@ class PostgresServer:
             connection.execute("SELECT pg_reload_conf()")
 
     @property
+    def folder(self) -> str:
+        """Where its socket is."""
+        return str(self._folder)
+
+    @property
     def url(self) -> str:
         """Its address, without a schema."""
         return f"postgresql://postgres@/postgres?host={self._folder}"
