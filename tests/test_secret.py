@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from routewright.secret import Secret
+from routewright.secret import Secret, without_password
 
 CANARY = "sk-canary-8842"
 
@@ -24,3 +24,17 @@ def test_equal_texts_are_equal_secrets() -> None:
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
     assert len({Secret("a"), Secret("a")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"postgresql://ann:{CANARY}@db:5432/ledger", "postgresql://ann:***@db:5432/ledger"),
+        (f"postgresql://ann:{CANARY}@b@db/ledger?sslmode=require", "postgresql://ann:***@db/ledger"),
+        (f"postgresql://:{CANARY}@/ledger?host=/run/pg", "postgresql://:***@/ledger"),
+        (f"postgresql://db/ledger?password={CANARY}", "postgresql://db/ledger"),
+        ("postgresql://ann@db/ledger", "postgresql://ann@db/ledger"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown

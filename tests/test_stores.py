@@ -110,6 +110,14 @@ def test_the_whole_program_works_on_postgresql(terminal: Terminal, postgres_serv
     assert asked.exit_code == 0, asked.output
     assert "1 request" in terminal.run("report").output
     assert terminal.run("ledger", "tail", "--json").output.count('"request_id"') == 1
+    assert "✓ PostgreSQL: postgresql://postgres@/postgres has the ledger" in terminal.run("doctor").output
+
+
+def test_doctor_says_when_postgresql_does_not_answer(terminal: Terminal) -> None:
+    terminal.settings(f'[ledger]\ndatabase_url = "{NOBODY_THERE}"')
+    output = terminal.run("doctor").output
+    assert "✗ PostgreSQL: the ledger postgresql://ann:***@127.0.0.1:1/ledger does not answer" in output
+    assert "very-secret" not in output
 
 
 def test_s11_a_ledger_of_another_version_ends_the_program_with_78(terminal: Terminal) -> None:

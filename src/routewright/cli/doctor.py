@@ -23,10 +23,11 @@ from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json
 from routewright.cli.text import counted, one_line
 from routewright.detection import detect
-from routewright.errors import LedgerUnavailable, SettingsError
+from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
 from routewright.ledger.sqlite import require_sqlite
 from routewright.runtime import SIMULATOR_SCHEME
 from routewright.settings import Settings
+from routewright.stores import open_store
 
 OLDEST_PYTHON = (3, 11)
 STALE_DAYS = 90
@@ -188,8 +189,18 @@ def _ledger(settings: Settings) -> Iterator[Check]:
     else:
         fix = f"make {nearest} writable, or choose another folder: --set ledger.path=FOLDER"
         yield Check("ledger", Verdict.FAILED, f"{nearest} cannot be written to", fix)
-    yield sqlite_check(apsw.sqlite_lib_version())
+    yield sqlite_check(apsw.sqlite_lib_version()) if settings.database is None else _database(settings)
     yield disk_check(shutil.disk_usage(nearest).free, settings.ledger.max_journal_bytes)
+
+
+def _database(settings: Settings) -> Check:
+    """Whether the PostgreSQL of the settings answers, and has a ledger of this version."""
+    try:
+        open_store(settings, read_only=True).close()
+    except (LedgerUnavailable, StoreUnavailable, SettingsError) as error:
+        fix = error.hint or "start PostgreSQL, or correct ledger.database_url"
+        return Check("PostgreSQL", Verdict.FAILED, error.message, fix)
+    return Check("PostgreSQL", Verdict.OK, f"{settings.ledger.database_url} has the ledger")
 
 
 def sqlite_check(version: str) -> Check:

@@ -2,15 +2,16 @@
 
 A roll-up row is the sum of all attempts, or requests, of one *period* that are alike in what its *facet* looks at: one
 dimension (`model`, …), none (`all`), or `every` one of them; so that the usual questions read few rows, and those that
-join two dimensions are answered too. `tag` and `tag and every` are sums for one tag each: an attempt with two tags is
-in two of them. The same sums are kept for three lengths of period, so that any time is a few ranges: blocks of four
-weeks in the middle, days and hours at the ends.
+join two dimensions are answered too. `tag`, and `tag and model`, …, are sums for one tag each: an attempt with two tags
+is in two of them. The same sums are kept for four lengths of period, so that any time is a few ranges: blocks of four
+weeks in the middle, weeks, days and hours at the ends.
 
 They are exact, as they are made of the rows that were new, and only of these. A row stands for at least one attempt,
 and tags, which anybody may invent, are known by name up to `MOST_TAGS`: later ones are counted together as `OTHER_TAG`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from routewright.ledger.database import Database, Row, Transaction
@@ -18,12 +19,13 @@ from routewright.usage import Usage
 
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
-GRAINS = (28 * DAY_NS, DAY_NS, HOUR_NS)
+GRAINS = (28 * DAY_NS, 7 * DAY_NS, DAY_NS, HOUR_NS)
 """Lengths of periods, the longest first; each is a multiple of the next, and periods are counted from 1970."""
 MOST_TAGS = 10_000
 LONGEST_TAG = 200
 """Characters of a tag that are looked at."""
 OTHER_TAG = "(other)"
+EVERY = "every"
 _FAR = 2**62 // GRAINS[0] * GRAINS[0]
 """A time that nothing in a ledger comes after, where a period of any length begins."""
 
@@ -41,7 +43,12 @@ class _Rollup(NamedTuple):
     @property
     def facets(self) -> tuple[str, ...]:
         """Which there are beside those of tags."""
-        return ("all", *self.dimensions, "every")
+        return ("all", *self.dimensions, EVERY)
+
+    @property
+    def tag_facets(self) -> tuple[str, ...]:
+        """Those of tags: alone, and beside one other dimension. All dimensions would be too many rows to read."""
+        return ("tag", *(f"tag and {name}" for name in self.dimensions))
 
 
 _ATTEMPTS = _Rollup(
@@ -99,23 +106,19 @@ def _table(column: str, values: Sequence[str | int]) -> str:
     return " UNION ALL ".join(f"SELECT {value!r} AS {column}" for value in values)
 
 
-_GRAINS = _table("grain", GRAINS)
-
-
 # ---- keeping them -----------------------------------------------------------------------------------------------
 
-_TAG_FACETS = ("tag", "tag and every")
 _TAG = f"substr(tag.value, 1, {LONGEST_TAG})"
 
 
-def keep(database: Database, transaction: Transaction, new: Mapping[str, str]) -> None:
+def keep(database: Database, transaction: Transaction, new: Mapping[str, str], grains: Sequence[int] = GRAINS) -> None:
     """Count rows that were not there before: `new` has, by table, what to write after FROM for them."""
     for rollup in _ROLLUPS:
         if rollup.source in new:
             rows, tags = new[rollup.source], database.elements("new.tags", "tag")
             _learn_tags(transaction, rollup, rows, tags)
-            transaction.execute(_addition(rollup, rows))
-            transaction.execute(_addition(rollup, rows, tags))
+            transaction.execute(_addition(rollup, grains, rows))
+            transaction.execute(_addition(rollup, grains, rows, tags))
 
 
 def make(database: Database) -> None:
@@ -129,7 +132,9 @@ def make(database: Database) -> None:
         for rollup in _ROLLUPS:
             transaction.execute(f"DELETE FROM {rollup.table}")  # noqa: S608 of our own constants
             for day in _days(transaction, rollup):  # each in a statement of its own, as these have a time limit
-                keep(database, transaction, {rollup.source: day})
+                keep(database, transaction, {rollup.source: day}, (HOUR_NS,))
+            for shorter, longer in pairwise(reversed(GRAINS)):
+                transaction.execute(_fold(rollup, shorter, longer))
         transaction.execute("UPDATE rollups_made SET is_made = 1")
 
 
@@ -157,11 +162,11 @@ def _learn_tags(transaction: Transaction, rollup: _Rollup, rows: str, tags: str)
         transaction.insert("known_tags", ("tag",), [(row["tag"],) for row in unknown[: max(0, room)]])
 
 
-def _addition(rollup: _Rollup, rows: str, tags: str | None = None) -> str:
+def _addition(rollup: _Rollup, grains: Sequence[int], rows: str, tags: str | None = None) -> str:
     """SQL that adds new rows to their sums: to those of their tags, or to those without one."""
     key = ", ".join(("grain", "facet", "starts_ns", "tag", *rollup.dimensions))
-    facets = rollup.facets if tags is None else _TAG_FACETS
-    seen = [f"CASE WHEN facet IN ('{name}', '{facets[-1]}') THEN {name} ELSE '' END" for name in rollup.dimensions]
+    facets, seen_in = (rollup.facets, f"'{{0}}', '{EVERY}'") if tags is None else (rollup.tag_facets, "'tag and {0}'")
+    seen = [f"CASE WHEN facet IN ({seen_in.format(name)}) THEN {name} ELSE '' END" for name in rollup.dimensions]
     values = {"starts_ns": f"new.at_ns - new.at_ns % {HOUR_NS}", "tag": "''" if tags is None else "its.tag"}
     values |= {**rollup.dimensions, **{name: f"sum({sql})" for name, sql in rollup.sums.items()}}
     source = f"{rows} AS new"
@@ -175,10 +180,20 @@ def _addition(rollup: _Rollup, rows: str, tags: str | None = None) -> str:
     FROM (
         SELECT {", ".join(f"{sql} AS {name}" for name, sql in values.items())}
         FROM {source} WHERE {rollup.condition} GROUP BY {by_hour}
-    ) AS hourly CROSS JOIN ({_GRAINS}) AS grains CROSS JOIN ({_table("facet", facets)}) AS facets
+    ) AS hourly CROSS JOIN ({_table("grain", grains)}) AS grains CROSS JOIN ({_table("facet", facets)}) AS facets
     WHERE true GROUP BY {by_key} ORDER BY {by_key}
     ON CONFLICT ({key}) DO UPDATE SET
     {", ".join(f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums)}
+    """  # noqa: S608 of our own constants
+
+
+def _fold(rollup: _Rollup, shorter: int, longer: int) -> str:
+    """SQL that makes the sums of longer periods from those of shorter ones."""
+    alike, sums = ", ".join(("tag", *rollup.dimensions)), ", ".join(f"sum({name})" for name in rollup.sums)
+    return f"""
+    INSERT INTO {rollup.table} (grain, facet, starts_ns, {alike}, {", ".join(rollup.sums)})
+    SELECT {longer}, facet, starts_ns - starts_ns % {longer}, {alike}, {sums}
+    FROM {rollup.table} WHERE grain = {shorter} GROUP BY {_places(4 + len(rollup.dimensions))}
     """  # noqa: S608 of our own constants
 
 
@@ -254,8 +269,8 @@ def _facet(by: Sequence[str]) -> str:
     """The one with the fewest rows that tells these dimensions apart."""
     looked_at = [name for name in dict.fromkeys(by) if name not in _TIMES]
     if "tag" in looked_at:
-        return "tag" if looked_at == ["tag"] else "tag and every"
-    return looked_at[0] if len(looked_at) == 1 else "every" if looked_at else "all"
+        return " and ".join(["tag", *(name for name in looked_at if name != "tag")])
+    return looked_at[0] if len(looked_at) == 1 else EVERY if looked_at else "all"
 
 
 def _part(rollup: _Rollup, by: Sequence[str]) -> str:

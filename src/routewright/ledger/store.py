@@ -209,9 +209,13 @@ def _verdict(route: str | None) -> Verdict | None:
     return classified.verdict if classified else None
 
 
+_COUNTS = tuple(name for name in rollups.SUMS if name in Spend.__struct_fields__)
+
+
 def _spend(row: Row, by: Sequence[By]) -> Spend:
     keys = tuple(_key(name, row[f"k{place}"]) for place, name in enumerate(by))
-    return msgspec.convert({**row, "usage": row, "key": keys[0], "keys": keys}, Spend)
+    usage = Usage(*(row[tokens] for tokens in Usage.__struct_fields__))
+    return Spend(key=keys[0], keys=keys, usage=usage, **{name: row[name] for name in _COUNTS})
 
 
 def _key(dimension: By, value: str | int) -> str | None:

@@ -1,10 +1,10 @@
--- Sums of attempts and of requests by hour, day and four weeks, and by all that reports ask for: see rollups.py. Kept by the
+-- Sums of attempts and of requests by hour, day, week and four weeks, and by all that reports ask for: see rollups.py. Kept by the
 -- transactions that bring the rows; made of those that are here already when the ledger is next opened for writing.
 CREATE TABLE attempts_rollup (
-    grain            BIGINT  NOT NULL,  -- nanoseconds: an hour, a day, or four weeks
+    grain            BIGINT  NOT NULL,  -- nanoseconds: an hour, a day, a week, or four
     facet            TEXT    COLLATE "C" NOT NULL,  -- which of the dimensions below are told apart; the others are empty
     starts_ns        BIGINT  NOT NULL,  -- of the period
-    tag              TEXT    COLLATE "C" NOT NULL,  -- of the facets 'tag' and 'tag and every'
+    tag              TEXT    COLLATE "C" NOT NULL,  -- of the facets 'tag', 'tag and model', …
     model            TEXT    COLLATE "C" NOT NULL,
     tier             TEXT    COLLATE "C" NOT NULL,  -- empty if unknown; so are key and team
     key              TEXT    COLLATE "C" NOT NULL,
@@ -27,10 +27,10 @@ CREATE TABLE attempts_rollup (
 ) WITH (fillfactor = 70);
 
 CREATE TABLE requests_rollup (
-    grain                 BIGINT  NOT NULL,  -- nanoseconds: an hour, a day, or four weeks
+    grain                 BIGINT  NOT NULL,  -- nanoseconds: an hour, a day, a week, or four
     facet                 TEXT    COLLATE "C" NOT NULL,  -- which of the dimensions below are told apart; the others are empty
     starts_ns             BIGINT  NOT NULL,  -- of the period
-    tag                   TEXT    COLLATE "C" NOT NULL,  -- of the facets 'tag' and 'tag and every'
+    tag                   TEXT    COLLATE "C" NOT NULL,  -- of the facets 'tag', 'tag and model', …
     model                 TEXT    COLLATE "C" NOT NULL,  -- empty for requests that nobody answered
     tier                  TEXT    COLLATE "C" NOT NULL,  -- empty if unknown; so are key and team
     key                   TEXT    COLLATE "C" NOT NULL,
