@@ -137,19 +137,21 @@ class AnswerRow(Struct, frozen=True, kw_only=True):
 
 # ---- SQL --------------------------------------------------------------------------------------------------------
 
-_JUDGED = """
+_LAST_ANSWER = """
+    FROM events AS e WHERE e.request_id = judged.request_id AND e.model = judged.model AND e.kind = 'settled'
+    ORDER BY e.sequence DESC LIMIT 1
+"""
+_JUDGED = f"""
 WITH judged AS NOT MATERIALIZED (
     SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
            r.tier, r.route
     FROM outcomes AS o JOIN requests AS r USING (request_id)
     WHERE o.model <> '' OR r.model IS NOT NULL
 )
-SELECT judged.*, e.output + e.reasoning AS output_tokens, e.cost_nanousd
-FROM judged LEFT JOIN events AS e ON e.sequence = (
-    SELECT max(sequence) FROM events
-    WHERE request_id = judged.request_id AND model = judged.model AND kind = 'settled'
-)
-"""
+SELECT judged.*, (SELECT e.output + e.reasoning {_LAST_ANSWER}) AS output_tokens,
+       (SELECT e.cost_nanousd {_LAST_ANSWER}) AS cost_nanousd
+FROM judged
+"""  # noqa: S608 of our own constants
 _OUTCOMES = f"{_JUDGED} WHERE judged.sequence > ? ORDER BY judged.sequence LIMIT ?"
 _OUTCOMES_START = "SELECT sequence FROM outcomes ORDER BY sequence DESC LIMIT 1 OFFSET ?"
 _OUTCOMES_BY_REQUEST = f"""{_JUDGED}
