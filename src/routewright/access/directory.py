@@ -100,14 +100,16 @@ class Directory:
     def refresh(self) -> bool:
         """Read what has changed, and say whether anything has.
 
-        Raises StoreUnavailable, and SettingsError if the keys cannot be checked with this installation's secret; what was
-        known then stays in force.
+        Raises StoreUnavailable, and SettingsError if the keys cannot be checked with this installation's secret; what
+        was known then stays in force.
         """
         with self._refreshing:
             state, known = self._keyring.state(), self._known
             self._in_contact_at = self._clock.monotonic()
             if state.version == known.version:
                 return False
+            if state.version < known.version:  # the database was brought back from a backup: nothing known counts
+                known = _Known(0, known.signer, {})
             signer = self._keyring.signer(state) or known.signer
             changed = {key.id: _Entry(key, key.caller()) for key in self._keyring.changed_since(known.version)}
             self._known = _Known(state.version, signer, {**known.entries, **changed})

@@ -1,7 +1,7 @@
 """The keys in the ledger's database: made, changed, revoked and rotated, each in one transaction.
 
-Every change bumps one number, by which the gateways notice it. No key is ever deleted: the ledger names keys by id, and a
-gateway that once had keys must not open to everybody when the last one goes.
+Every change bumps one number, by which the gateways notice it. No key is ever deleted: the ledger names keys by id, and
+a gateway that once had keys must not open to everybody when the last one goes.
 """
 
 import json
@@ -153,9 +153,7 @@ class Keyring:
             raise _foreign_secret(signer, self._installation.place)
         return signer
 
-    def _update(
-        self, key_id: str, make: Callable[[VirtualKey], VirtualKey], signer: Signer | None
-    ) -> VirtualKey:
+    def _update(self, key_id: str, make: Callable[[VirtualKey], VirtualKey], signer: Signer | None) -> VirtualKey:
         if not is_id(key_id):
             raise _not_found(key_id)
         with self._database.transaction() as transaction:
