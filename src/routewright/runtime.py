@@ -163,8 +163,16 @@ class Runtime:
         Raises SettingsError, StoreUnavailable.
         """
         self.directory.refresh()
-        check_binding(self.engine.settings, has_keys=self.directory.has_keys)
+        settings = self.engine.settings
+        check_binding(settings, has_keys=self.directory.has_keys)
+        if settings.database is not None and settings.access_secret is None and self.directory.has_keys:
+            log.warning("virtual keys are checked with a secret in a file here; for other machines, set access.secret")
         self._has_door = True
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a gateway lets nobody in without a key."""
+        return self.engine.settings.server_key is not None or self.directory.has_keys
 
     async def follow_ledger(self) -> None:
         """Learn from outcomes for as long as it is awaited: aside, in a thread, when there are new ones."""

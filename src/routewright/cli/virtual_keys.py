@@ -20,7 +20,7 @@ from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import one_line
 from routewright.clock import SystemClock
 from routewright.settings import Settings
-from routewright.stores import open_store
+from routewright.stores import ledger_file, open_store
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
@@ -53,6 +53,12 @@ def keyring_of(settings: Settings) -> Iterator[Keyring]:
         yield Keyring(store.database, Installation(settings.access_secret, settings.ledger.path), SystemClock())
     finally:
         store.close()
+
+
+def has_ledger(settings: Settings) -> bool:
+    """Whether there is a ledger already, so that looking does not make one."""
+    path = ledger_file(settings)
+    return path is None or path.exists()
 
 
 @click.command("create")
@@ -155,7 +161,7 @@ def rotate(key_id: str, grace: int | None, as_json: bool, config: Path | None, f
 
 def virtual_keys(settings: Settings) -> list[KeyTold]:
     """All virtual keys as they are shown; a ledger that is not there yet has none, and is not made."""
-    if not (settings.ledger.path / "ledger.db").exists():
+    if not has_ledger(settings):
         return []
     now_ns = SystemClock().time_ns()
     with keyring_of(settings) as keyring:
