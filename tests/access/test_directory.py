@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from databases import open_database
 from routewright.access.description import read_wish
 from routewright.access.directory import Directory
 from routewright.access.installation import Installation
@@ -13,7 +14,7 @@ from routewright.access.keyring import Keyring
 from routewright.access.keys import Role
 from routewright.errors import AccessUnavailable, SettingsError, StoreUnavailable
 from routewright.ledger.budgets import Period, Scope
-from routewright.ledger.database import Row, Value
+from routewright.ledger.database import Database, Row, Value
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.secret import Secret
 from routewright.testing import FakeClock
@@ -21,25 +22,29 @@ from routewright.testing import FakeClock
 METERED = {"budgets": [{"limit_usd": "10", "period": "month"}]}
 
 
-class Flaky(SqliteDatabase):
-    """A database that can be silent; counts its reads."""
+class Flaky:
+    """A `Database` that can be silent; counts its reads."""
 
-    is_silent = False
-    reads = 0
+    def __init__(self, database: Database) -> None:
+        self.is_silent = False
+        self.reads = 0
+        self.name, self.now_ns = database.name, database.now_ns
+        self.transaction, self.elements, self.close = database.transaction, database.elements, database.close
+        self._database = database
 
     def read(self, sql: str, *bindings: Value) -> list[Row]:
         self.reads += 1
         if self.is_silent:
             raise StoreUnavailable("nobody answers")
-        return super().read(sql, *bindings)
+        return self._database.read(sql, *bindings)
 
 
 class Office:
     """A directory and what is around it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Path | str) -> None:
         self.clock = FakeClock()
-        self.database = Flaky(folder / "ledger.db")
+        self.database = Flaky(open_database(place))
         self.keyring = Keyring(self.database, Installation(None, folder), self.clock)
         self.directory = Directory(self.keyring, self.clock)
 
@@ -56,9 +61,9 @@ async def at_once(work: Callable[[], object]) -> object:
 
 
 @pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+def office(tmp_path: Path, place: Path | str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     monkeypatch.setattr(asyncio, "to_thread", at_once)
-    office = Office(tmp_path)
+    office = Office(tmp_path, place)
     yield office
     office.database.close()
 
@@ -119,9 +124,11 @@ def test_revoking_ends_a_grace_too(office: Office) -> None:
     assert office.directory.find(old) is office.directory.find(new) is None
 
 
-def test_c12_a_revocation_by_another_process_is_in_force_within_a_second(office: Office, tmp_path: Path) -> None:
+def test_c12_a_revocation_by_another_process_is_in_force_within_a_second(
+    office: Office, tmp_path: Path, place: Path | str
+) -> None:
     key_id, text = office.key()
-    elsewhere = SqliteDatabase(tmp_path / "ledger.db")
+    elsewhere = open_database(place)
     other = Keyring(elsewhere, Installation(None, tmp_path), office.clock)
 
     async def main() -> None:

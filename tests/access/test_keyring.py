@@ -1,9 +1,11 @@
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from databases import open_database
 from routewright.access import keyring as module
 from routewright.access.description import read_wish
 from routewright.access.format import read_id
@@ -12,7 +14,6 @@ from routewright.access.keyring import Keyring
 from routewright.access.keys import VirtualKey
 from routewright.errors import InvalidRequest, KeyNotFound, SettingsError
 from routewright.ledger.database import Database
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.secret import Secret
 from routewright.testing import FakeClock
 
@@ -33,8 +34,8 @@ FULL = {
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = SqliteDatabase(tmp_path / "ledger.db")
+def database(place: Path | str) -> Iterator[Database]:
+    database = open_database(place)
     yield database
     database.close()
 
@@ -61,9 +62,12 @@ def test_a_key_comes_back_as_it_was_made(keyring: Keyring, clock: FakeClock) -> 
 
 def test_x14_only_an_hmac_of_a_key_is_in_the_database(keyring: Keyring, database: Database, tmp_path: Path) -> None:
     issued = keyring.create(read_wish(FULL))
-    database.close()
     text = issued.text.reveal()
     secret = text.split("-")[2]
+    rows = [*database.read("SELECT * FROM virtual_keys"), *database.read("SELECT * FROM access_state")]
+    assert issued.key.hmac in repr(rows)
+    assert secret not in repr(rows)
+    database.close()
     for file in tmp_path.iterdir():
         assert secret.encode() not in file.read_bytes()
     assert text not in repr(issued)
@@ -169,6 +173,24 @@ def test_another_secret_of_the_installation_is_told_by_its_fingerprint(
 def test_without_keys_no_secret_is_needed_or_made(keyring: Keyring, tmp_path: Path) -> None:
     assert keyring.signer(keyring.state()) is None
     assert not (tmp_path / "access.secret").exists()
+
+
+def test_changes_of_several_processes_are_each_counted_once(
+    keyring: Keyring, place: Path | str, clock: FakeClock, tmp_path: Path
+) -> None:
+    def make() -> None:
+        database = open_database(place)
+        own = Keyring(database, Installation(None, tmp_path), clock)
+        for _ in range(5):
+            own.revoke(own.create(read_wish({"name": "app"})).key.id)
+        database.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for made in [threads.submit(make) for _ in range(4)]:
+            made.result()
+    assert keyring.state().version == 40
+    assert len(keyring.changed_since(0)) == 20
+    assert all(key.revoked_at_ns for key in keyring.list())
 
 
 def test_there_are_only_so_many_keys(keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:

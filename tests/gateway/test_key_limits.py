@@ -61,6 +61,22 @@ async def test_a_tier_that_is_not_allowed_cannot_be_asked_for(house: Lobby) -> N
     assert (await house.ask(key, headers={"x-routewright-tier": "bulk"})).json["model"] == "plain"
 
 
+JUDGED = {"ROUTEWRIGHT_SECOND_OPINION__KIND": "judge", "ROUTEWRIGHT_POLICY__CONFIDENCE_THRESHOLD": "1"}
+
+
+async def test_c15_no_second_opinion_is_asked_for_what_is_not_allowed(tmp_path: Path) -> None:
+    async with lobby(tmp_path, environ=JUDGED) as house:
+        forbidden, allowed = (
+            house.key(models=["plain"]).text.reveal(),
+            house.key(models=["auto", "swift"]).text.reveal(),
+        )
+        assert (await house.ask(forbidden)).code == "model_not_found"
+        assert house.runtime.engine.tally.attempts == {}
+        assert (await house.ask(allowed)).json["model"] == "swift"
+        causes = {cause for _, cause, _ in house.runtime.engine.tally.attempts}
+        assert causes == {"judge", "first"}  # whom to ask for an opinion is the operator's choice
+
+
 async def test_answers_to_a_limited_key_tell_its_limits_and_a_refusal_when_to_come_back(house: Lobby) -> None:
     key = house.key(requests_per_minute=2, tokens_per_minute=1000).text.reveal()
     first = await house.ask(key)

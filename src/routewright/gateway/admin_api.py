@@ -4,6 +4,7 @@ A key's text is in the answer that makes it, and never again. Fields that are no
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,8 +18,10 @@ from routewright.access.keys import VirtualKey
 from routewright.clock import Clock
 from routewright.dialects.fields import number
 from routewright.dialects.strict_json import read_object
-from routewright.errors import InvalidRequest
+from routewright.errors import InvalidRequest, StoreUnavailable
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
+
+log = logging.getLogger(__name__)
 
 KEYS = "/admin/keys"
 MAX_BODY_BYTES = 64 * 1024
@@ -75,12 +78,19 @@ class AdminKeys:
         await self._answer_issued(send, 200, issued)
 
     async def _answer_key(self, send: Send, key: VirtualKey) -> None:
-        await asyncio.to_thread(self._directory.refresh)  # here at once; elsewhere within a second
+        await self._follow()
         await _answer(send, 200, self._told(key))
 
     async def _answer_issued(self, send: Send, status: int, issued: Issued) -> None:
-        await asyncio.to_thread(self._directory.refresh)
+        await self._follow()
         await _answer(send, status, {**self._told(issued.key), "key": issued.text.reveal()})
+
+    async def _follow(self) -> None:
+        """Have it in force here at once; elsewhere, and here if this fails, it is within a second."""
+        try:
+            await asyncio.to_thread(self._directory.refresh)
+        except StoreUnavailable:  # what was done is done, and a key's text must not be lost
+            log.warning("a change of the keys is in the store, and will be read from there as soon as it answers")
 
     def _told(self, key: VirtualKey) -> dict[str, Any]:
         shown: dict[str, Any] = msgspec.to_builtins(told(key, self._clock.time_ns()))
