@@ -14,6 +14,7 @@ from routewright.access.description import read_wish
 from routewright.access.keyring import Issued
 from routewright.gateway.app import Gateway
 from routewright.gateway.http import Message
+from routewright.ledger.budgets import Budget, Period, Scope, Window
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import FakeClock
@@ -46,6 +47,24 @@ quick = "plain"
 """
 GOOD = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20}
 OPERATOR_KEY = "the-operators-own-key"
+
+
+class Standing(Struct, frozen=True):
+    """How a budget stands."""
+
+    budget: Budget
+    window: Window
+    spent_nanousd: int
+    held_nanousd: int
+    remaining_nanousd: int
+    is_frozen: bool = False
+
+
+def standing(name: str, scope: Scope = Scope.TOTAL) -> Standing:
+    """Of ten dollars two are spent and 0.75 held."""
+    budget = Budget(name=name, scope=scope, limit_nanousd=10_000_000_000, period=Period.DAY)
+    day = Window(1_800_000_000_000_000_000, 1_800_086_400_000_000_000)
+    return Standing(budget, day, 2_000_000_000, 750_000_000, 7_250_000_000)
 
 
 class LobbyClock(FakeClock):
@@ -83,12 +102,14 @@ class Lobby:
     def __init__(self, runtime: Runtime, clock: FakeClock) -> None:
         self.runtime = runtime
         self.clock = clock
+        self.budgets: list[Standing] = []
         self.gateway = Gateway(
             runtime.engine,
             clock,
             keyring=runtime.keyring,
             directory=runtime.directory,
             backlog_bytes=runtime.backlog_bytes,
+            budgets=lambda: self.budgets,
         )
 
     def key(self, name: str = "app", **fields: Any) -> Issued:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lobby import Lobby, lobby
+from lobby import Lobby, lobby, standing
 
 
 @pytest.fixture
@@ -109,3 +109,19 @@ async def test_a_long_body_is_refused(house: Lobby, admin: str) -> None:
 
 async def test_budgets_are_listed(house: Lobby, admin: str) -> None:
     assert (await house.call("GET", "/admin/budgets", key=admin)).json == {"object": "list", "data": []}
+    house.budgets = [standing("all")]
+    [shown] = (await house.call("GET", "/admin/budgets", key=admin)).json["data"]
+    assert shown == {
+        "name": "all",
+        "scope": "total",
+        "subject": "",
+        "period": "day",
+        "is_hard": True,
+        "limit_usd": "10.000000000",
+        "spent_usd": "2.000000000",
+        "held_usd": "0.750000000",
+        "remaining_usd": "7.250000000",
+        "starts_at": "2027-01-15T08:00:00Z",
+        "ends_at": "2027-01-16T08:00:00Z",
+        "is_frozen": False,
+    }

@@ -1,18 +1,11 @@
 import re
 from pathlib import Path
 
-from msgspec import Struct
-
-from lobby import lobby
+from lobby import lobby, standing
 from routewright.gateway.metrics import Metrics
+from routewright.ledger.budgets import Scope
 
 LINE = re.compile(r'[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?\d+(\.\d+)?')
-
-
-class Gauge(Struct):
-    name: str
-    remaining_nanousd: int
-    alerts: int
 
 
 async def test_what_happened_is_counted_and_nothing_says_who_or_what(tmp_path: Path) -> None:
@@ -40,12 +33,16 @@ async def test_what_happened_is_counted_and_nothing_says_who_or_what(tmp_path: P
             assert secret not in answered.body.decode()
 
 
-async def test_budgets_are_gauges_and_labels_are_escaped(tmp_path: Path) -> None:
+async def test_budgets_are_gauges_but_not_those_of_single_keys(tmp_path: Path) -> None:
     async with lobby(tmp_path) as house:
-        gauges = [Gauge('odd"\\\n', -1_500_000_000, 2)]
-        text = Metrics(house.runtime.engine, backlog_bytes=lambda: 7, budgets=lambda: gauges).text()
-        assert 'routewright_budget_remaining_usd{budget="odd\\"\\\\\\n"} -1.500000000\n' in text
+        shown = [standing('odd"\\\n'), standing("key/0123456789/day", scope=Scope.KEY)]
+        metrics = Metrics(
+            house.runtime.engine, backlog_bytes=lambda: 7, budgets=lambda: shown, alerts=lambda: {'odd"\\\n': 2}
+        )
+        text = metrics.text()
+        assert 'routewright_budget_remaining_usd{budget="odd\\"\\\\\\n"} 7.250000000\n' in text
         assert 'routewright_budget_alerts_total{budget="odd\\"\\\\\\n"} 2\n' in text
+        assert "0123456789" not in text
         assert "routewright_ledger_queue_bytes 7\n" in text
 
 

@@ -1,11 +1,10 @@
-"""`/admin/…`: keys are made, changed, revoked and rotated by whoever has the role for it; budgets are looked at.
+"""`/admin/keys`: keys are made, changed, revoked and rotated by whoever has the role for it.
 
 A key's text is in the answer that makes it, and never again. Fields that are not known are refused.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,10 +27,7 @@ MAX_BODY_BYTES = 64 * 1024
 LONGEST_GRACE_S = 30 * 86_400
 
 _NO_STORE = (b"cache-control", b"no-store")
-_encode = msgspec.json.Encoder(enc_hook=str).encode
-
-ShowBudgets = Callable[[], Sequence[Any]]
-"""How every budget stands, as values that can be written as JSON."""
+_encode = msgspec.json.Encoder().encode
 
 
 class AdminKeys:
@@ -95,16 +91,6 @@ class AdminKeys:
     def _told(self, key: VirtualKey) -> dict[str, Any]:
         shown: dict[str, Any] = msgspec.to_builtins(told(key, self._clock.time_ns()))
         return shown
-
-
-class AdminBudgets:
-    """`GET /admin/budgets`: what each may spend, has spent and holds."""
-
-    def __init__(self, budgets: ShowBudgets) -> None:
-        self._budgets = budgets
-
-    async def __call__(self, request: Request, send: Send) -> None:
-        await _answer(send, 200, {"object": "list", "data": list(self._budgets())})
 
 
 async def _fields(request: Request) -> dict[str, Any]:

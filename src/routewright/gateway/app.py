@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +15,8 @@ from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import MethodNotAllowed, Overloaded, RouteNotFound, RoutewrightError
-from routewright.gateway.admin_api import KEYS, AdminBudgets, AdminKeys, ShowBudgets
+from routewright.gateway.admin_api import KEYS, AdminKeys
+from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
 from routewright.gateway.headers import error_headers, limit_headers
@@ -61,15 +62,17 @@ class Gateway:
         keyring: Keyring,
         directory: Directory,
         backlog_bytes: Callable[[], int] = lambda: 0,
-        budgets: ShowBudgets = lambda: (),
+        budgets: ShowBudgets = no_budgets,
+        alerts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands."""
+        """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands; `alerts` how
+        many each has raised since the start, by name."""
         self.is_draining = False
         self._engine = engine
         self._in_flight = 0
         self._dialect: Downstream = OpenAIChat()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
-        metrics = Metrics(engine, backlog_bytes=backlog_bytes)
+        metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
         self.endpoints: Sequence[Endpoint] = (
             *self._public(clock),
             *self._admin(AdminKeys(keyring, directory, clock), budgets),

@@ -4,14 +4,15 @@ Written by hand: it is a few lines of text, and a client library would count a s
 label says who asked or what: their number is that of models, deployments and budgets.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from routewright.engine import Engine
+from routewright.gateway.budgets_api import ShowBudgets, no_budgets, usd
 from routewright.gateway.http import Request, Send, respond
 from routewright.layers.breaker import State
+from routewright.ledger.budgets import Scope
 
 CONTENT_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _STATES: Mapping[str, int] = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
@@ -20,45 +21,32 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 Sample: TypeAlias = tuple[Mapping[str, str], int | str]
 
 
-class BudgetGauge(Protocol):
-    """How a budget stands, for monitoring."""
-
-    @property
-    def name(self) -> str:
-        """As the settings call it."""
-        ...
-
-    @property
-    def remaining_nanousd(self) -> int:
-        """What can still be held of it; below zero when a soft one is exceeded."""
-        ...
-
-    @property
-    def alerts(self) -> int:
-        """How many alerts it has raised since the start."""
-        ...
-
-
 class Metrics:
-    """The handler. `backlog_bytes` is what the journal has not handed over; `budgets` how each budget stands."""
+    """The handler: `backlog_bytes` is what the journal has not handed over, `alerts` how many each budget has raised.
+
+    Budgets of single keys are left out: their names say whose they are, and there may be many.
+    """
 
     def __init__(
         self,
         engine: Engine,
         *,
         backlog_bytes: Callable[[], int],
-        budgets: Callable[[], Sequence[BudgetGauge]] = lambda: (),
+        budgets: ShowBudgets = no_budgets,
+        alerts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._engine = engine
         self._backlog_bytes = backlog_bytes
         self._budgets = budgets
+        self._alerts = alerts
 
     async def __call__(self, request: Request, send: Send) -> None:
         await respond(send, 200, [CONTENT_TYPE, (b"cache-control", b"no-store")], self.text().encode())
 
     def text(self) -> str:
         """All of it, as of now."""
-        tally, budgets = self._engine.tally, self._budgets()
+        tally, alerts = self._engine.tally, self._alerts()
+        budgets = [each for each in self._budgets() if each.budget.scope is not Scope.KEY]
         families = (
             _family(
                 "requests_total",
@@ -76,19 +64,19 @@ class Metrics:
                 "cost_usd_total",
                 "counter",
                 "What attempts have cost since the start, by model.",
-                (({"model": model}, _usd(cost)) for model, cost in tally.cost_nanousd.items()),
+                (({"model": model}, usd(cost)) for model, cost in tally.cost_nanousd.items()),
             ),
             _family(
                 "budget_remaining_usd",
                 "gauge",
                 "What can still be held of a budget in its present period.",
-                (({"budget": each.name}, _usd(each.remaining_nanousd)) for each in budgets),
+                (({"budget": each.budget.name}, usd(each.remaining_nanousd)) for each in budgets),
             ),
             _family(
                 "budget_alerts_total",
                 "counter",
                 "Alerts that a budget has raised since the start.",
-                (({"budget": each.name}, each.alerts) for each in budgets),
+                (({"budget": each.budget.name}, alerts.get(each.budget.name, 0)) for each in budgets),
             ),
             _family(
                 "ledger_queue_bytes",
@@ -118,10 +106,6 @@ def _family(name: str, kind: str, told: str, samples: Iterable[Sample]) -> str:
 
 def _labelled(names: tuple[str, ...], values: tuple[str, ...], count: int) -> Sample:
     return dict(zip(names, values, strict=True)), count
-
-
-def _usd(nanousd: int) -> str:
-    return f"{Decimal(nanousd).scaleb(-9):f}"
 
 
 def _version() -> str:
