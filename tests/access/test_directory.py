@@ -192,6 +192,32 @@ def test_a_silent_database_stops_metered_keys_after_a_minute_and_no_others(
     ]
 
 
+def test_a_key_of_a_newer_version_stops_metered_keys_in_time_and_not_the_following(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    key_id, _ = office.key()
+    _, metered = office.key(**METERED)
+    with office.database.transaction() as transaction:
+        transaction.execute(
+            "UPDATE virtual_keys SET roles = ?, version = version + 10 WHERE id = ?", '["emperor"]', key_id
+        )
+        transaction.execute("UPDATE access_state SET version = version + 10")
+
+    async def main() -> None:
+        following = asyncio.create_task(office.directory.follow())
+        await asyncio.sleep(62)
+        with pytest.raises(AccessUnavailable):
+            office.directory.find(metered)
+        with office.database.transaction() as transaction:
+            transaction.execute("UPDATE virtual_keys SET roles = ? WHERE id = ?", '["use"]', key_id)
+        await asyncio.sleep(1)
+        assert office.directory.find(metered) is not None
+        following.cancel()
+
+    office.clock.run(main())
+    assert f"the key {key_id} cannot be read" in caplog.text
+
+
 def test_a_database_from_a_backup_brings_its_own_keys(office: Office, tmp_path: Path) -> None:
     _, text = office.key()
     office.key()

@@ -1,13 +1,15 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from lobby import Answered, Lobby, lobby
-from routewright.errors import IdempotencyMismatch, RequestInProgress
+from routewright.errors import DeadlineExceeded, IdempotencyMismatch, RequestInProgress
 from routewright.gateway import idempotency
-from routewright.gateway.idempotency import Answer, Answers
+from routewright.gateway.http import ClientLeft, Message, Request, Send
+from routewright.gateway.idempotency import Answer, Answers, Idempotent
 
 KEY = {"idempotency-key": "order-4711"}
 DAY_S = 86_400
@@ -97,6 +99,35 @@ async def test_an_answer_that_is_too_long_is_not_kept_and_not_made_twice(
     refused = await house.ask(headers=KEY)
     assert (refused.status, refused.code) == (409, "request_in_progress")
     assert made(house) == 1
+
+
+@pytest.mark.parametrize("end", ["left", "cut", "failed"])
+async def test_what_broke_off_is_forgotten(house: Lobby, end: str) -> None:
+    times = 0
+
+    async def breaking(request: Request, send: Send) -> None:
+        nonlocal times
+        times += 1
+        if end == "failed":
+            raise DeadlineExceeded("too slow")
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
+        if end == "left":
+            raise ClientLeft
+        await send({"type": "http.response.body", "body": b'data: {"error": {}}\n\n'})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Message) -> None:
+        """Nobody looks."""
+
+    handler = Idempotent(breaking, house.runtime.engine, house.clock)
+    request = Request("POST", "/", {b"idempotency-key": b"once"}, receive)
+    for _ in range(2):
+        with contextlib.suppress(ClientLeft, DeadlineExceeded):
+            await handler(request, send)
+    assert times == 2
 
 
 def test_only_so_many_answers_are_kept_and_what_is_being_answered_stays(monkeypatch: pytest.MonkeyPatch) -> None:

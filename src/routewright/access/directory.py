@@ -19,7 +19,7 @@ from routewright.access.installation import Signer
 from routewright.access.keyring import Keyring
 from routewright.access.keys import Caller, VirtualKey
 from routewright.clock import Clock
-from routewright.errors import AccessUnavailable, SettingsError, StoreUnavailable
+from routewright.errors import AccessUnavailable, LedgerUnavailable, SettingsError, StoreUnavailable
 from routewright.ledger.budgets import Budget
 
 log = logging.getLogger(__name__)
@@ -100,19 +100,21 @@ class Directory:
     def refresh(self) -> bool:
         """Read what has changed, and say whether anything has.
 
-        Raises StoreUnavailable, and SettingsError if the keys cannot be checked with this installation's secret; what
-        was known then stays in force.
+        Raises StoreUnavailable, LedgerUnavailable for a key that a newer routewright wrote, and SettingsError if the
+        keys cannot be checked with this installation's secret; what was known then stays in force.
         """
         with self._refreshing:
+            asked_at = self._clock.monotonic()
             state, known = self._keyring.state(), self._known
-            self._in_contact_at = self._clock.monotonic()
             if state.version == known.version:
+                self._in_contact_at = asked_at
                 return False
             if state.version < known.version:  # the database was brought back from a backup: nothing known counts
                 known = _Known(0, known.signer, {})
             signer = self._keyring.signer(state) or known.signer
             changed = {key.id: _Entry(key, key.caller()) for key in self._keyring.changed_since(known.version)}
             self._known = _Known(state.version, signer, {**known.entries, **changed})
+            self._in_contact_at = asked_at
         for callback in self._callbacks:
             callback()
         return True
@@ -124,7 +126,7 @@ class Directory:
             await asyncio.sleep(FOLLOW_EVERY_S)
             try:
                 await asyncio.to_thread(self.refresh)
-            except (StoreUnavailable, SettingsError) as error:
+            except (StoreUnavailable, LedgerUnavailable, SettingsError) as error:
                 if error.message != told:
                     log.error("the keys cannot be read, those known stay in force: %s", error.message)
                 told = error.message

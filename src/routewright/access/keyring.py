@@ -16,7 +16,7 @@ from routewright.access.format import SECRET_BYTES, is_id, new_id, write_key
 from routewright.access.installation import Installation, Signer
 from routewright.access.keys import VirtualKey
 from routewright.clock import Clock
-from routewright.errors import InvalidRequest, KeyNotFound, SettingsError
+from routewright.errors import InvalidRequest, KeyNotFound, LedgerUnavailable, SettingsError
 from routewright.ledger.database import Database, Row, Transaction, Value
 from routewright.secret import Secret
 
@@ -193,7 +193,13 @@ def _text(value: object) -> str:
 
 def _key(row: Row) -> VirtualKey:
     read = {name: json.loads(row[name]) for name in _LISTS}
-    return msgspec.convert({**row, **read}, VirtualKey)
+    try:
+        return msgspec.convert({**row, **read}, VirtualKey)
+    except msgspec.ValidationError as error:
+        raise LedgerUnavailable(
+            f"the key {row['id']} cannot be read ({error})",
+            hint="a newer routewright may have written it: upgrade this",
+        ) from error
 
 
 def _found(rows: Sequence[Row], key_id: str) -> VirtualKey:
