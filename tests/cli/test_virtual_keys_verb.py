@@ -137,3 +137,10 @@ def test_doctor_tells_of_an_open_address_without_a_key(terminal: Terminal) -> No
     assert "is open to other machines" in terminal.run("doctor").stdout
     created(terminal, "app")
     assert "is open to other machines" not in terminal.run("doctor").stdout
+
+
+def test_an_open_address_without_a_key_is_not_served(terminal: Terminal) -> None:
+    refused = terminal.spawn("serve", "--simulate", "--host", "0.0.0.0", "--port", "0")
+    assert refused.returncode == 78
+    assert "is open to other machines" in refused.stderr
+    assert "`routewright keys create NAME`" in refused.stderr

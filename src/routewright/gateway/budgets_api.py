@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from routewright.gateway.headers import usd
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
 from routewright.ledger.budgets import Budget, Window
 
@@ -102,11 +102,6 @@ def told(standing: BudgetStanding) -> BudgetTold:
         ends_at=None if window.ends_ns is None else _moment(window.ends_ns),
         is_frozen=standing.is_frozen,
     )
-
-
-def usd(nanousd: int) -> str:
-    """Exact, without an exponent."""
-    return f"{Decimal(nanousd).scaleb(-9):f}"
 
 
 def _moment(at_ns: int) -> datetime:

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
 from routewright.engine import Engine
-from routewright.gateway.budgets_api import ShowBudgets, no_budgets, usd
+from routewright.gateway.budgets_api import ShowBudgets, no_budgets
+from routewright.gateway.headers import usd
 from routewright.gateway.http import Request, Send, respond
 from routewright.layers.breaker import State
 from routewright.ledger.budgets import Scope
