@@ -26,6 +26,23 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, 
         database.close()
 
 
+def soon(served: Served, key: str, *, is_taken: bool) -> None:
+    """Wait until the gateway takes a key, or does not any more: a second by promise, two on a busy machine."""
+    patience = time.monotonic() + 2
+    with client_of(served, key) as client:
+        while True:
+            try:
+                client.models.list()
+                found = True
+            except openai.PermissionDeniedError:
+                found = True
+            except openai.AuthenticationError:
+                found = False
+            if found is is_taken:
+                return
+            assert time.monotonic() < patience
+
+
 def client_of(served: Served, key: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0)
 
@@ -33,7 +50,8 @@ def client_of(served: Served, key: str) -> openai.OpenAI:
 def test_a_key_made_while_it_runs_is_taken_and_refused_again_within_a_second(gateway: tuple[Served, Keyring]) -> None:
     served, keyring = gateway
     issued = keyring.create(read_wish({"name": "app", "models": ["auto", "gpt-5.5"], "requests_per_minute": 100}))
-    time.sleep(1)
+    soon(served, "none", is_taken=False)  # the first key closes the door to everybody else
+    soon(served, issued.text.reveal(), is_taken=True)
     with client_of(served, issued.text.reveal()) as client:
         raw = client.chat.completions.with_raw_response.create(model="auto", messages=HELLO)
         assert raw.parse().choices[0].message.content
@@ -46,7 +64,7 @@ def test_a_key_made_while_it_runs_is_taken_and_refused_again_within_a_second(gat
             client.chat.completions.create(model="claude-opus-4.7", messages=HELLO)
         assert hidden.value.code == "model_not_found"
         keyring.revoke(issued.key.id)
-        time.sleep(1)
+        soon(served, issued.text.reveal(), is_taken=False)
         with pytest.raises(openai.AuthenticationError) as refused:
             client.chat.completions.create(model="auto", messages=HELLO)
         assert refused.value.code == "invalid_api_key"
@@ -56,7 +74,8 @@ def test_a_wrong_role_is_the_sdks_permission_error_and_a_limit_its_rate_limit(ga
     served, keyring = gateway
     reader = keyring.create(read_wish({"name": "dashboard", "roles": ["read"]})).text.reveal()
     slow = keyring.create(read_wish({"name": "slow", "requests_per_minute": 1})).text.reveal()
-    time.sleep(1)
+    soon(served, reader, is_taken=True)
+    soon(served, slow, is_taken=True)
     with client_of(served, reader) as client, pytest.raises(openai.PermissionDeniedError):
         client.chat.completions.create(model="auto", messages=HELLO)
     with client_of(served, slow) as client:
