@@ -10,6 +10,7 @@ from desk import Desk
 from routewright.catalog.registry import Capability, Tier
 from routewright.errors import SettingsError
 from routewright.secret import Secret
+from routewright.settings import check_binding
 
 BUILT_IN_MODELS = ["claude-opus-4.7", "claude-sonnet-4.6", "gpt-5.5", "deepseek-v3"]
 
@@ -387,23 +388,36 @@ def test_loose_permissions_of_the_stored_keys_stop_the_start(desk: Desk) -> None
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", "127.example.com"])
 def test_an_open_host_without_a_key_is_refused_with_the_command_that_fixes_it(desk: Desk, host: str) -> None:
     desk.write(f'[server]\nhost = "{host}"')
-    assert mistakes_of(desk) == [
-        f'server.host: "{host}" is open to other machines, and without server.api_key everyone there could spend '
-        "your money (routewright.toml:2:1) — run `routewright keys set server`, then add api_key = "
-        '"keys:server" to [server] (or set ROUTEWRIGHT_SERVER__API_KEY=keys:server)'
-    ]
+    settings = desk.load()
+    with pytest.raises(SettingsError) as refused:
+        check_binding(settings, has_keys=False)
+    assert refused.value.message == (
+        f'server.host: "{host}" is open to other machines, and without a key everyone there could spend your money '
+        "(routewright.toml:2:1)"
+    )
+    assert "`routewright keys create NAME`" in (refused.value.hint or "")
+    assert "ROUTEWRIGHT_SERVER__API_KEY=keys:server" in (refused.value.hint or "")
+    check_binding(settings, has_keys=True)
     environ = {"ROUTEWRIGHT_SERVER__API_KEY": "env:DOOR", "DOOR": "secret"}
     assert desk.load(environ).server_key == Secret("secret")
+    check_binding(desk.load(environ), has_keys=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_needs_no_key(desk: Desk, host: str) -> None:
-    assert desk.load(flags={"server.host": host}).server.host == host
+    check_binding(desk.load(flags={"server.host": host}), has_keys=False)
 
 
 def test_a_server_key_that_is_asked_for_but_missing_stops_the_start(desk: Desk) -> None:
     desk.write('server.api_key = "env:DOOR"')
     assert mistakes_of(desk) == ["server.api_key: the environment variable DOOR is not set"]
+
+
+def test_the_secret_of_virtual_keys_is_a_reference_and_must_be_there(desk: Desk) -> None:
+    assert desk.load().access_secret is None
+    desk.write('access.secret = "env:ROUTEWRIGHT_ACCESS_SECRET"')
+    assert mistakes_of(desk) == ["access.secret: the environment variable ROUTEWRIGHT_ACCESS_SECRET is not set"]
+    assert desk.load({"ROUTEWRIGHT_ACCESS_SECRET": "s" * 32}).access_secret == Secret("s" * 32)
 
 
 def test_local_servers_are_looked_for_until_the_settings_name_a_catalog(desk: Desk) -> None:

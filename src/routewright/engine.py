@@ -33,17 +33,20 @@ from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
+from routewright.layers.key_quota import KeyQuota, Standing
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
 from routewright.layers.retry import Retry
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
 from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import ContextSettings, Settings
+from routewright.tenant import Tenant
 from routewright.transport import Transport
 
 if TYPE_CHECKING:  # they need numpy, which is imported when there is something to decide with it
@@ -94,6 +97,9 @@ class Engine:
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
+        self._key_quota = KeyQuota(self._clock)
+        self.tally = Tally()
+        """What became of requests and attempts since the start."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
@@ -163,6 +169,14 @@ class Engine:
         self._circuits.keep_only(frozenset(registry.deployments))
         self.settings_error = None
 
+    def standing(self, tenant: Tenant) -> Standing | None:
+        """How the limits per minute of a tenant stand in this process; None if it has none."""
+        return self._key_quota.standing(tenant)
+
+    def breakers(self) -> Mapping[str, str]:
+        """Deployment → `closed`, `open` or `half_open`, of those that can be called."""
+        return {name: self._circuits.of(name).state for name in self.registry.deployments}
+
     def health(self) -> Mapping[str, str]:
         """Whether the settings in force are the newest, and the catalog's version; nothing that must be kept secret."""
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
@@ -227,9 +241,13 @@ class Engine:
         policy, clock = settings.policy, self._clock
         decided = (
             # outermost, so that refusals and time-outs are in the ledger too
-            Stack.outermost(Record(self._ledger, registry, clock, logs_requests=settings.server.log_requests))
+            Stack.outermost(
+                Record(self._ledger, registry, clock, tally=self.tally, logs_requests=settings.server.log_requests)
+            )
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
+            # a key's own limits; above decide, so that a refused request costs nothing
+            .then(self._key_quota)
             # a route is needed to know who may be tried; nothing below sees a call without one
             .then(Decide(decider, self._second_opinion(settings, registry, decider)))
         )

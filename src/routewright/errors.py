@@ -4,7 +4,8 @@ RoutewrightError
 ├── CallerError                 the request is wrong or not allowed: no attempt can mend it
 │   ├── InvalidJson · InvalidRequest · BodyTooLarge · Unauthorized · RouteNotFound · MethodNotAllowed
 │   ├── ModelNotFound · ContextTooLong · NoEligibleModel · UnpricedModel
-│   └── BudgetExceeded · RateLimited · ForeignOrigin
+│   ├── BudgetExceeded · RateLimited · ForeignOrigin
+│   └── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -15,7 +16,7 @@ RoutewrightError
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
-    └── SettingsError · ArtefactError · EmbeddingFailed
+    └── SettingsError · ArtefactError · EmbeddingFailed · AccessUnavailable
 """
 
 from collections.abc import Sequence
@@ -160,6 +161,30 @@ class ForeignOrigin(CallerError):
     """A web page of somebody else's asks a gateway that has no key: its reader would pay."""
 
     number, code, status = "E113", "foreign_origin", 403
+
+
+class NotPermitted(CallerError):
+    """The key is good, but not for this."""
+
+    number, code, status = "E114", "permission_denied", 403
+
+
+class KeyNotFound(CallerError):
+    """No virtual key of that id."""
+
+    number, code, status = "E115", "key_not_found", 404
+
+
+class RequestInProgress(CallerError):
+    """A request with the same Idempotency-Key is being answered, or was and its answer could not be kept."""
+
+    number, code, status = "E116", "request_in_progress", 409
+
+
+class IdempotencyMismatch(CallerError):
+    """The Idempotency-Key came before, with another body."""
+
+    number, code, status = "E117", "idempotency_key_reused", 422
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------
@@ -364,3 +389,9 @@ class EmbeddingFailed(OperatorError):
     """The embedding model on this machine could not make a vector."""
 
     number, code = "E407", "embedding_failed"
+
+
+class AccessUnavailable(OperatorError):
+    """The keys could not be read for so long that a metered one cannot be trusted to be valid still."""
+
+    number, code = "E409", "access_unavailable"

@@ -9,6 +9,9 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from routewright.access.directory import Directory
+from routewright.access.installation import Installation
+from routewright.access.keyring import Keyring
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock, SystemClock
 from routewright.detection import Found, detect
@@ -18,7 +21,7 @@ from routewright.errors import SettingsError, StoreUnavailable
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
 from routewright.ledger.store import Store
-from routewright.settings import FileStamp, Settings, load_settings
+from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog
 from routewright.simulator import USUAL, ModelProfile, Simulator
 from routewright.stores import open_store
@@ -105,6 +108,7 @@ class Runtime:
         *,
         journal: Journal,
         store: Store,
+        keyring: Keyring,
         simulator: Simulator,
         transport: Transport,
         clock: Clock,
@@ -113,6 +117,10 @@ class Runtime:
         self.engine = engine
         self.store = store
         self.clock = clock
+        self.keyring = keyring
+        self.directory = Directory(keyring, clock)
+        """The virtual keys; follow it for as long as anybody is let in by them."""
+        self._has_door = False
         self._source = source
         self._journal = journal
         self._simulator = simulator
@@ -121,7 +129,10 @@ class Runtime:
 
     @classmethod
     def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
-        """Read the settings, recover and open the ledger, build the engine. Raises SettingsError, LedgerUnavailable."""
+        """Read the settings, recover and open the ledger, build the engine.
+
+        Raises SettingsError, LedgerUnavailable.
+        """
         clock = clock or SystemClock()
         settings, registry = source.load()
         folder = settings.ledger.path
@@ -139,11 +150,29 @@ class Runtime:
             source,
             journal=journal,
             store=store,
+            keyring=Keyring(store.database, Installation(settings.access_secret, folder), clock),
             simulator=simulator,
             transport=transport,
             clock=clock,
             lessons_path=folder / LESSONS,
         )
+
+    def open_door(self) -> None:
+        """Before a gateway lets anybody in: read the keys, and see that others than this machine need one.
+
+        Raises SettingsError, StoreUnavailable.
+        """
+        self.directory.refresh()
+        settings = self.engine.settings
+        check_binding(settings, has_keys=self.directory.has_keys)
+        if settings.database is not None and settings.access_secret is None and self.directory.has_keys:
+            log.warning("virtual keys are checked with a secret in a file here; for other machines, set access.secret")
+        self._has_door = True
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a gateway lets nobody in without a key."""
+        return self.engine.settings.server_key is not None or self.directory.has_keys
 
     async def follow_ledger(self) -> None:
         """Learn from outcomes for as long as it is awaited: aside, in a thread, when there are new ones."""
@@ -185,6 +214,8 @@ class Runtime:
         """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""
         try:
             settings, registry = self._source.load()
+            if self._has_door:
+                check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight
             self._simulator.models = {**self._simulator.models, **_simulated(registry)}
             self.engine.adopt(settings, registry)
@@ -193,6 +224,10 @@ class Runtime:
             log.error("settings not taken over, the last good ones stay in force: %s", error.message)
             return
         log.info("settings taken over: catalog %s", registry.version)
+
+    def backlog_bytes(self) -> int:
+        """How much of the journal is not in the store yet."""
+        return self._journal.backlog_bytes
 
     async def flush(self) -> None:
         """Return once everything so far is in the store, where reports look. Raises LedgerUnavailable."""

@@ -22,7 +22,7 @@ def test_key_comes_from_stdin_and_is_shown_nowhere(tmp_path: Path) -> None:
     assert KEY in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     listed = terminal.run("keys", "list")
-    assert listed.stdout == "openai\n"
+    assert listed.stdout.split() == ["key", "of", "a", "provider", "openai"]
     shown = terminal.run("config", "show", "--origin")
     for output in (result, listed, shown):
         assert KEY not in output.stdout + output.stderr
@@ -57,7 +57,8 @@ def test_key_can_be_removed_once(tmp_path: Path) -> None:
     assert terminal.run("keys", "remove", "openai").exit_code == 1
     empty = terminal.run("keys", "list")
     assert (empty.exit_code, empty.stdout) == (0, "")
-    assert json.loads(terminal.run("keys", "list", "--json").stdout) == []
+    assert json.loads(terminal.run("keys", "list", "--json").stdout) == {"providers": [], "virtual": []}
+    assert not terminal.ledger.exists()
 
 
 def test_key_typed_at_a_terminal_is_not_echoed(tmp_path: Path) -> None:

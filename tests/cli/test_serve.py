@@ -46,7 +46,7 @@ def test_open_gateway_without_a_key_does_not_start(tmp_path: Path) -> None:
 
 def test_introduction_has_lines_to_copy(tmp_path: Path) -> None:
     source = SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path, simulate=True)
-    lines = introduction("http://127.0.0.1:8484", *source.load())
+    lines = introduction("http://127.0.0.1:8484", *source.load(), needs_key=False)
     assert lines[0] == "  4 models, simulated: every answer is made up, no provider is called and nothing is spent"
     assert lines[1] == f"  ledger: {tmp_path}/.local/share/routewright/ledger.db"
     assert "  export OPENAI_BASE_URL=http://127.0.0.1:8484/v1" in lines
@@ -58,7 +58,7 @@ def test_introduction_tells_a_client_of_the_key_but_not_the_key(tmp_path: Path) 
     environ = {"HOME": str(tmp_path), "OPENAI_API_KEY": "secret-1", "GATE": "secret-2"}
     flags = {"server.api_key": "env:GATE"}
     source = SettingsSource(environ=environ, cwd=tmp_path, flags=flags)
-    text = "\n".join(introduction("http://127.0.0.1:8484", *source.load()))
+    text = "\n".join(introduction("http://127.0.0.1:8484", *source.load(), needs_key=True))
     assert "from openai" in text
     assert 'authorization: Bearer $ROUTEWRIGHT_KEY"' in text
     assert "secret" not in text

@@ -94,6 +94,13 @@ class Registry(Struct, frozen=True, kw_only=True):
 
         Raises ModelNotFound.
         """
+        model = self.find(requested)
+        if model is None:
+            raise model_not_found(requested)
+        return model
+
+    def find(self, requested: str) -> Model | None:
+        """The same; None where there is none."""
         name = self.aliases.get(requested, requested)
         model = self.models.get(name)
         if model is not None:
@@ -107,11 +114,14 @@ class Registry(Struct, frozen=True, kw_only=True):
             )
             if mine:
                 return msgspec.structs.replace(model, deployments=mine)
-        raise ModelNotFound(
-            f"no model is called {requested!r}",
-            param="model",
-            hint='use "auto", or a name that GET /v1/models lists',
-        )
+        return None
+
+
+def model_not_found(requested: str) -> ModelNotFound:
+    """The one answer to a name that does not exist, and to one that must seem so."""
+    return ModelNotFound(
+        f"no model is called {requested!r}", param="model", hint="use a name that GET /v1/models lists"
+    )
 
 
 def build_registry(models: Iterable[Model], aliases: Mapping[str, str]) -> Registry:

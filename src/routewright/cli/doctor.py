@@ -16,17 +16,19 @@ import click
 import msgspec
 from msgspec import Struct
 
+from routewright.access.installation import Installation
 from routewright.catalog.registry import Registry, Tier
 from routewright.catalog.sources import load_prices
 from routewright.cli.opening import deciding_only, settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json
 from routewright.cli.text import counted, one_line
+from routewright.cli.virtual_keys import has_ledger, keyring_of
 from routewright.detection import detect
 from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
 from routewright.ledger.sqlite import require_sqlite
 from routewright.runtime import SIMULATOR_SCHEME
-from routewright.settings import Settings
+from routewright.settings import Settings, check_binding
 from routewright.stores import open_store
 
 OLDEST_PYTHON = (3, 11)
@@ -92,6 +94,7 @@ def _all_checks(config: Path | None, flags: Mapping[str, str]) -> Iterator[Check
         yield from tier_checks(registry)
         yield from _classifier(settings, registry)
         yield from _ledger(settings)
+        yield from _access(settings)
         yield _port(settings)
     yield prices_check(load_prices().date, datetime.now(UTC).date())
 
@@ -201,6 +204,26 @@ def _database(settings: Settings) -> Check:
         fix = error.hint or "start PostgreSQL, or correct ledger.database_url"
         return Check("PostgreSQL", Verdict.FAILED, error.message, fix)
     return Check("PostgreSQL", Verdict.OK, f"{settings.ledger.database_url} has the ledger")
+
+
+def _access(settings: Settings) -> Iterator[Check]:
+    """Whether virtual keys can be checked, and nobody else gets in."""
+    number, place = 0, Installation(settings.access_secret, settings.ledger.path).place
+    try:
+        if has_ledger(settings):
+            with keyring_of(settings) as keyring:
+                keyring.signer(keyring.state())
+                number = len(keyring.list())
+        check_binding(settings, has_keys=number > 0)
+    except (SettingsError, LedgerUnavailable, StoreUnavailable) as error:
+        yield Check("virtual keys", Verdict.FAILED, error.message, error.hint)
+        return
+    found = f"{counted(number, 'key')}, checked with {place}" if number else "none"
+    if number and settings.database is not None and settings.access_secret is None:
+        fix = "if other machines use this ledger, give all of them the same: set access.secret"
+        yield Check("virtual keys", Verdict.NOTE, found, fix)
+    else:
+        yield Check("virtual keys", Verdict.OK, found)
 
 
 def sqlite_check(version: str) -> Check:

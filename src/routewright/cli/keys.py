@@ -1,24 +1,38 @@
-"""`routewright keys`: keys of providers, in a file that only their owner can read. They come in and are never shown."""
+"""`routewright keys`: keys of providers, which this gateway sends, and virtual keys, which it is sent.
+
+A provider's key is in a file that only its owner can read: it comes in and is never shown. Of a virtual key the ledger
+has an HMAC, so it is shown once, when it is made.
+"""
 
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from routewright.cli.failures import NotRecorded
-from routewright.cli.options import json_option
-from routewright.cli.screen import print_json, say
+from routewright.cli.opening import settings_of
+from routewright.cli.options import json_option, settings_options
+from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import one_line
+from routewright.cli.virtual_keys import create, print_virtual_keys, revoke, rotate, virtual_keys
 from routewright.secret import Secret
 from routewright.settings import Folders, KeyStore
 
 
-@click.group("keys", short_help="Store, list and remove the keys of providers.")
+@click.group("keys", short_help="Keys of providers, and virtual keys for those who use the gateway.")
 def command() -> None:
-    """Store, list and remove the keys of providers.
+    """Keys of providers, and virtual keys for those who use the gateway.
 
-    They are in a file that only you can read; settings refer to them as "keys:NAME". A key is never printed.
+    `set` and `remove` are for keys of providers: they are in a file that only you can read, settings refer to them as
+    "keys:NAME", and they are never printed. `create`, `revoke` and `rotate` are for virtual keys, by which others use
+    this gateway. `list` shows both.
     """
+
+
+for _verb in (create, revoke, rotate):
+    command.add_command(_verb)
 
 
 def _refuse_key(ctx: click.Context, param: click.Parameter, extra: tuple[str, ...]) -> None:
@@ -45,16 +59,24 @@ def set_key(name: str) -> None:
 
 @command.command("list")
 @json_option
-def list_keys(as_json: bool) -> None:
-    """Print the names of the stored keys, and nothing else of them."""
+@settings_options
+def list_keys(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+    """Print the names of the stored keys of providers, and all virtual keys; nothing secret of either."""
     store = _store()
     names = sorted(store.load())
+    virtual = virtual_keys(settings_of(config, flags))
     if as_json:
-        print_json(names)
-    elif names:
-        click.echo("\n".join(map(one_line, names)))
+        print_json({"providers": names, "virtual": virtual})
+        return
+    if names:
+        print_table((Column("key of a provider"),), [(one_line(name),) for name in names])
     else:
-        say(f"no keys are stored in {store.path}; `routewright keys set openai` stores one")
+        say(f"no keys of providers are stored in {store.path}; `routewright keys set openai` stores one")
+    if virtual:
+        click.echo()
+        print_virtual_keys(virtual)
+    else:
+        say("there are no virtual keys; `routewright keys create NAME` makes one")
 
 
 @command.command("remove")

@@ -26,7 +26,7 @@ _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an addre
 
 
 @click.command("serve", short_help="Serve the OpenAI API, routed, on this machine.")
-@click.option("--host", metavar="HOST", help="Where to listen; any but a loopback address needs server.api_key.")
+@click.option("--host", metavar="HOST", help="Where to listen; any but a loopback address needs a key to be there.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="8484 if not set; 0 takes a free one.")
 @simulate_option
 @settings_options
@@ -54,7 +54,7 @@ async def _serve(source: SettingsSource) -> None:
         nonlocal is_serving
         is_serving = True
         say(f"routewright serving on {address}")
-        for line in introduction(address, settings, registry):
+        for line in introduction(address, settings, registry, needs_key=runtime.needs_key):
             say(line)
 
     try:
@@ -67,10 +67,10 @@ async def _serve(source: SettingsSource) -> None:
         await runtime.close()
 
 
-def introduction(address: str, settings: Settings, registry: Registry) -> list[str]:
+def introduction(address: str, settings: Settings, registry: Registry, *, needs_key: bool) -> list[str]:
     """What is served, where its accounts are, and three lines to copy."""
     body = '{"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}'
-    key = ' -H "authorization: Bearer $ROUTEWRIGHT_KEY"' if settings.server_key else ""
+    key = ' -H "authorization: Bearer $ROUTEWRIGHT_KEY"' if needs_key else ""
     return [
         f"  {_served(registry)}",
         f"  ledger: {ledger_file(settings) or settings.ledger.database_url}",

@@ -11,6 +11,7 @@ from routewright.catalog.pricing import Rates
 from routewright.catalog.registry import Capability, Deployment, Model
 from routewright.decision.expectation import Expectation, Forecast
 from routewright.decision.features import Features
+from routewright.decision.permission import NOT_ALLOWED, Permission
 
 NOTHING_WARM: Mapping[str, int] = MappingProxyType({})
 NOTHING_EXPECTED: Mapping[str, Expectation] = MappingProxyType({})
@@ -22,6 +23,7 @@ class Obstacle(Enum):
     CONSTRAINT = 0
     PRICE = 1
     WINDOW = 2
+    PERMISSION = 3
 
 
 class Finding(Struct, frozen=True, gc=False):
@@ -54,9 +56,12 @@ class Examiner:
         must_have_price: bool,
         forecast: Forecast | None,
         warm: Mapping[str, int],
+        permission: Permission | None = None,
     ) -> None:
+        """Without a `permission` every model may answer."""
         self._expectations = forecast.of if forecast is not None else NOTHING_EXPECTED
         self.warm = warm
+        self._permission = permission
         self._call = call
         self._input_tokens = features.input_tokens
         self._output_tokens = output_tokens
@@ -77,7 +82,7 @@ class Examiner:
         """
         estimate, expected, choices, now_s = self._input_tokens, self._output_tokens, self._call.choices, self._now_s
         room, required, dialect = self._room_for_output, self._required, self._call.dialect
-        is_plain = not self._resting and self._max_cost is None
+        is_plain = not self._resting and self._max_cost is None and self._permission is None
         allowed = self._call.max_output_tokens
         findings = {}
         for model in models:
@@ -122,6 +127,8 @@ class Examiner:
         return obstacle, reason
 
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[Obstacle | None, str]:
+        if self._permission is not None and not self._permission.admits(model):
+            return Obstacle.PERMISSION, NOT_ALLOWED
         reason = self._lack(model) or self._uncarriable(model)
         if reason:
             return Obstacle.CONSTRAINT, reason
@@ -138,10 +145,14 @@ class Examiner:
 
     def deployments(self, model: Model) -> tuple[Deployment, ...]:
         """Those that can carry the call, in order of trial: the awake ones first."""
-        if len(model.deployments) == 1:
-            return model.deployments
-        able = [deployment for deployment in model.deployments if self._carries(deployment.dialect)]
+        usable = self._usable(model)
+        if len(usable) == 1:
+            return usable
+        able = [deployment for deployment in usable if self._carries(deployment.dialect)]
         return tuple(sorted(able, key=lambda deployment: deployment.id in self._resting))
+
+    def _usable(self, model: Model) -> tuple[Deployment, ...]:
+        return model.deployments if self._permission is None else self._permission.usable(model)
 
     def _lack(self, model: Model) -> str:
         """What the model cannot do, whatever it costs."""
@@ -155,11 +166,12 @@ class Examiner:
 
     def _uncarriable(self, model: Model) -> str:
         """The field that no deployment's dialect can carry; empty when one can."""
-        if any(self._carries(deployment.dialect) for deployment in model.deployments):
+        usable = self._usable(model)
+        if any(self._carries(deployment.dialect) for deployment in usable):
             return ""
-        if not model.deployments:
+        if not usable:
             return "no deployment"
-        dialect = model.deployments[0].dialect
+        dialect = usable[0].dialect
         return f"{self._call.dialect} field {self._uncarried[dialect]!r} cannot be carried to {dialect}"
 
     def _carries(self, dialect: str) -> bool:

@@ -13,6 +13,7 @@ from routewright.decision.eligibility import NOTHING_WARM, Examiner, Finding, Ob
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, intent_of
+from routewright.decision.permission import is_restricted, permission_of
 from routewright.decision.ranking import Ranking, explore, rank, reasons_not_to_try
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Verdict
@@ -46,6 +47,7 @@ def select(
 
     Raises ModelNotFound, ContextTooLong, UnpricedModel, and NoEligibleModel naming every model with what removed it.
     """
+    permission = permission_of(call.tenant, registry) if is_restricted(call.tenant) else None
     intent = intent_of(call, verdict, registry, policy, forecast)
     expected = policy.expected_output_tokens.get(intent.work, 0)
     output_tokens = min(expected, call.max_output_tokens or expected)
@@ -59,6 +61,7 @@ def select(
         must_have_price=intent.named is None,
         forecast=forecast,
         warm=warm,
+        permission=permission,
     )
     findings = examiner.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:
@@ -156,8 +159,8 @@ def _baseline(findings: Mapping[str, Finding], registry: Registry, policy: Polic
 
 def _refusal(call: Call, intent: Intent, findings: Mapping[str, Finding], needed: int) -> CallerError:
     """The error that says which constraint removed which model."""
-    removed = _in_scope(intent, findings)
-    told = "; ".join(f"{finding.model.name}: {finding.reason}" for finding in removed) or "none is configured"
+    removed = [finding for finding in _in_scope(intent, findings) if finding.obstacle is not Obstacle.PERMISSION]
+    told = "; ".join(f"{finding.model.name}: {finding.reason}" for finding in removed) or "there is none"
     obstacles = {finding.obstacle for finding in removed}
     if Obstacle.WINDOW in obstacles:
         return ContextTooLong(

@@ -1,30 +1,28 @@
 """The gateway as an ASGI application: one table of endpoints, each with who may call it, and one border for errors."""
 
-import hmac
 import logging
-from collections.abc import Awaitable, Callable
-from enum import Enum
-from typing import TypeAlias
-from urllib.parse import urlsplit
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from routewright.access.directory import Directory
+from routewright.access.keyring import Keyring
 from routewright.clock import Clock
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import (
-    ForeignOrigin,
-    MethodNotAllowed,
-    Overloaded,
-    RouteNotFound,
-    RoutewrightError,
-    Unauthorized,
-)
+from routewright.errors import MethodNotAllowed, Overloaded, RouteNotFound, RoutewrightError
+from routewright.gateway.admin_api import KEYS, AdminKeys
+from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
+from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
-from routewright.gateway.headers import error_headers
-from routewright.gateway.http import JSON_TYPE, ClientLeft, Message, Receive, Request, Scope, Send, respond
+from routewright.gateway.headers import error_headers, limit_headers
+from routewright.gateway.http import JSON_TYPE, ClientLeft, Handler, Message, Receive, Request, Scope, Send, respond
+from routewright.gateway.idempotency import Idempotent
+from routewright.gateway.metrics import Metrics
 from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
 from routewright.settings import is_loopback
 
@@ -37,49 +35,79 @@ OVERLOAD_PAUSE_S = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
-class Access(Enum):
-    """Who may call an endpoint."""
-
-    OPEN = "open"
-    """Anybody who reaches the port: says nothing but whether we live."""
-    CLIENT = "client"
-    """Holders of the gateway's key, if it has one."""
-
-
-Handler: TypeAlias = Callable[[Request, Send], Awaitable[None]]
-
-
 class Endpoint(Struct, frozen=True):
-    """One address; every field is needed, so none can forget to say who may call it."""
+    """One address; every field is needed, so none can forget to say who may call it.
+
+    In a path, `*` stands for one part of it and `**` for all that is left.
+    """
 
     method: str
     path: str
     access: Access
     handler: Handler
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.access, Access):
+            raise TypeError(f"{self.method} {self.path} does not say who may call it")
+
 
 class Gateway:
     """The application. `is_draining` is set when the process is told to stop; readiness then answers 503."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        keyring: Keyring,
+        directory: Directory,
+        backlog_bytes: Callable[[], int] = lambda: 0,
+        budgets: ShowBudgets = no_budgets,
+        alerts: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands; `alerts` how
+        many each has raised since the start, by name."""
         self.is_draining = False
         self._engine = engine
         self._in_flight = 0
         self._dialect: Downstream = OpenAIChat()
-        self._endpoints = self._table(clock)
+        self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
+        metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
+        self.endpoints: Sequence[Endpoint] = (
+            *self._public(clock),
+            *self._admin(AdminKeys(keyring, directory, clock), budgets),
+            *self._operations(metrics),
+        )
         self._by_path: dict[str, dict[str, Endpoint]] = {}
-        for endpoint in self._endpoints:
+        for endpoint in self.endpoints:
             self._by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+        self._patterns = [(_pattern(path), methods) for path, methods in self._by_path.items() if "*" in path]
 
-    def _table(self, clock: Clock) -> tuple[Endpoint, ...]:
+    def _public(self, clock: Clock) -> tuple[Endpoint, ...]:
         chat = ChatCompletions(self._engine, self._dialect, clock)
         models = Models(self._engine)
         return (
-            Endpoint("POST", "/v1/chat/completions", Access.CLIENT, chat),
-            Endpoint("POST", "/v1/route", Access.CLIENT, RouteOnly(self._engine, self._dialect)),
-            Endpoint("POST", "/v1/feedback", Access.CLIENT, Feedback(self._engine)),
-            Endpoint("GET", "/v1/models", Access.CLIENT, models),
-            Endpoint("GET", "/v1/models/*", Access.CLIENT, models),
+            Endpoint("POST", "/v1/chat/completions", Access.USE, Idempotent(chat, self._engine, clock)),
+            Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, self._dialect)),
+            Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
+            Endpoint("GET", "/v1/models", Access.USE, models),
+            Endpoint("GET", "/v1/models/**", Access.USE, models),
+        )
+
+    def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("GET", KEYS, Access.READ, keys.list),
+            Endpoint("POST", KEYS, Access.ADMIN, keys.create),
+            Endpoint("GET", f"{KEYS}/*", Access.READ, keys.show),
+            Endpoint("PATCH", f"{KEYS}/*", Access.ADMIN, keys.change),
+            Endpoint("DELETE", f"{KEYS}/*", Access.ADMIN, keys.revoke),
+            Endpoint("POST", f"{KEYS}/*/rotate", Access.ADMIN, keys.rotate),
+            Endpoint("GET", "/admin/budgets", Access.READ, AdminBudgets(budgets)),
+        )
+
+    def _operations(self, metrics: Metrics) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("GET", "/metrics", Access.LOCAL, metrics),
             Endpoint("GET", "/healthz", Access.OPEN, self._health),
             Endpoint("GET", "/health", Access.OPEN, self._health),
             Endpoint("GET", "/health/liveliness", Access.OPEN, self._health),
@@ -91,7 +119,9 @@ class Gateway:
         request = Request.of(scope, receive)
         sent = _Sent(send)
         try:
-            await self._answer(request, sent)
+            endpoint = self._find(request)
+            request = replace(request, caller=self._door.admit(request, endpoint.access))
+            await self._answer(endpoint, request, sent)
         except ClientLeft:
             return
         except RoutewrightError as error:
@@ -100,10 +130,7 @@ class Gateway:
             log.exception("bug while answering %s %s", request.method, request.path)
             await self._refuse(request, sent, RoutewrightError("an internal error; the log has the details"))
 
-    async def _answer(self, request: Request, send: Send) -> None:
-        endpoint = self._find(request)
-        if endpoint.access is Access.CLIENT:
-            self._authorise(request)
+    async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Overloaded(f"{self._in_flight} requests are in flight already", retry_after_s=OVERLOAD_PAUSE_S)
         self._in_flight += 1
@@ -114,8 +141,8 @@ class Gateway:
 
     def _find(self, request: Request) -> Endpoint:
         methods = self._by_path.get(request.path)
-        if methods is None and request.path.startswith("/v1/models/"):
-            methods = self._by_path["/v1/models/*"]
+        if methods is None:
+            methods = next((found for pattern, found in self._patterns if pattern.fullmatch(request.path)), None)
         if methods is None:
             raise RouteNotFound(f"there is nothing at {request.path[:100]!r}", hint=f"there is: {self._addresses()}")
         endpoint = methods.get(request.method)
@@ -124,24 +151,15 @@ class Gateway:
         return endpoint
 
     def _addresses(self) -> str:
-        return ", ".join(endpoint.path for endpoint in self._endpoints)
-
-    def _authorise(self, request: Request) -> None:
-        wanted = self._engine.settings.server_key
-        if wanted is None:
-            _refuse_foreign_pages(request)
-            return
-        scheme, _, token = (request.header(b"authorization") or "").partition(" ")
-        given = token if scheme.lower() == "bearer" else request.header(b"x-api-key") or ""
-        if not hmac.compare_digest(given.encode(), wanted.reveal().encode()):
-            raise Unauthorized("no valid API key", hint="send the gateway's key as Authorization: Bearer …")
+        return ", ".join(self._by_path)
 
     async def _refuse(self, request: Request, sent: "_Sent", error: RoutewrightError) -> None:
         if sent.has_begun:
             log.error("an answer broke off after its head was sent: %s", error.message)
             return
         body = self._dialect.write_error(error)
-        await respond(sent, error.http_status, [JSON_TYPE, *error_headers(request, error)], body)
+        limits = limit_headers(self._engine.standing(request.caller.tenant))
+        await respond(sent, error.http_status, [JSON_TYPE, *error_headers(request, error), *limits], body)
 
     async def _health(self, request: Request, send: Send) -> None:
         await respond(send, 200, [JSON_TYPE], _encode(self._engine.health()))
@@ -151,26 +169,9 @@ class Gateway:
         await respond(send, 503 if self.is_draining else 200, [JSON_TYPE], _encode(status))
 
 
-def _refuse_foreign_pages(request: Request) -> None:
-    """Without a key the loopback address is all that protects us, and a page in this machine's browser reaches it too.
-
-    Such a page says where it is from in `Origin`; one that pointed its own name at us (DNS rebinding), in `Host`.
-    """
-    for name in (b"origin", b"host"):
-        address = request.header(name)
-        if address is not None and not is_loopback(_host_of(address)):
-            raise ForeignOrigin(
-                f"{address[:100]!r} is not this machine, and this gateway has no key",
-                hint="call it by 127.0.0.1 or localhost, or give it a key: server.api_key",
-            )
-
-
-def _host_of(address: str) -> str:
-    """The host in an `Origin` or `Host`; empty when there is none that one could understand."""
-    try:
-        return urlsplit(address if "://" in address else f"//{address}").hostname or ""
-    except ValueError:  # such as an open bracket
-        return ""
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = {"**": ".+", "*": "[^/]+"}
+    return re.compile("/".join(parts.get(part, re.escape(part)) for part in path.split("/")))
 
 
 class _Sent:

@@ -3,6 +3,8 @@
 import msgspec
 
 from routewright.call import JsonObject
+from routewright.catalog.registry import model_not_found
+from routewright.decision.permission import is_restricted, may_ask
 from routewright.dialects.fields import boolean, number, required_text, text
 from routewright.dialects.strict_json import read_object
 from routewright.engine import Engine
@@ -23,9 +25,10 @@ class Feedback:
         for name in fields:
             if name not in _NAMES:
                 raise InvalidRequest(f"{name} is not known here", param=name, hint=f"there are {', '.join(_NAMES)}")
-        outcome_id = self._engine.observe(
-            required_text(fields, "request_id"), read_score(fields), model=text(fields, "model") or ""
-        )
+        model, tenant = text(fields, "model") or "", request.caller.tenant
+        if model and is_restricted(tenant) and not may_ask(tenant, model, self._engine.registry):
+            raise model_not_found(model)
+        outcome_id = self._engine.observe(required_text(fields, "request_id"), read_score(fields), model=model)
         await respond(send, 202, [JSON_TYPE], msgspec.json.encode({"recorded": True, "outcome_id": outcome_id}))
 
 

@@ -15,6 +15,7 @@ from routewright.errors import (
     RoutewrightError,
 )
 from routewright.gateway.http import RawHeaders, Request
+from routewright.layers.key_quota import Standing
 from routewright.reply import Reply
 
 _PREFIX = b"x-routewright-"
@@ -91,6 +92,28 @@ def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
     if isinstance(error, _FINAL):
         headers.append((b"x-should-retry", b"false"))
     return headers
+
+
+def limit_headers(standing: Standing | None) -> RawHeaders:
+    """OpenAI's `x-ratelimit-…` for a key with limits; none for others."""
+    headers: RawHeaders = []
+    if standing is None:
+        return headers
+    for kind, allowance in (("requests", standing.requests), ("tokens", standing.tokens)):
+        if allowance is not None:
+            headers.append((f"x-ratelimit-limit-{kind}".encode(), b"%d" % allowance.limit))
+            headers.append((f"x-ratelimit-remaining-{kind}".encode(), b"%d" % allowance.remaining))
+            headers.append((f"x-ratelimit-reset-{kind}".encode(), _duration(allowance.resets_in_s).encode()))
+    return headers
+
+
+def _duration(seconds: float) -> str:
+    """As OpenAI writes it: `120ms`, `1.5s`, `1m6s`."""
+    milliseconds = ceil(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{f'{minutes}m' if minutes else ''}{rest / 1000:g}s"
 
 
 def usd(nanousd: int) -> str:

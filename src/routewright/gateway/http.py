@@ -5,12 +5,14 @@ A framework here costs two to ten times as much as this file (docs/decisions/000
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from msgspec import Struct
 
+from routewright.access.keys import Caller
 from routewright.errors import BodyTooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -26,6 +28,7 @@ STREAM_HEADERS: RawHeaders = [
     (b"x-accel-buffering", b"no"),
 ]
 
+NOBODY_YET = Caller()
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -37,11 +40,18 @@ class Request(Struct, frozen=True):
     headers: dict[bytes, bytes]
     """Lower-case names; of a repeated header the last."""
     receive: Receive
+    repeated: frozenset[bytes] = frozenset()
+    """Names of headers that came more than once."""
+    caller: Caller = NOBODY_YET
+    """Who sent it, once that is known: the gateway's finding, never a field of the request."""
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> Self:
         """The request behind an ASGI scope."""
-        return cls(scope["method"], scope["path"], dict(scope["headers"]), receive)
+        sent: list[tuple[bytes, bytes]] = scope["headers"]
+        headers = dict(sent)
+        repeated = frozenset() if len(headers) == len(sent) else _repeated(name for name, _ in sent)
+        return cls(scope["method"], scope["path"], headers, receive, repeated)
 
     def header(self, name: bytes) -> str | None:
         """A header's text, if it was sent."""
@@ -70,6 +80,14 @@ class Request(Struct, frozen=True):
             if not message.get("more_body"):
                 return bytes(pieces + piece) if pieces else piece
             pieces += piece
+
+
+Handler: TypeAlias = Callable[[Request, Send], Awaitable[None]]
+"""What answers at an address."""
+
+
+def _repeated(names: Iterable[bytes]) -> frozenset[bytes]:
+    return frozenset(name for name, times in Counter(names).items() if times > 1)
 
 
 class ClientLeft(Exception):

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from routewright.call import Call
 from routewright.catalog.registry import VIRTUAL_MODELS, Registry
 from routewright.clock import Clock
+from routewright.decision.permission import NOT_ALLOWED, is_restricted, may_ask
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ModelNotFound, ProviderError
-from routewright.gateway.headers import answer_headers, read_options, read_session
-from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, Request, Send, respond
+from routewright.gateway.headers import answer_headers, limit_headers, read_options, read_session
+from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, RawHeaders, Request, Send, respond
 from routewright.reply import Reply
 
 _encode = msgspec.json.Encoder().encode
@@ -40,12 +41,12 @@ class ChatCompletions:
             body = b"".join([event.raw async for event in reply])
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
-        await respond(send, 200, [JSON_TYPE, *answer_headers(request, reply)], body)
+        await respond(send, 200, [JSON_TYPE, *self._headers(request, reply)], body)
 
     async def _stream(self, request: Request, reply: Reply, send: Send) -> None:
         """Headers go out with the first event; from then on a failure is an error event, never an end mark."""
         writer = self._dialect.writer(reply, self._now_s())
-        headers = [*STREAM_HEADERS, *answer_headers(request, reply)]
+        headers = [*STREAM_HEADERS, *self._headers(request, reply)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
             while events := await reply.next():
@@ -55,6 +56,9 @@ class ChatCompletions:
         except (ProviderError, DeadlineExceeded) as error:
             last = writer.fail(error)
         await send({"type": "http.response.body", "body": last})
+
+    def _headers(self, request: Request, reply: Reply) -> RawHeaders:
+        return [*answer_headers(request, reply), *limit_headers(self._engine.standing(request.caller.tenant))]
 
     def _now_s(self) -> int:
         return self._clock.time_ns() // 1_000_000_000
@@ -69,17 +73,28 @@ class RouteOnly:
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = await read_call(request, self._engine, self._dialect)
-        await respond(send, 200, [JSON_TYPE], _encode(self._engine.route(call)))
+        route = self._engine.route(call)
+        if is_restricted(call.tenant):  # what the key may not use does not exist for it
+            shown = tuple(each for each in route.candidates if not each.reason.startswith(NOT_ALLOWED))
+            baseline = route.baseline_model if route.baseline_model in [each.model for each in shown] else None
+            route = replace(route, candidates=shown, baseline_model=baseline)
+        await respond(send, 200, [JSON_TYPE], _encode(route))
 
 
 class Models:
-    """`GET /v1/models` and `GET /v1/models/{id}`: virtual models, the registry's, aliases and every deployment."""
+    """`GET /v1/models` and `GET /v1/models/{id}`: virtual models, the registry's, aliases and every deployment.
+
+    Only those that the caller's key may ask for.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def __call__(self, request: Request, send: Send) -> None:
-        models = {entry["id"]: entry for entry in _model_list(self._engine.registry)}
+        registry, tenant = self._engine.registry, request.caller.tenant
+        models = {entry["id"]: entry for entry in _model_list(registry)}
+        if is_restricted(tenant):
+            models = {name: entry for name, entry in models.items() if may_ask(tenant, name, registry)}
         name = request.path.removeprefix("/v1/models").lstrip("/")
         if not name:
             await respond(send, 200, [JSON_TYPE], _encode({"object": "list", "data": list(models.values())}))
@@ -95,7 +110,7 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
     body = await request.body(engine.settings.server.max_body_bytes)
     call = dialect.read(body, request_id=engine.mint_id(), options=options)
     session = read_session(request.headers)
-    return replace(call, session=session) if session else call
+    return replace(call, session=session or call.session, tenant=request.caller.tenant)
 
 
 def _model_list(registry: Registry) -> list[dict[str, Any]]:

@@ -52,10 +52,17 @@ class Server(uvicorn.Server):
 async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `announce` is given the address once requests are taken.
 
-    Raises OSError when the address cannot be had.
+    Raises OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
     """
     settings = runtime.engine.settings.server
-    gateway = Gateway(runtime.engine, runtime.clock)
+    runtime.open_door()
+    gateway = Gateway(
+        runtime.engine,
+        runtime.clock,
+        keyring=runtime.keyring,
+        directory=runtime.directory,
+        backlog_bytes=runtime.backlog_bytes,
+    )
     config = uvicorn.Config(
         gateway,
         http="httptools",
@@ -68,7 +75,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    following = asyncio.gather(runtime.follow_settings(), runtime.follow_ledger())
+    following = asyncio.gather(runtime.follow_settings(), runtime.follow_ledger(), runtime.directory.follow())
     try:
         with _listen(settings.host, settings.port) as listener:
             await Server(config, gateway, announce).serve([listener])

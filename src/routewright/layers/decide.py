@@ -20,6 +20,7 @@ from routewright.decision.eligibility import NOTHING_WARM
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
 from routewright.decision.intent import Policy, asks_for_quality, needs_forecast, needs_verdict
+from routewright.decision.permission import check_permission, is_restricted
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
@@ -77,7 +78,9 @@ class Decider:
         return self.select(self.consider(call))
 
     def consider(self, call: Call) -> Considered:
-        """Look at a call, and classify it if its route depends on that."""
+        """Look at a call, and classify it if its route depends on that. Raises ModelNotFound if it is not allowed."""
+        if is_restricted(call.tenant):  # here already, so that no second opinion is asked for what will be refused
+            check_permission(call, self._registry)
         features = extract(call)
         verdict, forecast = None, None
         if self._forecasting is not None and needs_forecast(call):

@@ -9,6 +9,7 @@ from routewright.catalog.registry import Registry
 from routewright.clock import Clock
 from routewright.errors import RoutewrightError
 from routewright.layers.service import Service
+from routewright.layers.tally import Tally
 from routewright.ledger.ledger import Ledger, RequestRecorded
 from routewright.reply import Receipt, Reply
 from routewright.usage import Usage
@@ -19,7 +20,17 @@ log = logging.getLogger(__name__)
 class Record:
     """Outermost of all, so that it sees what every other layer refused."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, clock: Clock, *, logs_requests: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        clock: Clock,
+        *,
+        tally: Tally | None = None,
+        logs_requests: bool = False,
+    ) -> None:
+        """`tally` is what outlives a reload; without one, counts go nowhere."""
+        self._tally = tally or Tally()
         self._ledger = ledger
         self._registry = registry
         self._clock = clock
@@ -93,6 +104,9 @@ class Record:
             key=call.tenant.key,
             team=call.tenant.team,
         )
+        self._tally.request(row.model or "", row.tier or "", outcome)
+        for report in receipt.attempts:
+            self._tally.attempt(report)
         self._ledger.record(row)
         if self._logs_requests:
             _log_request(row)

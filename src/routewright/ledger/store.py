@@ -259,6 +259,11 @@ class Store:
         self._database = database
         rollups.make(database)
 
+    @property
+    def database(self) -> Database:
+        """What it is kept in."""
+        return self._database
+
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()

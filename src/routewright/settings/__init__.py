@@ -1,7 +1,7 @@
 """Settings: what an operator can say, where, and what comes of it (docs/settings.md)."""
 
 from routewright.settings.keys import KeyStore
-from routewright.settings.load import Settings, is_loopback, load_settings
+from routewright.settings.load import Settings, check_binding, is_loopback, load_settings
 from routewright.settings.schema import ContextSettings
 from routewright.settings.sources import FileStamp, Folders, Origin
 
@@ -12,6 +12,7 @@ __all__ = [
     "KeyStore",
     "Origin",
     "Settings",
+    "check_binding",
     "is_loopback",
     "load_settings",
 ]

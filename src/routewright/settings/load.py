@@ -15,6 +15,7 @@ from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import KeyStore, resolve
 from routewright.settings.places import KeyPath
 from routewright.settings.schema import (
+    AccessSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -52,11 +53,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
+    access: AccessSettings
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
     server_key: Secret | None
-    """What clients must send; None only on loopback."""
+    """What the operator sends; None without `server.api_key`."""
+    access_secret: Secret | None
+    """What virtual keys are checked with; None for the one in a file beside the ledger."""
     database: Secret | None
     """The address of the PostgreSQL that has the ledger; None for a file."""
     keys: Mapping[str, Secret]
@@ -130,16 +134,27 @@ def load_settings(
     }
     settings = Settings(
         **{name: getattr(sections, name) for name in keys_of(Sections)},
-        server_key=_server_key(sections.server, environ, stored),
+        server_key=_needed_key(
+            "server.api_key",
+            sections.server.api_key,
+            environ,
+            stored,
+            hint="without it everyone could use the gateway, so it does not start",
+        ),
+        access_secret=_needed_key(
+            "access.secret",
+            sections.access.secret,
+            environ,
+            stored,
+            hint="virtual keys are checked with it; without the line, a secret of this machine's own is used",
+        ),
         database=_database(sections.ledger, environ, stored),
         keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
         unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
         origins=given.origins,
         files=files,
     )
-    raise_if(
-        [*_check_names(settings), *_check_models(settings), *_check_neighbours(settings), *_check_server(settings)]
-    )
+    raise_if([*_check_names(settings), *_check_models(settings), *_check_neighbours(settings)])
     return settings
 
 
@@ -164,14 +179,15 @@ def _provider_key(
     return stored.get(name) or f"{key} (or run `routewright keys set {name}`)"
 
 
-def _server_key(server: ServerSettings, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | None:
-    if server.api_key is None:
+def _needed_key(
+    path: str, reference: str | None, environ: Mapping[str, str], stored: Mapping[str, Secret], *, hint: str
+) -> Secret | None:
+    """The key that a reference means, None without a reference; it is not done without one that is named."""
+    if reference is None:
         return None
-    key = resolve(server.api_key, environ, stored)
+    key = resolve(reference, environ, stored)
     if isinstance(key, str):
-        raise SettingsError(
-            f"server.api_key: {key}", hint="without it everyone could use the gateway, so it does not start"
-        )
+        raise SettingsError(f"{path}: {key}", hint=hint)
     return key
 
 
@@ -191,9 +207,11 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
         "ledger": LedgerSettings,
+        "access": AccessSettings,
     }
-    # …_API_KEY with one underscore is a good name for a variable that holds a key.
-    settings = [(name, key) for name, section in sections.items() for key in keys_of(section) if key != "api_key"]
+    # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
+    secret = ("api_key", "secret")
+    settings = [(name, key) for name, section in sections.items() for key in keys_of(section) if key not in secret]
     known = [variable_of(path) for path in settings]
     for name, right in misspelt_variables(environ, known):
         yield f"environment {name}: the name of this setting is {right}, with two underscores between section and key"
@@ -266,14 +284,21 @@ def _told(settings: Settings, path: KeyPath, problem: str) -> str:
     return f"{dotted(path)}: {problem}{settings.place(path)}"
 
 
-def _check_server(settings: Settings) -> Iterator[str]:
+def check_binding(settings: Settings, *, has_keys: bool) -> None:
+    """Raises SettingsError if the gateway would be open to other machines while nobody needs a key to use it.
+
+    `has_keys` says whether there are virtual keys; they are in the ledger, and so not known where settings are read.
+    """
     host = settings.server.host
-    if settings.server_key is None and not is_loopback(host):
-        yield (
-            f'server.host: "{host}" is open to other machines, and without server.api_key everyone there could spend '
-            f"your money{settings.place(('server', 'host'))} — run `routewright keys set server`, "
-            f'then add api_key = "keys:server" to [server] (or set {variable_of(("server", "api_key"))}=keys:server)'
-        )
+    if settings.server_key is not None or has_keys or is_loopback(host):
+        return
+    raise SettingsError(
+        f'server.host: "{host}" is open to other machines, and without a key everyone there could spend your money'
+        f"{settings.place(('server', 'host'))}",
+        hint="make a key for each who is to use it, `routewright keys create NAME`; or one for all, "
+        '`routewright keys set server`, and add api_key = "keys:server" to [server] '
+        f"(or set {variable_of(('server', 'api_key'))}=keys:server)",
+    )
 
 
 def is_loopback(host: str) -> bool:

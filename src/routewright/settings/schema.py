@@ -186,6 +186,12 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     max_journal_bytes: Annotated[int, Meta(ge=8 * MIB, le=1024 * 1024 * MIB)] = 256 * MIB
 
 
+class AccessSettings(Struct, frozen=True, kw_only=True):
+    """`[access]`: how virtual keys are kept."""
+
+    secret: KeyReference | None = None
+
+
 class ProviderSettings(Struct, frozen=True, kw_only=True):
     """`[providers.NAME]`: a company or server that speaks one dialect."""
 
@@ -229,6 +235,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
+    access: AccessSettings
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]

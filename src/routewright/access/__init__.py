@@ -1,0 +1,1 @@
+"""Who may use the gateway: virtual keys, what they allow, and where they are kept (docs/keys.md)."""

@@ -1,0 +1,224 @@
+"""Who gets in: every endpoint with every kind of key, and every kind of key that is none."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lobby import GOOD, OPERATOR_KEY, Answered, Lobby, lobby
+from routewright.access.format import new_id, write_key
+from routewright.gateway.app import Endpoint
+from routewright.gateway.door import Access
+from routewright.settings import load_settings
+
+OPERATED = '[server]\napi_key = "env:DOOR"\n'
+ENVIRON = {"DOOR": OPERATOR_KEY}
+BODIES = {
+    "/v1/chat/completions": GOOD,
+    "/v1/route": GOOD,
+    "/v1/feedback": {"request_id": "01981234-5678-7abc-8def-0123456789ab", "good": True},
+    "/admin/keys": {"name": "made by the test"},
+}
+KINDS = ("none", "wrong", "use", "read", "admin", "operator")
+ENTRY = {
+    Access.OPEN: set(KINDS),
+    Access.LOCAL: set(KINDS),
+    Access.USE: {"use", "operator"},
+    Access.READ: {"read", "admin", "operator"},
+    Access.ADMIN: {"admin", "operator"},
+}
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Lobby]:
+    async with lobby(tmp_path, OPERATED, ENVIRON) as opened:
+        yield opened
+
+
+def key_of(house: Lobby, kind: str) -> str | None:
+    if kind == "none":
+        return None
+    if kind == "wrong":
+        return write_key(new_id(b"0" * 16), b"1" * 32)
+    return OPERATOR_KEY if kind == "operator" else house.key(kind, roles=[kind]).text.reveal()
+
+
+async def reach(house: Lobby, endpoint: Endpoint, key: str | None) -> Answered:
+    path = endpoint.path.replace("/**", "/swift")
+    if "*" in path:
+        path = path.replace("*", house.key("target").key.id)
+    body = BODIES.get(path, {} if endpoint.method in ("POST", "PATCH") else None)
+    return await house.call(endpoint.method, path, body, key=key)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_x07_x08_every_endpoint_lets_in_whom_it_should_and_nobody_else(house: Lobby, kind: str) -> None:
+    key = key_of(house, kind)
+    assert len(house.gateway.endpoints) >= 18
+    for endpoint in house.gateway.endpoints:
+        answered = await reach(house, endpoint, key)
+        place = f"{endpoint.method} {endpoint.path}"
+        if kind in ENTRY[endpoint.access]:
+            assert answered.status in (200, 201, 202), place
+        elif kind in ("none", "wrong"):
+            assert (answered.status, answered.code) == (401, "invalid_api_key"), place
+        else:
+            assert (answered.status, answered.code) == (403, "permission_denied"), place
+
+
+def test_x08_an_endpoint_that_does_not_say_who_may_call_it_cannot_be_made() -> None:
+    async def handler(*_: object) -> None:
+        """Nothing."""
+
+    with pytest.raises(TypeError):
+        Endpoint("GET", "/debug", None, handler)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        Endpoint("GET", "/debug", handler=handler)  # type: ignore[call-arg]
+
+
+async def test_c11_x15_every_bad_key_gets_one_and_the_same_answer(house: Lobby) -> None:
+    good = house.key().text.reveal()
+    revoked, expired = house.key(), house.key(expires_at="2027-01-15T08:00:01Z").text.reveal()
+    early = house.key(not_before="2027-06-01T00:00:00Z").text.reveal()
+    house.runtime.keyring.revoke(revoked.key.id)
+    house.runtime.directory.refresh()
+    house.clock.advance(1)
+    typo = good[:20] + ("x" if good[20] != "x" else "y") + good[21:]
+    other_secret = write_key(revoked.key.id, b"2" * 32)
+    bad: list[tuple[tuple[bytes, bytes], ...]] = [
+        (),
+        ((b"authorization", b""),),
+        ((b"authorization", b"Bearer"),),
+        ((b"authorization", f"Basic {good}".encode()),),
+        ((b"authorization", good.encode()),),
+        ((b"authorization", f"Bearer {good}".encode()), (b"authorization", f"Bearer {good}".encode())),
+        ((b"authorization", f"Bearer {good}".encode()), (b"authorization", b"Bearer other")),
+        ((b"x-api-key", good.encode()), (b"x-api-key", good.encode())),
+        ((b"authorization", f"Bearer {good}".encode()), (b"x-api-key", b"another")),
+    ]
+    bad += [
+        ((b"authorization", b"Bearer " + text.encode("latin-1")),)
+        for text in (
+            revoked.text.reveal(),
+            expired,
+            early,
+            typo,
+            other_secret,
+            good[:-1],
+            good + " ",
+            f"{good},{good}",
+            "' OR '1'='1",
+            "\xfc" * 63,
+            "x" * 60_000,
+        )
+    ]
+    answers = [await house.call("GET", "/v1/models", raw_headers=headers) for headers in bad]
+    assert {answer.status for answer in answers} == {401}
+    assert len({answer.body for answer in answers}) == 1
+    assert len({tuple(answer.headers.items()) for answer in answers}) == 1
+    assert answers[0].code == "invalid_api_key"
+    assert (await house.call("GET", "/v1/models", key=good)).status == 200
+    assert (await house.call("GET", "/v1/models", headers={"x-api-key": good})).status == 200
+    assert (await house.call("GET", f"/v1/models?key={good}")).status in (401, 404)
+
+
+async def test_c12_ten_thousand_made_up_keys_open_nothing_and_break_nothing(house: Lobby) -> None:
+    real = house.key().key.id
+    chance = random.Random(12)
+    alphabet = "".join(map(chr, range(1, 256)))
+    statuses = set()
+    for number in range(10_000):
+        match number % 4:
+            case 0:
+                text = "".join(chance.choices(alphabet, k=chance.randrange(100)))
+            case 1:
+                text = write_key(new_id(chance.randbytes(16)), chance.randbytes(32))
+            case 2:
+                text = write_key(real, chance.randbytes(32))
+            case _:
+                text = "rw-" + "".join(chance.choices("0123456789abcXYZ-'\";\\%", k=60))
+        answered = await house.call("GET", "/v1/models", raw_headers=((b"authorization", f"Bearer {text}".encode()),))
+        statuses.add(answered.status)
+    assert statuses == {401}
+
+
+async def test_c13_nothing_else_in_a_request_says_who_pays(house: Lobby) -> None:
+    issued = house.key(tags=["mine"])
+    forged = {
+        "x-request-id": "forged",
+        "x-attempt-id": "forged",
+        "x-forwarded-for": "127.0.0.1",
+        "x-routewright-user": "boss",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "host": "x/..?#",
+    }
+    before = await house.call("GET", "/v1/models", headers=forged)
+    assert before.status == 401
+    ids = {
+        (await house.ask(issued.text.reveal(), headers=forged, user="boss")).headers["x-routewright-request-id"]
+        for _ in range(2)
+    }
+    assert len(ids) == 2
+    for field in ("tenant", "key"):
+        refused = await house.ask(issued.text.reveal(), routewright={field: "other"})
+        assert (refused.status, refused.code) == (400, "invalid_request")
+
+
+async def test_without_any_key_this_machine_is_served_and_can_change_nothing(tmp_path: Path) -> None:
+    async with lobby(tmp_path) as house:
+        assert (await house.ask()).status == 200
+        assert (await house.ask("whatever a client sends")).status == 200
+        assert (await house.call("GET", "/admin/keys")).json["data"] == []
+        refused = await house.call("POST", "/admin/keys", {"name": "mine", "roles": ["admin"]})
+        assert (refused.status, refused.code) == (401, "invalid_api_key")
+        foreign = await house.call("GET", "/v1/models", headers={"origin": "https://evil.example"})
+        assert (foreign.status, foreign.code) == (403, "foreign_origin")
+
+
+async def test_from_the_first_key_on_nobody_is_served_without_one(tmp_path: Path) -> None:
+    async with lobby(tmp_path) as house:
+        issued = house.key()
+        assert (await house.ask()).status == 401
+        assert (await house.ask(issued.text.reveal())).status == 200
+        house.runtime.keyring.revoke(issued.key.id)
+        house.runtime.directory.refresh()
+        assert (await house.ask()).status == 401
+        assert (await house.ask(issued.text.reveal())).status == 401
+
+
+async def test_an_open_address_needs_a_key_and_a_virtual_one_will_do(tmp_path: Path) -> None:
+    from routewright.errors import SettingsError
+
+    open_address = '[server]\nhost = "0.0.0.0"\n'
+    with pytest.raises(SettingsError, match=r'server\.host: "0\.0\.0\.0" is open to other machines'):
+        async with lobby(tmp_path, open_address):
+            raise AssertionError
+    async with lobby(tmp_path) as house:
+        key = house.key().text.reveal()
+    async with lobby(tmp_path, open_address) as house:
+        assert (await house.ask(key)).status == 200
+        assert (await house.ask()).status == 401
+        assert (await house.call("GET", "/metrics")).status == 401
+
+
+async def test_settings_that_take_the_last_key_from_an_open_address_are_not_taken_over(tmp_path: Path) -> None:
+    open_address = '[server]\nhost = "0.0.0.0"\n'
+    async with lobby(tmp_path, f'{open_address}api_key = "env:DOOR"\n', ENVIRON) as house:
+        (tmp_path / "routewright.toml").write_text(open_address)
+        house.runtime.reload()
+        assert "is open to other machines" in (house.runtime.engine.settings_error or "")
+        assert (await house.ask()).status == 401
+        (tmp_path / "routewright.toml").write_text('[server]\nhost = "127.0.0.1"\n[models.swift]\nenabled = true\n')
+        settings = load_settings(environ={"HOME": str(tmp_path)}, cwd=tmp_path)
+        house.runtime.engine.adopt(settings, house.runtime.engine.registry)
+        assert (await house.ask()).status == 401  # it listens where it listened before
+
+
+async def test_a_metered_key_waits_when_the_database_is_silent(house: Lobby) -> None:
+    metered = house.key(budgets=[{"limit_usd": "1", "period": "day"}]).text.reveal()
+    assert (await house.call("GET", "/v1/models", key=metered)).status == 200
+    house.clock.advance(61)
+    refused = await house.call("GET", "/v1/models", key=metered)
+    assert (refused.status, refused.code) == (503, "access_unavailable")
+    assert (await house.call("GET", "/v1/models", key=OPERATOR_KEY)).status == 200

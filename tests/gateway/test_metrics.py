@@ -1,0 +1,54 @@
+import re
+from pathlib import Path
+
+from lobby import lobby, standing
+from routewright.gateway.metrics import Metrics
+from routewright.ledger.budgets import Scope
+
+LINE = re.compile(r'[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?\d+(\.\d+)?')
+
+
+async def test_what_happened_is_counted_and_nothing_says_who_or_what(tmp_path: Path) -> None:
+    async with lobby(tmp_path) as house:
+        issued = house.key("somebody", team="research")
+        key = issued.text.reveal()
+        for _ in range(3):
+            await house.ask(key, model="plain", user="ann")
+        await house.ask(key, model="no-such")
+        answered = await house.call("GET", "/metrics")
+        assert answered.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        lines = answered.body.decode().splitlines()
+        for line in lines:
+            assert line.startswith(("# HELP routewright_", "# TYPE routewright_")) or LINE.fullmatch(line), line
+        assert 'routewright_requests_total{model="plain",tier="bulk",outcome="complete"} 3' in lines
+        assert 'routewright_requests_total{model="",tier="",outcome="refused"} 1' in lines
+        attempts = 'routewright_upstream_attempts_total{deployment="acme/plain",cause="first",outcome="complete"} 3'
+        assert attempts in lines
+        assert 'routewright_breaker_state{deployment="acme/strong"} 0' in lines
+        [cost] = [line for line in lines if line.startswith('routewright_cost_usd_total{model="plain"}')]
+        assert 0 < float(cost.split()[1]) < 0.01
+        assert [line for line in lines if line.startswith("routewright_ledger_queue_bytes ")]
+        assert [line for line in lines if line.startswith("routewright_build_info{version=")]
+        for secret in (issued.key.id, "somebody", "research", "ann", "no-such"):
+            assert secret not in answered.body.decode()
+
+
+async def test_budgets_are_gauges_but_not_those_of_single_keys(tmp_path: Path) -> None:
+    async with lobby(tmp_path) as house:
+        shown = [standing('odd"\\\n'), standing("key/0123456789/day", scope=Scope.KEY)]
+        metrics = Metrics(
+            house.runtime.engine, backlog_bytes=lambda: 7, budgets=lambda: shown, alerts=lambda: {'odd"\\\n': 2}
+        )
+        text = metrics.text()
+        assert 'routewright_budget_remaining_usd{budget="odd\\"\\\\\\n"} 7.250000000\n' in text
+        assert 'routewright_budget_alerts_total{budget="odd\\"\\\\\\n"} 2\n' in text
+        assert "0123456789" not in text
+        assert "routewright_ledger_queue_bytes 7\n" in text
+
+
+async def test_a_page_in_the_browser_does_not_see_them(tmp_path: Path) -> None:
+    async with lobby(tmp_path) as house:
+        assert (await house.call("GET", "/metrics", headers={"host": "evil.example"})).status == 403
+        key = house.key(roles=["read"]).text.reveal()
+        assert (await house.call("GET", "/metrics", headers={"host": "evil.example"})).status == 401
+        assert (await house.call("GET", "/metrics", headers={"host": "proxy.example"}, key=key)).status == 200
