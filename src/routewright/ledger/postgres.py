@@ -17,10 +17,11 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
+from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
+from psycopg.types.numeric import IntLoader
 
 from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
 from routewright.ledger.database import Migration, Row, Value, migration_failed, migrations, refuse_newer, refuse_older
@@ -70,13 +71,6 @@ class _TruthAsNumber(Dumper):
 
     def dump(self, obj: bool) -> Buffer:
         return b"1" if obj else b"0"
-
-
-class _WholeNumber(Loader):
-    """A sum of integers is an integer, and never a Decimal; one with a fraction is a mistake in the query."""
-
-    def load(self, data: Buffer) -> int:
-        return int(bytes(data))
 
 
 _ASKED = re.compile(r"'[^']*'|\?|%")
@@ -349,7 +343,7 @@ class PostgresDatabase:
         # Prepared statements would outlive a migration by a newer process, and then fail.
         connection = psycopg.connect(self._address, autocommit=True, prepare_threshold=None, row_factory=dict_row)
         connection.adapters.register_dumper(bool, _TruthAsNumber)
-        connection.adapters.register_loader("numeric", _WholeNumber)
+        connection.adapters.register_loader("numeric", IntLoader)  # a sum of integers; never a fraction
         connection.execute(_SESSION)
         return connection
 

@@ -6,7 +6,7 @@ Delivering a batch twice changes nothing. The store knows no database by name: s
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +33,8 @@ MOST_EMBEDDINGS = 100_000
 
 Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause"]
 By: TypeAlias = Dimension | Literal["all"]
+_KNOWN = {*get_args(Dimension), "all"}
+MOST_DIMENSIONS = 2
 
 
 class Spend(Struct, frozen=True, kw_only=True):
@@ -311,8 +313,12 @@ class Store:
         From roll-ups, so the time begins with the hour of `since_ns` and ends with that of `until_ns`. A model's money
         is that of its own attempts, whoever answered in the end; its requests are those it answered. By cause, there
         are only attempts. What has several tags counts for each of them, and what has none is not there.
+
+        Raises ValueError for other dimensions than these, and for more than two.
         """
         dimensions = (by,) if isinstance(by, str) else tuple(by)
+        if not 1 <= len(set(dimensions)) == len(dimensions) <= MOST_DIMENSIONS or not set(dimensions) <= _KNOWN:
+            raise ValueError(f"{dimensions} are not one or two of {', '.join(get_args(Dimension))}")
         return [_spend(row, dimensions) for row in rollups.grouped(self._database, dimensions, since_ns, until_ns)]
 
     def totals(self) -> Spend:
