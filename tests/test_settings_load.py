@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from desk import Desk
 from routewright.catalog.registry import Capability, Tier
 from routewright.errors import SettingsError
 from routewright.secret import Secret
-from routewright.settings import check_binding
+from routewright.settings import KeyStore, check_binding
 
 BUILT_IN_MODELS = ["claude-opus-4.7", "claude-sonnet-4.6", "gpt-5.5", "deepseek-v3"]
 
@@ -418,6 +419,49 @@ def test_the_secret_of_virtual_keys_is_a_reference_and_must_be_there(desk: Desk)
     desk.write('access.secret = "env:ROUTEWRIGHT_ACCESS_SECRET"')
     assert mistakes_of(desk) == ["access.secret: the environment variable ROUTEWRIGHT_ACCESS_SECRET is not set"]
     assert desk.load({"ROUTEWRIGHT_ACCESS_SECRET": "s" * 32}).access_secret == Secret("s" * 32)
+
+
+def test_alerts_go_nowhere_unless_that_is_set(desk: Desk) -> None:
+    settings = desk.load()
+    assert (settings.webhook, settings.slack_webhook) == (None, None)
+
+
+def test_alerts_go_to_a_plain_address_or_one_that_is_kept_elsewhere(desk: Desk) -> None:
+    desk.write('[alerts]\nwebhook = "http://127.0.0.1:9/alerts"\nslack_webhook = "env:SLACK"\n')
+    settings = desk.load({"SLACK": "https://hooks.slack.com/services/T/B/x"})
+    assert settings.webhook == Secret("http://127.0.0.1:9/alerts")
+    assert settings.slack_webhook == Secret("https://hooks.slack.com/services/T/B/x")
+    assert "hooks.slack.com" not in str(list(settings.rows()))
+    desk.write('alerts.webhook = "keys:hook"\n')
+    KeyStore(desk.config / "keys.toml").set("hook", Secret("https://example.com/a?token=1"))
+    assert desk.load().webhook == Secret("https://example.com/a?token=1")
+
+
+@pytest.mark.parametrize(
+    ("written", "environ", "mistake"),
+    [
+        ('slack_webhook = "env:SLACK"', {}, "alerts.slack_webhook: the environment variable SLACK is not set"),
+        ('webhook = "env:HOOK"', {"HOOK": "secret"}, "alerts.webhook: what env:HOOK holds is not an address"),
+        (
+            'webhook = "https://example.com/a?token=secret"',
+            {},
+            "alerts.webhook: is not a plain address; if it holds a token, give it by reference (routewright.toml:2:1)",
+        ),
+    ],
+)
+def test_an_alert_that_could_not_be_sent_is_a_mistake_that_shows_no_secret(
+    desk: Desk, written: str, environ: Mapping[str, str], mistake: str
+) -> None:
+    desk.write(f"[alerts]\n{written}\n")
+    assert mistakes_of(desk, environ) == [mistake]
+
+
+@pytest.mark.parametrize("value", ["https://hooks.slack.com/services/T/B/secret", "secret", 7])
+def test_the_address_in_slack_stands_elsewhere(desk: Desk, value: object) -> None:
+    desk.write(f"alerts.slack_webhook = {json.dumps(value)}\n")
+    (mistake,) = mistakes_of(desk)
+    assert mistake.startswith("alerts.slack_webhook: a key itself must not stand in settings")
+    assert "secret" not in mistake
 
 
 def test_local_servers_are_looked_for_until_the_settings_name_a_catalog(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from routewright.access.directory import Directory
 from routewright.access.installation import Installation
 from routewright.access.keyring import Keyring
+from routewright.alerts import AlertWatcher
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock, SystemClock
 from routewright.detection import Found, detect
@@ -19,8 +20,11 @@ from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
 from routewright.errors import SettingsError, StoreUnavailable
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
+from routewright.ledger.alerts import AlertBook, Way
+from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
 from routewright.ledger.store import Store
+from routewright.secret import Secret
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog
 from routewright.simulator import USUAL, ModelProfile, Simulator
@@ -121,6 +125,14 @@ class Runtime:
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
         self._has_door = False
+        self.alerts = AlertWatcher(
+            AlertBook(store.database),
+            DatabaseEscrow(store.database),
+            budgets=lambda: (),
+            ways=self._ways,
+            transport=transport,
+            clock=clock,
+        )
         self._source = source
         self._journal = journal
         self._simulator = simulator
@@ -202,6 +214,16 @@ class Runtime:
             save(lessons, self._lessons_path)
         except OSError as error:
             log.warning("what was learned cannot be kept, the next process learns it anew: %s", error)
+
+    async def follow_budgets(self) -> None:
+        """Tell what budgets reach for as long as it is awaited."""
+        await self.alerts.watch()
+
+    def _ways(self) -> Mapping[Way, Secret]:
+        """Where alerts go, by the settings in force."""
+        settings = self.engine.settings
+        places = {Way.WEBHOOK: settings.webhook, Way.SLACK: settings.slack_webhook}
+        return {way: address for way, address in places.items() if address is not None}
 
     async def follow_settings(self) -> None:
         """Watch the files for as long as it is awaited; what is wrong is told and not taken over."""

@@ -107,7 +107,11 @@ class Grant(Struct, frozen=True, kw_only=True):
     is_frozen: bool
     """An attempt cost more than was held for it: nothing is admitted until an operator has looked."""
     is_wanted_elsewhere: bool
-    """Another process could not be granted what it needs: whoever has more than it holds should give it back."""
+    """Another process could not be granted what it needs, or more was promised than the limit now allows: whoever has
+    more than it holds should give it back."""
+    lasts_s: float
+    """Nothing may be admitted from the grant later than this after its claim was begun, unless another one has renewed
+    it. What was admitted before may run on."""
 
 
 class Escrow(Protocol):

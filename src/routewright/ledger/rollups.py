@@ -278,6 +278,23 @@ def _facet(by: Sequence[str]) -> str:
     return looked_at[0] if len(looked_at) == 1 else EVERY if looked_at else "all"
 
 
+def cost_nanousd(transaction: Transaction, dimension: str, value: str, since_ns: int, until_ns: int) -> int:
+    """What attempts cost that have a `value` in one dimension, as `grouped` counts it: `tag` too, and '' in `all`.
+
+    Of a tag that is counted among others nothing is known: 0.
+    """
+    condition = "? = ''" if dimension == "all" else f"{dimension} = ?"
+    sought = value[:LONGEST_TAG] if dimension == "tag" else value
+    sql = f"""
+    SELECT CAST(coalesce(sum(cost_nanousd), 0) AS BIGINT) AS cost_nanousd FROM attempts_rollup
+    WHERE grain = ? AND facet = '{dimension}' AND starts_ns >= ? AND starts_ns < ? AND {condition}
+    """  # noqa: S608 of our own constants
+    return sum(
+        int(transaction.execute(sql, *piece, sought)[0]["cost_nanousd"])
+        for piece in pieces(since_ns, min(until_ns, _FAR))
+    )
+
+
 def _part(rollup: _Rollup, by: Sequence[str]) -> str:
     """The sums of one table over one range of periods."""
     known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}

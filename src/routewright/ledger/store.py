@@ -23,6 +23,7 @@ from routewright.ledger.ledger import (
     Reserved,
     Settled,
 )
+from routewright.ledger.posting import post
 from routewright.ledger.rows import event_of, rows_of
 from routewright.route import KindShare, Verdict
 from routewright.usage import Usage
@@ -292,6 +293,8 @@ class Store:
                 for statement in _KEEP_OPEN_HOLDS:
                     transaction.execute(statement.format(new=new["events"]))
             rollups.keep(self._database, transaction, new)
+            if "events" in new:
+                post(transaction, new["events"])  # last, as its locks are what other processes wait for
 
     # -- reading
 

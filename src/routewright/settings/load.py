@@ -16,6 +16,7 @@ from routewright.settings.keys import KeyStore, resolve
 from routewright.settings.places import KeyPath
 from routewright.settings.schema import (
     AccessSettings,
+    AlertSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -54,6 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     context: ContextSettings
     ledger: LedgerSettings
     access: AccessSettings
+    alerts: AlertSettings
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
@@ -63,6 +65,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What virtual keys are checked with; None for the one in a file beside the ledger."""
     database: Secret | None
     """The address of the PostgreSQL that has the ledger; None for a file."""
+    webhook: Secret | None
+    """Where alerts go; None for nowhere, as in the next."""
+    slack_webhook: Secret | None
     keys: Mapping[str, Secret]
     """Provider → its key."""
     unusable: Mapping[str, str]
@@ -149,6 +154,8 @@ def load_settings(
             hint="virtual keys are checked with it; without the line, a secret of this machine's own is used",
         ),
         database=_database(sections.ledger, environ, stored),
+        webhook=_webhook("webhook", sections.alerts.webhook, environ, stored),
+        slack_webhook=_webhook("slack_webhook", sections.alerts.slack_webhook, environ, stored),
         keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
         unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
         origins=given.origins,
@@ -200,6 +207,18 @@ def _database(ledger: LedgerSettings, environ: Mapping[str, str], stored: Mappin
     return address
 
 
+def _webhook(name: str, given: str | None, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | None:
+    """An address to tell alerts to. Raises SettingsError if it cannot be had: nobody would notice the silence."""
+    if given is None:
+        return None
+    address = Secret(given) if given.startswith("http") else resolve(given, environ, stored)
+    if isinstance(address, Secret) and not address.reveal().startswith(("http://", "https://")):
+        address = f"what {given} holds is not an address"
+    if isinstance(address, str):
+        raise SettingsError(f"alerts.{name}: {address}", hint="set it, or take the line away: alerts stay in the log")
+    return address
+
+
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
     sections: dict[str, type[Struct]] = {
         "server": ServerSettings,
@@ -208,6 +227,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "context": ContextSettings,
         "ledger": LedgerSettings,
         "access": AccessSettings,
+        "alerts": AlertSettings,
     }
     # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
     secret = ("api_key", "secret")

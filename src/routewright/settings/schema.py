@@ -65,6 +65,15 @@ def _read_base_url(value: object, path: str) -> str:
     return f"{scheme}://{rest}".rstrip("/")
 
 
+def _read_webhook(value: object, path: str) -> str:
+    if not isinstance(value, str) or not value.startswith(("http:", "https:")):
+        return read_reference(value, path)
+    try:
+        return _read_base_url(value, path)
+    except ValueError as error:
+        raise ValueError(f"{path}: is not a plain address; if it holds a token, give it by reference") from error
+
+
 def _read_path(value: object, path: str) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError(f"{path}: {value!r} is not the path of a folder")
@@ -88,6 +97,7 @@ DatabaseUrl = Annotated[
 Usd = Annotated[Decimal, Read(_read_usd, "an amount of USD of at least 0")]
 UsdPerMillion = Annotated[Decimal, Read(_read_price, "USD per million tokens, from 0 to 10000")]
 BaseUrl = Annotated[str, Read(_read_base_url, 'an address like "https://host/v1"')]
+Webhook = Annotated[str, Read(_read_webhook, 'an address like "https://host/path", "env:NAME" or "keys:NAME"')]
 Folder = Annotated[Path, Read(_read_path, "a folder")]
 File = Annotated[Path, Read(_read_path, "a file")]
 Wish = Annotated[Match, Read(_read_wish, 'a wish like "match claude-opus-4.7 within 2 %"')]
@@ -192,6 +202,13 @@ class AccessSettings(Struct, frozen=True, kw_only=True):
     secret: KeyReference | None = None
 
 
+class AlertSettings(Struct, frozen=True, kw_only=True):
+    """`[alerts]`: who is told, beside the log, what budgets reach."""
+
+    webhook: Webhook | None = None
+    slack_webhook: KeyReference | None = None
+
+
 class ProviderSettings(Struct, frozen=True, kw_only=True):
     """`[providers.NAME]`: a company or server that speaks one dialect."""
 
@@ -236,6 +253,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     context: ContextSettings
     ledger: LedgerSettings
     access: AccessSettings
+    alerts: AlertSettings
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]
