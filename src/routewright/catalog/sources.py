@@ -19,14 +19,18 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from routewright.catalog.pricing import Price, PriceError, PriceSchedule, parse_usd_per_million
+from routewright.catalog.pricing import (
+    TOKEN_CLASSES,
+    Price,
+    PriceError,
+    PriceSchedule,
+    parse_usd_per_million,
+)
 
 if TYPE_CHECKING:
     pass
 
 BUNDLED = Path(__file__).with_name("prices.json")
-
-TOKEN_CLASSES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
 
 Overrides = Mapping[str, Mapping[str, Mapping[str, Decimal | int | str]]]
 """Provider → model → token class → USD per million tokens."""
