@@ -126,6 +126,11 @@ class PriceSchedule(Struct, frozen=True, array_like=True):
                     return price
         return prices[0]
 
+    @property
+    def prices_sound(self) -> bool:
+        """Whether sound costs anything else than text, at any time."""
+        return any(price.audio_input != price.input or price.audio_output != price.output for price in self.prices)
+
     def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
         """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
         current = max((price.since for price in self.prices if price.since <= now), default=0)

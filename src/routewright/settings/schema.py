@@ -211,6 +211,9 @@ class PriceSettings(Struct, frozen=True, kw_only=True):
     cache_write: UsdPerMillion | None = None
     cache_write_1h: UsdPerMillion | None = None
     reasoning: UsdPerMillion | None = None
+    audio_input: UsdPerMillion | None = None
+    audio_cache_read: UsdPerMillion | None = None
+    audio_output: UsdPerMillion | None = None
 
 
 class ModelSettings(Struct, frozen=True, kw_only=True):
