@@ -13,6 +13,8 @@ from routewright.access.directory import Directory
 from routewright.access.installation import Installation
 from routewright.access.keyring import Keyring
 from routewright.catalog.registry import Registry
+from routewright.catalog.served import ServedPrices
+from routewright.catalog.sources import PriceTable
 from routewright.clock import Clock, SystemClock
 from routewright.detection import Found, detect
 from routewright.dialects.wire import WireRequest
@@ -20,11 +22,17 @@ from routewright.engine import Engine
 from routewright.errors import SettingsError, StoreUnavailable
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
+from routewright.ledger.price_history import PriceHistory, in_use
 from routewright.ledger.store import Store
+<<<<<<< HEAD
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog
+=======
+from routewright.settings import FileStamp, Settings, load_settings
+from routewright.settings.catalog import build_catalog, prices_of
+>>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
 from routewright.simulator import USUAL, ModelProfile, Simulator
-from routewright.stores import open_store
+from routewright.stores import open_database
 from routewright.transport import HttpTransport, Transport, WireResponse
 
 log = logging.getLogger(__name__)
@@ -72,6 +80,8 @@ class SettingsSource:
         self._flags = flags
         self._simulate = simulate
         self._stamps: dict[Path, FileStamp | None] = {}
+        self.prices: PriceTable | None = None
+        """The price table of what was loaded last."""
 
     def load(self) -> tuple[Settings, Registry]:
         """Read everything anew. Raises SettingsError."""
@@ -80,7 +90,8 @@ class SettingsSource:
         if self._simulate and settings.second_opinion.embeddings is not None:
             settings = _without_embeddings(settings)
         found = Found() if self._simulate else _detect(settings)
-        return settings, build_catalog(settings, found, simulate=self._simulate)
+        self.prices = prices_of(settings)
+        return settings, build_catalog(settings, found, prices=self.prices, simulate=self._simulate)
 
     def has_changed(self) -> bool:
         """Whether a file is another one than when it was last looked at; told once for each change."""
@@ -108,7 +119,12 @@ class Runtime:
         *,
         journal: Journal,
         store: Store,
+<<<<<<< HEAD
         keyring: Keyring,
+=======
+        ledger: JournaledLedger,
+        history: PriceHistory,
+>>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
         simulator: Simulator,
         transport: Transport,
         clock: Clock,
@@ -122,6 +138,8 @@ class Runtime:
         """The virtual keys; follow it for as long as anybody is let in by them."""
         self._has_door = False
         self._source = source
+        self._ledger = ledger
+        self._history = history
         self._journal = journal
         self._simulator = simulator
         self._transport = transport
@@ -136,7 +154,8 @@ class Runtime:
         clock = clock or SystemClock()
         settings, registry = source.load()
         folder = settings.ledger.path
-        store = open_store(settings)
+        database = open_database(settings)
+        store = Store(database)
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
@@ -145,17 +164,38 @@ class Runtime:
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
         _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
         recall(engine)
-        return cls(
+        runtime = cls(
             engine,
             source,
             journal=journal,
             store=store,
+<<<<<<< HEAD
             keyring=Keyring(store.database, Installation(settings.access_secret, folder), clock),
+=======
+            ledger=ledger,
+            history=PriceHistory(database),
+>>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
             simulator=simulator,
             transport=transport,
             clock=clock,
             lessons_path=folder / LESSONS,
         )
+        runtime._adopt_prices(registry)
+        return runtime
+
+    def _adopt_prices(self, registry: Registry) -> None:
+        """Keep what the prices in force are for ever, so that every entry's version can be looked up.
+
+        When the store does not answer now, calls go on: the same prices are written at the next start or reload.
+        """
+        table = self._source.prices
+        if table is None:
+            return
+        self._ledger.served = ServedPrices(table).find
+        try:
+            self._history.remember(in_use(registry, table), now_ns=self.clock.time_ns())
+        except StoreUnavailable as error:
+            log.warning("the prices in force are not in the ledger yet: %s", error)
 
     def open_door(self) -> None:
         """Before a gateway lets anybody in: read the keys, and see that others than this machine need one.
@@ -218,6 +258,7 @@ class Runtime:
                 check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight
             self._simulator.models = {**self._simulator.models, **_simulated(registry)}
+            self._adopt_prices(registry)
             self.engine.adopt(settings, registry)
         except SettingsError as error:
             self.engine.settings_error = error.message

@@ -139,8 +139,12 @@ def compile_genai_prices(day: str) -> bytes:
 
     from genai_prices.data_snapshot import get_snapshot
 
-    source = f"genai-prices {version('genai-prices')}"
-    return write_document(source, day, map(_genai_provider, get_snapshot().providers))
+    return compile_providers(get_snapshot().providers, f"genai-prices {version('genai-prices')}", day)
+
+
+def compile_providers(providers: "Iterable[Provider]", source: str, day: str) -> bytes:
+    """The same of providers that were read elsewhere, by the package's own reader."""
+    return write_document(source, day, map(_genai_provider, providers))
 
 
 def _genai_provider(provider: "Provider") -> tuple[Mapping[str, object], list[object]]:

@@ -3,13 +3,13 @@
 Pure: time comes in as seconds, and the prices as they were when the hold was made, whatever they have become since.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from routewright.call import Attempt, Call, Opaque
-from routewright.catalog.pricing import PriceSchedule, Tariff, cost_nanousd, upper_bound_nanousd
+from routewright.catalog.pricing import Tariff, cost_nanousd, upper_bound_nanousd
 from routewright.catalog.registry import Deployment, Model
 from routewright.catalog.served import Priced
 from routewright.usage import Usage
@@ -72,11 +72,15 @@ class Pinned:
         tariff, version = (self._tariff, self.version) if other is None else (other.tariff, other.version)
         if tariff is None:
             return Bill(None, version, service_tier, is_estimated=False)
-        schedule = tariff.served_as(service_tier)
-        if schedule is not None:
-            return Bill(_cost(schedule, self._now, usage), version, service_tier, is_estimated=False)
-        dearest = max(_cost(each, self._now, usage) for each in _all_but_batch(tariff))
-        return Bill(dearest, version, service_tier, is_estimated=True)
+        cost = priced_usage(tariff, usage, self._now, service_tier)
+        return Bill(cost, version, service_tier, is_estimated=tariff.served_as(service_tier) is None)
+
+
+def priced_usage(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> int:
+    """What usage costs at `now` (UTC epoch seconds), in nano-USD: in a tier without a price, at the dearest there is."""
+    schedule = tariff.served_as(service_tier)
+    schedules = tariff.within_reach("auto") if schedule is None else [schedule]
+    return max(cost_nanousd(usage, each.rates_at(now, usage.input_total)) for each in schedules)
 
 
 def may_sound(call: Call) -> bool:
@@ -85,10 +89,3 @@ def may_sound(call: Call) -> bool:
         return True
     return any(isinstance(part, Opaque) for message in call.messages for part in message.parts)
 
-
-def _cost(schedule: PriceSchedule, now: int, usage: Usage) -> int:
-    return cost_nanousd(usage, schedule.rates_at(now, usage.input_total))
-
-
-def _all_but_batch(tariff: Tariff) -> Iterable[PriceSchedule]:
-    return tariff.within_reach("auto")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from routewright.catalog.pricing import Price, PriceSchedule, Tariff, price_version
+from routewright.catalog.pricing import Price, PriceError, PriceSchedule, Tariff, price_version
 from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, Tier, build_registry
 from routewright.catalog.served import priced
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
@@ -32,7 +32,7 @@ FREE = Tariff(PriceSchedule((Price(input=0, output=0),)))
 def build_catalog(
     settings: Settings, found: "Found | None" = None, *, prices: PriceTable | None = None, simulate: bool = False
 ) -> Registry:
-    """The registry of all models that are named or found, with the price table that comes with the package or `prices`.
+    """The registry of all models that are named or found, priced by `prices`, or by the table that the settings name.
 
     Where nothing is named, no key is there and no server was found, all models answer from the simulator; with
     `simulate` they do in any case. Raises SettingsError for the name of a model that does not exist, and when no model
@@ -41,7 +41,7 @@ def build_catalog(
     servers = found.servers if found and not simulate else ()
     windows = {f"{server.provider}/{model.name}": model.context_window for server in servers for model in server.models}
     is_simulated = simulate or not (windows or settings.keys or settings.names_catalog)
-    assembly = _Assembly(settings, windows, prices or load_prices(), is_simulated=is_simulated)
+    assembly = _Assembly(settings, windows, prices or prices_of(settings), is_simulated=is_simulated)
     models = assembly.models()
     raise_if([*assembly.mistakes, *_unknown_names(settings, tuple(model.name for model in models))])
     try:
@@ -52,6 +52,27 @@ def build_catalog(
     if not any(model.deployments for model in models):
         raise _nothing_to_call(settings)
     return registry
+
+
+def prices_of(settings: Settings) -> PriceTable:
+    """The price table that the settings name, or that `routewright prices sync` wrote, or that comes with the package.
+
+    Raises SettingsError for a file that is named and missing, or that is no price document.
+    """
+    named = settings.prices.document
+    path = settings.price_document
+    if named is None and not path.exists():
+        return load_prices()
+    try:
+        return load_prices(path)
+    except OSError as error:
+        problem = f"cannot read the prices in {path}: {error.strerror}"
+    except PriceError as error:
+        problem = f"{path}: {error}"
+    raise SettingsError(
+        f"prices.document: {problem}{settings.place(('prices', 'document'))}",
+        hint="`routewright prices sync --from FILE` writes a price document; without one, the bundled prices apply",
+    )
 
 
 class _Assembly:
