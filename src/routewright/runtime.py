@@ -24,13 +24,8 @@ from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
 from routewright.ledger.price_history import PriceHistory, in_use
 from routewright.ledger.store import Store
-<<<<<<< HEAD
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
-from routewright.settings.catalog import build_catalog
-=======
-from routewright.settings import FileStamp, Settings, load_settings
 from routewright.settings.catalog import build_catalog, prices_of
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
 from routewright.simulator import USUAL, ModelProfile, Simulator
 from routewright.stores import open_database
 from routewright.transport import HttpTransport, Transport, WireResponse
@@ -119,12 +114,9 @@ class Runtime:
         *,
         journal: Journal,
         store: Store,
-<<<<<<< HEAD
         keyring: Keyring,
-=======
         ledger: JournaledLedger,
         history: PriceHistory,
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
         simulator: Simulator,
         transport: Transport,
         clock: Clock,
@@ -169,12 +161,9 @@ class Runtime:
             source,
             journal=journal,
             store=store,
-<<<<<<< HEAD
             keyring=Keyring(store.database, Installation(settings.access_secret, folder), clock),
-=======
             ledger=ledger,
             history=PriceHistory(database),
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
             simulator=simulator,
             transport=transport,
             clock=clock,

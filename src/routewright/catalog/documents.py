@@ -39,7 +39,7 @@ def read_document(content: bytes, day: str) -> PriceTable:
                 "the document is none that is known: neither routewright's own, nor the data of genai-prices, "
                 "nor LiteLLM's price map"
             )
-    if not any([table.models(provider) for provider in table.providers]):
+    if not sum(len(table.models(provider)) for provider in table.providers):
         raise PriceError("the document has no prices in it")
     return table
 

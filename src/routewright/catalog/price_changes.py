@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from routewright.catalog.pricing import SECONDS_PER_DAY, TOKEN_CLASSES, PriceSchedule, Tariff
-from routewright.catalog.served import priced
+from routewright.catalog.pricing import PARENT_CLASSES, SECONDS_PER_DAY, TOKEN_CLASSES, PriceSchedule, Tariff
+from routewright.catalog.served import tariff_of
 from routewright.catalog.sources import PriceTable
 
 RATES = (*TOKEN_CLASSES, "request")
+_PARENTS = dict(PARENT_CLASSES)
+WHOLE = "all"
+"""In place of a class: the model came or went with all its prices."""
 SUSPICIOUS_FACTOR = 10
 """A price that changes by more is a slip of the unit until somebody says otherwise."""
 
@@ -21,7 +24,7 @@ class Change(Struct, frozen=True, kw_only=True):
     tier: str
     """The service tier; empty for the usual way."""
     token_class: str
-    """As in `Rates`, or `all` for a model that came or went with all its prices."""
+    """As in `Rates`, or `WHOLE` for a model that came or went with all its prices."""
     before_picousd: int | None
     after_picousd: int | None
     since: int = 0
@@ -39,7 +42,7 @@ class Change(Struct, frozen=True, kw_only=True):
     @property
     def is_suspicious(self) -> bool:
         """It went to nothing or from there, or by more than ten times either way."""
-        if self.token_class == "all":
+        if self.token_class == WHOLE:
             return False
         before, after = self.before_picousd or 0, self.after_picousd or 0
         return before != after and (
@@ -51,16 +54,12 @@ def changes(old: PriceTable, new: PriceTable, now: int) -> Iterator[Change]:
     """What differs from `now` (UTC epoch seconds) on, in the order of the new table, then what only the old one has."""
     for provider in new.providers:
         for entry in new.models(provider):
-            found, known = priced(entry), old.lookup(provider, entry.id)
-            before = priced(known) if known else None
-            if found or before:
-                name = (provider, entry.id)
-                yield from tariff_changes(name, before and before.tariff, found and found.tariff, now)
+            before, after = tariff_of(old.lookup(provider, entry.id)), tariff_of(entry)
+            yield from tariff_changes((provider, entry.id), before, after, now)
     for provider in old.providers:
         for entry in old.models(provider):
-            gone = priced(entry)
-            if gone and new.lookup(provider, entry.id) is None:
-                yield from tariff_changes((provider, entry.id), gone.tariff, None, now)
+            if new.lookup(provider, entry.id) is None:
+                yield from tariff_changes((provider, entry.id), tariff_of(entry), None, now)
 
 
 def tariff_changes(name: tuple[str, str], old: Tariff | None, new: Tariff | None, now: int) -> Iterator[Change]:
@@ -75,7 +74,7 @@ def tariff_changes(name: tuple[str, str], old: Tariff | None, new: Tariff | None
                 provider=provider,
                 model=model,
                 tier="",
-                token_class="all",
+                token_class=WHOLE,
                 before_picousd=before,
                 after_picousd=after,
             )
@@ -96,6 +95,9 @@ def _schedule_changes(
         before, after = old.rates_at(moment, above + 1), new.rates_at(moment, above + 1)
         for token_class in RATES:
             rates = getattr(before, token_class), getattr(after, token_class)
+            parent = _PARENTS.get(token_class)
+            if parent is not None and rates == (getattr(before, parent), getattr(after, parent)):
+                continue  # it has no price of its own on either side, and follows the class it is part of
             if rates[0] != rates[1] and (token_class, rates) not in seen:
                 seen.add((token_class, rates))
                 yield Change(

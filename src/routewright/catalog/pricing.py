@@ -35,8 +35,8 @@ class Rates(Struct, frozen=True, kw_only=True, gc=False):
     """Pico-USD per token, by token class; `request` is pico-USD per request, whatever its tokens.
 
     A class without a price of its own gets that of the class it is part of: cached input that of input, an hour's cache
-    write that of a cache write, reasoning that of output, sound that of text. Cached sound is part of two classes: where
-    sound has a price of its own it costs that, else what cached text does.
+    write that of a cache write, reasoning that of output, sound that of text. Cached sound is part of two classes: it
+    costs what sound does where that has a price of its own, else what cached text does.
     """
 
     input: PicoUSD

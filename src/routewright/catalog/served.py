@@ -49,9 +49,12 @@ class ServedPrices:
         return None if asked is not None and asked.id == found.id else priced(found)
 
 
-def priced(prices: ModelPrices) -> Priced | None:
-    """An entry of the price table as a tariff; None when it has no price per token."""
-    if prices.standard is None:
-        return None
-    tariff = Tariff(prices.standard, prices.variants)
-    return Priced(tariff, price_version(tariff))
+def tariff_of(prices: ModelPrices | None) -> Tariff | None:
+    """An entry of the price table as a tariff; None when there is no entry, or no price per token in it."""
+    return None if prices is None or prices.standard is None else Tariff(prices.standard, prices.variants)
+
+
+def priced(prices: ModelPrices | None) -> Priced | None:
+    """The same with its version."""
+    tariff = tariff_of(prices)
+    return None if tariff is None else Priced(tariff, price_version(tariff))

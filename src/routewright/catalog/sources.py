@@ -127,6 +127,10 @@ class PriceTable:
         """The ids of all providers in the document."""
         return tuple(self._providers)
 
+    def known_as(self, provider_id: str) -> str:
+        """The id that the document has for a provider; the one given if it has none."""
+        return _owner(self._provider(provider_id), provider_id)
+
     def models(self, provider_id: str) -> tuple[ModelPrices, ...]:
         """What the document says of a provider's models, overrides left aside; empty for an unknown provider."""
         provider = self._provider(provider_id)

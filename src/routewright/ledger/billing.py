@@ -77,7 +77,7 @@ class Pinned:
 
 
 def priced_usage(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> int:
-    """What usage costs at `now` (UTC epoch seconds), in nano-USD: in a tier without a price, at the dearest there is."""
+    """What usage costs at `now` (UTC epoch seconds), nano-USD; in a tier without a price, at the dearest there is."""
     schedule = tariff.served_as(service_tier)
     schedules = tariff.within_reach("auto") if schedule is None else [schedule]
     return max(cost_nanousd(usage, each.rates_at(now, usage.input_total)) for each in schedules)
@@ -88,4 +88,3 @@ def may_sound(call: Call) -> bool:
     if "audio" in call.body or "audio" in (call.body.get("modalities") or ()):
         return True
     return any(isinstance(part, Opaque) for message in call.messages for part in message.parts)
-

@@ -46,9 +46,7 @@ class PriceHistory:
         known = {row["version"] for row in self._database.read(_VERSIONS)}
         new = {each.version: each for each in versions if each.version not in known}
         if new:
-            rows = [
-                (each.version, each.model, _encoded(each.tariff), each.source, now_ns) for each in new.values()
-            ]
+            rows = [(each.version, each.model, _encoded(each.tariff), each.source, now_ns) for each in new.values()]
             with self._database.transaction() as transaction:
                 transaction.insert("price_versions", _COLUMNS, rows)
         return len(new)

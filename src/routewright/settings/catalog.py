@@ -173,7 +173,7 @@ class _Assembly:
         if deployment.base_url == "simulator:":
             return deployment
         listed = self._prices.lookup(deployment.provider, deployment.upstream_model)
-        own = priced(listed) if listed else None
+        own = priced(listed)
         if own is None or own.tariff == usual:
             return deployment
         return replace(deployment, tariff=own.tariff, price_version=own.version)

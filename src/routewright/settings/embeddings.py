@@ -1,8 +1,8 @@
 """The model that makes vectors, from `second_opinion.embeddings`: outside the registry, as nothing is routed to it."""
 
-from routewright.catalog.registry import Deployment, Model, Tier
 from routewright.catalog.pricing import price_version
-from routewright.catalog.served import priced
+from routewright.catalog.registry import Deployment, Model, Tier
+from routewright.catalog.served import tariff_of
 from routewright.catalog.sources import PriceTable
 from routewright.dialects.openai_embeddings import DIALECT
 from routewright.settings.catalog import FREE, prices_of
@@ -16,8 +16,7 @@ def embedding_model(settings: Settings, embeddings: str, *, prices: PriceTable |
     provider_name, _, upstream = embeddings.partition("/")
     provider = settings.providers[provider_name]
     listed = None if provider.local else (prices or prices_of(settings)).lookup(provider_name, upstream)
-    own = priced(listed) if listed else None
-    tariff = FREE if provider.local else own.tariff if own else None
+    tariff = FREE if provider.local else tariff_of(listed)
     deployment = Deployment(
         id=embeddings,
         provider=provider_name,
