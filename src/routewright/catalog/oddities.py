@@ -41,7 +41,7 @@ def _of_price(price: Price) -> Iterator[str]:
         yield "input read from the cache costs more than input"
     if price.cache_write_1h < price.cache_write:
         yield "a cache write for an hour costs less than one for five minutes"
-    if price.audio_cache_read > price.audio_input:
+    if price.audio_cache_read > max(price.audio_input, price.cache_read):
         yield "sound read from the cache costs more than sound"
     if price.output and not price.input:
         yield "input is free and output is not"

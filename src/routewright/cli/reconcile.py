@@ -10,7 +10,6 @@ import msgspec
 from routewright.catalog.served import tariff_of
 from routewright.catalog.sources import PriceTable
 from routewright.cli.failures import BadExport
-from routewright.cli.ledger import EMPTY
 from routewright.cli.opening import database_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.price_places import open_desk
@@ -34,7 +33,7 @@ _CROSSING_NS = 3600 * NANOSECONDS
 @click.command("reconcile")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
-    "--provider", metavar="NAME", help="Whose export it is, by the settings' name; usually seen from its form."
+    "--provider", metavar="NAME", help="Whose export it is, as the settings name it; seen from its form, as a rule."
 )
 @click.option("--api-key", "key", metavar="NAME", help="Only the export's rows of this key, as it names keys.")
 @json_option
@@ -63,7 +62,7 @@ def reconcile(
     comparison = Comparison(export, _namer(desk.table, whose))
     with database_of(desk.settings) as database:
         if database is None:
-            say(EMPTY)
+            say("the ledger is empty: everything in the export came another way")
         else:
             for recorded in _recorded(database, desk.table, whose, comparison.days):
                 comparison.add(recorded)

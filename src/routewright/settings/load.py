@@ -57,11 +57,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
-<<<<<<< HEAD
     access: AccessSettings
-=======
     prices: PriceDocumentSettings
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
@@ -167,15 +164,9 @@ def load_settings(
         origins=given.origins,
         files=files,
     )
-<<<<<<< HEAD
-    raise_if([*_check_names(settings), *_check_models(settings), *_check_neighbours(settings)])
-=======
     # Read by the catalog, later than this stamp is taken: a change in between is seen as one.
     files[settings.price_document] = FileStamp.of(settings.price_document)
-    raise_if(
-        [*_check_names(settings), *_check_models(settings), *_check_neighbours(settings), *_check_server(settings)]
-    )
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
+    raise_if([*_check_names(settings), *_check_models(settings), *_check_neighbours(settings)])
     return settings
 
 
@@ -228,11 +219,8 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
         "ledger": LedgerSettings,
-<<<<<<< HEAD
         "access": AccessSettings,
-=======
         "prices": PriceDocumentSettings,
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
     }
     # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
     secret = ("api_key", "secret")

@@ -186,17 +186,16 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     max_journal_bytes: Annotated[int, Meta(ge=8 * MIB, le=1024 * 1024 * MIB)] = 256 * MIB
 
 
-<<<<<<< HEAD
 class AccessSettings(Struct, frozen=True, kw_only=True):
     """`[access]`: how virtual keys are kept."""
 
     secret: KeyReference | None = None
-=======
+
+
 class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
     """`[prices]`: which price table applies to what has no price in the settings."""
 
     document: File | None = None
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True):
@@ -245,11 +244,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
-<<<<<<< HEAD
     access: AccessSettings
-=======
     prices: PriceDocumentSettings
->>>>>>> fad0ee4 (Price versions are kept for ever; documents of other makes, what differs, and what cannot be meant)
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]
