@@ -61,7 +61,7 @@ def _day(ctx: click.Context, param: click.Parameter, text: str | None) -> date |
 
 @click.command("rerate")
 @click.option("--as-of", metavar="DATE", callback=_day, help="At the prices of that day (UTC), by the table in force.")
-@click.option("--version", metavar="V", help="At this price version, which entries of one model name.")
+@click.option("--version", metavar="V", help="At this price version, for the models that have or had it.")
 @click.option("--from", "source", metavar="FILE|URL", help="At the prices of this document.")
 @click.option("--since", "since_ns", metavar="WHEN", callback=_moment, help="Attempts from then on: 7d or 2026-11-01.")
 @click.option("--until", "until_ns", metavar="WHEN", callback=_moment, help="Attempts before then.")
@@ -133,11 +133,8 @@ def _by_version(desk: Desk, database: Database, version: str) -> tuple[Pricing, 
             f"the ledger has no price version {one_line(version)!r}",
             hint="entries name theirs: `routewright ledger show`",
         )
-    names = (
-        {found.model, *desk.settings.models[found.model].deployments}
-        if (found.model in desk.settings.models)
-        else {found.model}
-    )
+    declared = desk.settings.models.get(found.model)
+    names = {found.model, *PriceHistory(database).models_at(version), *(declared.deployments if declared else ())}
     return VersionPricing(Priced(found.tariff, version), frozenset(names)), f"version {version} of {found.model}"
 
 

@@ -18,6 +18,7 @@ from routewright.ledger.database import Database, Row
 _COLUMNS = ("version", "model", "schedule", "source", "first_used_ns")
 _VERSIONS = "SELECT version FROM price_versions"
 _LOOKUP = "SELECT * FROM price_versions WHERE version = ?"
+_MODELS_AT = "SELECT DISTINCT model FROM events WHERE price_version = ? ORDER BY model"
 _OF_MODEL = "SELECT * FROM price_versions WHERE model = ? ORDER BY first_used_ns DESC, version"
 
 _decode = msgspec.json.Decoder(Tariff).decode
@@ -44,7 +45,10 @@ class PriceHistory:
     def remember(self, versions: Iterable[PriceVersion], *, now_ns: int) -> int:
         """Keep those that are not there yet, as first used at `now_ns`; returns how many. Raises StoreUnavailable."""
         known = {row["version"] for row in self._database.read(_VERSIONS)}
-        new = {each.version: each for each in versions if each.version not in known}
+        new: dict[str, PriceVersion] = {}
+        for each in versions:
+            if each.version not in known:
+                new.setdefault(each.version, each)  # models with the same prices have the same version
         if new:
             rows = [(each.version, each.model, _encoded(each.tariff), each.source, now_ns) for each in new.values()]
             with self._database.transaction() as transaction:
@@ -54,6 +58,10 @@ class PriceHistory:
     def lookup(self, version: str) -> PriceVersion | None:
         """What a version stands for; None for one that was never adopted here. Raises StoreUnavailable."""
         return next(map(_read, self._database.read(_LOOKUP, version)), None)
+
+    def models_at(self, version: str) -> list[str]:
+        """The models with attempts held or settled at a version; reads all of history. Raises StoreUnavailable."""
+        return [row["model"] for row in self._database.read(_MODELS_AT, version)]
 
     def of_model(self, model: str) -> list[PriceVersion]:
         """All versions first met under a model's name, the latest first. Raises StoreUnavailable."""
