@@ -235,7 +235,7 @@ def test_a_tier_is_served_at_its_own_prices_or_at_unknown_ones() -> None:
 
 
 def test_a_price_version_stands_for_all_prices_in_any_order_of_the_tiers() -> None:
-    turned = Tariff(STANDARD, dict(reversed(TARIFF.variants.items())))
+    turned = Tariff(STANDARD, dict(reversed(list(TARIFF.variants.items()))))
     assert price_version(turned) == price_version(TARIFF)
     assert len({price_version(tariff) for tariff in (TARIFF, Tariff(STANDARD), Tariff(HALF))}) == 3
     assert len(price_version(TARIFF)) == 12

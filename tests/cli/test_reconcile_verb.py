@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
 
 
-def reconciled(terminal: Terminal, text: str, *options: str) -> tuple[int, dict[str, object]]:
+def reconciled(terminal: Terminal, text: str, *options: str) -> tuple[int, dict[str, Any]]:
     (terminal.home / "export.csv").write_text(text, encoding="utf-8")
     result = terminal.run("ledger", "reconcile", "export.csv", "--json", *options)
     return result.exit_code, json.loads(result.stdout)

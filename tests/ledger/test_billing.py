@@ -1,5 +1,7 @@
 """An attempt is held at the dearest it may cost and billed by who answered, where, when, and in which tier."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,7 +113,7 @@ SOUND = model(prices=flat(1_000, audio_input=40_000, audio_output=80_000))
         ({"messages": (Message("user", (Opaque("file"),)),)}, True),
     ],
 )
-def test_sound_is_held_where_there_may_be_some(changes: dict[str, object], expected: bool) -> None:
+def test_sound_is_held_where_there_may_be_some(changes: dict[str, Any], expected: bool) -> None:
     asked = call(max_output_tokens=10, **changes)
     assert may_sound(asked) is expected
     bound = Pinned(attempt(asked, SOUND), NOW).upper_bound_nanousd(100)
