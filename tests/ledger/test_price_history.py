@@ -7,18 +7,20 @@ import msgspec
 import pytest
 
 from builders import deployment, model, registry
+from databases import open_database
 from routewright.catalog.pricing import Price, PriceSchedule, Tariff, price_version
 from routewright.catalog.sources import PriceTable
+from routewright.ledger.database import Database
 from routewright.ledger.ledger import encode_event
 from routewright.ledger.price_history import PriceHistory, PriceVersion, in_use
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import settled
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "ledger.db")
+def database(place: Path | str) -> Iterator[Database]:
+    """An empty ledger in either database."""
+    database = open_database(place)
     yield database
     database.close()
 
@@ -37,7 +39,7 @@ def version(name: str, tariff: Tariff = FULL, *, of: str = "swift") -> PriceVers
     return PriceVersion(version=name, model=of, tariff=tariff, source="list")
 
 
-def test_a_version_is_found_as_it_was_with_when_it_was_first_used(database: SqliteDatabase) -> None:
+def test_a_version_is_found_as_it_was_with_when_it_was_first_used(database: Database) -> None:
     history = PriceHistory(database)
     assert history.remember([version("v1")], now_ns=5) == 1
     found = history.lookup("v1")
@@ -45,7 +47,7 @@ def test_a_version_is_found_as_it_was_with_when_it_was_first_used(database: Sqli
     assert history.lookup("v2") is None
 
 
-def test_what_is_known_stays_as_it_is(database: SqliteDatabase) -> None:
+def test_what_is_known_stays_as_it_is(database: Database) -> None:
     history = PriceHistory(database)
     history.remember([version("v1")], now_ns=5)
     assert history.remember([version("v1", Tariff(flat(1))), version("v2"), version("v2")], now_ns=9) == 1
@@ -56,7 +58,7 @@ def test_what_is_known_stays_as_it_is(database: SqliteDatabase) -> None:
     assert history.of_model("nobody") == []
 
 
-def test_nothing_is_written_where_nothing_is_new(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_where_nothing_is_new(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     history = PriceHistory(database)
     history.remember([version("v1")], now_ns=5)
     monkeypatch.setattr(database, "transaction", None)
@@ -78,7 +80,7 @@ def test_in_use_are_models_their_places_and_whoever_may_answer_instead() -> None
     assert found["acme/strong"].source == "list"
 
 
-def test_models_with_the_same_prices_share_a_version_under_the_first_name(database: SqliteDatabase) -> None:
+def test_models_with_the_same_prices_share_a_version_under_the_first_name(database: Database) -> None:
     history = PriceHistory(database)
     history.remember([version("v1", of="swift"), version("v1", of="acme/other")], now_ns=5)
     found = history.lookup("v1")
@@ -86,7 +88,7 @@ def test_models_with_the_same_prices_share_a_version_under_the_first_name(databa
     assert found.model == "swift"
 
 
-def test_the_models_at_a_version_are_those_that_entries_say(database: SqliteDatabase) -> None:
+def test_the_models_at_a_version_are_those_that_entries_say(database: Database) -> None:
     entries = (settled("r1"), settled("r2", model="strong"), settled("r3", model="odd", price_version="other"))
     Store(database).absorb([encode_event(entry) for entry in entries])
     assert PriceHistory(database).models_at("test") == ["strong", "swift"]

@@ -7,10 +7,12 @@ import msgspec
 import pytest
 
 from builders import deployment, model
+from databases import open_database
 from routewright.catalog.pricing import Price, PriceSchedule, Tariff, price_version
 from routewright.catalog.served import Priced
 from routewright.catalog.sources import PriceTable
 from routewright.ledger import rerating
+from routewright.ledger.database import Database
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
 from routewright.ledger.rerating import (
     Line,
@@ -23,7 +25,6 @@ from routewright.ledger.rerating import (
     settlements,
     views,
 )
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.usage import Usage
 from terminal import NOON, settled
@@ -46,17 +47,18 @@ def table(**prices: int) -> PriceTable:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "ledger.db")
+def database(place: Path | str) -> Iterator[Database]:
+    """An empty ledger in either database."""
+    database = open_database(place)
     yield database
     database.close()
 
 
-def record(database: SqliteDatabase, *events: LedgerEvent) -> None:
+def record(database: Database, *events: LedgerEvent) -> None:
     Store(database).absorb([encode_event(event) for event in events])
 
 
-def contents(database: SqliteDatabase) -> list[dict[str, object]]:
+def contents(database: Database) -> list[dict[str, object]]:
     return database.read("SELECT * FROM events ORDER BY sequence")
 
 
@@ -64,7 +66,7 @@ def double(settlement: Settlement) -> tuple[int, str] | None:
     return None if settlement.model == "unheard" else ((settlement.cost_nanousd or 0) * 2, "v2")
 
 
-def test_history_is_summed_by_model_and_day_and_stays_as_it_is(database: SqliteDatabase) -> None:
+def test_history_is_summed_by_model_and_day_and_stays_as_it_is(database: Database) -> None:
     record(
         database,
         settled("r1"),
@@ -92,13 +94,13 @@ def test_history_is_summed_by_model_and_day_and_stays_as_it_is(database: SqliteD
     assert contents(database) == before
 
 
-def test_only_what_is_asked_for_is_read(database: SqliteDatabase) -> None:
+def test_only_what_is_asked_for_is_read(database: Database) -> None:
     record(database, *(settled(f"r{hour}", at_ns=NOON + hour) for hour in range(5)))
     found = rerate(database, double, since_ns=NOON + 1, until_ns=NOON + 4)
     assert found.total.attempts == 3
 
 
-def test_pages_lose_and_repeat_nothing(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_lose_and_repeat_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rerating, "PAGE", 2)
     record(database, *(settled(f"r{number}") for number in range(5)))
     pages = list(settlements(database, 0, FOREVER))
@@ -111,7 +113,7 @@ def test_pages_lose_and_repeat_nothing(database: SqliteDatabase, monkeypatch: py
     ]
 
 
-def test_a_settlement_has_the_moment_of_its_hold_and_every_class_of_tokens(database: SqliteDatabase) -> None:
+def test_a_settlement_has_the_moment_of_its_hold_and_every_class_of_tokens(database: Database) -> None:
     usage = Usage(1, 2, 3, 4, 5, 6, 7, 8, 9)
     hold = Reserved(
         attempt_id="r1-attempt-1",
@@ -131,7 +133,7 @@ def test_a_settlement_has_the_moment_of_its_hold_and_every_class_of_tokens(datab
     assert second.day == "2026-11-01"
 
 
-def test_a_view_is_kept_listed_replaced_and_dropped(database: SqliteDatabase) -> None:
+def test_a_view_is_kept_listed_replaced_and_dropped(database: Database) -> None:
     record(database, settled("r1"), settled("r2", model="unheard"), settled("r3", model="unheard", cost_nanousd=None))
     view = View(name="kept", at_ns=1, prices="doubled", since_ns=0, until_ns=FOREVER)
     rerate(database, double, since_ns=0, until_ns=FOREVER, keep_as=view)

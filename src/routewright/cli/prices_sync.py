@@ -1,6 +1,7 @@
 """`routewright prices diff` and `sync`: other prices beside those in force, and how they come into force."""
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ PREVIOUS = "previous"
 MOST_ROWS = 200
 """Changes that are printed; all are in `--json`."""
 _GENAI = "genai-prices"
+_VERSION = re.compile(r"[0-9a-f]{12}")
 
 all_option = click.option("--all", "is_all", is_flag=True, help="Of all models, not only those of the settings.")
 
@@ -141,13 +143,13 @@ def _differences(desk: Desk, other: PriceTable, now: int, *, is_all: bool, is_ne
 
 
 def _version_changes(desk: Desk, name: str, now: int) -> list[Change] | None:
-    """From a recorded price version to what its model costs now; None if there is no version of that name."""
+    """From a recorded price version to what its model costs now; None if it is not the name of a version."""
+    if not _VERSION.fullmatch(name) or Path(name).exists():
+        return None
     with database_of(desk.settings) as database:
         version = PriceHistory(database).lookup(name) if database else None
     if version is None:
-        if len(name) == 12 and all(character in "0123456789abcdef" for character in name) and not Path(name).exists():
-            raise NotRecorded(f"the ledger has no price version {name}", hint="`routewright prices show` has today's")
-        return None
+        raise NotRecorded(f"the ledger has no price version {name}", hint="`routewright prices show` has today's")
     today = find_priced(desk, version.model)
     provider, _, model = version.model.partition("/") if "/" in version.model else ("", "", version.model)
     return list(tariff_changes((provider, model), version.tariff, today[1].tariff if today else None, now))
