@@ -183,6 +183,11 @@ def test_hold_covers_any_usage_settled_within_a_day(
     assert held >= cost_nanousd(usage, schedule.rates_at(now + later, usage.input_total))
 
 
+def test_before_all_time_the_first_price_holds() -> None:
+    schedule = PriceSchedule((only(1), only(2, above_tokens=10)))
+    assert schedule.rates_at(-1, 11).input == 1
+
+
 def test_hold_on_a_flat_price_is_not_larger_than_needed() -> None:
     schedule = PriceSchedule((Price(input=3_000, output=9_000, cache_write=4_000, cache_read=300),))
     assert upper_bound_nanousd(schedule, 0, 100, 50, 2) == 100 * 4 + 50 * 2 * 9
