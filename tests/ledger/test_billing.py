@@ -141,3 +141,19 @@ def test_usage_is_priced_by_the_length_of_its_whole_input() -> None:
     long = PriceSchedule((Price(input=1_000, output=1_000), Price(input=2_000, output=2_000, above_tokens=99)))
     assert priced_usage(Tariff(long), Usage(input=50, audio_input=50), NOW, "") == 200
     assert priced_usage(Tariff(long), Usage(input=50, audio_input=49), NOW, "") == 99
+
+
+def test_what_is_sent_as_a_batch_is_held_and_billed_as_one_by_any_dialect() -> None:
+    pinned = Pinned(attempt(call(max_output_tokens=10, service_tier="batch", dialect="openai_chat"), TIERED), NOW)
+    assert pinned.upper_bound_nanousd(100) == 44
+    assert pinned.bill(USAGE, served_model="", service_tier="") == Bill(44, "test", "batch", is_estimated=False)
+    across = model("swift", deployment("acme/swift", dialect="other"), prices=flat(1_000), variants=TIERED.variants)
+    sent = attempt(call(max_output_tokens=10, service_tier="batch", dialect="openai_chat"), across)
+    assert Pinned(sent, NOW).upper_bound_nanousd(100) == 44
+
+
+def test_a_batch_without_a_price_of_its_own_is_held_and_billed_at_the_usual_price_and_flagged() -> None:
+    dear = model(prices=flat(1_000), variants={"priority": flat(3_000)})
+    pinned = Pinned(attempt(call(max_output_tokens=10, service_tier="batch"), dear), NOW)
+    assert pinned.upper_bound_nanousd(100) == 110
+    assert pinned.bill(USAGE, served_model="", service_tier="batch") == Bill(110, "test", "batch", is_estimated=True)

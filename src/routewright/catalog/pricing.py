@@ -171,6 +171,8 @@ class Tariff(Struct, frozen=True, omit_defaults=True):
 
 BATCH = "batch"
 """The service tier of work that is handed in as a file and may take a day."""
+ANY_TIER = "auto"
+"""The wish that leaves the tier to the provider."""
 
 
 def price_version(tariff: Tariff) -> str:

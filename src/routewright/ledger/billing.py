@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from routewright.call import Attempt, Call, Opaque
-from routewright.catalog.pricing import Tariff, cost_nanousd, upper_bound_nanousd
+from routewright.catalog.pricing import ANY_TIER, BATCH, Tariff, cost_nanousd, upper_bound_nanousd
 from routewright.catalog.registry import Deployment, Model
 from routewright.catalog.served import Priced
 from routewright.usage import Usage
@@ -52,8 +52,8 @@ class Pinned:
         if self._tariff is None:
             return None
         call, model = self._attempt.call, self._attempt.model
-        # Another dialect than the client's does not carry the client's wish.
-        asked = call.service_tier if self._attempt.deployment.dialect == call.dialect else ""
+        # Another dialect than the client's does not carry the client's wish; how it is sent does not depend on that.
+        is_carried = self._attempt.deployment.dialect == call.dialect or call.service_tier == BATCH
         return max(
             upper_bound_nanousd(
                 schedule,
@@ -63,11 +63,16 @@ class Pinned:
                 call.choices,
                 may_sound=schedule.prices_sound and may_sound(call),
             )
-            for schedule in self._tariff.within_reach(asked)
+            for schedule in self._tariff.within_reach(call.service_tier if is_carried else "")
         )
 
     def bill(self, usage: Usage, *, served_model: str, service_tier: str) -> Bill:
-        """What this usage costs, by the model that answered and the way in which it was served."""
+        """What this usage costs, by the model that answered and the way in which it was served.
+
+        What was sent as a batch is one, whatever the answer says or does not say.
+        """
+        if self._attempt.call.service_tier == BATCH:
+            service_tier = BATCH
         other = self._served(self._attempt.model, self._attempt.deployment, served_model)
         tariff, version = (self._tariff, self.version) if other is None else (other.tariff, other.version)
         if tariff is None:
@@ -79,7 +84,8 @@ class Pinned:
 def priced_usage(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> int:
     """What usage costs at `now` (UTC epoch seconds), nano-USD; in a tier without a price, at the dearest there is."""
     schedule = tariff.served_as(service_tier)
-    schedules = tariff.within_reach("auto") if schedule is None else [schedule]
+    unknown = BATCH if service_tier == BATCH else ANY_TIER
+    schedules = tariff.within_reach(unknown) if schedule is None else [schedule]
     return max(cost_nanousd(usage, each.rates_at(now, usage.input_total)) for each in schedules)
 
 
