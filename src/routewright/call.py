@@ -198,3 +198,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     def call(self) -> Call:
         """What was asked."""
         return self.routed.call
+
+    @property
+    def price_version(self) -> str:
+        """Which prices it is held at: those of its place, where that has its own."""
+        return self.model.price_version if self.deployment.tariff is None else self.deployment.price_version

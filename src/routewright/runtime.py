@@ -169,10 +169,10 @@ class Runtime:
             clock=clock,
             lessons_path=folder / LESSONS,
         )
-        runtime._adopt_prices(registry)
+        runtime._adopt_prices(settings, registry)
         return runtime
 
-    def _adopt_prices(self, registry: Registry) -> None:
+    def _adopt_prices(self, settings: Settings, registry: Registry) -> None:
         """Keep what the prices in force are for ever, so that every entry's version can be looked up.
 
         When the store does not answer now, calls go on: the same prices are written at the next start or reload.
@@ -182,7 +182,9 @@ class Runtime:
             return
         self._ledger.served = ServedPrices(table).find
         try:
-            self._history.remember(in_use(registry, table), now_ns=self.clock.time_ns())
+            embeddings = settings.second_opinion.embeddings
+            also = [embeddings.partition("/")[0]] if embeddings else []
+            self._history.remember(in_use(registry, table, also), now_ns=self.clock.time_ns())
         except StoreUnavailable as error:
             log.warning("the prices in force are not in the ledger yet: %s", error)
 
@@ -247,7 +249,7 @@ class Runtime:
                 check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight
             self._simulator.models = {**self._simulator.models, **_simulated(registry)}
-            self._adopt_prices(registry)
+            self._adopt_prices(settings, registry)
             self.engine.adopt(settings, registry)
         except SettingsError as error:
             self.engine.settings_error = error.message

@@ -74,6 +74,7 @@ def test_in_use_are_models_their_places_and_whoever_may_answer_instead() -> None
     unpriced = model("odd", deployment("nowhere/odd"), prices=None)
     found = {each.model: each for each in in_use(registry(swift, unpriced), table)}
     assert list(found) == ["swift", "dear/swift", "acme/strong"]
+    assert [each.model for each in in_use(registry(unpriced), table, ["acme"])] == ["acme/strong"]
     assert (found["swift"].version, found["swift"].source) == ("p", "file")
     assert (found["dear/swift"].version, found["dear/swift"].tariff) == ("dear", Tariff(flat(7)))
     assert found["acme/strong"].version == price_version(Tariff(flat(50)))

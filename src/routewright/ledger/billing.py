@@ -44,7 +44,7 @@ class Pinned:
         self._now = now
         self._served = served
         self._tariff = attempt.model.tariff if place.tariff is None else place.tariff
-        self.version = attempt.model.price_version if place.tariff is None else place.price_version
+        self.version = attempt.price_version
         """The price version that the hold names."""
 
     def upper_bound_nanousd(self, input_tokens_ub: int) -> int | None:

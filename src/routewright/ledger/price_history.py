@@ -68,10 +68,10 @@ class PriceHistory:
         return [_read(row) for row in self._database.read(_OF_MODEL, model)]
 
 
-def in_use(registry: Registry, table: PriceTable) -> Iterator[PriceVersion]:
+def in_use(registry: Registry, table: PriceTable, also: Iterable[str] = ()) -> Iterator[PriceVersion]:
     """Every version that an attempt may be billed at: of the models, of their places, and of the models that the same
-    providers may have answer instead."""
-    providers = set()
+    providers may have answer instead; `also` names providers that are called for models outside the registry."""
+    providers = set(also)
     for model in registry.models.values():
         source = model.origins.get("price", "")
         if model.tariff is not None:
