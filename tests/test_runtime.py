@@ -2,14 +2,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from builders import message
 from routewright.call import Call
-from routewright.errors import InvalidRequest, ModelNotFound, SettingsError
+from routewright.errors import InvalidRequest, ModelNotFound, SettingsError, StoreUnavailable
 from routewright.ids import uuid7
-from routewright.ledger.ledger import OutcomeRecorded, Reserved, encode_event
+from routewright.ledger.ledger import OutcomeRecorded, Reserved, Settled, encode_event
+from routewright.ledger.price_history import PriceHistory
 from routewright.ledger.segments import encode_line
+from routewright.ledger.sqlite import SqliteDatabase
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import FakeClock
@@ -150,3 +153,100 @@ def test_wrong_settings_do_not_start(tmp_path: Path) -> None:
     (tmp_path / "routewright.toml").write_text("[polcy]\n")
     with pytest.raises(SettingsError, match="polcy"):
         Runtime.open(SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path))
+
+
+LISTED = """
+[providers.acme]
+base_url = "simulator:"
+[models.one]
+tier = "standard"
+deployments = ["acme/one"]
+context_window = 1000
+"""
+
+
+def price_document(usd: int) -> bytes:
+    row = {"input": usd * 10**6, "output": usd * 10**6}
+    models = [{"id": "one", "standard": [[row]]}, {"id": "other", "standard": [[row]]}]
+    return msgspec.json.encode(
+        {"source": "list", "date": "2026-11-01", "providers": [{"id": "acme", "models": models}]}
+    )
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> SettingsSource:
+    """A model whose price is in a document beside the ledger."""
+    (tmp_path / "routewright.toml").write_text(LISTED)
+    folder = tmp_path / ".local/share/routewright"
+    folder.mkdir(parents=True)
+    (folder / "prices.json").write_bytes(price_document(1))
+    return SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path)
+
+
+async def test_s12_prices_that_change_between_hold_and_end_leave_the_hold_and_its_end_at_the_old_ones(
+    listed: SettingsSource, tmp_path: Path
+) -> None:
+    runtime = Runtime.open(listed, simulator=Simulator(time_scale=0))
+    before = runtime.engine.registry.models["one"].price_version
+    reply = await runtime.engine.ask(question())
+    (tmp_path / ".local/share/routewright/prices.json").write_bytes(price_document(5))
+    assert listed.has_changed()
+    runtime.reload()
+    after = runtime.engine.registry.models["one"].price_version
+    answers = [await reply.read(), await (await runtime.engine.ask(question("Hello again"))).read()]
+    await runtime.flush()
+    for answer, version, usd in zip(answers, (before, after), (1, 5), strict=True):
+        record = runtime.store.request(answer.request_id)
+        assert record is not None
+        (attempt,) = record.attempts
+        assert attempt.hold is not None
+        assert isinstance(attempt.close, Settled)
+        assert (attempt.hold.price_version, attempt.close.price_version) == (version, version)
+        assert attempt.close.cost_nanousd == answer.usage.total * usd * 1_000
+    assert before != after
+    await runtime.close()
+
+
+async def test_every_price_version_that_an_entry_may_name_can_be_looked_up(
+    listed: SettingsSource, tmp_path: Path
+) -> None:
+    runtime = Runtime.open(listed, simulator=Simulator(time_scale=0))
+    first = runtime.engine.registry.models["one"].price_version
+    (tmp_path / ".local/share/routewright/prices.json").write_bytes(price_document(5))
+    runtime.reload()
+    second = runtime.engine.registry.models["one"].price_version
+    await runtime.close()
+    database = SqliteDatabase(tmp_path / ".local/share/routewright/ledger.db")
+    history = PriceHistory(database)
+    for version, usd in ((first, 1), (second, 5)):
+        found = history.lookup(version)
+        assert found is not None
+        assert (found.model, found.source) == ("one", "list")
+        assert found.tariff.standard.prices[0].input == usd * 10**6
+    database.close()
+
+
+async def test_calls_go_on_when_the_price_versions_cannot_be_written_now(
+    listed: SettingsSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise StoreUnavailable("locked")
+
+    monkeypatch.setattr(PriceHistory, "remember", refuse)
+    runtime = Runtime.open(listed, simulator=Simulator(time_scale=0))
+    assert "the prices in force are not in the ledger yet: locked" in caplog.text
+    assert (await (await runtime.engine.ask(question())).read()).model == "one"
+    await runtime.close()
+
+
+async def test_a_price_document_with_a_mistake_leaves_the_last_good_prices_in_force(
+    listed: SettingsSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = Runtime.open(listed, simulator=Simulator(time_scale=0))
+    before = runtime.engine.registry.models["one"].price_version
+    (tmp_path / ".local/share/routewright/prices.json").write_bytes(b"{")
+    assert listed.has_changed()
+    runtime.reload()
+    assert runtime.engine.registry.models["one"].price_version == before
+    assert "prices.json: the price document is damaged" in caplog.text
+    await runtime.close()

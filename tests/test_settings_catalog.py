@@ -12,7 +12,7 @@ from routewright.detection import Found, FoundModel, FoundServer
 from routewright.errors import SettingsError
 from routewright.secret import Secret
 from routewright.settings import Settings
-from routewright.settings.catalog import build_catalog
+from routewright.settings.catalog import build_catalog, prices_of
 
 KNOWS_NOTHING = PriceTable(write_document("nothing", "2026-01-01", []))
 LLAMA = Found((FoundServer("ollama", (FoundModel("llama3:8b"), FoundModel("qwen3", 40_960))),))
@@ -279,3 +279,87 @@ def test_the_version_of_the_registry_does_not_depend_on_keys_but_on_prices(desk:
     dearer = load_prices().with_overrides({"openai": {"gpt-5.5": {"input": Decimal(9), "output": Decimal(9)}}})
     third = build_catalog(desk.load({"OPENAI_API_KEY": "sk-1"}), prices=dearer)
     assert first.version == second.version != third.version
+
+
+PLACES = """
+[providers.acme]
+base_url = "https://acme.example/v1"
+api_key = "env:ACME"
+[providers.dear]
+base_url = "https://dear.example/v1"
+api_key = "env:DEAR"
+[models.swift]
+tier = "bulk"
+deployments = ["acme/swift", "dear/swift"]
+context_window = 1000
+"""
+
+
+def listing(**prices: int) -> PriceTable:
+    return PriceTable(
+        write_document(
+            "list",
+            "2026-11-01",
+            (
+                (
+                    {"id": provider},
+                    [
+                        {
+                            "id": "swift",
+                            "standard": [[{"input": price, "output": price}]],
+                            "variants": {"flex": [[{"input": price // 2, "output": price // 2}]]},
+                        }
+                    ],
+                )
+                for provider, price in prices.items()
+            ),
+        )
+    )
+
+
+def test_a_place_with_another_price_has_its_own_and_tiers_come_with_the_price(desk: Desk) -> None:
+    desk.write(PLACES)
+    settings = desk.load({"ACME": "k", "DEAR": "k"})
+    model = build_catalog(settings, prices=listing(acme=10, dear=30)).models["swift"]
+    first, second = model.deployments
+    assert model.tariff is not None
+    assert model.tariff.variants["flex"].prices[0].input == 5
+    assert (first.tariff, first.price_version) == (None, "")
+    assert second.tariff is not None
+    assert second.tariff.standard.prices[0].input == 30
+    assert second.price_version not in ("", model.price_version)
+
+
+def test_where_the_price_is_the_same_or_the_operators_own_no_place_has_another(desk: Desk) -> None:
+    desk.write(PLACES)
+    same = build_catalog(desk.load({"ACME": "k", "DEAR": "k"}), prices=listing(acme=10, dear=10)).models["swift"]
+    desk.write(PLACES + 'price = { input = "1", output = "2", audio_input = "7" }\n')
+    own = build_catalog(desk.load({"ACME": "k", "DEAR": "k"}), prices=listing(acme=10, dear=30)).models["swift"]
+    assert [place.tariff for place in (*same.deployments, *own.deployments)] == [None] * 4
+    assert own.prices is not None
+    assert own.variants == {}
+    assert own.prices.prices[0].audio_input == 7_000_000
+
+
+def test_the_price_document_is_the_one_named_else_the_one_beside_the_ledger_else_the_bundled_one(desk: Desk) -> None:
+    desk.write("")
+    assert prices_of(desk.load()).version == load_prices().version
+    settings = desk.load()
+    settings.price_document.parent.mkdir(parents=True, exist_ok=True)
+    settings.price_document.write_bytes(listing(acme=1).document)
+    assert prices_of(desk.load()).version == listing(acme=1).version
+    named = desk.home / "named.json"
+    named.write_bytes(listing(acme=2).document)
+    desk.write(f'[prices]\ndocument = "{named}"\n')
+    assert prices_of(desk.load()).version == listing(acme=2).version
+    assert named in desk.load().files
+
+
+def test_a_price_document_that_is_named_and_missing_or_no_such_thing_is_refused(desk: Desk) -> None:
+    named = desk.home / "named.json"
+    desk.write(f'[prices]\ndocument = "{named}"\n')
+    with pytest.raises(SettingsError, match=r"prices\.document: cannot read .*routewright\.toml:2"):
+        prices_of(desk.load())
+    named.write_text("{}")
+    with pytest.raises(SettingsError, match="damaged"):
+        prices_of(desk.load())

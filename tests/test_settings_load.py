@@ -94,7 +94,12 @@ def test_a_file_named_on_the_command_line_is_read_in_place_of_the_projects(desk:
     settings = desk.load(config=other)
     assert (settings.server.host, settings.server.port) == ("localhost", 8484)
     assert str(settings.origin("server", "host")) == f"{other}:2"
-    assert list(settings.files) == [other, desk.config / "routewright.toml", desk.config / "keys.toml"]
+    assert list(settings.files) == [
+        other,
+        desk.config / "routewright.toml",
+        desk.config / "keys.toml",
+        settings.price_document,
+    ]
 
 
 def test_a_file_named_on_the_command_line_must_exist(desk: Desk) -> None:

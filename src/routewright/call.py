@@ -135,6 +135,9 @@ class Call(Struct, frozen=True, kw_only=True):
     extra_fields: tuple[str, ...] = ()
     """Names of body fields that the canonical form does not hold."""
     options: Options = Options()
+    service_tier: str = ""
+    """The way of being served that is asked for, where it may have a price of its own (`flex`, `priority`, `auto`, …);
+    empty for the usual one. `batch` is set by who sends batches, and by no field of a request."""
     tenant: Tenant = NOBODY
     """Who pays; set by the face that knows, never by a field of the request."""
     session: str = ""
@@ -195,3 +198,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     def call(self) -> Call:
         """What was asked."""
         return self.routed.call
+
+    @property
+    def price_version(self) -> str:
+        """Which prices it is held at: those of its place, where that has its own."""
+        return self.model.price_version if self.deployment.tariff is None else self.deployment.price_version

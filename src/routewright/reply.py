@@ -50,6 +50,10 @@ class Event(Struct, frozen=True, kw_only=True):
     """The model id the provider says answered."""
     provider_id: str = ""
     """The provider's own id of the answer."""
+    service_tier: str = ""
+    """How the provider says it serves the answer; empty for the usual way."""
+    unpriced: str = ""
+    """What the provider charges for beside tokens, in words (`3 web searches`): no price table has that."""
 
 
 class Source(Protocol):
@@ -148,6 +152,8 @@ class Reply:
         self.finish: FinishReason | None = None
         self.served_model = ""
         self.provider_id = ""
+        self.service_tier = ""
+        self.unpriced = ""
         self.text_chars = 0
         """Length of all that was generated so far (text, reasoning, tool arguments): for an estimate, if need be."""
         self.ending: Ending | None = None
@@ -234,6 +240,10 @@ class Reply:
                 self.served_model = event.model
             if event.provider_id:
                 self.provider_id = event.provider_id
+            if event.service_tier:
+                self.service_tier = event.service_tier
+            if event.unpriced:
+                self.unpriced = event.unpriced
 
     @property
     def outcome(self) -> str:

@@ -14,6 +14,8 @@ from routewright.access.installation import Installation
 from routewright.access.keyring import Keyring
 from routewright.alerts import AlertWatcher
 from routewright.catalog.registry import Registry
+from routewright.catalog.served import ServedPrices
+from routewright.catalog.sources import PriceTable
 from routewright.clock import Clock, SystemClock
 from routewright.detection import Found, detect
 from routewright.dialects.wire import WireRequest
@@ -23,12 +25,13 @@ from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.alerts import AlertBook, Way
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
+from routewright.ledger.price_history import PriceHistory, in_use
 from routewright.ledger.store import Store
 from routewright.secret import Secret
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
-from routewright.settings.catalog import build_catalog
+from routewright.settings.catalog import build_catalog, prices_of
 from routewright.simulator import USUAL, ModelProfile, Simulator
-from routewright.stores import open_store
+from routewright.stores import open_database
 from routewright.transport import HttpTransport, Transport, WireResponse
 
 log = logging.getLogger(__name__)
@@ -76,6 +79,8 @@ class SettingsSource:
         self._flags = flags
         self._simulate = simulate
         self._stamps: dict[Path, FileStamp | None] = {}
+        self.prices: PriceTable | None = None
+        """The price table of what was loaded last."""
 
     def load(self) -> tuple[Settings, Registry]:
         """Read everything anew. Raises SettingsError."""
@@ -84,7 +89,8 @@ class SettingsSource:
         if self._simulate and settings.second_opinion.embeddings is not None:
             settings = _without_embeddings(settings)
         found = Found() if self._simulate else _detect(settings)
-        return settings, build_catalog(settings, found, simulate=self._simulate)
+        self.prices = prices_of(settings)
+        return settings, build_catalog(settings, found, prices=self.prices, simulate=self._simulate)
 
     def has_changed(self) -> bool:
         """Whether a file is another one than when it was last looked at; told once for each change."""
@@ -113,6 +119,8 @@ class Runtime:
         journal: Journal,
         store: Store,
         keyring: Keyring,
+        ledger: JournaledLedger,
+        history: PriceHistory,
         simulator: Simulator,
         transport: Transport,
         clock: Clock,
@@ -134,6 +142,8 @@ class Runtime:
             clock=clock,
         )
         self._source = source
+        self._ledger = ledger
+        self._history = history
         self._journal = journal
         self._simulator = simulator
         self._transport = transport
@@ -148,7 +158,8 @@ class Runtime:
         clock = clock or SystemClock()
         settings, registry = source.load()
         folder = settings.ledger.path
-        store = open_store(settings)
+        database = open_database(settings)
+        store = Store(database)
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
@@ -157,17 +168,37 @@ class Runtime:
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
         _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
         recall(engine)
-        return cls(
+        runtime = cls(
             engine,
             source,
             journal=journal,
             store=store,
             keyring=Keyring(store.database, Installation(settings.access_secret, folder), clock),
+            ledger=ledger,
+            history=PriceHistory(database),
             simulator=simulator,
             transport=transport,
             clock=clock,
             lessons_path=folder / LESSONS,
         )
+        runtime._adopt_prices(settings, registry)
+        return runtime
+
+    def _adopt_prices(self, settings: Settings, registry: Registry) -> None:
+        """Keep what the prices in force are for ever, so that every entry's version can be looked up.
+
+        When the store does not answer now, calls go on: the same prices are written at the next start or reload.
+        """
+        table = self._source.prices
+        if table is None:
+            return
+        self._ledger.served = ServedPrices(table).find
+        try:
+            embeddings = settings.second_opinion.embeddings
+            also = [embeddings.partition("/")[0]] if embeddings else []
+            self._history.remember(in_use(registry, table, also), now_ns=self.clock.time_ns())
+        except StoreUnavailable as error:
+            log.warning("the prices in force are not in the ledger yet: %s", error)
 
     def open_door(self) -> None:
         """Before a gateway lets anybody in: read the keys, and see that others than this machine need one.
@@ -240,6 +271,7 @@ class Runtime:
                 check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight
             self._simulator.models = {**self._simulator.models, **_simulated(registry)}
+            self._adopt_prices(settings, registry)
             self.engine.adopt(settings, registry)
         except SettingsError as error:
             self.engine.settings_error = error.message

@@ -24,11 +24,16 @@ def open_store(settings: Settings, *, read_only: bool = False) -> Store:
     this routewright must not use it, StoreUnavailable when it cannot be opened now, SettingsError when what it takes is
     not installed or the address is none.
     """
+    return Store(open_database(settings, read_only=read_only))
+
+
+def open_database(settings: Settings, *, read_only: bool = False) -> Database:
+    """The same without the store's verbs, for those that have tables of their own."""
     path = ledger_file(settings)
     if path is not None:
-        return Store(SqliteDatabase(path, read_only=read_only))
+        return SqliteDatabase(path, read_only=read_only)
     assert settings.database is not None
-    return Store(_postgres(settings.database, read_only=read_only))
+    return _postgres(settings.database, read_only=read_only)
 
 
 def _postgres(url: Secret, *, read_only: bool) -> Database:

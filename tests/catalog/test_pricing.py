@@ -10,20 +10,23 @@ from hypothesis import strategies as st
 
 from routewright.catalog.pricing import (
     SECONDS_PER_DAY,
+    TOKEN_CLASSES,
     Price,
     PriceError,
     PriceSchedule,
     Rates,
+    Tariff,
     cost_nanousd,
     parse_usd_per_million,
+    price_version,
     upper_bound_nanousd,
 )
 from routewright.usage import Usage
 
 PICOUSD = st.integers(0, 200_000_000)
 TOKENS = st.integers(0, 2_000_000)
-USAGES = st.builds(Usage, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS)
-RATES = dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"), PICOUSD)
+USAGES = st.builds(Usage, *[TOKENS] * len(TOKEN_CLASSES))
+RATES = dict.fromkeys(TOKEN_CLASSES, PICOUSD)
 STARTS = st.lists(st.integers(1, 3 * SECONDS_PER_DAY), max_size=2, unique=True).map(lambda rest: [0, *sorted(rest)])
 SECONDS = st.lists(st.integers(1, SECONDS_PER_DAY - 1), max_size=2, unique=True).map(lambda rest: [0, *sorted(rest)])
 THRESHOLDS = st.lists(st.integers(0, 1_000_000), max_size=2, unique=True).map(lambda rest: [-1, *sorted(rest)])
@@ -54,9 +57,32 @@ def only(price: int, **conditions: int) -> Price:
 
 def test_class_without_a_price_costs_what_its_parent_costs() -> None:
     assert Rates(input=5, output=9) == Rates(
-        input=5, output=9, cache_read=5, cache_write=5, cache_write_1h=5, reasoning=9, request=0
+        input=5,
+        output=9,
+        cache_read=5,
+        cache_write=5,
+        cache_write_1h=5,
+        reasoning=9,
+        audio_input=5,
+        audio_cache_read=5,
+        audio_output=9,
+        request=0,
     )
     assert Rates(input=5, output=9, cache_write=7).cache_write_1h == 7
+
+
+@pytest.mark.parametrize(
+    ("own", "cached_sound"),
+    [
+        ({"audio_input": 40}, 40),
+        ({"cache_read": 2}, 2),
+        ({"audio_input": 40, "cache_read": 2}, 40),
+        ({"audio_input": 40, "cache_read": 2, "audio_cache_read": 20}, 20),
+        ({"audio_input": 0, "cache_read": 2}, 0),
+    ],
+)
+def test_cached_sound_costs_what_sound_does_else_what_cached_text_does(own: dict[str, int], cached_sound: int) -> None:
+    assert Rates(input=5, output=9, **own).audio_cache_read == cached_sound
 
 
 def test_class_with_a_price_of_zero_is_free() -> None:
@@ -72,11 +98,20 @@ def test_cost_prices_each_class_at_its_own_rate() -> None:
         cache_write=5_000,
         cache_write_1h=7_000,
         reasoning=11_000,
+        audio_input=17_000,
+        audio_cache_read=19_000,
+        audio_output=23_000,
         request=13_000,
     )
-    assert (
-        cost_nanousd(Usage(1, 10, 100, 1_000, 10_000, 100_000), rates) == 1 + 30 + 500 + 7_000 + 20_000 + 1_100_000 + 13
-    )
+    text = 1 + 30 + 500 + 7_000 + 20_000 + 1_100_000 + 13
+    assert cost_nanousd(Usage(1, 10, 100, 1_000, 10_000, 100_000), rates) == text
+    assert cost_nanousd(Usage(1, 10, 100, 1_000, 10_000, 100_000, 1, 10, 100), rates) == text + 17 + 190 + 2_300
+
+
+@pytest.mark.parametrize(("name", "nanousd"), [("audio_input", 17), ("audio_cache_read", 19), ("audio_output", 23)])
+def test_sound_of_one_class_alone_is_priced(name: str, nanousd: int) -> None:
+    rates = Rates(input=1_000, output=1_000, audio_input=17_000, audio_cache_read=19_000, audio_output=23_000)
+    assert cost_nanousd(Usage(**{name: 1}), rates) == nanousd
 
 
 @pytest.mark.parametrize(("picousd", "nanousd"), [(0, 0), (499, 0), (500, 1), (1_499, 1), (1_500, 2)])
@@ -148,9 +183,68 @@ def test_hold_covers_any_usage_settled_within_a_day(
     assert held >= cost_nanousd(usage, schedule.rates_at(now + later, usage.input_total))
 
 
+def test_before_all_time_the_first_price_holds() -> None:
+    schedule = PriceSchedule((only(1), only(2, above_tokens=10)))
+    assert schedule.rates_at(-1, 11).input == 1
+
+
 def test_hold_on_a_flat_price_is_not_larger_than_needed() -> None:
     schedule = PriceSchedule((Price(input=3_000, output=9_000, cache_write=4_000, cache_read=300),))
     assert upper_bound_nanousd(schedule, 0, 100, 50, 2) == 100 * 4 + 50 * 2 * 9
+
+
+def test_hold_on_sound_is_only_made_where_there_may_be_some() -> None:
+    schedule = PriceSchedule((Price(input=3_000, output=9_000, audio_input=40_000, audio_output=80_000),))
+    assert upper_bound_nanousd(schedule, 0, 100, 50) == 100 * 40 + 50 * 80
+    assert upper_bound_nanousd(schedule, 0, 100, 50, may_sound=False) == 100 * 3 + 50 * 9
+    cached = PriceSchedule((Price(input=3_000, output=9_000, audio_input=1_000, audio_cache_read=50_000),))
+    assert upper_bound_nanousd(cached, 0, 100, 0) == 100 * 50
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [({}, False), ({"audio_input": 2}, True), ({"audio_output": 2}, True), ({"cache_read": 0}, False)],
+)
+def test_a_schedule_knows_whether_sound_has_a_price_of_its_own(own: dict[str, int], expected: bool) -> None:
+    assert PriceSchedule((only(1), Price(input=1, output=1, since=5, **own))).prices_sound is expected
+
+
+STANDARD, HALF, DOUBLE = (PriceSchedule((only(price),)) for price in (10, 5, 20))
+TARIFF = Tariff(STANDARD, {"batch": HALF, "flex": HALF, "priority": DOUBLE})
+
+
+@pytest.mark.parametrize(
+    ("asked", "schedules_in_reach"),
+    [
+        ("", [STANDARD]),
+        ("flex", [STANDARD, HALF]),
+        ("priority", [STANDARD, DOUBLE]),
+        ("auto", [STANDARD, HALF, DOUBLE]),
+        ("whatever", [STANDARD, HALF, DOUBLE]),
+        ("batch", [HALF]),
+    ],
+)
+def test_a_wish_for_a_tier_reaches_it_and_the_usual_one(asked: str, schedules_in_reach: list[PriceSchedule]) -> None:
+    assert TARIFF.within_reach(asked) == schedules_in_reach
+
+
+def test_a_batch_without_a_price_of_its_own_costs_what_the_usual_way_does() -> None:
+    assert Tariff(STANDARD).within_reach("batch") == [STANDARD]
+    assert Tariff(STANDARD).within_reach("auto") == [STANDARD]
+
+
+def test_a_tier_is_served_at_its_own_prices_or_at_unknown_ones() -> None:
+    assert TARIFF.served_as("") is STANDARD
+    assert TARIFF.served_as("priority") is DOUBLE
+    assert TARIFF.served_as("scale") is None
+
+
+def test_a_price_version_stands_for_all_prices_in_any_order_of_the_tiers() -> None:
+    turned = Tariff(STANDARD, dict(reversed(list(TARIFF.variants.items()))))
+    assert price_version(turned) == price_version(TARIFF)
+    assert len({price_version(tariff) for tariff in (TARIFF, Tariff(STANDARD), Tariff(HALF))}) == 3
+    assert len(price_version(TARIFF)) == 12
+    assert msgspec.json.decode(msgspec.json.encode(TARIFF), type=Tariff) == TARIFF
 
 
 def test_hold_leaves_out_tiers_beyond_reach_and_prices_of_the_past() -> None:

@@ -62,11 +62,14 @@ def usage_for_genai(usage: Usage) -> genai_prices.Usage:
     """The same tokens as genai-prices counts them: each class includes the more special ones."""
     return genai_prices.Usage(
         input_tokens=usage.input_total,
-        cache_read_tokens=usage.cache_read,
+        cache_read_tokens=usage.cache_read + usage.audio_cache_read,
         cache_write_tokens=usage.cache_write + usage.cache_write_1h,
         cache_write_1h_tokens=usage.cache_write_1h,
         output_tokens=usage.output_total,
         output_reasoning_tokens=usage.reasoning,
+        input_audio_tokens=usage.audio_input + usage.audio_cache_read,
+        cache_audio_read_tokens=usage.audio_cache_read,
+        output_audio_tokens=usage.audio_output,
     )
 
 
@@ -103,9 +106,19 @@ def some_usage(chance: random.Random, schedule: PriceSchedule) -> Usage:
     """Tokens of every class, whose input is often at a threshold of the schedule or next to it."""
     thresholds = [price.above_tokens for price in schedule.prices if price.above_tokens > 0]
     total = chance.choice([0, 1, 999, 400_000, *(length + step for length in thresholds for step in (0, 1))])
-    cuts = [0, *sorted(chance.randint(0, total) for _ in range(3)), total]
-    uncached, read, write, write_1h = (high - low for low, high in pairwise(cuts))
-    return Usage(uncached, read, write, write_1h, chance.randint(0, 50_000), chance.randint(0, 50_000))
+    cuts = [0, *sorted(chance.randint(0, total) for _ in range(5)), total]
+    uncached, read, write, write_1h, heard, heard_again = (high - low for low, high in pairwise(cuts))
+    return Usage(
+        input=uncached,
+        cache_read=read,
+        cache_write=write,
+        cache_write_1h=write_1h,
+        output=chance.randint(0, 50_000),
+        reasoning=chance.randint(0, 50_000),
+        audio_input=heard,
+        audio_cache_read=heard_again,
+        audio_output=chance.randint(0, 50_000),
+    )
 
 
 def some_moment(chance: random.Random, schedule: PriceSchedule) -> int:
@@ -166,6 +179,31 @@ def test_any_lookup_by_name_prices_as_genai_prices_does(chance: random.Random) -
 @same_genai_prices
 def test_compiling_again_yields_the_bundled_file() -> None:
     assert compile_genai_prices(TABLE.date) == BUNDLED.read_bytes()
+
+
+def priced_models() -> list[tuple[Provider, ModelInfo, str, PriceSchedule]]:
+    """Every schedule of the table: of each model, the standard one and those of its service tiers."""
+    return [
+        (provider, model, tier, schedule)
+        for provider in LISTED
+        for mine, model in zip(TABLE.models(provider.id), provider.models, strict=True)
+        if mine.standard
+        for tier, schedule in {"": mine.standard, **mine.variants}.items()
+    ]
+
+
+@same_genai_prices
+def test_f4_a_random_sample_of_usages_costs_what_genai_prices_says_to_the_nano_dollar() -> None:
+    chance = random.Random(20261126)
+    models = priced_models()
+    dear_sound = [each for each in models if each[3].prices_sound]
+    tiered = [each for each in models if each[2]]
+    assert len(dear_sound) >= 20
+    assert len(tiered) >= 150
+    for pool in (models, dear_sound, tiered):
+        for _ in range(1_000):
+            provider, model, tier, schedule = chance.choice(pool)
+            check_same_price(provider, model, schedule, chance, GENAI_VARIANTS[tier] if tier else {})
 
 
 # Names: the same model as genai-prices finds
@@ -408,6 +446,31 @@ def test_litellm_floats_become_exact_integers_with_tiers_and_variants() -> None:
     assert (long.input, long.cache_read, long.output) == (6_000_000, 300_000, 22_500_000)
     batch = found.variants["batch"].rates_at(TODAY, 1)
     assert (batch.input, batch.output, batch.cache_read) == (1_500_000, 7_500_000, 300_000)
+
+
+def test_f4_litellm_prices_of_sound_and_tiers_cost_what_one_computes_by_hand() -> None:
+    entry = {
+        "litellm_provider": "openai",
+        "input_cost_per_token": 2.5e-06,
+        "output_cost_per_token": 1e-05,
+        "cache_read_input_token_cost": 1.25e-06,
+        "input_cost_per_audio_token": 4e-05,
+        "cache_read_input_audio_token_cost": 2.5e-06,
+        "output_cost_per_audio_token": 8e-05,
+        "input_cost_per_token_flex": 1.25e-06,
+        "output_cost_per_token_flex": 5e-06,
+        "input_cost_per_token_priority": 4.25e-06,
+    }
+    found = from_litellm({"gpt-4o-audio": entry}, "2026-11-22").lookup("openai", "gpt-4o-audio")
+    assert found is not None
+    assert found.standard is not None
+    usage = Usage(input=1_000, cache_read=400, output=300, audio_input=50, audio_cache_read=20, audio_output=70)
+    cost = cost_nanousd(usage, found.standard.rates_at(TODAY, usage.input_total))
+    assert cost == 2_500_000 + 500_000 + 3_000_000 + 2_000_000 + 50_000 + 5_600_000
+    text = Usage(input=1_000, cache_read=400, output=300)
+    flex, priority = (found.variants[tier].rates_at(TODAY, 1_400) for tier in ("flex", "priority"))
+    assert cost_nanousd(text, flex) == 1_250_000 + 500_000 + 1_500_000
+    assert cost_nanousd(text, priority) == 4_250_000 + 500_000 + 3_000_000
 
 
 def test_litellm_names_are_found_with_and_without_the_provider() -> None:

@@ -248,3 +248,45 @@ def test_a_message_cut_anywhere_is_an_invalid_response() -> None:
 def test_a_body_that_is_no_message_is_an_invalid_response(body: bytes) -> None:
     with pytest.raises(InvalidResponse):
         read_message(body)
+
+
+# ---- service tiers, and what no token counts ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"service_tier": "standard"}, ""),
+        ({"service_tier": "priority"}, "priority"),
+        ({"service_tier": "batch", "speed": None}, "batch"),
+        ({"service_tier": "standard", "speed": "fast"}, "fast"),
+        ({"service_tier": "priority", "speed": "standard"}, "priority"),
+        ({"service_tier": 7}, ""),
+        ({}, ""),
+    ],
+)
+def test_usage_says_in_which_tier_a_message_is_served(said: dict[str, Any], expected: str) -> None:
+    reader = MessageReader()
+    assert start(reader, input_tokens=1, output_tokens=1, **said).service_tier == expected
+    assert read(reader, "message_delta", delta={}, usage={"output_tokens": 2}).service_tier == expected
+    usage = {"input_tokens": 1, "output_tokens": 1, **said}
+    (event,) = read_message(msgspec.json.encode({"type": "message", "content": [], "usage": usage}))
+    assert event.service_tier == expected
+
+
+@pytest.mark.parametrize(
+    ("tools", "expected"),
+    [
+        ({"web_search_requests": 3, "web_fetch_requests": 1}, "3 web searches"),
+        ({"web_search_requests": 0, "web_fetch_requests": 1}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_searches_are_told_since_no_price_has_them(tools: object, expected: str) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "server_tool_use": tools}
+    (event,) = read_message(msgspec.json.encode({"type": "message", "content": [], "usage": usage}))
+    assert event.unpriced == expected
+    reader = MessageReader()
+    start(reader, input_tokens=1, output_tokens=1)
+    assert read(reader, "message_delta", delta={}, usage=usage).unpriced == expected

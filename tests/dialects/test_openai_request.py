@@ -418,3 +418,12 @@ def test_of_a_changed_message_only_the_words_are_written_anew() -> None:
     assert rewritten.messages == tuple(changed)
     assert asked.body["messages"] == messages
     assert written(with_messages(asked, [first, second], [2, 3]))["messages"] == messages[2:]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(None, ""), ("default", ""), ("flex", "flex"), ("auto", "auto"), ("batch", "auto"), (7, "")]
+)
+def test_the_wish_for_a_service_tier_is_read_and_passed_on_as_it_came(said: object, expected: str) -> None:
+    asked = read(service_tier=said)
+    assert asked.service_tier == expected
+    assert written(asked).get("service_tier") == said

@@ -292,3 +292,57 @@ def test_a_completion_cut_anywhere_is_refused() -> None:
 )
 def test_counts_become_disjoint_or_are_ignored(counts: object, usage: Usage | None) -> None:
     assert read_usage(msgspec.json.encode(counts)) == usage
+
+
+# ---- sound and service tiers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "expected"),
+    [
+        ({"audio_tokens": 30}, {}, Usage(input=70, output=50, audio_input=30)),
+        ({}, {"audio_tokens": 20}, Usage(input=100, output=30, audio_output=20)),
+        (
+            {"audio_tokens": 30, "cached_tokens": 40, "cached_tokens_details": {"audio_tokens": 10}},
+            {"audio_tokens": 20, "reasoning_tokens": 5},
+            Usage(
+                input=40, cache_read=30, output=25, reasoning=5, audio_input=20, audio_cache_read=10, audio_output=20
+            ),
+        ),
+        ({"audio_tokens": 30, "cached_tokens": 40}, {}, Usage(input=30, cache_read=40, output=50, audio_input=30)),
+        (
+            {"audio_tokens": 80, "cached_tokens": 40},
+            {},
+            Usage(cache_read=20, output=50, audio_input=60, audio_cache_read=20),
+        ),
+        (
+            {"audio_tokens": 30, "cached_tokens": 0, "cached_tokens_details": {"audio_tokens": 0}},
+            {},
+            Usage(input=70, output=50, audio_input=30),
+        ),
+        ({"audio_tokens": 101}, {}, None),
+        ({}, {"audio_tokens": 51}, None),
+        ({"audio_tokens": -1}, {}, None),
+    ],
+)
+def test_sound_is_counted_apart_and_every_token_once(
+    prompt: object, completion: object, expected: Usage | None
+) -> None:
+    counts = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "total_tokens": 150,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": completion,
+    }
+    found = read_usage(msgspec.json.encode(counts))
+    assert found == expected
+    assert found is None or (found.input_total, found.output_total) == (100, 50)
+
+
+@pytest.mark.parametrize(
+    ("tier", "expected"), [("flex", "flex"), ("default", ""), (None, ""), (3, ""), ({"a": 1}, ""), ("auto", "")]
+)
+def test_an_answer_says_in_which_tier_it_was_served(tier: object, expected: str) -> None:
+    assert read(choices=[{"index": 0, "delta": {"content": "a"}}], service_tier=tier).service_tier == expected
+    assert read(choices=[], usage=None, service_tier=tier).service_tier == expected

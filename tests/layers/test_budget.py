@@ -5,9 +5,12 @@ import pytest
 
 from builders import Below, attempt, call, message, model, reply
 from routewright.call import Attempt, Call, Cause
+from routewright.catalog.pricing import Price, PriceSchedule, Tariff
+from routewright.catalog.served import Priced
 from routewright.errors import ConnectFailed, FirstEventTimeout, LedgerUnavailable, ProviderFailed, StreamCut
 from routewright.layers.budget import TOKENS_IN_FLIGHT, Budget
 from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.billing import same_price
 from routewright.ledger.ledger import LedgerEvent, Released, Reserved, Settled, decode_event
 from routewright.reply import Event, Reply
 from routewright.testing import FakeClock, MemoryLog
@@ -250,3 +253,64 @@ async def test_what_an_errand_cost_is_written_at_once_and_its_route_is_not_the_r
     (await house.layer(own, Below())).close()
     assert account.route is own.routed.route
     assert [report.cause for report in account.reports] == [Cause.SUMMARY, Cause.FIRST]
+
+
+FLEX = PriceSchedule((Price(input=500_000, output=1_000_000),))
+
+
+async def test_an_answer_is_settled_in_the_tier_it_says_it_was_served_in() -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(finish="stop", usage=Usage(input=10, output=20), service_tier="flex"),))
+
+    answer = await house.layer(attempt(call(service_tier="flex"), model(variants={"flex": FLEX})), below)
+    while await answer.next():
+        pass
+    settled = house.settled()
+    assert (settled.service_tier, settled.cost_nanousd, settled.is_estimated) == ("flex", 10 * 500 + 20 * 1_000, False)
+    (hold,) = [event for event in house.events if isinstance(event, Reserved)]
+    assert hold.amount_nanousd is not None
+    assert hold.amount_nanousd >= 4_000 * 2_000, "flex may be refused, and then the usual price holds"
+
+
+async def test_an_unknown_tier_is_settled_at_the_dearest_price_and_flagged() -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(finish="stop", usage=Usage(input=10, output=20), service_tier="scale"),))
+
+    answer = await house.layer(attempt(at=model(variants={"flex": FLEX})), below)
+    while await answer.next():
+        pass
+    assert (house.settled().cost_nanousd, house.settled().is_estimated) == (50_000, True)
+
+
+async def test_what_is_charged_beside_tokens_is_told_and_flagged(caplog: pytest.LogCaptureFixture) -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(finish="stop", usage=Usage(input=10, output=20), unpriced="3 web searches"),))
+
+    answer = await house.layer(attempt(), below)
+    while await answer.next():
+        pass
+    assert (house.settled().cost_nanousd, house.settled().is_estimated) == (50_000, True)
+    assert "acme/swift charges for 3 web searches, which is not in the ledger" in caplog.text
+
+
+async def test_u24_the_ledger_has_who_was_asked_and_who_answered_at_the_prices_of_who_answered() -> None:
+    house = House()
+    dear = Priced(Tariff(PriceSchedule((Price(input=7_000_000, output=7_000_000),))), "strong@1")
+    house.ledger.served = lambda model, deployment, served: dear if served == "strong" else None
+
+    async def below(request: Attempt) -> Reply:
+        return reply(request, (Event(finish="stop", usage=Usage(input=10, output=20), model="strong"),))
+
+    answer = await house.layer(attempt(), below)
+    house.ledger.served = same_price
+    while await answer.next():
+        pass
+    settled = house.settled()
+    assert (settled.model, settled.deployment, settled.served_model) == ("swift", "acme/swift", "strong")
+    assert (settled.cost_nanousd, settled.price_version) == (30 * 7_000, "strong@1")

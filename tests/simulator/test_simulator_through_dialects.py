@@ -1,9 +1,10 @@
 """Our dialects and the simulated provider were written apart: here each is held against the other."""
 
+import msgspec
 import pytest
 
 from builders import attempt, call, deployment, model
-from routewright.call import Call, OutputFormat, Tool, ToolChoice
+from routewright.call import Call, Options, OutputFormat, Tool, ToolChoice
 from routewright.dialects.anthropic_messages import AnthropicMessages
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Upstream
@@ -116,3 +117,15 @@ def test_an_unknown_model_is_a_rejection(dialect: Upstream) -> None:
 def test_a_cut_answer_is_cut(dialect: Upstream, is_streamed: bool) -> None:
     with pytest.raises(StreamCut):
         answer(dialect, call(stream=is_streamed), quick(cut=1.0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"), [({}, ""), ({"service_tier": "auto"}, ""), ({"service_tier": "flex"}, "flex")]
+)
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_the_tier_that_is_asked_for_is_the_one_that_serves(
+    asked: dict[str, str], served: str, is_streamed: bool
+) -> None:
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}], "stream": is_streamed, **asked}
+    read = OpenAIChat().read(msgspec.json.encode(body), request_id="request-1", options=Options())
+    assert {event.service_tier for event in answer(OpenAIChat(), read, quick())} == {served}

@@ -58,6 +58,10 @@ LITELLM_CLASSES = {
     "cache_creation_input_token_cost": "cache_write",
     "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
     "output_cost_per_reasoning_token": "reasoning",
+    "input_cost_per_audio_token": "audio_input",
+    "cache_read_input_audio_token_cost": "audio_cache_read",
+    "cache_read_input_token_cost_per_audio_token": "audio_cache_read",
+    "output_cost_per_audio_token": "audio_output",
 }
 LITELLM_VARIANTS = {None: "standard", "batches": "batch", "flex": "flex", "priority": "priority"}
 LITELLM_KEY = re.compile(rf"({'|'.join(LITELLM_CLASSES)})(?:_above_(\d+)k_tokens)?(?:_(batches|flex|priority))?")
@@ -113,6 +117,9 @@ GENAI_CLASSES = {
     "cache_write_mtok": "cache_write",
     "cache_write_1h_mtok": "cache_write_1h",
     "output_reasoning_mtok": "reasoning",
+    "input_audio_mtok": "audio_input",
+    "cache_audio_read_mtok": "audio_cache_read",
+    "output_audio_mtok": "audio_output",
 }
 GENAI_VARIANTS = {
     "batch": {"processing": "batch"},
@@ -132,8 +139,12 @@ def compile_genai_prices(day: str) -> bytes:
 
     from genai_prices.data_snapshot import get_snapshot
 
-    source = f"genai-prices {version('genai-prices')}"
-    return write_document(source, day, map(_genai_provider, get_snapshot().providers))
+    return compile_providers(get_snapshot().providers, f"genai-prices {version('genai-prices')}", day)
+
+
+def compile_providers(providers: "Iterable[Provider]", source: str, day: str) -> bytes:
+    """The same of providers that were read elsewhere, by the package's own reader."""
+    return write_document(source, day, map(_genai_provider, providers))
 
 
 def _genai_provider(provider: "Provider") -> tuple[Mapping[str, object], list[object]]:

@@ -5,9 +5,12 @@ length of the input (above a threshold *all* tokens cost more). `PriceSchedule` 
 that finding the rates of a request is a scan, and no rule has to be interpreted while requests wait.
 """
 
+import hashlib
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
@@ -32,7 +35,8 @@ class Rates(Struct, frozen=True, kw_only=True, gc=False):
     """Pico-USD per token, by token class; `request` is pico-USD per request, whatever its tokens.
 
     A class without a price of its own gets that of the class it is part of: cached input that of input, an hour's cache
-    write that of a cache write, reasoning that of output.
+    write that of a cache write, reasoning that of output, sound that of text. Cached sound is part of two classes: it
+    costs what sound does where that has a price of its own, else what cached text does.
     """
 
     input: PicoUSD
@@ -41,25 +45,55 @@ class Rates(Struct, frozen=True, kw_only=True, gc=False):
     cache_write: PicoUSD = NO_PRICE_OF_ITS_OWN
     cache_write_1h: PicoUSD = NO_PRICE_OF_ITS_OWN
     reasoning: PicoUSD = NO_PRICE_OF_ITS_OWN
+    audio_input: PicoUSD = NO_PRICE_OF_ITS_OWN
+    audio_cache_read: PicoUSD = NO_PRICE_OF_ITS_OWN
+    audio_output: PicoUSD = NO_PRICE_OF_ITS_OWN
     request: Annotated[int, Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
+        if self.audio_cache_read == NO_PRICE_OF_ITS_OWN:
+            of_sound = self.audio_input != NO_PRICE_OF_ITS_OWN
+            force_setattr(self, "audio_cache_read", self.audio_input if of_sound else self.cache_read)
         for name, parent in PARENT_CLASSES:
             if getattr(self, name) == NO_PRICE_OF_ITS_OWN:
                 force_setattr(self, name, getattr(self, parent))
 
-    def upper_bound_picousd(self, input_tokens: int, output_tokens: int) -> int:
-        """What so many tokens cost, in pico-USD, if all are of the dearest class of their direction."""
-        dearest_input = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
-        return input_tokens * dearest_input + output_tokens * max(self.output, self.reasoning) + self.request
+    def upper_bound_picousd(self, input_tokens: int, output_tokens: int, *, may_sound: bool = True) -> int:
+        """What so many tokens cost, in pico-USD, if all are of the dearest class of their direction.
 
+        Without `may_sound` the classes of sound are left aside: text cannot be billed as such.
+        """
+        dearest_input = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
+        dearest_output = max(self.output, self.reasoning)
+        if may_sound:
+            dearest_input = max(dearest_input, self.audio_input, self.audio_cache_read)
+            dearest_output = max(dearest_output, self.audio_output)
+        return input_tokens * dearest_input + output_tokens * dearest_output + self.request
+
+
+TOKEN_CLASSES = (
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "reasoning",
+    "audio_input",
+    "audio_cache_read",
+    "audio_output",
+)
+"""The classes of tokens, as `Rates` and `Usage` name them."""
 
 PARENT_CLASSES = (
     ("cache_read", "input"),
     ("cache_write", "input"),
     ("cache_write_1h", "cache_write"),
     ("reasoning", "output"),
+    ("audio_input", "input"),
+    ("audio_cache_read", "cache_read"),
+    ("audio_output", "output"),
 )
+"""Class → the class it is part of, in an order in which the parents have their price first."""
 
 
 class Price(Rates, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -92,11 +126,58 @@ class PriceSchedule(Struct, frozen=True, array_like=True):
                     return price
         return prices[0]
 
+    @property
+    def prices_sound(self) -> bool:
+        """Whether sound costs anything else than text, at any time."""
+        return any(price.audio_input != price.input or price.audio_output != price.output for price in self.prices)
+
     def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
         """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
         current = max((price.since for price in self.prices if price.since <= now), default=0)
         latest = now + SECONDS_PER_DAY
         return [p for p in self.prices if current <= p.since <= latest and p.above_tokens < input_tokens_ub]
+
+
+class Tariff(Struct, frozen=True, omit_defaults=True):
+    """Everything that a model may cost: in the usual way, and in the other ways in which it can be served.
+
+    This is what a price version stands for, and what is kept of it for ever.
+    """
+
+    standard: PriceSchedule
+    variants: Mapping[str, PriceSchedule] = {}
+    """Service tier (`batch`, `flex`, `priority`, `fast`) → complete prices of its own."""
+
+    def within_reach(self, asked: str) -> list[PriceSchedule]:
+        """The schedules that a request with this wish for a service tier may be billed at.
+
+        Without a wish, and for the usual way by any of its names, that is the standard one. A tier with a price of its
+        own may be refused, and then the standard one holds; `batch` is no wish but a way of sending, and is not. Any
+        other wish, `auto` among them, leaves the choice to the provider.
+        """
+        if not asked:
+            return [self.standard]
+        schedule = self.variants.get(asked)
+        if asked == BATCH:
+            return [schedule or self.standard]
+        if schedule is not None:
+            return [self.standard, schedule]
+        return [self.standard, *(other for tier, other in self.variants.items() if tier != BATCH)]
+
+    def served_as(self, tier: str) -> PriceSchedule | None:
+        """The schedule of a service tier; None for one that has no price here. Empty is the usual way."""
+        return self.variants.get(tier) if tier else self.standard
+
+
+BATCH = "batch"
+"""The service tier of work that is handed in as a file and may take a day."""
+ANY_TIER = "auto"
+"""The wish that leaves the tier to the provider."""
+
+
+def price_version(tariff: Tariff) -> str:
+    """First 12 hex digits of the SHA-256 of all its prices."""
+    return hashlib.sha256(msgspec.json.encode(tariff, order="deterministic")).hexdigest()[:12]
 
 
 def cost_nanousd(usage: Usage, rates: Rates) -> int:
@@ -110,21 +191,35 @@ def cost_nanousd(usage: Usage, rates: Rates) -> int:
         + usage.reasoning * rates.reasoning
         + rates.request
     )
+    if usage.audio_input or usage.audio_output or usage.audio_cache_read:
+        picousd += (
+            usage.audio_input * rates.audio_input
+            + usage.audio_cache_read * rates.audio_cache_read
+            + usage.audio_output * rates.audio_output
+        )
     return (picousd + 500) // 1000
 
 
 def upper_bound_nanousd(
-    schedule: PriceSchedule, now: int, input_tokens_ub: int, output_tokens_max: int, n: int = 1
+    schedule: PriceSchedule,
+    now: int,
+    input_tokens_ub: int,
+    output_tokens_max: int,
+    n: int = 1,
+    *,
+    may_sound: bool = True,
 ) -> int:
     """The most that a request can cost, in nano-USD: what to hold before it is sent.
 
     Every input token is taken at the dearest input class, each of `n` answers at full length, and both at the dearest
     price within reach: any tier up to `input_tokens_ub`, any time of day, any change due in the next 24 hours. Settled
-    whenever within that time, a request therefore never costs more than was held.
+    whenever within that time, a request therefore never costs more than was held. Without `may_sound` neither the
+    request nor its answer can have sound in it.
     """
     output_tokens = output_tokens_max * n
     prices = schedule.within_a_day(now, input_tokens_ub)
-    return (max(price.upper_bound_picousd(input_tokens_ub, output_tokens) for price in prices) + 500) // 1000
+    bounds = (price.upper_bound_picousd(input_tokens_ub, output_tokens, may_sound=may_sound) for price in prices)
+    return (max(bounds) + 500) // 1000
 
 
 def parse_usd_per_million(price: Decimal | int | str, path: str = "price", *, exact: bool = True) -> int:

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from routewright.catalog.pricing import PriceSchedule
+from routewright.catalog.pricing import PriceSchedule, Tariff
 from routewright.errors import ModelNotFound, SettingsError
 from routewright.secret import Secret
 
@@ -48,6 +48,10 @@ class Deployment(Struct, frozen=True, kw_only=True):
     key: Secret | None = None
     concurrency: int | None = None
     """How many calls may be in flight there; None for no limit of ours."""
+    tariff: Tariff | None = None
+    """What the model costs at this place; None when that is what it costs anywhere."""
+    price_version: str = ""
+    """Of `tariff`."""
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -61,8 +65,10 @@ class Model(Struct, frozen=True, kw_only=True):
     max_output_tokens: int
     prices: PriceSchedule | None
     """None when nobody knows: such a model is never chosen by `auto`."""
+    variants: Mapping[str, PriceSchedule] = {}
+    """Its prices in other service tiers (`batch`, `flex`, `priority`, `fast`)."""
     price_version: str = "unpriced"
-    """Content hash of `prices`; every ledger entry names the one it was priced with."""
+    """Content hash of all its prices; every ledger entry names the one it was priced with."""
     fallbacks: tuple[str, ...] = ()
     """As declared; `Registry.order` has them resolved."""
     deployments: tuple[Deployment, ...] = ()
@@ -71,6 +77,11 @@ class Model(Struct, frozen=True, kw_only=True):
     """Overrides the policy's `fallback_timeout_ms` for this model."""
     origins: Mapping[str, str] = {}
     """Where each setting came from, e.g. `{"price": "genai-prices 0.2.3"}`."""
+
+    @property
+    def tariff(self) -> Tariff | None:
+        """All its prices; None without any."""
+        return None if self.prices is None else Tariff(self.prices, self.variants)
 
 
 class Registry(Struct, frozen=True, kw_only=True):

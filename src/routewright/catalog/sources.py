@@ -9,7 +9,7 @@ some providers, that host the models of others, theirs next.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -19,14 +19,18 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from routewright.catalog.pricing import Price, PriceError, PriceSchedule, parse_usd_per_million
+from routewright.catalog.pricing import (
+    TOKEN_CLASSES,
+    Price,
+    PriceError,
+    PriceSchedule,
+    parse_usd_per_million,
+)
 
 if TYPE_CHECKING:
     pass
 
 BUNDLED = Path(__file__).with_name("prices.json")
-
-TOKEN_CLASSES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
 
 Overrides = Mapping[str, Mapping[str, Mapping[str, Decimal | int | str]]]
 """Provider → model → token class → USD per million tokens."""
@@ -107,7 +111,8 @@ class PriceTable:
         """Who says so, e.g. `genai-prices 0.2.3`."""
         self.date = head.date
         """The day (ISO) on which the source was read."""
-        self._document = document
+        self.document = document
+        """What it was read from, as it stands in a file."""
         self._overrides = dict(sorted((overrides or {}).items()))
         self._providers = {provider.id: provider for provider in _decode(head.providers, tuple[ProviderPrices, ...])}
         self._indexes: dict[str, ModelIndex] = {}
@@ -122,10 +127,23 @@ class PriceTable:
         """The ids of all providers in the document."""
         return tuple(self._providers)
 
+    def known_as(self, provider_id: str) -> str:
+        """The id that the document has for a provider; the one given if it has none."""
+        return _owner(self._provider(provider_id), provider_id)
+
     def models(self, provider_id: str) -> tuple[ModelPrices, ...]:
         """What the document says of a provider's models, overrides left aside; empty for an unknown provider."""
         provider = self._provider(provider_id)
         return self._index(provider.id).models if provider else ()
+
+    def offered(self, provider_id: str) -> Iterator[ModelPrices]:
+        """Every model that a lookup with this provider may find, overrides left aside: its own, then those it hosts."""
+        provider = self._provider(provider_id)
+        if provider is None:
+            return
+        yield from self._index(provider.id).models
+        for host in provider.fallback:
+            yield from (replace(model, variants={}) for model in self._index(host).models)
 
     def lookup(self, provider_id: str, upstream_model: str) -> ModelPrices | None:
         """What is known of a provider's model, by any of the names the provider has for it; None if nothing is."""
@@ -148,7 +166,7 @@ class PriceTable:
             for model, prices in models.items():
                 price = price_from_usd(prices, f"prices.{provider_id}.{model}")
                 schedules[owner, model.lower()] = PriceSchedule((price,))
-        return PriceTable(self._document, schedules)
+        return PriceTable(self.document, schedules)
 
     def _provider(self, provider_id: str) -> ProviderPrices | None:
         name = provider_id.lower().strip()
@@ -181,9 +199,9 @@ def _owner(provider: ProviderPrices | None, provider_id: str) -> str:
     return provider.id if provider else provider_id.lower().strip()
 
 
-def load_prices() -> PriceTable:
-    """The table that comes with the package."""
-    return PriceTable(BUNDLED.read_bytes())
+def load_prices(path: Path = BUNDLED) -> PriceTable:
+    """The table in a file; without one, that which comes with the package. Raises OSError, PriceError."""
+    return PriceTable(path.read_bytes())
 
 
 def matches(clause: Clause, name: str) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from routewright.catalog.pricing import TOKEN_CLASSES
 from routewright.catalog.registry import Registry
-from routewright.catalog.sources import TOKEN_CLASSES
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table

@@ -67,6 +67,8 @@ HELP: Mapping[str, str] = {
     "E502": "Look for the name with `routewright ledger tail` or `routewright keys list`.",
     "E503": "Name another baseline, or a shorter time with --since.",
     "E504": "Correct the file as the message says; docs/cli.md (`routewright eval`) has the columns.",
+    "E505": "Check the file or address (docs/prices.md); `--accept` takes over changes that are meant.",
+    "E506": "Export usage or cost anew as CSV or JSON; docs/prices.md has the columns that are read.",
 }
 
 

@@ -25,3 +25,15 @@ class BadTable(OperatorError):
     """A table of outcomes cannot be read, or has not what is needed to evaluate routing on it."""
 
     number, code, status = "E504", "bad_table", 400
+
+
+class BadPrices(OperatorError):
+    """A price document cannot be read or fetched, or changes prices so much that somebody must agree to it."""
+
+    number, code, status = "E505", "bad_prices", 400
+
+
+class BadExport(OperatorError):
+    """A provider's usage export cannot be read."""
+
+    number, code, status = "E506", "bad_export", 400

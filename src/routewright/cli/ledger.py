@@ -14,6 +14,7 @@ import click
 from routewright.cli.failures import NotRecorded
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
+from routewright.cli.reconcile import reconcile
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
 from routewright.cli.text import DOLLAR, one_line, usd
 from routewright.ids import uuid7
@@ -81,6 +82,9 @@ def command() -> None:
 
     The gateway may use it meanwhile.
     """
+
+
+command.add_command(reconcile)
 
 
 @command.command("tail")

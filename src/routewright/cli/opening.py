@@ -1,7 +1,8 @@
 """From a verb's options to what it works on: settings, what was asked, an engine that only decides."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from routewright.catalog.registry import Registry
@@ -10,9 +11,11 @@ from routewright.clock import SystemClock
 from routewright.engine import Engine
 from routewright.errors import LedgerUnavailable
 from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.database import Database
 from routewright.runtime import SettingsSource, recall
 from routewright.settings import Settings, load_settings
 from routewright.simulator import Simulator
+from routewright.stores import ledger_file, open_database
 
 
 def source_of(config: Path | None, flags: Mapping[str, object], *, simulate: bool = False) -> SettingsSource:
@@ -23,6 +26,23 @@ def source_of(config: Path | None, flags: Mapping[str, object], *, simulate: boo
 def settings_of(config: Path | None, flags: Mapping[str, object]) -> Settings:
     """The same settings without the catalog, and so without a look at local servers. Raises SettingsError."""
     return load_settings(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags)
+
+
+@contextmanager
+def database_of(settings: Settings, *, read_only: bool = True) -> Iterator[Database | None]:
+    """The ledger's database, beside whoever writes to it; None if there is none yet.
+
+    Raises LedgerUnavailable, StoreUnavailable.
+    """
+    path = ledger_file(settings)
+    if path is not None and not path.exists():
+        yield None
+        return
+    database = open_database(settings, read_only=read_only)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def wished(flags: Mapping[str, str], quality: str | None) -> Mapping[str, str]:

@@ -45,6 +45,7 @@ VERBS = (
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),
     Verb("config", "Check", "Check the settings, or show where each comes from."),
+    Verb("prices", "Check", "Look at prices, renew them, and price history anew."),
     Verb("keys", "Check", "Keys of providers, and virtual keys for those who use the gateway."),
     Verb("ledger", "Check", "Look at single requests, and say how they turned out."),
     Verb("explain", "Check", "Say what an error number means and what helps."),

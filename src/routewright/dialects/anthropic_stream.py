@@ -5,11 +5,13 @@ Usage comes twice: what was read with `message_start`, what was written (and som
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from routewright.dialects.provider_errors import provider_error, said_in
+from routewright.dialects.service_tiers import told
 from routewright.dialects.strict_json import UNREADABLE
 from routewright.errors import InvalidResponse, ProviderError
 from routewright.reply import Event, FinishReason, ToolCallDelta
@@ -92,6 +94,11 @@ class _OutputDetails(Struct, gc=False):
     thinking_tokens: int = 0
 
 
+class _ServerTools(Struct, gc=False):
+    web_search_requests: int | None = None
+    web_fetch_requests: int | None = None
+
+
 class _Counts(Struct, gc=False):
     input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -99,6 +106,9 @@ class _Counts(Struct, gc=False):
     cache_creation: _CacheCreation | None = None
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
+    service_tier: Any = None
+    speed: Any = None
+    server_tool_use: _ServerTools | None = None
 
 
 _decode_frame = msgspec.json.Decoder(_Frame).decode
@@ -124,6 +134,17 @@ class _Tally:
             return None
         self._counts = counts
         return usage
+
+    @property
+    def service_tier(self) -> str:
+        """How the message is served, as far as that was said: fast mode is a tier of its own."""
+        return told(self._counts.speed) or told(self._counts.service_tier)
+
+    @property
+    def unpriced(self) -> str:
+        """What is charged for beside tokens: searches. Fetching a page costs its tokens only."""
+        tools = self._counts.server_tool_use
+        return f"{tools.web_search_requests} web searches" if tools and tools.web_search_requests else ""
 
 
 def _disjoint(counts: _Counts) -> Usage:
@@ -171,7 +192,15 @@ class MessageReader:
             case "message_start" if frame.message is not None:
                 message = frame.message
                 usage = self._tally.update(message.usage)
-                return (Event(raw=raw, usage=usage, model=message.model, provider_id=message.id),)
+                return (
+                    Event(
+                        raw=raw,
+                        usage=usage,
+                        model=message.model,
+                        provider_id=message.id,
+                        service_tier=self._tally.service_tier,
+                    ),
+                )
             case "message_delta":
                 return (self._message_delta(raw, frame.delta or _Delta(), frame.usage),)
             case "message_stop":
@@ -218,6 +247,8 @@ class MessageReader:
             refusal=_refusal(delta.stop_details),
             finish=_finish(delta.stop_reason),
             usage=self._tally.update(usage),
+            service_tier=self._tally.service_tier,
+            unpriced=self._tally.unpriced,
         )
 
 
@@ -232,6 +263,7 @@ def read_message(body: bytes) -> tuple[Event, ...]:
     if message.content is None:
         raise InvalidResponse("the provider's answer has no content in it")
     calls = [block for block in message.content if block.type == "tool_use"]
+    tally = _Tally()
     event = Event(
         raw=body,
         text="".join(block.text for block in message.content if block.type == "text"),
@@ -241,9 +273,11 @@ def read_message(body: bytes) -> tuple[Event, ...]:
             ToolCallDelta(index, call.id, call.name, _arguments(call) or "{}") for index, call in enumerate(calls)
         ),
         finish=_finish(message.stop_reason or "end_turn"),
-        usage=_Tally().update(message.usage),
+        usage=tally.update(message.usage),
         model=message.model,
         provider_id=message.id,
+        service_tier=tally.service_tier,
+        unpriced=tally.unpriced,
     )
     return (event,)
 

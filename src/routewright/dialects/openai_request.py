@@ -24,6 +24,7 @@ from routewright.call import (
 )
 from routewright.dialects import options as router_options
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
+from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import OPENAI_FIELDS, session_in
 from routewright.dialects.strict_json import read_object
 from routewright.errors import InvalidRequest
@@ -88,6 +89,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
         ),
         options=options,
         session=session_in(fields, OPENAI_FIELDS),
+        service_tier=wished(fields.get("service_tier")),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from routewright.dialects.provider_errors import Said, said_in, sanitised
+from routewright.dialects.service_tiers import told
 from routewright.dialects.strict_json import UNREADABLE
 from routewright.errors import InvalidResponse, ProviderError, ProviderFailed, StreamCut
 from routewright.reply import Event, FinishReason, ToolCallDelta
@@ -67,17 +68,25 @@ class _Chunk(Struct, gc=False):
     object: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
+    service_tier: Any = None
     usage: Raw = _NULL
     error: Raw = _NULL
+
+
+class _CachedDetails(Struct, gc=False):
+    audio_tokens: int | None = None
 
 
 class _PromptDetails(Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    cached_tokens_details: _CachedDetails | None = None
 
 
 class _CompletionDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class _Counts(Struct, gc=False):
@@ -107,17 +116,47 @@ def _disjoint(counts: _Counts) -> Usage:
     prompt = counts.prompt_tokens_details or _PromptDetails()
     cached = prompt.cached_tokens or counts.prompt_cache_hit_tokens or 0
     written = min(prompt.cache_write_tokens or 0, counts.prompt_tokens - cached)
-    reasoning = (counts.completion_tokens_details or _CompletionDetails()).reasoning_tokens or 0
+    completion = counts.completion_tokens_details or _CompletionDetails()
+    reasoning = completion.reasoning_tokens or 0
     output = counts.completion_tokens
     # xAI and some others count reasoning beside the completion instead of within it; the total tells.
     if counts.total_tokens != counts.prompt_tokens + output + reasoning and reasoning <= output:
         output -= reasoning
+    if not prompt.audio_tokens and not completion.audio_tokens:
+        return Usage(
+            input=counts.prompt_tokens - cached - written,
+            cache_read=cached,
+            cache_write=written,
+            output=output,
+            reasoning=reasoning,
+        )
+    return _with_sound(prompt, completion, counts.prompt_tokens, cached, written, output, reasoning)
+
+
+def _with_sound(
+    prompt: _PromptDetails,
+    completion: _CompletionDetails,
+    sent: int,
+    cached: int,
+    written: int,
+    output: int,
+    reasoning: int,
+) -> Usage:
+    """Sound is counted within the prompt and the completion, and cached sound within both sound and what is cached."""
+    heard, spoken = prompt.audio_tokens or 0, completion.audio_tokens or 0
+    by_kind = prompt.cached_tokens_details or _CachedDetails()
+    # Where nobody says how much of what is cached is sound: no more than must be, as cached sound is the cheaper one.
+    least = max(0, cached + written + heard - sent)
+    heard_again = least if by_kind.audio_tokens is None else by_kind.audio_tokens
     return Usage(
-        input=counts.prompt_tokens - cached - written,
-        cache_read=cached,
+        input=sent - cached - written - (heard - heard_again),
+        cache_read=cached - heard_again,
         cache_write=written,
-        output=output,
+        output=output - spoken,
         reasoning=reasoning,
+        audio_input=heard - heard_again,
+        audio_cache_read=heard_again,
+        audio_output=spoken,
     )
 
 
@@ -199,13 +238,21 @@ def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None) -> E
         usage=usage,
         model=chunk.model or "",
         provider_id=chunk.id or "",
+        service_tier=told(chunk.service_tier) if chunk.service_tier else "",
     )
 
 
 def _bare_event(raw: bytes, chunk: _Chunk, usage: Usage | None) -> Event:
     """A chunk without choices: usage, or something of the provider's own."""
     is_usage_only = chunk.usage != _NULL
-    return Event(raw=raw, usage=usage, is_usage_only=is_usage_only, model=chunk.model or "", provider_id=chunk.id or "")
+    return Event(
+        raw=raw,
+        usage=usage,
+        is_usage_only=is_usage_only,
+        model=chunk.model or "",
+        provider_id=chunk.id or "",
+        service_tier=told(chunk.service_tier) if chunk.service_tier else "",
+    )
 
 
 def _tool_calls(content: _Content) -> tuple[ToolCallDelta, ...]:

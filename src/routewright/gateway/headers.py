@@ -63,7 +63,7 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         "x-routewright-tier": route.tier,
         "x-routewright-reason": route.reason,
         "x-routewright-attempts": str(attempt.number),
-        "x-routewright-price-version": attempt.model.price_version,
+        "x-routewright-price-version": attempt.price_version,
     }
     if route.confidence is not None:
         told["x-routewright-confidence"] = f"{route.confidence:.2f}"

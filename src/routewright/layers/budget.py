@@ -4,6 +4,7 @@ What a provider reports is taken as it is. What nobody reported is estimated con
 never began may have been generated in full silence, a broken one a little further than we saw.
 """
 
+import logging
 from math import ceil
 
 from routewright.call import Attempt
@@ -14,6 +15,8 @@ from routewright.layers.service import Service
 from routewright.ledger.ledger import Hold, Ledger
 from routewright.reply import Ending, Reply
 from routewright.usage import Usage
+
+log = logging.getLogger(__name__)
 
 INPUT_MARGIN = 1.25
 """On top of the pre-flight estimate, which is good to 10 % for most texts."""
@@ -63,11 +66,14 @@ class Budget:
 
 def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
     is_final = reply.ending is Ending.COMPLETE and reply.usage is not None
+    if reply.unpriced:
+        log.warning("%s charges for %s, which is not in the ledger", reply.attempt.deployment.id, reply.unpriced)
     hold.settle(
         outcome=reply.outcome,
         served_model=reply.served_model,
         usage=reply.usage if is_final and reply.usage is not None else _partial_usage(reply),
-        is_estimated=not is_final,
+        is_estimated=not is_final or bool(reply.unpriced),
+        service_tier=reply.service_tier,
         first_event_ms=first_event_ms,
         ends_request=not reply.attempt.cause.is_errand,
     )

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from routewright.call import Attempt
-from routewright.catalog.pricing import cost_nanousd, upper_bound_nanousd
 from routewright.clock import Clock
+from routewright.ledger.billing import Pinned, Served, same_price
 from routewright.ledger.ledger import (
     Charge,
     EmbeddingRecorded,
@@ -63,6 +63,8 @@ class JournaledLedger:
     """Implements `Ledger` over a log. Not for threads: it belongs to one event loop."""
 
     def __init__(self, log: Log, *, boot: str, clock: Clock) -> None:
+        self.served: Served = same_price
+        """The prices of models that answer in another's place; a hold keeps the one in force when it is made."""
         self._log = log
         self._boot = boot
         self._clock = clock
@@ -79,7 +81,7 @@ class JournaledLedger:
     def hold(self, attempt: Attempt, input_tokens_ub: int) -> "AttemptHold":
         """Write the dearest cost of an attempt before it is sent. Raises LedgerUnavailable."""
         account = self._open[attempt.call.id]
-        hold = AttemptHold(self._log, account, attempt, boot=self._boot, clock=self._clock)
+        hold = AttemptHold(self._log, account, attempt, boot=self._boot, clock=self._clock, served=self.served)
         hold.reserve(input_tokens_ub)
         if not attempt.cause.is_errand:
             account.route = attempt.routed.route
@@ -104,13 +106,23 @@ class JournaledLedger:
 class AttemptHold:
     """Implements `Hold`: one attempt's reservation, priced by the prices in force when it was made."""
 
-    def __init__(self, log: Log, account: RequestAccount, attempt: Attempt, *, boot: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: Log,
+        account: RequestAccount,
+        attempt: Attempt,
+        *,
+        boot: str,
+        clock: Clock,
+        served: Served = same_price,
+    ) -> None:
         self._log = log
         self._account = account
         self._attempt = attempt
         self._boot = boot
         self._clock = clock
         self._at_ns = clock.time_ns()
+        self._prices = Pinned(attempt, self._at_ns // NANOSECONDS, served)
         self._position = 0
         self._is_open = True
         self._amount: int | None = None
@@ -120,14 +132,7 @@ class AttemptHold:
     def reserve(self, input_tokens_ub: int) -> None:
         """Write the hold."""
         attempt = self._attempt
-        if attempt.model.prices is not None:
-            self._amount = upper_bound_nanousd(
-                attempt.model.prices,
-                self._at_ns // NANOSECONDS,
-                input_tokens_ub,
-                attempt.call.max_output_tokens or attempt.model.max_output_tokens,
-                attempt.call.choices,
-            )
+        self._amount = self._prices.upper_bound_nanousd(input_tokens_ub)
         self._position = self._log.append(
             encode_event(
                 Reserved(
@@ -139,7 +144,7 @@ class AttemptHold:
                     deployment=attempt.deployment.id,
                     cause=attempt.cause,
                     amount_nanousd=self._amount,
-                    price_version=attempt.model.price_version,
+                    price_version=self._prices.version,
                     key=attempt.call.tenant.key,
                     team=attempt.call.tenant.team,
                     tags=attempt.call.tags,
@@ -161,16 +166,14 @@ class AttemptHold:
         usage: Usage,
         is_estimated: bool,
         first_event_ms: int | None,
+        service_tier: str = "",
         ends_request: bool = False,
     ) -> None:
         """Replace the hold by the real cost, at the prices in force when the hold was made."""
         if not self._is_open:
             return
         attempt = self._attempt
-        cost = None
-        if attempt.model.prices is not None:
-            rates = attempt.model.prices.rates_at(self._at_ns // NANOSECONDS, usage.input_total)
-            cost = cost_nanousd(usage, rates)
+        bill = self._prices.bill(usage, served_model=served_model, service_tier=service_tier)
         self._close(
             Settled(
                 attempt_id=attempt.id,
@@ -182,9 +185,10 @@ class AttemptHold:
                 cause=attempt.cause,
                 outcome=outcome,
                 usage=usage,
-                cost_nanousd=cost,
-                price_version=attempt.model.price_version,
-                is_estimated=is_estimated,
+                cost_nanousd=bill.cost_nanousd,
+                price_version=bill.price_version,
+                service_tier=bill.service_tier,
+                is_estimated=is_estimated or bill.is_estimated,
                 first_event_ms=first_event_ms,
                 total_ms=self._elapsed_ms(),
                 boot=self._boot,

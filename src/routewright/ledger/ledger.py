@@ -208,9 +208,10 @@ class Hold(Protocol):
         usage: Usage,
         is_estimated: bool,
         first_event_ms: int | None,
+        service_tier: str = "",
         ends_request: bool = False,
     ) -> None:
-        """Replace the hold by the real cost.
+        """Replace the hold by the real cost: that of the model that answered, in the tier in which it did.
 
         `ends_request` says that the request's own row follows at once, without a wait in between: both are then one
         write.

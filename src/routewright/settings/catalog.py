@@ -1,14 +1,14 @@
 """Settings and what was found → the registry: which models there are, where each can be called, and what it costs."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
-from routewright.catalog.pricing import Price, PriceSchedule
+from routewright.catalog.pricing import Price, PriceError, PriceSchedule, Tariff, price_version
 from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, Tier, build_registry
+from routewright.catalog.served import priced
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
 from routewright.decision.intent import CHEAPEST
 from routewright.errors import ModelNotFound, SettingsError
@@ -26,13 +26,13 @@ USUAL_OUTPUT_TOKENS = 8192
 """For a model whose limit nobody says, but never more than half of its context window."""
 USUAL_LOCAL_WINDOW = 8192
 """What local servers start with on small machines, when they do not say."""
-FREE = PriceSchedule((Price(input=0, output=0),))
+FREE = Tariff(PriceSchedule((Price(input=0, output=0),)))
 
 
 def build_catalog(
     settings: Settings, found: "Found | None" = None, *, prices: PriceTable | None = None, simulate: bool = False
 ) -> Registry:
-    """The registry of all models that are named or found, with the price table that comes with the package or `prices`.
+    """The registry of all models that are named or found, priced by `prices`, or by the table that the settings name.
 
     Where nothing is named, no key is there and no server was found, all models answer from the simulator; with
     `simulate` they do in any case. Raises SettingsError for the name of a model that does not exist, and when no model
@@ -41,7 +41,7 @@ def build_catalog(
     servers = found.servers if found and not simulate else ()
     windows = {f"{server.provider}/{model.name}": model.context_window for server in servers for model in server.models}
     is_simulated = simulate or not (windows or settings.keys or settings.names_catalog)
-    assembly = _Assembly(settings, windows, prices or load_prices(), is_simulated=is_simulated)
+    assembly = _Assembly(settings, windows, prices or prices_of(settings), is_simulated=is_simulated)
     models = assembly.models()
     raise_if([*assembly.mistakes, *_unknown_names(settings, tuple(model.name for model in models))])
     try:
@@ -52,6 +52,27 @@ def build_catalog(
     if not any(model.deployments for model in models):
         raise _nothing_to_call(settings)
     return registry
+
+
+def prices_of(settings: Settings) -> PriceTable:
+    """The price table that the settings name, or that `routewright prices sync` wrote, or that comes with the package.
+
+    Raises SettingsError for a file that is named and missing, or that is no price document.
+    """
+    named = settings.prices.document
+    path = settings.price_document
+    if named is None and not path.exists():
+        return load_prices()
+    try:
+        return load_prices(path)
+    except OSError as error:
+        problem = f"cannot read the prices in {path}: {error.strerror}"
+    except PriceError as error:
+        problem = f"{path}: {error}"
+    raise SettingsError(
+        f"prices.document: {problem}{settings.place(('prices', 'document'))}",
+        hint="`routewright prices sync --from FILE` writes a price document; without one, the bundled prices apply",
+    )
 
 
 class _Assembly:
@@ -73,9 +94,11 @@ class _Assembly:
         return [self._model(name, declared) for name, declared in self._declared.items()]
 
     def _model(self, name: str, declared: ModelSettings) -> Model:
-        deployments = tuple(self._deployments(name, declared))
         window, window_origin = self._context_window(name, declared)
-        schedule, price_origin = self._price(name, declared)
+        tariff, price_origin = self._price(name, declared)
+        deployments = tuple(self._deployments(name, declared))
+        if price_origin == self._prices.source:
+            deployments = tuple(self._with_own_price(deployment, tariff) for deployment in deployments)
         timeout_ms = declared.first_event_timeout_ms
         return Model(
             name=name,
@@ -83,8 +106,9 @@ class _Assembly:
             capabilities=declared.capabilities,
             context_window=window,
             max_output_tokens=min(declared.max_output_tokens or min(USUAL_OUTPUT_TOKENS, max(1, window // 2)), window),
-            prices=schedule,
-            price_version=price_version(schedule),
+            prices=tariff.standard if tariff else None,
+            variants=tariff.variants if tariff else {},
+            price_version=price_version(tariff) if tariff else "unpriced",
             fallbacks=self._fallbacks(name, declared),
             deployments=deployments,
             first_event_timeout_s=None if timeout_ms is None else timeout_ms / 1000,
@@ -144,19 +168,29 @@ class _Assembly:
             )
         return USUAL_LOCAL_WINDOW, "assumed"
 
-    def _price(self, name: str, declared: ModelSettings) -> tuple[PriceSchedule | None, str]:
-        """The schedule, and who says so."""
+    def _with_own_price(self, deployment: Deployment, usual: Tariff | None) -> Deployment:
+        """A deployment where the model costs something else than at the first one."""
+        if deployment.base_url == "simulator:":
+            return deployment
+        listed = self._prices.lookup(deployment.provider, deployment.upstream_model)
+        own = priced(listed)
+        if own is None or own.tariff == usual:
+            return deployment
+        return replace(deployment, tariff=own.tariff, price_version=own.version)
+
+    def _price(self, name: str, declared: ModelSettings) -> tuple[Tariff | None, str]:
+        """All prices, and who says so."""
         origin = self._settings.origin("models", name, "price", "input")
-        listed = next((prices.standard for prices in self._listed(declared) if prices.standard), None)
+        listed = next(filter(None, map(priced, self._listed(declared))), None)
         if declared.price and (origin != DEFAULT or not listed):
             usd = msgspec.structs.asdict(declared.price)
             price = price_from_usd(
                 {token_class: amount for token_class, amount in usd.items() if amount is not None},
                 dotted(("models", name, "price")),
             )
-            return PriceSchedule((price,)), _told(origin)
+            return Tariff(PriceSchedule((price,))), _told(origin)
         if listed:
-            return listed, self._prices.source
+            return listed.tariff, self._prices.source
         return (FREE, "local server") if self._is_local(declared) else (None, "unknown")
 
     def _listed(self, declared: ModelSettings) -> Iterator[ModelPrices]:
@@ -262,8 +296,3 @@ def _nothing_to_call(settings: Settings) -> SettingsError:
 
 def _told(origin: Origin) -> str:
     return "built-in" if origin == DEFAULT else str(origin)
-
-
-def price_version(schedule: PriceSchedule | None) -> str:
-    """First 12 hex digits of the SHA-256 of the prices."""
-    return hashlib.sha256(msgspec.json.encode(schedule)).hexdigest()[:12] if schedule else "unpriced"

@@ -21,6 +21,7 @@ from routewright.settings.schema import (
     LedgerSettings,
     ModelSettings,
     PolicySettings,
+    PriceDocumentSettings,
     ProviderSettings,
     SecondOpinionSettings,
     Sections,
@@ -43,6 +44,9 @@ from routewright.settings.sources import (
     variable_of,
 )
 
+PRICES = "prices.json"
+"""The price table beside the ledger."""
+
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -56,6 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ledger: LedgerSettings
     access: AccessSettings
     alerts: AlertSettings
+    prices: PriceDocumentSettings
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
@@ -85,6 +90,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """` (routewright.toml:12:1)` for a value, or for the first in a section; nothing for a default."""
         exact = [origin.exact for other, origin in self.origins.items() if other[: len(path)] == path]
         return f" ({exact[0]})" if exact else ""
+
+    @property
+    def price_document(self) -> Path:
+        """The price table in force if it exists, else the bundled one is; what `prices sync` writes."""
+        return self.prices.document or self.ledger.path / PRICES
 
     @property
     def names_catalog(self) -> bool:
@@ -161,6 +171,8 @@ def load_settings(
         origins=given.origins,
         files=files,
     )
+    # Read by the catalog, later than this stamp is taken: a change in between is seen as one.
+    files[settings.price_document] = FileStamp.of(settings.price_document)
     raise_if([*_check_names(settings), *_check_models(settings), *_check_neighbours(settings)])
     return settings
 
@@ -228,6 +240,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "ledger": LedgerSettings,
         "access": AccessSettings,
         "alerts": AlertSettings,
+        "prices": PriceDocumentSettings,
     }
     # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
     secret = ("api_key", "secret")

@@ -209,6 +209,12 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
     slack_webhook: KeyReference | None = None
 
 
+class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
+    """`[prices]`: which price table applies to what has no price in the settings."""
+
+    document: File | None = None
+
+
 class ProviderSettings(Struct, frozen=True, kw_only=True):
     """`[providers.NAME]`: a company or server that speaks one dialect."""
 
@@ -228,6 +234,9 @@ class PriceSettings(Struct, frozen=True, kw_only=True):
     cache_write: UsdPerMillion | None = None
     cache_write_1h: UsdPerMillion | None = None
     reasoning: UsdPerMillion | None = None
+    audio_input: UsdPerMillion | None = None
+    audio_cache_read: UsdPerMillion | None = None
+    audio_output: UsdPerMillion | None = None
 
 
 class ModelSettings(Struct, frozen=True, kw_only=True):
@@ -254,6 +263,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     ledger: LedgerSettings
     access: AccessSettings
     alerts: AlertSettings
+    prices: PriceDocumentSettings
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]

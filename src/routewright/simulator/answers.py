@@ -60,6 +60,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     choices: int = 1
     is_streamed: bool = False
     wants_usage: bool = False
+    service_tier: str = "default"
+    """Which one it is served in: the one asked for, since here there is always room."""
 
     def input_usage(self, *, is_prefix_known: bool) -> Usage:
         """The tokens sent, by how they are billed."""
@@ -96,6 +98,7 @@ class Completion(Struct, frozen=True, kw_only=True):
     """UTC, in seconds since 1970."""
     choices: tuple[Choice, ...]
     usage: Usage
+    service_tier: str = "default"
 
 
 def choose(ask: Ask, seed: int, index: int) -> Choice:

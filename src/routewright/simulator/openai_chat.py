@@ -80,6 +80,7 @@ class _Request(Struct, frozen=True):
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
+    service_tier: str | None = None
 
 
 class OpenAIChat:
@@ -109,6 +110,7 @@ class OpenAIChat:
             choices=request.n or 1,
             is_streamed=bool(request.stream),
             wants_usage=request.stream_options is not None and request.stream_options.include_usage,
+            service_tier="default" if request.service_tier in (None, "auto") else request.service_tier,
         )
 
     def whole(self, completion: Completion) -> bytes:
@@ -192,6 +194,7 @@ def _head(completion: Completion, kind: str) -> JsonObject:
         "object": kind,
         "created": completion.created_s,
         "model": completion.model,
+        "service_tier": completion.service_tier,
         "system_fingerprint": "simulated",
     }
 

@@ -179,6 +179,7 @@ class Simulator:
             created_s=self._clock.time_ns() // 1_000_000_000,
             choices=choices,
             usage=structs.replace(sent, output=sum(choice.tokens for choice in choices)),
+            service_tier=ask.service_tier,
         )
 
     def _pace(self, profile: ModelProfile, usage: Usage, mishap: Mishap | None, turn: str) -> Pace:
