@@ -3,6 +3,7 @@
 Delivering a batch twice changes nothing. The store knows no database by name: see `database`.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from routewright.ledger.ledger import (
     Settled,
 )
 from routewright.ledger.rows import event_of, rows_of
+from routewright.ledger.seals import arrivals, closes_before, note_late
 from routewright.route import KindShare, Verdict
 from routewright.usage import Usage
 
@@ -276,9 +278,12 @@ class Store:
         A record that cannot be read is kept aside and logged. Raises StoreUnavailable.
         """
         rows = rows_of(batch)
+        old = arrivals(rows, closes_before(time.time_ns()))
         new: dict[str, str] = {}
         with self._database.transaction() as transaction:
             transaction.take_turn()
+            if old:
+                note_late(transaction, old)
             for insert, its in rows.items():
                 if insert.table in rollups.SOURCES:
                     new[insert.table] = transaction.insert_new(insert.table, insert.columns, its)
