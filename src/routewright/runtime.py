@@ -18,8 +18,10 @@ from routewright.detection import Found, detect
 from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
 from routewright.errors import SettingsError, StoreUnavailable
+from routewright.housekeeping import Housekeeping
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.journal import Journal
+from routewright.ledger.recovery import Recovery
 from routewright.ledger.store import Store
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog
@@ -126,6 +128,12 @@ class Runtime:
         self._simulator = simulator
         self._transport = transport
         self._lessons_path = lessons_path
+        self.housekeeping = Housekeeping(
+            store.database,
+            Recovery(journal.directory, store, clock),
+            clock,
+            lambda: self.engine.settings.ledger.retention_days,
+        )
 
     @classmethod
     def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
@@ -236,6 +244,7 @@ class Runtime:
     async def close(self) -> None:
         """Cut what is in flight, bring the ledger's events home, and close files."""
         await self._transport.close()
+        await asyncio.to_thread(self.housekeeping.stop)
         await asyncio.to_thread(self._journal.close)
         self.store.close()
 

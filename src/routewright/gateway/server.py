@@ -75,7 +75,13 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    following = asyncio.gather(runtime.follow_settings(), runtime.follow_ledger(), runtime.directory.follow())
+    following = asyncio.gather(
+        runtime.follow_settings(),
+        runtime.follow_ledger(),
+        runtime.directory.follow(),
+        runtime.housekeeping.follow_neighbours(),
+        runtime.housekeeping.follow_days(),
+    )
     try:
         with _listen(settings.host, settings.port) as listener:
             await Server(config, gateway, announce).serve([listener])

@@ -304,10 +304,11 @@ class Store:
         The holds are read twice. Before the question, so that a process which starts meanwhile is not taken for dead;
         and after it, because the end of a dead process's hold may have been drained meanwhile.
         """
-        gone = {hold.boot for hold in self._open_holds()} - boots_alive()
-        return [hold for hold in self._open_holds() if hold.boot in gone] if gone else []
+        gone = {hold.boot for hold in self.open_holds()} - boots_alive()
+        return [hold for hold in self.open_holds() if hold.boot in gone] if gone else []
 
-    def _open_holds(self) -> list[Reserved]:
+    def open_holds(self) -> list[Reserved]:
+        """All holds that are not closed, oldest first."""
         return [event for event in self._events(_OPEN_HOLDS) if isinstance(event, Reserved)]
 
     def spend(self, by: By | Sequence[Dimension], since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[Spend]:
