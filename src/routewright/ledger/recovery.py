@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from routewright.clock import Clock
 from routewright.ledger.accounts import close_what_crashed
-from routewright.ledger.segments import Segment, Slot, slot_paths
+from routewright.ledger.segments import Segment, Slot, boots_in, slot_paths
 from routewright.ledger.store import Store
 
 log = logging.getLogger(__name__)
@@ -111,3 +111,8 @@ def writers_in(directory: Path) -> list[Path]:
         else:
             living.append(path)
     return living
+
+
+def boots_alive(directory: Path) -> set[str]:
+    """The names of the processes that may still close a hold, as far as they write here: `Journal.boots_alive` from outside."""
+    return {boot for path in writers_in(directory) for boot in boots_in(path)}
