@@ -91,6 +91,10 @@ class Database(Protocol):
         """All tables that hold data, by name; not what notes the schema's own version. Raises StoreUnavailable."""
         ...
 
+    def continue_numbering(self, table: Table) -> None:
+        """After rows were inserted with their numbers: number new ones above them. Raises StoreUnavailable."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...

@@ -10,7 +10,7 @@ with rows of a day that has been over for half of that hour is looked through.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -147,16 +147,28 @@ def seal_due(database: Database, now_ns: int, pause: Pause = lambda: None) -> li
 def _close_next_day(database: Database, now_ns: int) -> bool:
     """Close the first day after the last closed one that has rows and is over; False if there is none."""
     last_day = database.read(_LAST_DAY)[0]["day"]
-    open_from_ns = 0 if last_day is None else start_of(last_day) + DAY_NS
-    firsts = [database.read(sql, open_from_ns)[0]["at_ns"] for sql in _FIRST_ROWS]
-    first_ns = min((at_ns for at_ns in firsts if at_ns is not None), default=now_ns)
-    if first_ns // DAY_NS * DAY_NS + DAY_NS + GRACE_NS > now_ns:
+    day = next(open_days(database), None)
+    if day is None or start_of(day) + DAY_NS + GRACE_NS > now_ns:
         return False
     with database.transaction() as transaction:
         transaction.take_turn()
         if transaction.execute(_LAST_DAY)[0]["day"] == last_day:  # else another process was faster
-            transaction.execute(_CLOSE, day_of(first_ns), 0, now_ns)
+            transaction.execute(_CLOSE, day, 0, now_ns)
     return True
+
+
+def open_days(database: Database) -> Iterator[str]:
+    """The days with rows that are not closed, in order. Raises StoreUnavailable."""
+    last_day = database.read(_LAST_DAY)[0]["day"]
+    from_ns = 0 if last_day is None else start_of(last_day) + DAY_NS
+    while True:
+        found = [database.read(sql, from_ns)[0]["at_ns"] for sql in _FIRST_ROWS]
+        firsts = [at_ns for at_ns in found if at_ns is not None]
+        if not firsts:
+            return
+        day = day_of(min(firsts))
+        yield day
+        from_ns = start_of(day) + DAY_NS
 
 
 def _close_supplement(database: Database, now_ns: int) -> bool:

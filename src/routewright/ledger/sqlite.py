@@ -237,6 +237,9 @@ class SqliteDatabase:
         """All tables that hold data, by name."""
         return tables_of(self.read(_COLUMNS))
 
+    def continue_numbering(self, table: Table) -> None:
+        """SQLite does by itself."""
+
     def _trusted_writer(self) -> apsw.Connection:
         """After a disk error nothing the connection remembers is trusted: read the file afresh, and look it over."""
         if self._writer is None:
