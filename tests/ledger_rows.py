@@ -43,10 +43,15 @@ def _one_request(request_id: str, at_ns: int, random: Random) -> list[LedgerEven
     attempts = random.choice((1, 1, 1, 2))
     for number in range(attempts):
         attempt = {
-            "attempt_id": uuid7(at_ns + number, random), "request_id": request_id, "model": random.choice(("swift", "strong")),
-            "deployment": "acme/swift", "cause": "first" if number == 0 else "retry", "boot": "boot", "key": "k1",
+            "attempt_id": uuid7(at_ns + number, random),
+            "request_id": request_id,
+            "model": random.choice(("swift", "strong")),
+            "deployment": "acme/swift",
+            "cause": "first" if number == 0 else "retry",
+            "boot": "boot",
+            "key": "k1",
             "tags": ("häßlich", "=1+1"),
-        }  # fmt: skip
+        }
         held = random.randrange(10**7)
         events.append(
             Reserved(**attempt, at_ns=at_ns, amount_nanousd=held, price_version="test")  # type: ignore[arg-type]

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,26 +5,25 @@ from msgspec.structs import replace
 
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.ledger.checks import Finding, Subject, Verdict, verify
+from routewright.ledger.database import Database
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
 from routewright.ledger.retention import prune
 from routewright.ledger.seals import GRACE_NS, seal_due
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
-from terminal import NOON, request, settled
+from terminal import request, settled
 
 NOW_NS = day(5) * DAY_NS + GRACE_NS
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "ledger.db")
-    yield database
-    database.close()
+def database(store: Store) -> Database:
+    return store.database
 
 
 @pytest.fixture
-def subject(database: SqliteDatabase, tmp_path: Path) -> Subject:
+def subject(database: Database, tmp_path: Path) -> Subject:
     return Subject(
         database=database,
         tables=frozenset(table.name for table in database.tables()),
@@ -37,7 +35,7 @@ def subject(database: SqliteDatabase, tmp_path: Path) -> Subject:
     )
 
 
-def full(database: SqliteDatabase, rows: int = 1_500) -> list[LedgerEvent]:
+def full(database: Database, rows: int = 1_500) -> list[LedgerEvent]:
     events = generated(rows)
     absorb(Store(database), events)
     seal_due(database, NOW_NS)
@@ -48,12 +46,12 @@ def run(subject: Subject, name: str) -> Finding:
     return next(finding for finding in verify(subject) if finding.name == name)
 
 
-def execute(database: SqliteDatabase, sql: str, *bindings: str | int) -> None:
+def execute(database: Database, sql: str, *bindings: str | int) -> None:
     with database.transaction() as transaction:
         transaction.execute(sql, *bindings)
 
 
-def test_an_honest_ledger_has_no_difference(database: SqliteDatabase, subject: Subject) -> None:
+def test_an_honest_ledger_has_no_difference(database: Database, subject: Subject) -> None:
     full(database)
     findings = list(verify(subject))
     assert [finding for finding in findings if finding.verdict is Verdict.DIFFERENCE] == []
@@ -67,13 +65,13 @@ def test_an_empty_ledger_has_no_difference(subject: Subject) -> None:
 @pytest.mark.parametrize(
     ("tampering", "told"),
     [
-        ("UPDATE events SET cost_nanousd = cost_nanousd + 1 WHERE kind = 'settled' AND at_ns >= ? AND at_ns < ?", "a row is"),
+        ("UPDATE events SET cost_nanousd = 1 WHERE kind = 'settled' AND at_ns >= ? AND at_ns < ?", "a row is"),
         ("UPDATE requests SET model = 'x' WHERE at_ns >= ? AND at_ns < ?", "a row is"),
         ("DELETE FROM requests WHERE at_ns >= ? AND at_ns < ?", "were sealed"),
     ],
 )  # fmt: skip
 def test_the_first_day_that_was_changed_is_named(
-    database: SqliteDatabase, subject: Subject, tampering: str, told: str
+    database: Database, subject: Subject, tampering: str, told: str
 ) -> None:
     full(database)
     execute(database, tampering, day(2) * DAY_NS, day(3) * DAY_NS)
@@ -84,19 +82,19 @@ def test_the_first_day_that_was_changed_is_named(
     assert run(replace(subject, since_ns=day(3) * DAY_NS), "day seals").verdict is Verdict.OK
 
 
-def test_a_row_slipped_into_a_sealed_day_is_noticed(database: SqliteDatabase, subject: Subject) -> None:
+def test_a_row_slipped_into_a_sealed_day_is_noticed(database: Database, subject: Subject) -> None:
     full(database)
     execute(
         database,
         "INSERT INTO requests SELECT 'slipped in', at_ns, dialect, requested_model, model, tier, confidence, reason, "
-        "outcome, 0, is_estimated, baseline_model, baseline_cost_nanousd, attempts, stream, total_ms, overhead_us, route, "
-        "tags, user, key, team FROM requests WHERE at_ns < ? LIMIT 1",
+        "outcome, 0, is_estimated, baseline_model, baseline_cost_nanousd, attempts, stream, total_ms, overhead_us, "
+        "route, tags, user, key, team FROM requests WHERE at_ns < ? LIMIT 1",
         day(2) * DAY_NS,
     )
     assert run(subject, "day seals").rows[0].startswith("2026-11-01: ")
 
 
-def test_a_changed_seal_breaks_the_chain(database: SqliteDatabase, subject: Subject) -> None:
+def test_a_changed_seal_breaks_the_chain(database: Database, subject: Subject) -> None:
     full(database)
     execute(database, "UPDATE day_seals SET rows = rows + 1 WHERE day = '2026-11-02'")
     assert run(subject, "day seals").rows[0] == "2026-11-02: the seal itself was changed"
@@ -105,7 +103,7 @@ def test_a_changed_seal_breaks_the_chain(database: SqliteDatabase, subject: Subj
 
 
 def test_a_pruned_day_is_accepted_and_its_place_in_the_chain_still_checked(
-    database: SqliteDatabase, subject: Subject
+    database: Database, subject: Subject
 ) -> None:
     full(database)
     prune(database, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
@@ -117,7 +115,7 @@ def test_a_pruned_day_is_accepted_and_its_place_in_the_chain_still_checked(
     assert run(subject, "day seals").verdict is Verdict.DIFFERENCE
 
 
-def test_what_came_late_is_told_until_it_is_sealed(database: SqliteDatabase, subject: Subject) -> None:
+def test_what_came_late_is_told_until_it_is_sealed(database: Database, subject: Subject) -> None:
     full(database)
     absorb(Store(database), [settled("late")])
     assert "1 rows of 2026-11-01 came late" in run(subject, "sealing").found
@@ -127,22 +125,20 @@ def test_what_came_late_is_told_until_it_is_sealed(database: SqliteDatabase, sub
     assert run(subject, "day seals").verdict is Verdict.OK
 
 
-def test_a_request_that_cost_something_else_than_its_attempts_is_named(
-    database: SqliteDatabase, subject: Subject
-) -> None:
+def test_a_request_that_cost_something_else_than_its_attempts_is_named(database: Database, subject: Subject) -> None:
     absorb(Store(database), [settled(), request(cost_nanousd=1), settled("r2"), request("r2")])
     finding = run(subject, "request costs")
     assert finding.rows == ("request-1: 1 n$, its attempts 2000000 n$",)
     assert finding.found == "2 requests against their attempts"
 
 
-def test_what_a_dead_process_left_is_in_no_request(database: SqliteDatabase, subject: Subject) -> None:
+def test_what_a_dead_process_left_is_in_no_request(database: Database, subject: Subject) -> None:
     crashed = replace(settled(), attempt_id="other", outcome="crashed", is_estimated=True)
     absorb(Store(database), [settled(), crashed, request()])
     assert run(subject, "request costs").verdict is Verdict.OK
 
 
-def test_unread_records_and_damaged_files_are_told(database: SqliteDatabase, subject: Subject) -> None:
+def test_unread_records_and_damaged_files_are_told(database: Database, subject: Subject) -> None:
     Store(database).absorb([b'{"kind": "novelty"}'])
     slot = subject.journal / "slot-0"
     slot.mkdir(parents=True)
@@ -152,7 +148,7 @@ def test_unread_records_and_damaged_files_are_told(database: SqliteDatabase, sub
     assert rows[1].startswith("damaged lines: ")
 
 
-def test_a_hold_beyond_the_longest_deadline_is_named(database: SqliteDatabase, subject: Subject) -> None:
+def test_a_hold_beyond_the_longest_deadline_is_named(database: Database, subject: Subject) -> None:
     journal = Journal(subject.journal, segment_bytes=1 << 16)
     hold = Reserved(
         attempt_id="leaked", request_id="r", at_ns=NOW_NS - 700 * 10**9, boot=journal.boot, model="m",
@@ -185,5 +181,5 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
     damaged.close()
 
 
-def test_a_budget_holds_what_its_attempts_cost(database: SqliteDatabase, subject: Subject) -> None:
+def test_a_budget_holds_what_its_attempts_cost(database: Database, subject: Subject) -> None:
     assert run(subject, "budgets").verdict is Verdict.SKIPPED

@@ -1,14 +1,12 @@
-from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from ledger_rows import DAY_NS, absorb, day, generated
+from routewright.ledger.database import Database
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
 from routewright.ledger.retention import Due, can_prune, due, oldest_kept, prune
 from routewright.ledger.seals import GRACE_NS, seal_due, seals_after
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import NOON, settled
 
@@ -16,14 +14,12 @@ NOW_NS = day(5) * DAY_NS + GRACE_NS
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "ledger.db")
-    absorb(Store(database), generated(2_000))
-    yield database
-    database.close()
+def database(store: Store) -> Database:
+    absorb(store, generated(2_000))
+    return store.database
 
 
-def counts(database: SqliteDatabase, after_ns: int = 0) -> dict[str, int]:
+def counts(database: Database, after_ns: int = 0) -> dict[str, int]:
     tables = ("events", "requests", "outcomes", "embeddings")
     return {
         table: database.read(f"SELECT count(*) AS n FROM {table} WHERE at_ns >= ?", after_ns)[0]["n"]  # noqa: S608
@@ -31,13 +27,13 @@ def counts(database: SqliteDatabase, after_ns: int = 0) -> dict[str, int]:
     }
 
 
-def prune_before(database: SqliteDatabase, before: str, quick: bool = True) -> tuple[str, ...]:
+def prune_before(database: Database, before: str, quick: bool = True) -> tuple[str, ...]:
     ticks = count(step=0 if quick else 1)
     return prune(database, before, NOW_NS, monotonic=lambda: float(next(ticks))).days
 
 
 @pytest.mark.parametrize("quick", [True, False])
-def test_sealed_days_go_whole_and_later_ones_stay(database: SqliteDatabase, quick: bool) -> None:
+def test_sealed_days_go_whole_and_later_ones_stay(database: Database, quick: bool) -> None:
     seal_due(database, NOW_NS)
     kept = counts(database, day(3) * DAY_NS)
     assert due(database, "2026-11-03").last_day == "2026-11-02"
@@ -48,13 +44,13 @@ def test_sealed_days_go_whole_and_later_ones_stay(database: SqliteDatabase, quic
     assert due(database, "2026-11-03") == Due(seals=0, rows=0, first_day=None, last_day=None)
 
 
-def test_what_is_not_sealed_stays(database: SqliteDatabase) -> None:
+def test_what_is_not_sealed_stays(database: Database) -> None:
     before = counts(database)
     assert prune_before(database, "2026-12-01") == ()
     assert counts(database) == before
 
 
-def test_open_holds_stay_for_ever(database: SqliteDatabase) -> None:
+def test_open_holds_stay_for_ever(database: Database) -> None:
     hold = Reserved(
         attempt_id="open", request_id="r", at_ns=NOON, boot="b", model="m", deployment="p/m", cause="first",
         amount_nanousd=1, price_version="v",
@@ -67,7 +63,7 @@ def test_open_holds_stay_for_ever(database: SqliteDatabase) -> None:
     assert counts(database) == {"events": 1, "requests": 0, "outcomes": 0, "embeddings": 0}
 
 
-def test_late_rows_go_with_their_own_supplement(database: SqliteDatabase) -> None:
+def test_late_rows_go_with_their_own_supplement(database: Database) -> None:
     seal_due(database, NOW_NS)
     late: list[LedgerEvent] = [settled(f"late-{number}") for number in range(40)]
     absorb(Store(database), late)
@@ -79,7 +75,7 @@ def test_late_rows_go_with_their_own_supplement(database: SqliteDatabase) -> Non
     assert counts(database)["events"] == counts(database, day(2) * DAY_NS)["events"]
 
 
-def test_an_interrupted_pruning_goes_on(database: SqliteDatabase) -> None:
+def test_an_interrupted_pruning_goes_on(database: Database) -> None:
     seal_due(database, NOW_NS)
     kept = counts(database, day(2) * DAY_NS)
 
@@ -93,7 +89,7 @@ def test_an_interrupted_pruning_goes_on(database: SqliteDatabase) -> None:
     assert counts(database) == kept
 
 
-def test_days_are_counted_back_from_now(database: SqliteDatabase) -> None:
+def test_days_are_counted_back_from_now(database: Database) -> None:
     assert oldest_kept(NOON, 1) == "2026-10-31"
     assert oldest_kept(NOON, 36_500) == "1970-01-01"
     assert not can_prune(database)

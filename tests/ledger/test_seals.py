@@ -1,14 +1,15 @@
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 from msgspec.structs import replace
 
+from databases import open_database
 from ledger_rows import DAY_NS, day, generated
+from routewright.ledger.database import Database
 from routewright.ledger.ledger import LedgerEvent, encode_event
 from routewright.ledger.seals import GENESIS, GRACE_NS, last_seal, seal_due, seals_after
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import NOON, request, settled
 
@@ -16,17 +17,15 @@ LONG_AFTER = day(5) * DAY_NS + GRACE_NS
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "ledger.db")
-    yield database
-    database.close()
+def database(store: Store) -> Database:
+    return store.database
 
 
-def absorb(database: SqliteDatabase, *events: LedgerEvent) -> None:
+def absorb(database: Database, *events: LedgerEvent) -> None:
     Store(database).absorb([encode_event(event) for event in events])
 
 
-def test_a_day_is_sealed_an_hour_after_its_end_and_not_before(database: SqliteDatabase) -> None:
+def test_a_day_is_sealed_an_hour_after_its_end_and_not_before(database: Database) -> None:
     absorb(database, settled(), request())
     midnight_ns = NOON + DAY_NS // 2
     assert seal_due(database, midnight_ns + GRACE_NS - 1) == []
@@ -36,18 +35,20 @@ def test_a_day_is_sealed_an_hour_after_its_end_and_not_before(database: SqliteDa
     assert last_seal(database) == seal
 
 
-def test_each_seal_follows_the_one_before_and_days_without_rows_have_none(database: SqliteDatabase) -> None:
+def test_each_seal_follows_the_one_before_and_days_without_rows_have_none(database: Database) -> None:
     absorb(database, settled(), settled("request-2", at_ns=NOON + 2 * DAY_NS))
     first, second = seal_due(database, LONG_AFTER)
     assert (first.day, second.day) == ("2026-11-01", "2026-11-03")
     assert second.previous_hash == first.chain_hash
 
 
-def test_the_order_of_arrival_does_not_change_a_seal(tmp_path: Path) -> None:
+def test_neither_the_order_of_arrival_nor_the_database_changes_a_seal(
+    tmp_path: Path, new_place: Callable[[], Path | str]
+) -> None:
     events = generated(400)
     chains = []
-    for name in ("one", "other"):
-        database = SqliteDatabase(tmp_path / name)
+    for place in (tmp_path / "one", new_place()):
+        database = open_database(place)
         absorb(database, *events)
         chains.append([seal.chain_hash for seal in seal_due(database, LONG_AFTER)])
         database.close()
@@ -56,11 +57,11 @@ def test_the_order_of_arrival_does_not_change_a_seal(tmp_path: Path) -> None:
     assert len(chains[0]) == 3
 
 
-def test_rows_of_one_moment_are_ordered_by_id(tmp_path: Path) -> None:
-    events = [settled(f"request-{number}") for number in range(1200)]
+def test_rows_of_one_moment_are_ordered_by_id(tmp_path: Path, new_place: Callable[[], Path | str]) -> None:
+    events = [settled(f"Request-{number}" if number % 2 else f"request-{number}") for number in range(1200)]
     chains = []
-    for name in ("one", "other"):
-        database = SqliteDatabase(tmp_path / name)
+    for place in (tmp_path / "one", new_place()):
+        database = open_database(place)
         absorb(database, *events)
         (seal,) = seal_due(database, LONG_AFTER)
         chains.append(seal)
@@ -70,7 +71,7 @@ def test_rows_of_one_moment_are_ordered_by_id(tmp_path: Path) -> None:
     assert chains[0].rows == 1200
 
 
-def test_what_comes_after_the_seal_goes_into_a_supplement(database: SqliteDatabase) -> None:
+def test_what_comes_after_the_seal_goes_into_a_supplement(database: Database) -> None:
     absorb(database, settled())
     (first,) = seal_due(database, LONG_AFTER)
     absorb(database, settled(), settled("request-2"), request("request-2"))
@@ -83,7 +84,7 @@ def test_what_comes_after_the_seal_goes_into_a_supplement(database: SqliteDataba
     assert (third.day, third.supplement, third.rows) == ("2026-10-31", 1, 1)
 
 
-def test_a_day_that_was_closed_and_not_hashed_is_hashed_by_the_next(database: SqliteDatabase) -> None:
+def test_a_day_that_was_closed_and_not_hashed_is_hashed_by_the_next(database: Database) -> None:
     absorb(database, settled())
 
     def die() -> None:
@@ -97,8 +98,8 @@ def test_a_day_that_was_closed_and_not_hashed_is_hashed_by_the_next(database: Sq
     assert (first.supplement, first.rows, second.supplement, second.rows) == (0, 1, 1, 1)
 
 
-def test_a_column_that_is_added_later_changes_no_seal(database: SqliteDatabase, tmp_path: Path) -> None:
-    other = SqliteDatabase(tmp_path / "newer.db")
+def test_a_column_that_is_added_later_changes_no_seal(database: Database, new_place: Callable[[], Path | str]) -> None:
+    other = open_database(new_place())
     for each in (database, other):
         absorb(each, settled())
     with other.transaction() as transaction:
@@ -108,8 +109,8 @@ def test_a_column_that_is_added_later_changes_no_seal(database: SqliteDatabase, 
     other.close()
 
 
-def test_a_changed_amount_changes_the_seal(database: SqliteDatabase, tmp_path: Path) -> None:
-    other = SqliteDatabase(tmp_path / "other.db")
+def test_a_changed_amount_changes_the_seal(database: Database, new_place: Callable[[], Path | str]) -> None:
+    other = open_database(new_place())
     absorb(database, settled())
     absorb(other, replace(settled(), cost_nanousd=2_000_001))
     assert seal_due(database, LONG_AFTER)[0].content_hash != seal_due(other, LONG_AFTER)[0].content_hash

@@ -76,7 +76,14 @@ def reading(settings: Settings) -> Iterator[Store | None]:
         store.close()
 
 
-OPERATIONS = {"export": "exporting", "verify": "verifying", "seal": "verifying"}
+OPERATIONS = {
+    "export": "exporting",
+    "verify": "verifying",
+    "seal": "verifying",
+    "prune": "pruning",
+    "recover": "recovering",
+    "migrate": "migrating",
+}
 """The verbs of operators, each a command of that name in a module `ledger_…` beside this one."""
 
 

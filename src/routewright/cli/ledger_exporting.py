@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -17,24 +17,21 @@ from routewright.cli.text import counted, one_line
 from routewright.ledger.database import Database
 from routewright.ledger.export_files import WRITERS, write_file
 from routewright.ledger.exporting import FIELDS, pages
-from routewright.ledger.sqlite import SqliteDatabase
 from routewright.settings import Settings
+from routewright.stores import ledger_file, open_store
 
 FOREVER_NS = 2**63 - 1
 
 
 @contextmanager
-def database_of(settings: Settings) -> Iterator[Database | None]:
+def database_of(settings: Settings, *, read_only: bool = False) -> Iterator[Database | None]:
     """The ledger's database, beside whoever writes to it; None if there is none yet. Raises LedgerUnavailable."""
-    path = settings.ledger.path / "ledger.db"
-    if not path.exists():
+    path = ledger_file(settings)
+    if path is not None and not path.exists():
         yield None
         return
-    database = SqliteDatabase(path)
-    try:
-        yield database
-    finally:
-        database.close()
+    with closing(open_store(settings, read_only=read_only)) as store:
+        yield store.database
 
 
 def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
@@ -84,7 +81,7 @@ def export(
     form = form or output.suffix.removeprefix(".")
     if form not in WRITERS:
         raise click.UsageError(f"{one_line(output.name)} does not say what to write: add --format {'|'.join(WRITERS)}")
-    with database_of(settings_of(config, flags)) as database:
+    with database_of(settings_of(config, flags), read_only=True) as database:
         if database is None:
             say(EMPTY)
         with counting("writing") as add:

@@ -13,7 +13,8 @@ from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted, one_line
-from routewright.ledger.checks import Finding, Subject, Verdict, verify as verified
+from routewright.ledger.checks import Finding, Subject, Verdict
+from routewright.ledger.checks import verify as verified
 from routewright.ledger.database import Database
 from routewright.ledger.sealed_rows import PAGE, Pause
 from routewright.ledger.seals import last_seal, seal_due
@@ -35,7 +36,7 @@ def verify(since_ns: int | None, as_json: bool, config: Path | None, flags: Mapp
     gateway may use the ledger meanwhile.
     """
     settings = settings_of(config, flags)
-    with database_of(settings) as database:
+    with database_of(settings, read_only=True) as database:
         if database is None:
             say(EMPTY)
             findings, head = [], None

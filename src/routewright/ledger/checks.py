@@ -1,4 +1,4 @@
-"""What `routewright ledger verify` checks: each check is a function by itself, which finds that all is well or says what is not.
+"""What `routewright ledger verify` checks: each check is a function by itself, which says what is not as it must be.
 
 They may run beside a gateway: what is only compared is read as it arrives, and only days that are over are compared
 with their seals. Every one goes through its rows by pages, and names the first few that are wrong.
@@ -59,7 +59,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 
     @property
     def pruned_until_ns(self) -> int:
-        """Before it, raw rows may be deleted, and so are not compared: a day longer than they are, as some span midnight."""
+        """Rows from before it may be deleted, and are not compared; a day longer, as some requests span midnight."""
         day = self.database.read("SELECT max(day) AS day FROM day_seals WHERE pruned_at_ns IS NOT NULL")[0]["day"]
         return 0 if day is None else start_of(day) + 2 * DAY_NS
 
@@ -100,7 +100,7 @@ def database_is_whole(subject: Subject) -> Finding:
 
 def nothing_is_unread(subject: Subject) -> Finding:
     """Records that a version of routewright could not read are kept aside, and so is what the disk damaged."""
-    rows = subject.database.read(f"SELECT reason, count(*) AS n FROM unread GROUP BY reason LIMIT {MOST_NAMED}")
+    rows = subject.database.read("SELECT reason, count(*) AS n FROM unread GROUP BY reason LIMIT ?", MOST_NAMED)
     files = sorted(subject.journal.glob("slot-*/*.corrupt"))
     wrong = [f"{row['n']} records: {row['reason']}" for row in rows] + [f"damaged lines: {path}" for path in files]
     return _finding("unread", "records and journal files that were kept aside", wrong)
@@ -114,7 +114,9 @@ def days_match_their_seals(subject: Subject) -> Finding:
     seen = {"seals": 0, "rows": 0, "pruned": 0}
     wrong = list(islice(_broken_seals(subject, seen), MOST_NAMED))
     if not seen["seals"]:
-        return _skipped("day seals", "no day is sealed yet; the gateway does it once an hour, or `routewright ledger seal`")
+        return _skipped(
+            "day seals", "no day is sealed yet; the gateway does it once an hour, or `routewright ledger seal`"
+        )
     pruned = f", {seen['pruned']} of them pruned" if seen["pruned"] else ""
     return _finding("day seals", f"{seen['seals']} seals{pruned}; {seen['rows']:,} rows hashed again", wrong)
 
@@ -216,7 +218,7 @@ _WINDOWS = "SELECT budget, starts_ns, posted_nanousd, is_counted FROM budget_win
 
 
 def budgets_are_what_was_posted(subject: Subject) -> Finding:
-    """A window holds exactly what its attempts cost, and what was spent before there was the budget, if that is counted."""
+    """A window holds exactly what its attempts cost, and what was spent before it, if the budget counts that."""
     name = "budgets"
     if "budget_windows" not in subject.tables:
         return _skipped(name, "this ledger keeps no budgets")
@@ -253,8 +255,9 @@ def no_hold_is_left_open(subject: Subject) -> Finding:
     """A hold older than the longest deadline is open for ever, unless its process is about to be recovered."""
     before_ns = subject.now_ns - subject.deadline_ms * 1_000_000 - _SLACK_NS
     alive = boots_alive(subject.journal)
+    gone = "is gone: `routewright ledger recover`"
     wrong = (
-        f"{row['attempt_id']}: its process {'lives' if row['boot'] in alive else 'is gone: `routewright ledger recover`'}"
+        f"{row['attempt_id']}: its process {'lives' if row['boot'] in alive else gone}"
         for row in subject.database.read(_OLD_HOLDS, before_ns)
     )
     return _finding("open holds", "none older than policy.deadline_ms", wrong)

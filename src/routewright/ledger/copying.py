@@ -19,7 +19,7 @@ from routewright.ledger.seals import open_days
 PAGE = 1_000
 APPENDED = ("events", "requests", "outcomes", "embeddings", "unread")
 """What comes first; of every other table the source's rows replace what is there."""
-_OWN = frozenset({"copied_tables", "seal_turns"})
+_OWN = frozenset({"copied_tables"})
 """What a database has for itself."""
 _KEYS: Mapping[str, tuple[str, ...]] = {"unread": ("payload",)}
 """Of tables that have a primary key in one kind of database only."""

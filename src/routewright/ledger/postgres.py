@@ -367,7 +367,9 @@ class PostgresDatabase:
             name = row["column_name"]
             highest = f"SELECT coalesce(max({name}), 0) + 1 FROM {table.name}"  # noqa: S608 names of the schema
             with self.transaction() as transaction:
-                transaction.execute(f"SELECT setval(pg_get_serial_sequence(?, ?), ({highest}), false)", table.name, name)
+                transaction.execute(
+                    f"SELECT setval(pg_get_serial_sequence(?, ?), ({highest}), false)", table.name, name
+                )
 
     def _connect_to_read(self) -> Connection:
         connection = self._connect()

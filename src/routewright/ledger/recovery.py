@@ -61,6 +61,13 @@ class Recovery:
                 slot.release()
         return found
 
+    def settle_the_forgotten(self) -> Recovered:
+        """Settle what is open of processes that no slot knows any more; only where all that write, write here."""
+        holds = self._store.pending(lambda: boots_alive(self._directory))
+        if holds:
+            self._store.absorb(list(close_what_crashed(holds, self._clock)))
+        return Recovered(holds=len(holds))
+
     def _take_over(self, slot: Slot) -> Recovered:
         boots = slot.boots
         records = self._drain(slot) if slot.logs() else 0
@@ -114,5 +121,11 @@ def writers_in(directory: Path) -> list[Path]:
 
 
 def boots_alive(directory: Path) -> set[str]:
-    """The names of the processes that may still close a hold, as far as they write here: `Journal.boots_alive` from outside."""
+    """The names of the processes that may still close a hold, as far as they write here."""
     return {boot for path in writers_in(directory) for boot in boots_in(path)}
+
+
+def has_left_overs(directory: Path) -> bool:
+    """Whether a process that is gone left something that is not in the store."""
+    living = writers_in(directory)
+    return any(any(path.glob("*.log")) for path in slot_paths(directory) if path not in living)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from routewright.ledger.database import Database
 from routewright.ledger.sealed_rows import DAY_NS, SECTIONS, Pause, Section, day_of, start_of
+from routewright.ledger.sqlite import SqliteDatabase
 
 ROLL_UPS = "attempts_hourly"
 """The table that must be there before raw rows may go."""
@@ -74,10 +75,10 @@ def oldest_kept(now_ns: int, retention_days: int) -> str:
 def prune(
     database: Database, before_day: str, now_ns: int, *, monotonic: Callable[[], float], pause: Pause = lambda: None
 ) -> Pruned:
-    """Delete the raw rows of all sealed days before `before_day`, oldest seal first; `pause` is called after each batch.
+    """Delete the raw rows of all sealed days before `before_day`, oldest seal first.
 
-    `monotonic` gives seconds, by which batches are kept short. It goes on where an earlier call was interrupted.
-    Raises StoreUnavailable.
+    `pause` is called after each batch. `monotonic` gives seconds, by which batches are kept short. It goes on where an
+    earlier call was interrupted. Raises StoreUnavailable.
     """
     days: list[str] = []
     count, batch = 0, SMALLEST_BATCH
@@ -150,3 +151,11 @@ def _appended(table: str) -> str:
     DELETE FROM {table} WHERE sequence IN (
         SELECT sequence FROM (SELECT sequence, at_ns FROM {table} ORDER BY sequence LIMIT {LARGEST_BATCH}) AS oldest
         WHERE at_ns < ? LIMIT ?) RETURNING 1 AS gone"""  # noqa: S608 of our own constants
+
+
+def free_bytes(database: Database) -> int:
+    """What a file has free inside for new rows; 0 for PostgreSQL, which vacuums by itself. Raises StoreUnavailable."""
+    if not isinstance(database, SqliteDatabase):
+        return 0
+    pages = database.read("SELECT freelist_count AS n FROM pragma_freelist_count")[0]["n"]
+    return int(pages) * int(database.read("SELECT page_size AS n FROM pragma_page_size")[0]["n"])

@@ -1,7 +1,7 @@
 """The rows that a seal stands for, in an order that does not depend on when they arrived, and their canonical bytes.
 
-A row is a line of JSON with its keys sorted, without `sequence` (the order of arrival) and without what is empty: so a
-column that a later version adds changes no old hash, as long as old rows get null, an empty text or an empty list in it.
+A row is a line of JSON with its keys sorted, without `sequence` (the order of arrival) and without what is empty: so
+a column that a later version adds changes no old hash, if old rows get null, an empty text or an empty list in it.
 The order is: holds, closings, requests; in each by time, then by id and kind. Ties of time are ordered here and not by
 the database, because databases do not agree on the order of texts.
 """

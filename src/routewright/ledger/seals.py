@@ -1,12 +1,12 @@
 """Day seals: a chain of hashes over the days that are over, by which a later change of any row is noticed.
 
 A day is closed an hour after its end: rows that come later (the journal of a process that was dead for long) are noted
-in `late_rows`, in the transaction that brings them, and go into a numbered supplement. So it is always known which rows
-a seal stands for. Hashing goes in pages without a lock, after the closing; a day that was closed and not hashed, because
-the process died, is hashed by whoever comes next, with the same result.
+in `late_rows`, in the transaction that brings them, and go into a numbered supplement. So it is always known which
+rows a seal stands for. Hashing goes in pages without a lock, after the closing; a day that was closed and not hashed,
+because the process died, is hashed by whoever comes next, with the same result.
 
-Who brings rows and who closes a day take turns (`Transaction.take_turn`), so nothing falls between the two. Only a batch
-with rows of a day that has been over for half of that hour is looked through.
+Who brings rows and who closes a day take turns (`Transaction.take_turn`), so nothing falls between the two. Only a
+batch with rows of a day that has been over for half of that hour is looked through.
 """
 
 import hashlib
