@@ -26,7 +26,7 @@ from routewright.ledger.store import Store
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog
 from routewright.simulator import USUAL, ModelProfile, Simulator
-from routewright.stores import open_store
+from routewright.stores import ledger_file, open_store
 from routewright.transport import HttpTransport, Transport, WireResponse
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 SIMULATOR_SCHEME = "simulator:"
 RELOAD_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
+STORE_TRIES = 10
 LESSONS = "lessons"
 """The file beside the ledger that keeps what it taught."""
 
@@ -115,6 +116,7 @@ class Runtime:
         transport: Transport,
         clock: Clock,
         lessons_path: Path,
+        housekeeping: Housekeeping,
     ) -> None:
         self.engine = engine
         self.store = store
@@ -123,17 +125,12 @@ class Runtime:
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
         self._has_door = False
+        self.housekeeping = housekeeping
         self._source = source
         self._journal = journal
         self._simulator = simulator
         self._transport = transport
         self._lessons_path = lessons_path
-        self.housekeeping = Housekeeping(
-            store.database,
-            Recovery(journal.directory, store, clock),
-            clock,
-            lambda: self.engine.settings.ledger.retention_days,
-        )
 
     @classmethod
     def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
@@ -145,13 +142,18 @@ class Runtime:
         settings, registry = source.load()
         folder = settings.ledger.path
         store = open_store(settings)
+        recovery = Recovery(folder / "journal", store, clock)
+        _take_over(recovery)  # before a slot is taken, as whoever takes one signs over the name of the one before
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
         transport = Exits(simulator, HttpTransport())
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
-        _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
+        is_shared = ledger_file(settings) is None
+        _recover(
+            journal, store, clock, is_shared=is_shared
+        )  # last, so that no thread is left running where the settings are refused
         recall(engine)
         return cls(
             engine,
@@ -163,6 +165,7 @@ class Runtime:
             transport=transport,
             clock=clock,
             lessons_path=folder / LESSONS,
+            housekeeping=Housekeeping(store.database, recovery, clock, lambda: engine.settings.ledger.retention_days),
         )
 
     def open_door(self) -> None:
@@ -272,13 +275,30 @@ def _detect(settings: Settings) -> Found:
         return thread.submit(asyncio.run, detect(places)).result()
 
 
-def _recover(journal: Journal, store: Store, clock: Clock) -> None:
-    """Bring what dead processes left into the store, and settle the holds that nobody will settle any more."""
+def _take_over(recovery: Recovery) -> None:
+    """Have what dead processes left; a store that is busy is waited for by each try. Raises StoreUnavailable."""
+    for _ in range(STORE_TRIES - 1):
+        try:
+            recovery.look()
+        except StoreUnavailable as error:
+            log.warning("what another process left is not recovered yet: %s", error.message)
+        else:
+            return
+    recovery.look()
+
+
+def _recover(journal: Journal, store: Store, clock: Clock, *, is_shared: bool) -> None:
+    """Begin to fill the store, and settle the holds that nobody will settle any more.
+
+    In a store that other machines share, a process that nobody here knows is not therefore dead.
+    """
     left = sum(1 for _ in journal.recover())
     journal.start(store.absorb)
     if left:
         log.warning("recovered %d ledger events of a process that ended without closing", left)
     journal.flush_blocking()
+    if is_shared:
+        return
     for event in close_what_crashed(store.pending(journal.boots_alive), clock):
         journal.append(event, closing=True)
     journal.flush_blocking()

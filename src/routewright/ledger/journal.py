@@ -82,7 +82,7 @@ class Journal:
         """
         self.boot = secrets.token_hex(8)
         """This process's name in the holds it writes; never used twice."""
-        self.directory = self._directory = directory
+        self._directory = directory
         self._segment_bytes = segment_bytes
         self._limit_bytes = limit_bytes
         self._pace = pace
