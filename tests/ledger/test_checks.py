@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from ledger_rows import DAY_NS, absorb, day, generated
-from routewright.ledger.checks import Finding, Subject, Verdict, verify
+from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
+from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
 from routewright.ledger.retention import prune
@@ -159,7 +160,7 @@ def test_a_hold_beyond_the_longest_deadline_is_named(database: Database, subject
     Store(database).absorb([encode_event(young)])
     assert run(subject, "open holds").rows == (
         "leaked: its process lives",
-        "left: its process is gone: `routewright ledger recover`",
+        "left: its process is gone, or elsewhere; `routewright ledger recover` settles what died here",
     )
     journal.close()
 

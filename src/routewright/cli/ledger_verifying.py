@@ -13,9 +13,9 @@ from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted, one_line
-from routewright.ledger.checks import Finding, Subject, Verdict
 from routewright.ledger.checks import verify as verified
 from routewright.ledger.database import Database
+from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.sealed_rows import PAGE, Pause
 from routewright.ledger.seals import last_seal, seal_due
 from routewright.settings import Settings
