@@ -7,7 +7,6 @@ import pytest
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.errors import StoreUnavailable
 from routewright.housekeeping import DAYS_EVERY_S, NEIGHBOURS_EVERY_S, Housekeeping
-from routewright.ledger import retention
 from routewright.ledger.recovery import Recovered, Recovery
 from routewright.ledger.seals import GRACE_NS, seals_after
 from routewright.ledger.sqlite import SqliteDatabase
@@ -56,8 +55,7 @@ def test_days_that_are_over_are_sealed_and_nothing_is_deleted_unless_asked(datab
     assert rows(database) == before
 
 
-def test_what_is_older_than_it_is_kept_goes(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "ROLL_UPS", "events")
+def test_what_is_older_than_it_is_kept_goes(database: SqliteDatabase) -> None:
     housekeeping, _, _ = keeping(database, days=2)
     housekeeping.keep_days()
     assert [seal.pruned_at_ns for seal in seals_after(database, 0)] == [NOW_NS, NOW_NS, None]
@@ -68,10 +66,9 @@ def test_what_is_older_than_it_is_kept_goes(database: SqliteDatabase, monkeypatc
     )
 
 
-def test_nothing_is_deleted_that_reports_would_miss(
-    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(retention, "ROLL_UPS", "nowhere")
+def test_nothing_is_deleted_that_reports_would_miss(database: SqliteDatabase, caplog: pytest.LogCaptureFixture) -> None:
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE rollups_made SET is_made = 0")
     before = rows(database)
     housekeeping, _, _ = keeping(database, days=1)
     housekeeping.keep_days()

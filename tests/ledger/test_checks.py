@@ -10,6 +10,7 @@ from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
 from routewright.ledger.retention import prune
+from routewright.ledger.rollups import HOUR_NS
 from routewright.ledger.seals import GRACE_NS, seal_due
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
@@ -184,3 +185,28 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
 
 def test_a_budget_holds_what_its_attempts_cost(database: Database, subject: Subject) -> None:
     assert run(subject, "budgets").verdict is Verdict.SKIPPED
+
+
+def test_a_sum_that_is_not_that_of_its_rows_is_named(database: Database, subject: Subject) -> None:
+    full(database)
+    assert run(subject, "roll-ups").verdict is Verdict.OK
+    execute(
+        database,
+        "UPDATE attempts_rollup SET cost_nanousd = cost_nanousd + 1 WHERE grain = ? AND facet = 'model' "
+        "AND starts_ns = (SELECT min(starts_ns) FROM attempts_rollup WHERE starts_ns > ?)",
+        HOUR_NS,
+        day(2) * DAY_NS,
+    )
+    finding = run(subject, "roll-ups")
+    assert finding.verdict is Verdict.DIFFERENCE
+    assert "cost_nanousd differs by -" in finding.rows[0]
+    assert "2026-11-02" in finding.rows[0]
+    assert any("periods of 672 hours, facet all" in row for row in finding.rows)
+
+
+def test_sums_of_rows_that_are_gone_are_named_unless_they_were_pruned(database: Database, subject: Subject) -> None:
+    full(database)
+    prune(database, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
+    assert run(subject, "roll-ups").verdict is Verdict.OK
+    execute(database, "DELETE FROM requests WHERE at_ns >= ?", day(3) * DAY_NS)
+    assert "requests_rollup, 2026-11-03" in run(subject, "roll-ups").rows[0]

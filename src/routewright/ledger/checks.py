@@ -10,6 +10,7 @@ from itertools import islice
 from routewright.errors import StoreUnavailable
 from routewright.ledger.findings import MOST_NAMED, Finding, Subject, Verdict, finding, skipped
 from routewright.ledger.recovery import boots_alive
+from routewright.ledger.rollup_check import roll_ups_are_the_sums_of_their_rows
 from routewright.ledger.sealed_rows import DAY_NS, Content, content_of, start_of
 from routewright.ledger.seals import GENESIS, GRACE_NS, Seal, link, seals_after
 from routewright.ledger.sqlite import SqliteDatabase
@@ -144,6 +145,7 @@ CHECKS: tuple[Check, ...] = (
     every_day_is_sealed,
     requests_cost_what_their_attempts_did,
     attempts_close_once,
+    roll_ups_are_the_sums_of_their_rows,
     budgets_are_what_was_posted,
     no_hold_is_left_open,
 )

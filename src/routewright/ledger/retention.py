@@ -13,8 +13,6 @@ from routewright.ledger.database import Database
 from routewright.ledger.sealed_rows import DAY_NS, SECTIONS, Pause, Section, day_of, start_of
 from routewright.ledger.sqlite import SqliteDatabase
 
-ROLL_UPS = "attempts_hourly"
-"""The table that must be there before raw rows may go."""
 SMALLEST_BATCH, LARGEST_BATCH = 16, 4_096
 LONGEST_S = 0.05
 """How long others may have to wait for a batch."""
@@ -63,8 +61,8 @@ def due(database: Database, before_day: str) -> Due:
 
 
 def can_prune(database: Database) -> bool:
-    """Whether there are roll-ups to report from."""
-    return any(table.name == ROLL_UPS for table in database.tables())
+    """Whether there are roll-ups to report from. Raises StoreUnavailable."""
+    return bool(database.read("SELECT is_made FROM rollups_made")[0]["is_made"])
 
 
 def oldest_kept(now_ns: int, retention_days: int) -> str:
