@@ -8,7 +8,7 @@ from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.journal import Journal
-from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
+from routewright.ledger.ledger import LedgerEvent, Released, Reserved, encode_event
 from routewright.ledger.retention import prune
 from routewright.ledger.rollups import HOUR_NS
 from routewright.ledger.seals import GRACE_NS, seal_due
@@ -210,3 +210,12 @@ def test_sums_of_rows_that_are_gone_are_named_unless_they_were_pruned(database: 
     assert run(subject, "roll-ups").verdict is Verdict.OK
     execute(database, "DELETE FROM requests WHERE at_ns >= ?", day(3) * DAY_NS)
     assert "requests_rollup, 2026-11-03" in run(subject, "roll-ups").rows[0]
+
+
+def test_an_attempt_that_is_closed_in_two_ways_is_named(database: Database, subject: Subject) -> None:
+    released = Released(
+        attempt_id="request-1-attempt-1", request_id="request-1", at_ns=NOON, model="m", deployment="p/m",
+        cause="first", outcome="upstream_failed", total_ms=1,
+    )  # fmt: skip
+    absorb(Store(database), [settled(), replace(released, attempt_id="other"), released])
+    assert run(subject, "closings").rows == ("request-1-attempt-1",)

@@ -37,17 +37,26 @@ def _unequal_requests(subject: Subject, seen: dict[str, int]) -> Iterator[str]:
         subject.pause()
 
 
-_DOUBLE = f"""
-SELECT attempt_id FROM events WHERE kind = 'settled' AND at_ns >= ?
-  AND EXISTS (SELECT 1 FROM events AS o WHERE o.attempt_id = events.attempt_id AND o.kind = 'released')
-LIMIT {MOST_NAMED}
+_RELEASED = f"""
+SELECT r.at_ns, r.attempt_id, (
+    SELECT count(*) FROM events AS s WHERE s.attempt_id = r.attempt_id AND s.kind = 'settled') AS settlements
+FROM events AS r
+WHERE r.kind <> 'reserved' AND r.kind = 'released' AND r.at_ns >= ? AND (r.at_ns, r.attempt_id) > (?, ?)
+ORDER BY r.at_ns, r.attempt_id LIMIT {PAGE}
 """  # noqa: S608 of our own constants
 
 
 def attempts_close_once(subject: Subject) -> Finding:
     """An attempt is settled or released, never both."""
-    rows = subject.database.read(_DOUBLE, subject.since_ns)
-    return finding("closings", "no attempt is settled and released", (row["attempt_id"] for row in rows))
+    return finding("closings", "no attempt is settled and released", _closed_twice(subject))
+
+
+def _closed_twice(subject: Subject) -> Iterator[str]:
+    at_ns, attempt_id = subject.since_ns, ""
+    while rows := subject.database.read(_RELEASED, at_ns, at_ns, attempt_id):
+        yield from (row["attempt_id"] for row in rows if row["settlements"])
+        at_ns, attempt_id = rows[-1]["at_ns"], rows[-1]["attempt_id"]
+        subject.pause()
 
 
 _CHARGED = """
