@@ -14,7 +14,7 @@ from routewright.ledger.rollups import HOUR_NS
 from routewright.ledger.seals import GRACE_NS, seal_due
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
-from terminal import request, settled
+from terminal import NOON, request, settled
 
 NOW_NS = day(5) * DAY_NS + GRACE_NS
 
