@@ -150,10 +150,8 @@ class Runtime:
         transport = Exits(simulator, HttpTransport())
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
-        is_shared = ledger_file(settings) is None
-        _recover(
-            journal, store, clock, is_shared=is_shared
-        )  # last, so that no thread is left running where the settings are refused
+        # Last, so that no thread is left running where the settings are refused.
+        _recover(journal, store, clock, is_shared=ledger_file(settings) is None)
         recall(engine)
         return cls(
             engine,
