@@ -16,7 +16,8 @@ RoutewrightError
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
-    └── SettingsError · ArtefactError · EmbeddingFailed · AccessUnavailable
+    ├── SettingsError · ArtefactError · EmbeddingFailed · AccessUnavailable
+    └── ExportFailed · LedgerInUse · LedgersDiffer
 """
 
 from collections.abc import Sequence
@@ -395,3 +396,21 @@ class AccessUnavailable(OperatorError):
     """The keys could not be read for so long that a metered one cannot be trusted to be valid still."""
 
     number, code = "E409", "access_unavailable"
+
+
+class ExportFailed(OperatorError):
+    """A file with rows of the ledger cannot be written."""
+
+    number, code = "E420", "export_failed"
+
+
+class LedgerInUse(OperatorError):
+    """A process writes to a ledger that must rest."""
+
+    number, code, status = "E421", "ledger_in_use", 409
+
+
+class LedgersDiffer(OperatorError):
+    """A copy of the ledger is not what it was copied from, or would be laid over another one."""
+
+    number, code, status = "E422", "ledgers_differ", 409

@@ -21,17 +21,19 @@ from routewright.detection import Found, detect
 from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
 from routewright.errors import SettingsError, StoreUnavailable
+from routewright.housekeeping import Housekeeping
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.alerts import AlertBook, Way
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
 from routewright.ledger.price_history import PriceHistory, in_use
+from routewright.ledger.recovery import Recovery
 from routewright.ledger.store import Store
 from routewright.secret import Secret
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog, prices_of
 from routewright.simulator import USUAL, ModelProfile, Simulator
-from routewright.stores import open_database
+from routewright.stores import ledger_file, open_database
 from routewright.transport import HttpTransport, Transport, WireResponse
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 SIMULATOR_SCHEME = "simulator:"
 RELOAD_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
+STORE_TRIES = 10
 LESSONS = "lessons"
 """The file beside the ledger that keeps what it taught."""
 
@@ -125,6 +128,7 @@ class Runtime:
         transport: Transport,
         clock: Clock,
         lessons_path: Path,
+        housekeeping: Housekeeping,
     ) -> None:
         self.engine = engine
         self.store = store
@@ -141,6 +145,7 @@ class Runtime:
             transport=transport,
             clock=clock,
         )
+        self.housekeeping = housekeeping
         self._source = source
         self._ledger = ledger
         self._history = history
@@ -160,13 +165,16 @@ class Runtime:
         folder = settings.ledger.path
         database = open_database(settings)
         store = Store(database)
+        recovery = Recovery(folder / "journal", store, clock)
+        _take_over(recovery)  # before a slot is taken, as whoever takes one signs over the name of the one before
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
         transport = Exits(simulator, HttpTransport())
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
         engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
-        _recover(journal, store, clock)  # last, so that no thread is left running where the settings are refused
+        # Last, so that no thread is left running where the settings are refused.
+        _recover(journal, store, clock, is_shared=ledger_file(settings) is None)
         recall(engine)
         runtime = cls(
             engine,
@@ -180,6 +188,7 @@ class Runtime:
             transport=transport,
             clock=clock,
             lessons_path=folder / LESSONS,
+            housekeeping=Housekeeping(store.database, recovery, clock, lambda: engine.settings.ledger.retention_days),
         )
         runtime._adopt_prices(settings, registry)
         return runtime
@@ -290,6 +299,7 @@ class Runtime:
     async def close(self) -> None:
         """Cut what is in flight, bring the ledger's events home, and close files."""
         await self._transport.close()
+        await asyncio.to_thread(self.housekeeping.stop)
         await asyncio.to_thread(self._journal.close)
         self.store.close()
 
@@ -317,13 +327,30 @@ def _detect(settings: Settings) -> Found:
         return thread.submit(asyncio.run, detect(places)).result()
 
 
-def _recover(journal: Journal, store: Store, clock: Clock) -> None:
-    """Bring what dead processes left into the store, and settle the holds that nobody will settle any more."""
+def _take_over(recovery: Recovery) -> None:
+    """Have what dead processes left; a store that is busy is waited for by each try. Raises StoreUnavailable."""
+    for _ in range(STORE_TRIES - 1):
+        try:
+            recovery.look()
+        except StoreUnavailable as error:
+            log.warning("what another process left is not recovered yet: %s", error.message)
+        else:
+            return
+    recovery.look()
+
+
+def _recover(journal: Journal, store: Store, clock: Clock, *, is_shared: bool) -> None:
+    """Begin to fill the store, and settle the holds that nobody will settle any more.
+
+    In a store that other machines share, a process that nobody here knows is not therefore dead.
+    """
     left = sum(1 for _ in journal.recover())
     journal.start(store.absorb)
     if left:
         log.warning("recovered %d ledger events of a process that ended without closing", left)
     journal.flush_blocking()
+    if is_shared:
+        return
     for event in close_what_crashed(store.pending(journal.boots_alive), clock):
         journal.append(event, closing=True)
     journal.flush_blocking()

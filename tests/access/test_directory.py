@@ -30,6 +30,7 @@ class Flaky:
         self.reads = 0
         self.name, self.now_ns = database.name, database.now_ns
         self.transaction, self.elements, self.close = database.transaction, database.elements, database.close
+        self.tables, self.continue_numbering = database.tables, database.continue_numbering
         self._database = database
 
     def read(self, sql: str, *bindings: Value) -> list[Row]:

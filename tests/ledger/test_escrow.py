@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from databases import open_database
 from entries import released, reserved, settled
 from routewright.ledger.accounts import close_what_crashed
 from routewright.ledger.budgets import ALL_TIME, Budget, Grant, Period, Scope, Window
-from routewright.ledger.database import Database, Row, Transaction, Value
+from routewright.ledger.database import Database, Row, Table, Transaction, Value
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.ledger import Charge, LedgerEvent, encode_event
 from routewright.ledger.store import Store
@@ -46,6 +46,12 @@ class TimedDatabase:
 
     def elements(self, column: str, name: str) -> str:
         return self._database.elements(column, name)
+
+    def tables(self) -> Sequence[Table]:
+        return self._database.tables()
+
+    def continue_numbering(self, table: Table) -> None:
+        self._database.continue_numbering(table)
 
     def close(self) -> None:
         self._database.close()

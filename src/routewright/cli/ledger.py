@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -76,11 +77,37 @@ def reading(settings: Settings) -> Iterator[Store | None]:
         store.close()
 
 
-@click.group("ledger", short_help="Look at single requests, and say how they turned out.")
-def command() -> None:
-    """Look at single requests, and say how they turned out.
+OPERATIONS = {
+    "export": "exporting",
+    "verify": "verifying",
+    "seal": "verifying",
+    "prune": "pruning",
+    "recover": "recovering",
+    "migrate": "migrating",
+}
+"""The verbs of operators, each a command of that name in a module `ledger_…` beside this one."""
 
-    The gateway may use it meanwhile.
+
+class Verbs(click.Group):
+    """The verbs of this module, and those of operators, which are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the help."""
+        return [*self.commands, *OPERATIONS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb, unless it is here."""
+        if cmd_name not in OPERATIONS:
+            return super().get_command(ctx, cmd_name)
+        verb: click.Command = getattr(import_module(f"routewright.cli.ledger_{OPERATIONS[cmd_name]}"), cmd_name)
+        return verb
+
+
+@click.group("ledger", cls=Verbs, short_help="Look at single requests; check, export and move the accounts.")
+def command() -> None:
+    """Look at single requests, and say how they turned out; check, export and move the accounts.
+
+    The gateway may use it meanwhile, except for `migrate`.
     """
 
 

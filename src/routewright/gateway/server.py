@@ -76,7 +76,12 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         timeout_graceful_shutdown=settings.drain_seconds,
     )
     following = asyncio.gather(
-        runtime.follow_settings(), runtime.follow_ledger(), runtime.follow_budgets(), runtime.directory.follow()
+        runtime.follow_settings(),
+        runtime.follow_ledger(),
+        runtime.follow_budgets(),
+        runtime.directory.follow(),
+        runtime.housekeeping.follow_neighbours(),
+        runtime.housekeeping.follow_days(),
     )
     try:
         with _listen(settings.host, settings.port) as listener:

@@ -17,6 +17,15 @@ Row: TypeAlias = dict[str, Any]
 """A row by column name; `Any` because the database decides per value."""
 
 
+class Table(NamedTuple):
+    """A table as it stands in a database."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    """The columns of its primary key, in their order there."""
+
+
 class Transaction(Protocol):
     """Statements that count together, or not at all."""
 
@@ -78,9 +87,31 @@ class Database(Protocol):
         """The rows of one query, as of one moment. Raises StoreUnavailable."""
         ...
 
+    def tables(self) -> Sequence[Table]:
+        """All tables that hold data, by name; not what notes the schema's own version. Raises StoreUnavailable."""
+        ...
+
+    def continue_numbering(self, table: Table) -> None:
+        """After rows were inserted with their numbers: number new ones above them. Raises StoreUnavailable."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
+
+
+def tables_of(rows: Sequence[Row]) -> list[Table]:
+    """Tables from the drivers' rows: one a column, with its `table_name`, `column_name` and `key_place` (0: none)."""
+    columns: dict[str, list[str]] = {}
+    keys: dict[str, dict[int, str]] = {}
+    for row in rows:
+        columns.setdefault(row["table_name"], []).append(row["column_name"])
+        if row["key_place"]:
+            keys.setdefault(row["table_name"], {})[row["key_place"]] = row["column_name"]
+    return [
+        Table(name, tuple(its), tuple(column for _, column in sorted(keys.get(name, {}).items())))
+        for name, its in sorted(columns.items())
+    ]
 
 
 class Migration(NamedTuple):

@@ -24,7 +24,17 @@ from psycopg.rows import dict_row
 from psycopg.types.numeric import IntLoader
 
 from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
-from routewright.ledger.database import Migration, Row, Value, migration_failed, migrations, refuse_newer, refuse_older
+from routewright.ledger.database import (
+    Migration,
+    Row,
+    Table,
+    Value,
+    migration_failed,
+    migrations,
+    refuse_newer,
+    refuse_older,
+    tables_of,
+)
 from routewright.secret import Secret, without_password
 
 OLDEST_SERVER = 130000
@@ -72,6 +82,23 @@ class _TruthAsNumber(Dumper):
     def dump(self, obj: bool) -> Buffer:
         return b"1" if obj else b"0"
 
+
+_COLUMNS = """
+SELECT c.table_name, c.column_name, coalesce(k.ordinal_position, 0) AS key_place
+FROM information_schema.columns AS c
+JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+LEFT JOIN information_schema.table_constraints AS p
+    ON p.table_schema = c.table_schema AND p.table_name = c.table_name AND p.constraint_type = 'PRIMARY KEY'
+LEFT JOIN information_schema.key_column_usage AS k
+    ON k.constraint_schema = p.constraint_schema AND k.constraint_name = p.constraint_name
+   AND k.table_name = c.table_name AND k.column_name = c.column_name
+WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name <> 'schema_version'
+ORDER BY c.table_name, c.ordinal_position
+"""
+_NUMBERED = """
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = ? AND is_identity = 'YES'
+"""
 
 _ASKED = re.compile(r"'[^']*'|\?|%")
 _WRITTEN = {"?": "%s", "%": "%%"}
@@ -323,6 +350,20 @@ class PostgresDatabase:
         """The rows of one query; asked once more if the connection was lost since the last one."""
         with self._reader.busy, self._translated():
             return self._reader.execute_first(in_psycopgs_words(sql), bindings).fetchall()
+
+    def tables(self) -> list[Table]:
+        """All tables of the ledger's schema but the one that notes its version."""
+        return tables_of(self.read(_COLUMNS))
+
+    def continue_numbering(self, table: Table) -> None:
+        """Numbers given by the server do not look at those that were inserted."""
+        for row in self.read(_NUMBERED, table.name):
+            name = row["column_name"]
+            highest = f"SELECT coalesce(max({name}), 0) + 1 FROM {table.name}"  # noqa: S608 names of the schema
+            with self.transaction() as transaction:
+                transaction.execute(
+                    f"SELECT setval(pg_get_serial_sequence(?, ?), ({highest}), false)", table.name, name
+                )
 
     def _connect_to_read(self) -> Connection:
         connection = self._connect()

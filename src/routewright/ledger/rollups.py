@@ -30,7 +30,7 @@ _FAR = 2**62 // GRAINS[0] * GRAINS[0]
 """A time that nothing in a ledger comes after, where a period of any length begins."""
 
 
-class _Rollup(NamedTuple):
+class Rollup(NamedTuple):
     """One of the two tables, and how its rows are made of those of `source` (`new` in the expressions)."""
 
     table: str
@@ -51,7 +51,7 @@ class _Rollup(NamedTuple):
         return ("tag", *(f"tag and {name}" for name in self.dimensions))
 
 
-_ATTEMPTS = _Rollup(
+_ATTEMPTS = Rollup(
     table="attempts_rollup",
     source="events",
     source_id="sequence",
@@ -67,7 +67,7 @@ _ATTEMPTS = _Rollup(
 )
 _SAVED = "new.baseline_cost_nanousd - new.cost_nanousd"
 _FAILED = "CASE WHEN new.model IS NULL THEN new.cost_nanousd ELSE 0 END"
-_REQUESTS = _Rollup(
+_REQUESTS = Rollup(
     table="requests_rollup",
     source="requests",
     source_id="request_id",
@@ -95,8 +95,8 @@ _REQUESTS = _Rollup(
         f" - CASE WHEN new.is_estimated = 1 THEN 0 ELSE {_FAILED} END",
     },
 )
-_ROLLUPS = (_ATTEMPTS, _REQUESTS)
-SOURCES = tuple(rollup.source for rollup in _ROLLUPS)
+ROLLUPS = (_ATTEMPTS, _REQUESTS)
+SOURCES = tuple(rollup.source for rollup in ROLLUPS)
 SUMS = (*_ATTEMPTS.sums, *_REQUESTS.sums)
 """What there is to know of a group: counts, tokens, money."""
 
@@ -113,7 +113,7 @@ _TAG = f"substr(tag.value, 1, {LONGEST_TAG})"
 
 def keep(database: Database, transaction: Transaction, new: Mapping[str, str], grains: Sequence[int] = GRAINS) -> None:
     """Count rows that were not there before: `new` has, by table, what to write after FROM for them."""
-    for rollup in _ROLLUPS:
+    for rollup in ROLLUPS:
         if rollup.source in new:
             rows, tags = new[rollup.source], database.elements("new.tags", "tag")
             _learn_tags(transaction, rollup, rows, tags)
@@ -129,7 +129,7 @@ def make(database: Database) -> None:
         transaction.take_turn()
         if transaction.execute("SELECT is_made FROM rollups_made")[0]["is_made"]:
             return  # by another process, meanwhile
-        for rollup in _ROLLUPS:
+        for rollup in ROLLUPS:
             transaction.execute(f"DELETE FROM {rollup.table}")  # noqa: S608 of our own constants
             for day in _days(transaction, rollup):  # each in a statement of its own, as these have a time limit
                 keep(database, transaction, {rollup.source: day}, (HOUR_NS,))
@@ -138,7 +138,7 @@ def make(database: Database) -> None:
         transaction.execute("UPDATE rollups_made SET is_made = 1")
 
 
-def _days(transaction: Transaction, rollup: _Rollup) -> Iterator[str]:
+def _days(transaction: Transaction, rollup: Rollup) -> Iterator[str]:
     """What to write after FROM for the rows of each day."""
     its = f"FROM {rollup.source} AS new WHERE {rollup.condition}"
     (found,) = transaction.execute(f"SELECT min(at_ns) AS first, max(at_ns) AS last {its}")
@@ -147,7 +147,7 @@ def _days(transaction: Transaction, rollup: _Rollup) -> Iterator[str]:
             yield f"(SELECT * {its} AND at_ns >= {day * DAY_NS} AND at_ns < {(day + 1) * DAY_NS})"
 
 
-def _learn_tags(transaction: Transaction, rollup: _Rollup, rows: str, tags: str) -> None:
+def _learn_tags(transaction: Transaction, rollup: Rollup, rows: str, tags: str) -> None:
     """Note tags that are met for the first time, as far as there is room for them."""
     unknown = transaction.execute(
         f"""
@@ -162,7 +162,7 @@ def _learn_tags(transaction: Transaction, rollup: _Rollup, rows: str, tags: str)
         transaction.insert("known_tags", ("tag",), [(row["tag"],) for row in unknown[: max(0, room)]])
 
 
-def _addition(rollup: _Rollup, grains: Sequence[int], rows: str, tags: str | None = None) -> str:
+def _addition(rollup: Rollup, grains: Sequence[int], rows: str, tags: str | None = None) -> str:
     """SQL that adds new rows to their sums: to those of their tags, or to those without one."""
     key = ", ".join(("grain", "facet", "starts_ns", "tag", *rollup.dimensions))
     facets, seen_in = (rollup.facets, f"'{{0}}', '{EVERY}'") if tags is None else (rollup.tag_facets, "'tag and {0}'")
@@ -187,7 +187,7 @@ def _addition(rollup: _Rollup, grains: Sequence[int], rows: str, tags: str | Non
     """  # noqa: S608 of our own constants
 
 
-def _fold(rollup: _Rollup, shorter: int, longer: int) -> str:
+def _fold(rollup: Rollup, shorter: int, longer: int) -> str:
     """SQL that makes the sums of longer periods from those of shorter ones."""
     alike, sums = ", ".join(("tag", *rollup.dimensions)), ", ".join(f"sum({name})" for name in rollup.sums)
     return f"""
@@ -202,7 +202,7 @@ def _places(columns: int) -> str:
     return ", ".join(str(place + 1) for place in range(columns))
 
 
-def _tagged(rollup: _Rollup, rows: str, tags: str) -> str:
+def _tagged(rollup: Rollup, rows: str, tags: str) -> str:
     """Each new row with each of its tags, once."""
     return f"""(
         SELECT DISTINCT new.{rollup.source_id} AS {rollup.source_id},
@@ -252,7 +252,7 @@ def grouped(database: Database, by: Sequence[str], since_ns: int, until_ns: int)
     """
     finest = max((GRAINS.index(grain) for name, grain in (("day", DAY_NS), ("hour", HOUR_NS)) if name in by), default=0)
     ranges = list(pieces(max(0, since_ns), min(until_ns, _FAR), GRAINS[finest:]))
-    rollups = [rollup for rollup in _ROLLUPS if "cause" not in by or "cause" in rollup.dimensions]
+    rollups = [rollup for rollup in ROLLUPS if "cause" not in by or "cause" in rollup.dimensions]
     if not ranges:
         return []
     parts = [_part(rollup, by) for rollup in rollups for _ in ranges]
@@ -295,7 +295,7 @@ def cost_nanousd(transaction: Transaction, dimension: str, value: str, since_ns:
     )
 
 
-def _part(rollup: _Rollup, by: Sequence[str]) -> str:
+def _part(rollup: Rollup, by: Sequence[str]) -> str:
     """The sums of one table over one range of periods."""
     known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
     keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(by))

@@ -14,13 +14,30 @@ from pathlib import Path
 import apsw
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
-from routewright.ledger.database import Migration, Row, Value, migration_failed, migrations, refuse_newer, refuse_older
+from routewright.ledger.database import (
+    Migration,
+    Row,
+    Table,
+    Value,
+    migration_failed,
+    migrations,
+    refuse_newer,
+    refuse_older,
+    tables_of,
+)
 
 OLDEST_SQLITE = (3, 51, 3)
 """Before it, a reset of the write-ahead log could corrupt a database that several connections use."""
 
 _BUSY_MS = 1000  # the journal waits longer, with pauses; a commit that is only slow needs no second try
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+_COLUMNS = """
+SELECT t.name AS table_name, c.name AS column_name, c.pk AS key_place
+FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'
+ORDER BY t.name, c.cid
+"""
 
 ROWS_AT_ONCE = 64
 """Rows of one statement: each hands the interpreter's lock over and takes it back, which the event loop feels."""
@@ -215,6 +232,13 @@ class SqliteDatabase:
         """The rows of one query."""
         with self._reading, _translated(self._path):
             return _fetched(self._reader, sql, bindings)
+
+    def tables(self) -> list[Table]:
+        """All tables that hold data, by name."""
+        return tables_of(self.read(_COLUMNS))
+
+    def continue_numbering(self, table: Table) -> None:
+        """SQLite does by itself."""
 
     def _trusted_writer(self) -> apsw.Connection:
         """After a disk error nothing the connection remembers is trusted: read the file afresh, and look it over."""

@@ -3,6 +3,7 @@
 Delivering a batch twice changes nothing. The store knows no database by name: see `database`.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from routewright.ledger.ledger import (
 )
 from routewright.ledger.posting import post
 from routewright.ledger.rows import event_of, rows_of
+from routewright.ledger.seals import arrivals, closes_before, note_late
 from routewright.route import KindShare, Verdict
 from routewright.usage import Usage
 
@@ -279,9 +281,12 @@ class Store:
         A record that cannot be read is kept aside and logged. Raises StoreUnavailable.
         """
         rows = rows_of(batch)
+        old = arrivals(rows, closes_before(time.time_ns()))
         new: dict[str, str] = {}
         with self._database.transaction() as transaction:
             transaction.take_turn()
+            if old:
+                note_late(transaction, old)
             for insert, its in rows.items():
                 if insert.table in rollups.SOURCES:
                     new[insert.table] = transaction.insert_new(insert.table, insert.columns, its)
@@ -304,10 +309,11 @@ class Store:
         The holds are read twice. Before the question, so that a process which starts meanwhile is not taken for dead;
         and after it, because the end of a dead process's hold may have been drained meanwhile.
         """
-        gone = {hold.boot for hold in self._open_holds()} - boots_alive()
-        return [hold for hold in self._open_holds() if hold.boot in gone] if gone else []
+        gone = {hold.boot for hold in self.open_holds()} - boots_alive()
+        return [hold for hold in self.open_holds() if hold.boot in gone] if gone else []
 
-    def _open_holds(self) -> list[Reserved]:
+    def open_holds(self) -> list[Reserved]:
+        """All holds that are not closed, oldest first."""
         return [event for event in self._events(_OPEN_HOLDS) if isinstance(event, Reserved)]
 
     def spend(self, by: By | Sequence[Dimension], since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[Spend]:

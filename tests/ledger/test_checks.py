@@ -1,0 +1,221 @@
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ledger_rows import DAY_NS, absorb, day, generated
+from routewright.ledger.checks import verify
+from routewright.ledger.database import Database
+from routewright.ledger.findings import Finding, Subject, Verdict
+from routewright.ledger.journal import Journal
+from routewright.ledger.ledger import LedgerEvent, Released, Reserved, encode_event
+from routewright.ledger.retention import prune
+from routewright.ledger.rollups import HOUR_NS
+from routewright.ledger.seals import GRACE_NS, seal_due
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
+from terminal import NOON, request, settled
+
+NOW_NS = day(5) * DAY_NS + GRACE_NS
+
+
+@pytest.fixture
+def database(store: Store) -> Database:
+    return store.database
+
+
+@pytest.fixture
+def subject(database: Database, tmp_path: Path) -> Subject:
+    return Subject(
+        database=database,
+        tables=frozenset(table.name for table in database.tables()),
+        journal=tmp_path / "journal",
+        now_ns=NOW_NS,
+        since_ns=0,
+        deadline_ms=600_000,
+        pause=lambda: None,
+    )
+
+
+def full(database: Database, rows: int = 1_500) -> list[LedgerEvent]:
+    events = generated(rows)
+    absorb(Store(database), events)
+    seal_due(database, NOW_NS)
+    return events
+
+
+def run(subject: Subject, name: str) -> Finding:
+    return next(finding for finding in verify(subject) if finding.name == name)
+
+
+def execute(database: Database, sql: str, *bindings: str | int) -> None:
+    with database.transaction() as transaction:
+        transaction.execute(sql, *bindings)
+
+
+def test_an_honest_ledger_has_no_difference(database: Database, subject: Subject) -> None:
+    full(database)
+    findings = list(verify(subject))
+    assert [finding for finding in findings if finding.verdict is Verdict.DIFFERENCE] == []
+    assert len({finding.name for finding in findings}) == len(findings)
+
+
+def test_an_empty_ledger_has_no_difference(subject: Subject) -> None:
+    assert {finding.verdict for finding in verify(subject)} <= {Verdict.OK, Verdict.SKIPPED}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "told"),
+    [
+        ("UPDATE events SET cost_nanousd = 1 WHERE kind = 'settled' AND at_ns >= ? AND at_ns < ?", "a row is"),
+        ("UPDATE requests SET model = 'x' WHERE at_ns >= ? AND at_ns < ?", "a row is"),
+        ("DELETE FROM requests WHERE at_ns >= ? AND at_ns < ?", "were sealed"),
+    ],
+)  # fmt: skip
+def test_the_first_day_that_was_changed_is_named(
+    database: Database, subject: Subject, tampering: str, told: str
+) -> None:
+    full(database)
+    execute(database, tampering, day(2) * DAY_NS, day(3) * DAY_NS)
+    finding = run(subject, "day seals")
+    assert finding.verdict is Verdict.DIFFERENCE
+    assert finding.rows[0].startswith("2026-11-02: ")
+    assert told in finding.rows[0]
+    assert run(replace(subject, since_ns=day(3) * DAY_NS), "day seals").verdict is Verdict.OK
+
+
+def test_a_row_slipped_into_a_sealed_day_is_noticed(database: Database, subject: Subject) -> None:
+    full(database)
+    execute(
+        database,
+        "INSERT INTO requests SELECT 'slipped in', at_ns, dialect, requested_model, model, tier, confidence, reason, "
+        "outcome, 0, is_estimated, baseline_model, baseline_cost_nanousd, attempts, stream, total_ms, overhead_us, "
+        "route, tags, user, key, team FROM requests WHERE at_ns < ? LIMIT 1",
+        day(2) * DAY_NS,
+    )
+    assert run(subject, "day seals").rows[0].startswith("2026-11-01: ")
+
+
+def test_a_changed_seal_breaks_the_chain(database: Database, subject: Subject) -> None:
+    full(database)
+    execute(database, "UPDATE day_seals SET rows = rows + 1 WHERE day = '2026-11-02'")
+    assert run(subject, "day seals").rows[0] == "2026-11-02: the seal itself was changed"
+    execute(database, "DELETE FROM day_seals WHERE day = '2026-11-02'")
+    assert "one was removed" in run(subject, "day seals").rows[0]
+
+
+def test_a_pruned_day_is_accepted_and_its_place_in_the_chain_still_checked(
+    database: Database, subject: Subject
+) -> None:
+    full(database)
+    prune(database, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
+    finding = run(subject, "day seals")
+    assert finding.verdict is Verdict.OK
+    assert "3 seals, 1 of them pruned" in finding.found
+    assert run(subject, "request costs").verdict is Verdict.OK
+    execute(database, "UPDATE day_seals SET content_hash = 'x' WHERE number = 1")
+    assert run(subject, "day seals").verdict is Verdict.DIFFERENCE
+
+
+def test_what_came_late_is_told_until_it_is_sealed(database: Database, subject: Subject) -> None:
+    full(database)
+    absorb(Store(database), [settled("late")])
+    assert "1 rows of 2026-11-01 came late" in run(subject, "sealing").found
+    assert run(subject, "day seals").verdict is Verdict.OK
+    seal_due(database, NOW_NS)
+    assert run(subject, "sealing").found == "up to 2026-11-03"
+    assert run(subject, "day seals").verdict is Verdict.OK
+
+
+def test_a_request_that_cost_something_else_than_its_attempts_is_named(database: Database, subject: Subject) -> None:
+    absorb(Store(database), [settled(), request(cost_nanousd=1), settled("r2"), request("r2")])
+    finding = run(subject, "request costs")
+    assert finding.rows == ("request-1: 1 n$, its attempts 2000000 n$",)
+    assert finding.found == "2 requests against their attempts"
+
+
+def test_what_a_dead_process_left_is_in_no_request(database: Database, subject: Subject) -> None:
+    crashed = replace(settled(), attempt_id="other", outcome="crashed", is_estimated=True)
+    absorb(Store(database), [settled(), crashed, request()])
+    assert run(subject, "request costs").verdict is Verdict.OK
+
+
+def test_unread_records_and_damaged_files_are_told(database: Database, subject: Subject) -> None:
+    Store(database).absorb([b'{"kind": "novelty"}'])
+    slot = subject.journal / "slot-0"
+    slot.mkdir(parents=True)
+    (slot / "000000000001.log.corrupt").write_bytes(b"x")
+    rows = run(subject, "unread").rows
+    assert rows[0].startswith("1 records: Invalid value 'novelty'")
+    assert rows[1].startswith("damaged lines: ")
+
+
+def test_a_hold_beyond_the_longest_deadline_is_named(database: Database, subject: Subject) -> None:
+    journal = Journal(subject.journal, segment_bytes=1 << 16)
+    hold = Reserved(
+        attempt_id="leaked", request_id="r", at_ns=NOW_NS - 700 * 10**9, boot=journal.boot, model="m",
+        deployment="p/m", cause="first", amount_nanousd=1, price_version="v",
+    )  # fmt: skip
+    young = replace(hold, attempt_id="young", at_ns=NOW_NS - 1)
+    Store(database).absorb([encode_event(hold), encode_event(replace(hold, attempt_id="left", boot="gone"))])
+    Store(database).absorb([encode_event(young)])
+    assert run(subject, "open holds").rows == (
+        "leaked: its process lives",
+        "left: its process is gone, or elsewhere; `routewright ledger recover` settles what died here",
+    )
+    journal.close()
+
+
+def test_a_damaged_database_is_told(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "damaged.db")
+    full(database)
+    database.close()
+    data = bytearray((tmp_path / "damaged.db").read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096] = bytes(4096)
+    (tmp_path / "damaged.db").write_bytes(data)
+    damaged = SqliteDatabase(tmp_path / "damaged.db")
+    subject = Subject(
+        database=damaged, tables=frozenset(), journal=tmp_path, now_ns=NOW_NS, since_ns=0, deadline_ms=1,
+        pause=lambda: None,
+    )  # fmt: skip
+    assert next(verify(subject)).verdict is Verdict.DIFFERENCE
+    damaged.close()
+
+
+def test_a_budget_holds_what_its_attempts_cost(database: Database, subject: Subject) -> None:
+    assert run(subject, "budgets").verdict is Verdict.SKIPPED
+
+
+def test_a_sum_that_is_not_that_of_its_rows_is_named(database: Database, subject: Subject) -> None:
+    full(database)
+    assert run(subject, "roll-ups").verdict is Verdict.OK
+    execute(
+        database,
+        "UPDATE attempts_rollup SET cost_nanousd = cost_nanousd + 1 WHERE grain = ? AND facet = 'model' "
+        "AND starts_ns = (SELECT min(starts_ns) FROM attempts_rollup WHERE starts_ns > ?)",
+        HOUR_NS,
+        day(2) * DAY_NS,
+    )
+    finding = run(subject, "roll-ups")
+    assert finding.verdict is Verdict.DIFFERENCE
+    assert "cost_nanousd differs by -" in finding.rows[0]
+    assert "2026-11-02" in finding.rows[0]
+    assert any("periods of 672 hours, facet all" in row for row in finding.rows)
+
+
+def test_sums_of_rows_that_are_gone_are_named_unless_they_were_pruned(database: Database, subject: Subject) -> None:
+    full(database)
+    prune(database, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
+    assert run(subject, "roll-ups").verdict is Verdict.OK
+    execute(database, "DELETE FROM requests WHERE at_ns >= ?", day(3) * DAY_NS)
+    assert "requests_rollup, 2026-11-03" in run(subject, "roll-ups").rows[0]
+
+
+def test_an_attempt_that_is_closed_in_two_ways_is_named(database: Database, subject: Subject) -> None:
+    released = Released(
+        attempt_id="request-1-attempt-1", request_id="request-1", at_ns=NOON, model="m", deployment="p/m",
+        cause="first", outcome="upstream_failed", total_ms=1,
+    )  # fmt: skip
+    absorb(Store(database), [settled(), replace(released, attempt_id="other"), released])
+    assert run(subject, "closings").rows == ("request-1-attempt-1",)

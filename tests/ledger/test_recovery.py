@@ -1,0 +1,131 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from routewright.errors import StoreUnavailable
+from routewright.ledger.journal import Journal
+from routewright.ledger.ledger import Reserved, Settled, encode_event
+from routewright.ledger.recovery import Recovered, Recovery, writers_in
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
+from routewright.testing import FakeClock
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from routewright.ledger.journal import Journal
+from routewright.ledger.ledger import Reserved, encode_event
+from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.store import Store
+
+folder = Path(sys.argv[1])
+journal = Journal(folder / "journal", segment_bytes=1 << 16)
+if sys.argv[2] == "drained":
+    journal.start(Store(SqliteDatabase(folder / "ledger.db")).absorb)
+for number in range(3):
+    journal.append(encode_event(Reserved(
+        attempt_id=f"{sys.argv[2]}-{number}", request_id="r", at_ns=number, boot=journal.boot, model="m",
+        deployment="p/m", cause="first", amount_nanousd=100 + number, price_version="v")))
+if sys.argv[2] == "drained":
+    journal.flush_blocking()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(SqliteDatabase(tmp_path / "ledger.db"))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def living(tmp_path: Path, store: Store) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal", segment_bytes=1 << 16)
+    journal.start(store.absorb)
+    yield journal
+    journal.close()
+
+
+def die(folder: Path, how: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", DYING, str(folder), how], check=False, capture_output=True)
+    assert killed.returncode == -9, killed.stderr
+
+
+def closings(store: Store) -> dict[str, Settled]:
+    record = store.request("r")
+    assert record is not None
+    return {a.close.attempt_id: a.close for a in record.attempts if isinstance(a.close, Settled)}
+
+
+@pytest.mark.parametrize("how", ["drained", "undrained"])
+def test_r03_holds_of_a_killed_process_are_settled_beside_a_living_one(
+    tmp_path: Path, store: Store, living: Journal, how: str
+) -> None:
+    living.append(
+        encode_event(
+            Reserved(
+                attempt_id="mine", request_id="r", at_ns=9, boot=living.boot, model="m", deployment="p/m",
+                cause="first", amount_nanousd=7, price_version="v",
+            )
+        )
+    )  # fmt: skip
+    living.flush_blocking()
+    die(tmp_path, how)
+    die(tmp_path, how)  # takes over the slot of the first one, and dies as well
+    recovery = Recovery(tmp_path / "journal", store, FakeClock())
+    assert recovery.look().holds == 3
+    settled = closings(store)
+    assert {close.cost_nanousd for close in settled.values()} == {100, 101, 102}
+    assert all(close.outcome == "crashed" and close.is_estimated for close in settled.values())
+    assert [hold.attempt_id for hold in store.open_holds()] == ["mine"]
+    assert recovery.look() == Recovered(), "a second look finds nothing to do"
+    assert not list((tmp_path / "journal/slot-1").glob("*.log"))
+
+
+def test_a_look_that_finds_nothing_new_asks_the_store_nothing(
+    tmp_path: Path, store: Store, living: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(tmp_path, "drained")
+    recovery = Recovery(tmp_path / "journal", store, FakeClock())
+    recovery.look()
+    monkeypatch.setattr(store, "open_holds", lambda: pytest.fail("asked"))
+    assert recovery.look() == Recovered()
+
+
+def test_what_the_store_does_not_take_is_tried_again(tmp_path: Path, store: Store, living: Journal) -> None:
+    die(tmp_path, "undrained")
+    recovery = Recovery(tmp_path / "journal", store, FakeClock())
+    absorb, store.absorb = store.absorb, _refuse  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        recovery.look()
+    assert list((tmp_path / "journal/slot-1").glob("*.log"))
+    store.absorb = absorb  # type: ignore[method-assign]
+    assert recovery.look() == Recovered(records=3, holds=3)
+
+
+def _refuse(batch: object) -> None:
+    raise StoreUnavailable("busy")
+
+
+def test_who_died_may_be_forgotten_once_nothing_of_it_is_open(tmp_path: Path, store: Store, living: Journal) -> None:
+    die(tmp_path, "undrained")
+    told: list[frozenset[str]] = []
+
+    def forget(boots: frozenset[str]) -> None:
+        assert not store.open_holds()
+        told.append(boots)
+
+    recovery = Recovery(tmp_path / "journal", store, FakeClock(), forget=forget)
+    recovery.look()
+    recovery.look()
+    ((boot,),) = told
+    assert boot != living.boot
+
+
+def test_the_living_are_known_by_their_locks(tmp_path: Path, living: Journal) -> None:
+    die(tmp_path, "undrained")
+    assert [path.name for path in writers_in(tmp_path / "journal")] == ["slot-0"]

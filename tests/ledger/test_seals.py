@@ -1,0 +1,117 @@
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from databases import open_database
+from ledger_rows import DAY_NS, day, generated
+from routewright.ledger.database import Database
+from routewright.ledger.ledger import LedgerEvent, encode_event
+from routewright.ledger.seals import GENESIS, GRACE_NS, last_seal, seal_due, seals_after
+from routewright.ledger.store import Store
+from terminal import NOON, request, settled
+
+LONG_AFTER = day(5) * DAY_NS + GRACE_NS
+
+
+@pytest.fixture
+def database(store: Store) -> Database:
+    return store.database
+
+
+def absorb(database: Database, *events: LedgerEvent) -> None:
+    Store(database).absorb([encode_event(event) for event in events])
+
+
+def test_a_day_is_sealed_an_hour_after_its_end_and_not_before(database: Database) -> None:
+    absorb(database, settled(), request())
+    midnight_ns = NOON + DAY_NS // 2
+    assert seal_due(database, midnight_ns + GRACE_NS - 1) == []
+    (seal,) = seal_due(database, midnight_ns + GRACE_NS)
+    assert (seal.day, seal.supplement, seal.rows, seal.previous_hash) == ("2026-11-01", 0, 2, GENESIS)
+    assert seal_due(database, midnight_ns + GRACE_NS) == []
+    assert last_seal(database) == seal
+
+
+def test_each_seal_follows_the_one_before_and_days_without_rows_have_none(database: Database) -> None:
+    absorb(database, settled(), settled("request-2", at_ns=NOON + 2 * DAY_NS))
+    first, second = seal_due(database, LONG_AFTER)
+    assert (first.day, second.day) == ("2026-11-01", "2026-11-03")
+    assert second.previous_hash == first.chain_hash
+
+
+def test_neither_the_order_of_arrival_nor_the_database_changes_a_seal(
+    tmp_path: Path, new_place: Callable[[], Path | str]
+) -> None:
+    events = generated(400)
+    chains = []
+    for place in (tmp_path / "one", new_place()):
+        database = open_database(place)
+        absorb(database, *events)
+        chains.append([seal.chain_hash for seal in seal_due(database, LONG_AFTER)])
+        database.close()
+        Random(1).shuffle(events)
+    assert chains[0] == chains[1]
+    assert len(chains[0]) == 3
+
+
+def test_rows_of_one_moment_are_ordered_by_id(tmp_path: Path, new_place: Callable[[], Path | str]) -> None:
+    events = [settled(f"Request-{number}" if number % 2 else f"request-{number}") for number in range(1200)]
+    chains = []
+    for place in (tmp_path / "one", new_place()):
+        database = open_database(place)
+        absorb(database, *events)
+        (seal,) = seal_due(database, LONG_AFTER)
+        chains.append(seal)
+        database.close()
+        events.reverse()
+    assert chains[0] == chains[1]
+    assert chains[0].rows == 1200
+
+
+def test_what_comes_after_the_seal_goes_into_a_supplement(database: Database) -> None:
+    absorb(database, settled())
+    (first,) = seal_due(database, LONG_AFTER)
+    absorb(database, settled(), settled("request-2"), request("request-2"))
+    (second,) = seal_due(database, LONG_AFTER)
+    assert (second.day, second.supplement, second.rows) == ("2026-11-01", 1, 2)
+    assert second.previous_hash == first.chain_hash
+    assert seals_after(database, 0) == [first, second]
+    absorb(database, settled("request-3", at_ns=NOON - DAY_NS))
+    (third,) = seal_due(database, LONG_AFTER)
+    assert (third.day, third.supplement, third.rows) == ("2026-10-31", 1, 1)
+
+
+def test_a_day_that_was_closed_and_not_hashed_is_hashed_by_the_next(database: Database) -> None:
+    absorb(database, settled())
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        seal_due(database, LONG_AFTER, die)
+    assert last_seal(database) is None
+    absorb(database, settled("request-2"))
+    first, second = seal_due(database, LONG_AFTER)
+    assert (first.supplement, first.rows, second.supplement, second.rows) == (0, 1, 1, 1)
+
+
+def test_a_column_that_is_added_later_changes_no_seal(database: Database, new_place: Callable[[], Path | str]) -> None:
+    other = open_database(new_place())
+    for each in (database, other):
+        absorb(each, settled())
+    with other.transaction() as transaction:
+        transaction.execute("ALTER TABLE events ADD COLUMN novelty TEXT NOT NULL DEFAULT ''")
+        transaction.execute("ALTER TABLE events ADD COLUMN number INTEGER")
+    assert seal_due(database, LONG_AFTER) == seal_due(other, LONG_AFTER)
+    other.close()
+
+
+def test_a_changed_amount_changes_the_seal(database: Database, new_place: Callable[[], Path | str]) -> None:
+    other = open_database(new_place())
+    absorb(database, settled())
+    absorb(other, replace(settled(), cost_nanousd=2_000_001))
+    assert seal_due(database, LONG_AFTER)[0].content_hash != seal_due(other, LONG_AFTER)[0].content_hash
+    other.close()
