@@ -22,8 +22,9 @@ from routewright.ledger import rollups
 from routewright.ledger.database import Database
 from routewright.ledger.postgres import PostgresDatabase
 from routewright.ledger.rollups import DAY_NS, HOUR_NS
+from routewright.ledger.spending import Dimension
 from routewright.ledger.sqlite import SqliteDatabase
-from routewright.ledger.store import By, Dimension, Store
+from routewright.ledger.store import By, Store
 
 BAR_MS = 200
 REPEATS = 15

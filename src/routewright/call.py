@@ -104,6 +104,8 @@ class Options(Struct, frozen=True, kw_only=True):
     deadline_s: float | None = None
     tags: tuple[str, ...] = ()
     user: str | None = None
+    no_log: bool = False
+    """Nothing of the content may be kept, whatever the settings allow."""
 
 
 class Call(Struct, frozen=True, kw_only=True):

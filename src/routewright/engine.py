@@ -242,7 +242,14 @@ class Engine:
         decided = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(
-                Record(self._ledger, registry, clock, tally=self.tally, logs_requests=settings.server.log_requests)
+                Record(
+                    self._ledger,
+                    registry,
+                    clock,
+                    tally=self.tally,
+                    logs_requests=settings.server.log_requests,
+                    logs_content=settings.ledger.log_content,
+                )
             )
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))

@@ -90,6 +90,8 @@ class AttemptReport(Struct, frozen=True, kw_only=True):
     usage: Usage
     is_estimated: bool
     """The provider did not say what it used."""
+    input_cost_nanousd: int | None = None
+    """Of the cost, what the input made: all but output and a price per request. None when the model has no price."""
 
 
 class Receipt(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from routewright.catalog.registry import Tier
+from routewright.usage import NO_INPUT, InputParts
 
 
 class KindShare(Struct, frozen=True, array_like=True):
@@ -63,6 +64,8 @@ class Route(Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     input_tokens: int
     """Pre-flight estimate."""
+    input_parts: InputParts = NO_INPUT
+    """What that consists of."""
     output_tokens: int
     """Expected, bounded by what the caller allows."""
     context: tuple[str, ...] = ()

@@ -69,3 +69,33 @@ class Usage(Struct, frozen=True, gc=False):
                     "do not bill it, settle on an estimate"
                 )
         return self
+
+
+class InputParts(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What the input of a request consists of, in tokens; the parts are disjoint and add up to all of it."""
+
+    system: int = 0
+    """The system prompt."""
+    history: int = 0
+    """All else that stands beside the last user turn: few-shot examples, earlier turns, what tools gave back."""
+    tools: int = 0
+    """Definitions of tools, and of the form that the answer must have."""
+    user: int = 0
+    """The last user turn, with its pictures, and what opens the answer."""
+
+    @property
+    def total(self) -> int:
+        """All of the input."""
+        return self.system + self.history + self.tools + self.user
+
+    def __add__(self, other: "InputParts") -> "InputParts":
+        return InputParts(
+            self.system + other.system,
+            self.history + other.history,
+            self.tools + other.tools,
+            self.user + other.user,
+        )
+
+
+NO_INPUT = InputParts()
+"""Of a request that was sent to nobody."""

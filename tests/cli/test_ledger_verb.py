@@ -7,6 +7,7 @@ from builders import route
 from routewright.catalog.registry import Tier
 from routewright.ledger.ledger import OutcomeRecorded, OutcomeSource, Released, Reserved
 from routewright.route import KindShare, Verdict
+from routewright.usage import InputParts
 from terminal import Terminal, request, settled
 
 
@@ -53,10 +54,12 @@ def test_show_has_the_request_and_every_attempt(tmp_path: Path) -> None:
         outcome="upstream_rate_limited",
         total_ms=12,
     )
-    terminal.record(reserved("request-1"), released, settled(is_estimated=True), request(tags=("team-a",)))
+    answered = request(tags=("team-a",), input_parts=InputParts(system=600, history=1_200, user=90))
+    terminal.record(reserved("request-1"), released, settled(is_estimated=True), answered)
     lines = terminal.run("ledger", "show", "request-1").stdout.splitlines()
     assert "  outcome     complete by swift after 250 ms" in lines
     assert "  baseline    $0.010000 at strong" in lines
+    assert "  input       system 600 · history 1,200 · tools 0 · user 90 tokens" in lines
     assert "  tags        team-a" in lines
     first, second = lines[-2:]
     assert first.split()[3] == "upstream_rate_limited"

@@ -1,11 +1,16 @@
+import csv
+import io
 import json
+import re
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from routewright.cli.report import read_since
-from routewright.usage import Usage
+from routewright.ledger.ledger import RequestRecorded
+from routewright.usage import InputParts, Usage
 from terminal import NOON, Terminal, request, settled
 
 DAY_NS = 86_400 * 10**9
@@ -20,8 +25,23 @@ def terminal(tmp_path: Path) -> Terminal:
         request("a"),
         settled("a"),
         request("b", at_ns=later, tier="complex", model="strong", cost_nanousd=13_000_000, attempts=2),
-        settled("b", at_ns=later, outcome="upstream_stream_cut", is_estimated=True, cost_nanousd=3_000_000),
-        settled("b", attempt_id="b-2", at_ns=later, model="strong", cause="fallback", cost_nanousd=10_000_000),
+        settled(
+            "b",
+            at_ns=later,
+            outcome="upstream_timeout",
+            first_event_ms=None,
+            is_estimated=True,
+            cost_nanousd=3_000_000,
+        ),
+        settled(
+            "b",
+            attempt_id="b-2",
+            at_ns=later,
+            model="strong",
+            tier="complex",
+            cause="fallback",
+            cost_nanousd=10_000_000,
+        ),
         request(
             "c",
             at_ns=later,
@@ -30,7 +50,7 @@ def terminal(tmp_path: Path) -> Terminal:
             outcome="all_attempts_failed",
             cost_nanousd=500_000,
         ),
-        settled("c", at_ns=later, outcome="upstream_timeout", cost_nanousd=500_000),
+        settled("c", at_ns=later, outcome="upstream_timeout", first_event_ms=None, cost_nanousd=500_000),
     )
     return terminal
 
@@ -41,7 +61,7 @@ def test_saving_names_its_baseline_and_is_net_of_everything(terminal: Terminal) 
     assert lines[1].startswith(
         "vs always strong: actual $0.015000, would have cost $0.020000, saved $0.004500 (22.5 %)"
     )
-    assert "net of routing: retries and $0.000500 of failed requests are counted" in lines[1]
+    assert "net of routing: retries, $0.00 of errands and $0.000500 of failed requests are counted" in lines[1]
 
 
 def test_there_is_a_table_for_each_model_tier_and_day(terminal: Terminal) -> None:
@@ -50,7 +70,7 @@ def test_there_is_a_table_for_each_model_tier_and_day(terminal: Terminal) -> Non
     assert table["swift"][1:4] == ["1", "100.0", "%"]
     assert {"standard", "complex", "2026-11-01", "2026-11-02"} <= set(table)
     assert table["(nobody)"][1] == "1"
-    assert "≤  1 attempt estimated: the cost is an upper bound" in text
+    assert "≤ 1 attempt estimated: the cost is an upper bound" in text
 
 
 def test_one_table_is_enough_if_asked_for(terminal: Terminal) -> None:
@@ -70,7 +90,9 @@ def test_json_has_the_same_in_integers(terminal: Terminal) -> None:
     assert report["totals"]["cost_nanousd"] == 15_500_000
     assert report["saving"]["baselines"] == ["strong"]
     assert report["saving"]["failed_nanousd"] == 500_000
-    assert [row["key"] for row in report["by"]["day"]] == ["2026-11-01", "2026-11-02"]
+    models, tiers, days = report["tables"]
+    assert (models["by"], tiers["by"], days["by"]) == (["model"], ["tier"], ["day"])
+    assert [line["keys"] for line in days["lines"]] == [["2026-11-01"], ["2026-11-02"]]
 
 
 BASELINE = """
@@ -96,7 +118,7 @@ def test_another_baseline_is_priced_anew_and_may_show_a_loss(terminal: Terminal)
     # 1,000 tokens in and 500 out are $0.002 there, for each of two answers.
     assert "vs always cheap: actual $0.015000, would have cost $0.004000, saved -$0.011500 (-287.5 %)" in lines[1]
     complex_row = next(line for line in lines if line.startswith("  complex")).split()
-    assert complex_row[-5:] == ["$0.013000", "$0.002000", "-$0.011000", "-550.0", "%"]
+    assert complex_row[-6:-1] == ["$0.013000", "$0.002000", "-$0.011000", "-550.0", "%"]
 
 
 @pytest.mark.parametrize(("name", "number"), [("unpriced", "E110"), ("nobody", "E107")])
@@ -138,3 +160,188 @@ def test_times_are_read_as_durations_or_days() -> None:
     for nonsense in ("yesterday", "7", "d", "2026-13-01", "-1d"):
         with pytest.raises(ValueError, match=nonsense):
             read_since(nonsense, NOON)
+
+
+# ---- by what, of what, and in which form
+
+
+def audited(request_id: str, **changes: object) -> RequestRecorded:
+    """A request of 1,000 tokens in, most of them the system prompt's."""
+    plain: dict[str, object] = {
+        "input_parts": InputParts(system=600, history=200, tools=100, user=100),
+        "input_cost_nanousd": 1_000_000,
+        "system_cost_nanousd": 600_000,
+        "system_hash": "00c0ffee00c0ffee",
+        "system_opening": "0be9000000000000",
+        "system_chars": 2_400,
+    }
+    return request(request_id, **{**plain, **changes})
+
+
+@pytest.fixture
+def teams(tmp_path: Path) -> Terminal:
+    """Three requests of two teams on two days, one of them with an errand."""
+    terminal = Terminal(tmp_path)
+    later = NOON + DAY_NS
+    terminal.record(
+        audited("a", team="search", tags=("prod", "eu")),
+        settled("a", team="search", tags=("prod", "eu")),
+        audited("b", at_ns=later, team="search", tags=("prod",), model="strong", cost_nanousd=11_000_000),
+        settled("b", at_ns=later, team="search", tags=("prod",), model="strong", cost_nanousd=10_000_000),
+        settled(
+            "b", attempt_id="b-judge", at_ns=later, team="search", tags=("prod",), cause="judge", cost_nanousd=1_000_000
+        ),
+        audited("c", at_ns=later, team="=HYPERLINK(1)"),
+        settled("c", at_ns=later, team="=HYPERLINK(1)"),
+    )
+    return terminal
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_by_two_dimensions_there_is_one_table_of_both(teams: Terminal) -> None:
+    rows = csv_rows(teams.run("report", "--by", "team", "--by", "day", "--csv").stdout)
+    assert [(row["team"], row["day"], row["requests"]) for row in rows] == [
+        ("'=HYPERLINK(1)", "2026-11-02", "1"),
+        ("search", "2026-11-01", "1"),
+        ("search", "2026-11-02", "1"),
+    ]
+
+
+@pytest.mark.parametrize("arguments", [("--by", "day", "--by", "day"), ("--by", "day", "--by", "key", "--by", "team")])
+def test_more_than_two_dimensions_are_refused(teams: Terminal, arguments: tuple[str, ...]) -> None:
+    result = teams.run("report", *arguments)
+    assert result.exit_code == 2
+    assert "twice" in result.stderr
+
+
+def test_by_cause_tells_of_attempts_only(teams: Terminal) -> None:
+    text = teams.run("report", "--by", "cause").stdout
+    assert "judge" in text
+    assert "success" not in text
+    assert "requests have no" in text or "there are no requests" in text
+
+
+def test_errands_are_counted_in_the_saving_and_named(teams: Terminal) -> None:
+    assert "$0.001000 of errands" in teams.run("report").stdout
+
+
+def test_filters_leave_in_what_they_name(teams: Terminal) -> None:
+    search = json.loads(teams.run("report", "--team", "search", "--json").stdout)
+    assert (search["totals"]["requests"], search["totals"]["cost_nanousd"]) == (2, 13_000_000)
+    assert search["only"] == {"team": "search"}
+    one = json.loads(teams.run("report", "--team", "search", "--model", "strong", "--by", "model", "--json").stdout)
+    assert [line["keys"] for line in one["tables"][0]["lines"]] == [["strong"]]
+    tagged = json.loads(teams.run("report", "--tag", "eu", "--json").stdout)
+    assert tagged["totals"]["requests"] == 1
+    assert json.loads(teams.run("report", "--team", "nobody", "--json").stdout)["totals"]["requests"] == 0
+
+
+def test_what_is_not_summed_is_refused_and_not_empty(teams: Terminal) -> None:
+    refused = teams.run("report", "--by", "model", "--tag", "prod", "--team", "search")
+    assert refused.exit_code == 2
+    assert "not beside model and team" in refused.stderr
+    by_day = csv_rows(teams.run("report", "--by", "day", "--tag", "prod", "--team", "search", "--csv").stdout)
+    assert [row["requests"] for row in by_day] == ["1", "1"]
+    by_two = csv_rows(teams.run("report", "--by", "tag", "--by", "model", "--csv").stdout)
+    assert [(row["tag"], row["model"]) for row in by_two] == [("eu", "swift"), ("prod", "strong"), ("prod", "swift")]
+
+
+def test_until_leaves_out_what_came_after(teams: Terminal) -> None:
+    text = teams.run("report", "--until", "2026-11-02").stdout
+    assert text.startswith("spent $0.002000 in all until 2026-11-02 00:00:00 UTC · 1 request")
+
+
+def test_by_tag_says_that_lines_overlap(teams: Terminal) -> None:
+    report = json.loads(teams.run("report", "--by", "tag", "--json").stdout)
+    (table,) = report["tables"]
+    found = {line["keys"][0]: line["sums"]["requests"] for line in table["lines"]}
+    assert (found["eu"], found["prod"]) == (1, 2)
+    assert table["total"]["requests"] == report["totals"]["requests"] == 3
+    assert table["overlaps"]
+    assert any("several tags" in note for note in report["notes"])
+
+
+def test_input_is_told_by_its_parts(teams: Terminal) -> None:
+    row = csv_rows(teams.run("report", "--by", "team", "--input", "--csv").stdout)[1]
+    assert (row["input_tokens"], row["system_tokens"], row["user_tokens"]) == ("2000", "1200", "200")
+    assert (row["system_share"], row["input_cost_usd"], row["system_cost_usd"]) == (
+        "0.600000",
+        "0.002000000",
+        "0.001200000",
+    )
+    assert "of system prompt" in teams.run("report", "--input").stdout
+
+
+def test_table_json_csv_and_page_tell_the_same(teams: Terminal) -> None:
+    arguments = ("report", "--by", "team", "--by", "day")
+    lines = json.loads(teams.run(*arguments, "--json").stdout)["tables"][0]["lines"]
+    rows = csv_rows(teams.run(*arguments, "--csv").stdout)
+    page = teams.run(*arguments, "--html", "-").stdout
+    in_page = re.findall(r'data-value="([^"]*)"', page)
+    for at, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        sums = line["sums"]
+        assert int(row["requests"]) == sums["requests"]
+        assert Decimal(row["cost_usd"]) == Decimal(sums["cost_nanousd"]).scaleb(-9)
+        assert Decimal(row["saved_usd"]) == Decimal(
+            sums["baseline_cost_nanousd"] - sums["compared_cost_nanousd"]
+        ).scaleb(-9)
+        values = [value for name, value in row.items() if name not in ("team", "day", "failed_cost_usd")]
+        width = len(values)
+        assert in_page[at * width : (at + 1) * width] == values
+    text = teams.run(*arguments).stdout
+    assert f"{sum(Decimal(row['cost_usd']) for row in rows):.6f}" in text
+
+
+def test_page_goes_into_a_file(teams: Terminal) -> None:
+    result = teams.run("report", "--html", "spending.html")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "written: spending.html\n")
+    assert (teams.home / "spending.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    missing = teams.run("report", "--html", "no/such/folder.html")
+    assert missing.exit_code == 1
+    assert "No such file or directory" in missing.stderr
+
+
+def test_one_form_at_a_time(teams: Terminal) -> None:
+    assert teams.run("report", "--json", "--csv").exit_code == 2
+    assert teams.run("report", "--system-prompts", "--by", "team").exit_code == 2
+
+
+def test_prompt_creep_is_seen(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    october = NOON - 10 * DAY_NS
+    terminal.record(
+        audited("a", at_ns=october),
+        audited("b", at_ns=october),
+        audited(
+            "c",
+            system_hash="00c0ffee00c0ffff",
+            input_parts=InputParts(system=900, user=100),
+            system_cost_nanousd=900_000,
+            system_preview="You are the support desk.",
+        ),
+        audited("d", system_hash="0000000000000abc", system_opening="0be9000000000abc", system_cost_nanousd=1),
+    )
+    text = terminal.run("report", "--system-prompts").stdout
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("  ")}
+    assert rows["2026-11"][1:5] == ["2", "2", "1,500", "750"]
+    assert rows["00c0ffee00c0ffff"][-5:] == ["+50.0", "%", "$0.000900", "100.0", "%"]
+    assert "You are the support desk." in text
+    assert "new" in rows["0000000000000abc"]
+    grown = json.loads(terminal.run("report", "--system-prompts", "--json").stdout)["prompts"][0]
+    assert (grown["tokens"], grown["requests"], grown["tokens_before"], grown["requests_before"]) == (900, 1, 1200, 2)
+    later = csv_rows(terminal.run("report", "--system-prompts", "--since", "2026-11-01", "--csv").stdout)
+    assert [row["month"] for row in later] == ["2026-11", "2026-11"]
+    page = terminal.run("report", "--system-prompts", "--html", "-").stdout
+    assert "+50.0\N{NO-BREAK SPACE}%" in page
+
+
+def test_nothing_recorded_is_said_in_every_form(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    assert csv_rows(terminal.run("report", "--csv").stdout) == []
+    assert "Nothing is recorded" in terminal.run("report", "--html", "-").stdout
+    assert "no answered request with a system prompt" in terminal.run("report", "--system-prompts").stderr
+    assert json.loads(terminal.run("report", "--system-prompts", "--json").stdout) == {"months": [], "prompts": []}
+    assert "No answered request" in terminal.run("report", "--system-prompts", "--html", "-").stdout

@@ -35,7 +35,7 @@ def test_gateway_serves_reports_and_ends_well(tmp_path: Path) -> None:
         assert served.stop() == 0
     report = terminal.run("report")
     assert report.stdout.startswith("spent $0.")
-    assert "simulated: 1 request answered by the built-in simulator; no money was spent" in report.stdout
+    assert "simulated: 1 attempt at the built-in simulator; no money was spent" in report.stdout
 
 
 def test_open_gateway_without_a_key_does_not_start(tmp_path: Path) -> None:

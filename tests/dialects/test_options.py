@@ -18,6 +18,7 @@ def test_all_options_are_read() -> None:
         "deadline_ms": 1500,
         "tags": ["team:a", "nightly"],
         "user": "ann",
+        "no_log": True,
     }
     assert read_options(fields) == Options(
         tier=Tier.BULK,
@@ -26,6 +27,7 @@ def test_all_options_are_read() -> None:
         deadline_s=1.5,
         tags=("team:a", "nightly"),
         user="ann",
+        no_log=True,
     )
 
 
@@ -75,6 +77,7 @@ def test_a_quality_is_a_probability_as_a_number_or_in_digits(given: Any, quality
         ({"deadline_ms": 0}, "deadline_ms"),
         ({"deadline_ms": 1.5}, "deadline_ms"),
         ({"tags": "a"}, "tags"),
+        ({"no_log": "yes"}, "no_log"),
         ({"tags": ["a", 1]}, "tags[1]"),
         ({"tags": [""]}, "tags[0]"),
         ({"user": 1}, "user"),

@@ -6,7 +6,8 @@ from builders import attempt, call, model, reply, route
 from routewright.call import Routed
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import hashed_session
-from routewright.gateway.headers import answer_headers, read_session
+from routewright.errors import InvalidRequest
+from routewright.gateway.headers import answer_headers, read_options, read_session
 from routewright.gateway.http import Message, Request
 from routewright.gateway.openai_api import read_call
 from routewright.runtime import Runtime, SettingsSource
@@ -60,3 +61,10 @@ async def test_a_header_goes_before_the_bodys_own_word(tmp_path: Path, headers: 
     call = await read_call(Request("POST", "/", headers, receive), runtime.engine, OpenAIChat())
     await runtime.close()
     assert call.session == hashed_session(meant)
+
+
+def test_caller_may_keep_the_content_out_of_the_ledger() -> None:
+    assert read_options({b"x-routewright-no-log": b"1"}).no_log
+    assert not read_options({b"x-routewright-no-log": b"0"}).no_log
+    with pytest.raises(InvalidRequest, match="no_log must be true or false"):
+        read_options({b"x-routewright-no-log": b"please"})

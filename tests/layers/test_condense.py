@@ -16,6 +16,7 @@ from routewright.layers.errand import Errands
 from routewright.reply import Event, Reply
 from routewright.route import Route
 from routewright.testing import FakeClock
+from routewright.usage import InputParts
 
 DEAR = model("dear", prices=PriceSchedule((Price(input=5_000_000, output=25_000_000),)))
 CHEAP = model("cheap", prices=PriceSchedule((Price(input=10_000, output=20_000),)))
@@ -59,7 +60,9 @@ class House:
         """What reaches the service below for the request itself."""
         given = asked or self.asked
         models = {"dear": DEAR, "cheap": CHEAP, "unpriced": UNPRICED}
-        await self.layer(Routed(given, route(models[by], input_tokens=tokens(given) + 100)), self.below)
+        parts = InputParts(system=60, history=tokens(given), user=40)
+        estimated = route(models[by], input_tokens=parts.total, input_parts=parts)
+        await self.layer(Routed(given, estimated), self.below)
         (sent,) = [each for each in self.below.requests[-1:] if not each.cause.is_errand]
         assert isinstance(sent, Routed)
         return sent
@@ -113,6 +116,7 @@ async def test_the_route_says_what_was_done_and_counts_what_is_sent() -> None:
     saved = tokens(House().asked) - tokens(sent.call)
     assert sent.route.context == (f"left out 5 old turns: -{saved:,} tokens",)
     assert sent.route.input_tokens == tokens(sent.call) + 100
+    assert sent.route.input_parts == InputParts(system=60, history=tokens(sent.call), user=40)
 
 
 async def test_what_a_provider_has_in_its_cache_is_left_alone() -> None:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from databases import database_of, open_database
 from entries import DAY, SECOND, absorb, recorded, released, reserved, settled
-from routewright.cli.savings import as_recorded, saving
 from routewright.ledger import rollups
 from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Settled
 from routewright.ledger.rollups import GRAINS, HOUR_NS, MOST_TAGS, OTHER_TAG, pieces
-from routewright.ledger.store import Dimension, Spend, Store
+from routewright.ledger.spending import Dimension
+from routewright.ledger.store import Spend, Store
+from routewright.usage import InputParts, Usage
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 TABLES = ("attempts_rollup", "requests_rollup", "known_tags")
@@ -130,11 +131,55 @@ def test_every_question_is_answered_as_by_a_look_at_every_row(
         meant = [event for event in events if since_ns <= event.at_ns < until_ns]
         for one in DIMENSIONS:
             assert told(store.spend(one, since_ns, until_ns)) == counted(meant, (one,))
-        compared = saving(as_recorded([event for event in events if isinstance(event, RequestRecorded)]), ())
-        total = store.totals()
-        assert total.least_saved_nanousd == compared.low_nanousd
-        assert total.most_saved_nanousd == compared.high_nanousd
-        assert (total.compared, total.unsure) == (compared.requests, compared.estimated)
+        total, requests = store.totals(), [event for event in events if isinstance(event, RequestRecorded)]
+        assert total.least_saved_nanousd == sum(saved(request, at_least=True) for request in requests)
+        assert total.most_saved_nanousd == sum(saved(request, at_least=False) for request in requests)
+        assert total.answered_cost_nanousd + total.failed_cost_nanousd == sum(each.cost_nanousd for each in requests)
+        assert total.answered == sum(request.model is not None for request in requests)
+
+
+def saved(request: RequestRecorded, *, at_least: bool) -> int:
+    """What one request saved, if what nobody reported did cost our bound, or nothing: whichever is less, or more."""
+    cost, would = request.cost_nanousd, request.baseline_cost_nanousd
+    failed = cost if request.model is None and (at_least or not request.is_estimated) else 0
+    if would is None:
+        return -failed
+    if request.is_estimated:
+        return (min(0, would - cost) if at_least else would) - failed
+    return would - cost - failed
+
+
+def test_answers_errands_and_input_are_summed_apart(store: Store) -> None:
+    parts = InputParts(system=6, history=3, tools=2, user=1)
+    priced = {"input_parts": parts, "input_cost_nanousd": 120, "system_cost_nanousd": 60}
+    absorb(
+        store,
+        settled("a1", usage=Usage(input=10, output=20), cost_nanousd=700),
+        settled("a2", usage=Usage(input=1_000), first_event_ms=None, cost_nanousd=90),
+        settled("a3", usage=Usage(input=100), cause="judge", cost_nanousd=5, deployment="simulator/judge"),
+        recorded("r1", **priced),
+        recorded("r2", **priced, model=None, baseline_cost_nanousd=None),
+        recorded("r3", **priced, input_is_estimated=True),
+    )
+    total = store.totals()
+    assert total.usage == Usage(input=1_110, output=20)
+    assert total.answer_usage == Usage(input=10, output=20)
+    assert (total.errand_cost_nanousd, total.simulated) == (5, 1)
+    assert total.input_parts == parts + parts
+    assert (total.answered, total.input_estimated) == (2, 1)
+    assert (total.input_cost_nanousd, total.system_cost_nanousd) == (360, 180)
+
+
+def test_baselines_are_known_by_day(store: Store) -> None:
+    absorb(
+        store,
+        recorded("r1", at_ns=DAY + 5),
+        recorded("r2", at_ns=3 * DAY, baseline_model="huge"),
+        recorded("r3", at_ns=DAY, baseline_model="unpriced", baseline_cost_nanousd=None),
+    )
+    assert store.baselines() == ["huge", "large"]
+    assert store.baselines(2 * DAY) == ["huge"]
+    assert store.baselines(until_ns=3 * DAY) == ["large"]
 
 
 @given(since_ns=times, until_ns=times)

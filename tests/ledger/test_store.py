@@ -43,7 +43,7 @@ from routewright.ledger.ledger import (
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import AnswerRow, AttemptRecord, OutcomeRow, RequestRecord, Store
 from routewright.route import Route
-from routewright.usage import Usage
+from routewright.usage import InputParts, Usage
 
 counts = st.integers(0, 2**40)
 
@@ -91,7 +91,8 @@ def test_every_field_of_the_vocabulary_has_its_column(store: Store) -> None:
     }
     fields = {field for kind in (Reserved, Settled, Released) for field in kind.__struct_fields__}
     assert columns["events"] == fields - {"usage"} | {*Usage.__struct_fields__, "sequence", "kind"}
-    assert columns["requests"] == set(RequestRecorded.__struct_fields__)
+    kept = set(RequestRecorded.__struct_fields__) - {"input_parts"}
+    assert columns["requests"] == kept | {f"input_{part}" for part in InputParts.__struct_fields__}
     assert columns["outcomes"] == {*OutcomeRecorded.__struct_fields__, "sequence"}
 
 

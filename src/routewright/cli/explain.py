@@ -68,7 +68,6 @@ HELP: Mapping[str, str] = {
     "E422": "Copy into an empty database; a copy that was cut off goes on from the ledger it was begun with.",
     "E501": "Choose another address with --host and --port, or end the program that has this one.",
     "E502": "Look for the name with `routewright ledger tail` or `routewright keys list`.",
-    "E503": "Name another baseline, or a shorter time with --since.",
     "E504": "Correct the file as the message says; docs/cli.md (`routewright eval`) has the columns.",
     "E505": "Check the file or address (docs/prices.md); `--accept` takes over changes that are meant.",
     "E506": "Export usage or cost anew as CSV or JSON; docs/prices.md has the columns that are read.",

@@ -15,12 +15,6 @@ class NotRecorded(OperatorError):
     number, code, status = "E502", "not_recorded", 404
 
 
-class NotComparable(OperatorError):
-    """The requests asked for cannot be compared with that baseline."""
-
-    number, code, status = "E503", "not_comparable", 400
-
-
 class BadTable(OperatorError):
     """A table of outcomes cannot be read, or has not what is needed to evaluate routing on it."""
 

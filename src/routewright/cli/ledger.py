@@ -241,10 +241,18 @@ def _facts(found: RequestRecord) -> Iterator[tuple[str, str]]:
     yield "cost", usd(request.cost_nanousd) + (" at most, estimated" if request.is_estimated else "")
     if request.baseline_cost_nanousd is not None:
         yield "baseline", f"{usd(request.baseline_cost_nanousd)} at {one_line(request.baseline_model or '')}"
+    if request.input_parts.total:
+        yield "input", _input(request)
     if request.overhead_us is not None:
         yield "overhead", f"{request.overhead_us:,} µs before the first byte was sent"
     if request.tags:
         yield "tags", one_line(", ".join(request.tags))
+
+
+def _input(request: RequestRecorded) -> str:
+    parts = request.input_parts
+    told = f"system {parts.system:,} · history {parts.history:,} · tools {parts.tools:,} · user {parts.user:,} tokens"
+    return told + (", estimated" if request.input_is_estimated else "")
 
 
 def _confidence(request: RequestRecorded) -> str:

@@ -4,22 +4,24 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from routewright.catalog.registry import Registry
-from routewright.client import Ask
-from routewright.clock import SystemClock
-from routewright.engine import Engine
 from routewright.errors import LedgerUnavailable
-from routewright.ledger.accounts import JournaledLedger
 from routewright.ledger.database import Database
-from routewright.runtime import SettingsSource, recall
 from routewright.settings import Settings, load_settings
-from routewright.simulator import Simulator
 from routewright.stores import ledger_file, open_database
 
+if TYPE_CHECKING:  # an engine takes longer to import than most verbs need to do their work
+    from routewright.client import Ask
+    from routewright.engine import Engine
+    from routewright.runtime import SettingsSource
 
-def source_of(config: Path | None, flags: Mapping[str, object], *, simulate: bool = False) -> SettingsSource:
+
+def source_of(config: Path | None, flags: Mapping[str, object], *, simulate: bool = False) -> "SettingsSource":
     """The settings of this process, with what was said on the command line above all."""
+    from routewright.runtime import SettingsSource
+
     return SettingsSource(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags, simulate=simulate)
 
 
@@ -52,9 +54,9 @@ def wished(flags: Mapping[str, str], quality: str | None) -> Mapping[str, str]:
 
 def asked(
     *, model: str | None, tier: str | None, min_quality: float | None, system: str | None, max_tokens: int | None
-) -> Ask:
+) -> "Ask":
     """What was said beside the prompt; what was not said is left out."""
-    said = Ask()
+    said: Ask = {}
     if model is not None:
         said["model"] = model
     if tier is not None:
@@ -79,8 +81,14 @@ class _NoLog:
         """Nothing was ever appended."""
 
 
-def deciding_only(settings: Settings, registry: Registry) -> Engine:
+def deciding_only(settings: Settings, registry: Registry) -> "Engine":
     """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone."""
+    from routewright.clock import SystemClock
+    from routewright.engine import Engine
+    from routewright.ledger.accounts import JournaledLedger
+    from routewright.runtime import recall
+    from routewright.simulator import Simulator
+
     clock = SystemClock()
     ledger = JournaledLedger(_NoLog(), boot="", clock=clock)
     engine = Engine(settings, registry, ledger=ledger, transport=Simulator(), clock=clock)

@@ -1,69 +1,29 @@
-"""`routewright report`: what was spent, and what routing saved against a named baseline."""
+"""`routewright report`: what was spent, by what, and what routing saved against a named baseline."""
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import click
-from msgspec import Struct
 
-from routewright.catalog.pricing import PriceSchedule, cost_nanousd
-from routewright.cli.failures import NotComparable
 from routewright.cli.ledger import EMPTY, reading, when
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
-from routewright.cli.savings import NANOSECONDS, Compared, Saving, against, as_recorded, saving
-from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import counted, one_line, percent, usd
+from routewright.cli.reports.reading import END_NS, NANOSECONDS, Baseline, Question, Window, read_report, read_table
+from routewright.cli.screen import print_json, say
 from routewright.errors import UnpricedModel
-from routewright.ledger.ledger import RequestRecorded, Settled
-from routewright.ledger.store import By, Spend, Store
-from routewright.settings import Settings
-from routewright.usage import Usage
+from routewright.ledger.spending import Dimension
 
-READ_AT_MOST = 50_000
-"""Requests that are looked at one by one; the tables count all there are."""
+if TYPE_CHECKING:
+    from routewright.ledger.store import Store
 
-TABLES: tuple[By, ...] = ("model", "tier", "day")
+TABLES: tuple[tuple[Dimension, ...], ...] = (("model",), ("tier",), ("day",))
+"""What is told when nothing else is asked for."""
+
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_NUMBERS = (
-    "requests",
-    "success",
-    "attempts",
-    "tokens in",
-    "tokens out",
-    "spent",
-    "actual",
-    "would have cost",
-    "saved",
-    "saved %",
-)
-
-
-NOTHING = Spend(
-    key="all",
-    requests=0,
-    complete=0,
-    attempts=0,
-    estimated=0,
-    unpriced=0,
-    usage=Usage(),
-    cost_nanousd=0,
-    baseline_cost_nanousd=0,
-    compared_cost_nanousd=0,
-)
-
-
-class Report(Struct, frozen=True, kw_only=True):
-    """All that is printed, and the form of `--json`."""
-
-    since: str | None
-    totals: Spend
-    saving: Saving
-    """Of the latest `READ_AT_MOST` requests, if there are more."""
-    by: Mapping[By, Sequence[Spend]]
 
 
 def read_since(text: str, now_ns: int) -> int:
@@ -73,27 +33,64 @@ def read_since(text: str, now_ns: int) -> int:
     return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * NANOSECONDS
 
 
-def _since(ctx: click.Context, param: click.Parameter, text: str | None) -> int:
+def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
     try:
-        return 0 if text is None else read_since(text, time.time_ns())
+        return None if text is None else read_since(text, time.time_ns())
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is neither a time like 7d, 24h or 2w nor a day like 2026-11-01", ctx, param
         ) from None
 
 
+def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
+    if len(by) > 2:
+        raise click.BadParameter("give it twice at most, as in --by model --by day", ctx, param)
+    if len(set(by)) < len(by):
+        raise click.BadParameter(f"{by[0]} is given twice", ctx, param)
+    return by
+
+
 @click.command("report", short_help="What was spent, and what routing saved against the baseline.")
-@click.option("--by", type=click.Choice(TABLES), help="Only this table; without it, all three.")
 @click.option(
-    "--since", "since_ns", metavar="WHEN", callback=_since, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
+    "--by",
+    type=click.Choice(get_args(Dimension)),
+    multiple=True,
+    callback=_dimensions,
+    help="One table by this, or by two of them; without it, three: by model, tier and day.",
 )
+@click.option(
+    "--since", "since_ns", metavar="WHEN", callback=_moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
+)
+@click.option("--until", "until_ns", metavar="WHEN", callback=_moment, help="Up to then, not including it.")
+@click.option("--model", metavar="NAME", help="Only attempts at this model, and requests that it answered.")
+@click.option("--team", metavar="NAME", help='Only this team; "" for requests without one.')
+@click.option("--key", metavar="ID", help='Only this virtual key; "" for requests without one.')
+@click.option("--tag", metavar="TAG", help="Only requests with this tag.")
 @click.option(
     "--baseline", metavar="MODEL", help="Compare with this model, at its prices, instead of the recorded one."
 )
+@click.option("--input", "of_input", is_flag=True, help="Show what the input consists of, instead of the money.")
+@click.option("--system-prompts", is_flag=True, help="Show what system prompts cost by month, and which grew.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one table, by model and day unless --by says another.")
+@click.option("--html", metavar="FILE", help="Write a page with charts to this file; - for standard output.")
 @json_option
 @settings_options
 def command(
-    by: By | None, since_ns: int, baseline: str | None, as_json: bool, config: Path | None, flags: Mapping[str, str]
+    by: tuple[Dimension, ...],
+    since_ns: int | None,
+    until_ns: int | None,
+    model: str | None,
+    team: str | None,
+    key: str | None,
+    tag: str | None,
+    baseline: str | None,
+    of_input: bool,
+    system_prompts: bool,
+    as_csv: bool,
+    html: str | None,
+    as_json: bool,
+    config: Path | None,
+    flags: Mapping[str, str],
 ) -> None:
     """What was spent, and what routing saved against the baseline.
 
@@ -101,159 +98,131 @@ def command(
     same tokens cost at the baseline, less the cost of requests that failed; it may be negative. May be used while the
     gateway serves.
     """
+    if as_csv + as_json + (html is not None) > 1:
+        raise click.UsageError("choose one of --csv, --json and --html")
+    window = Window.around(since_ns, until_ns)
+    wanted: dict[Dimension, str | None] = {"model": model, "team": team, "key": key, "tag": tag}
+    only = {dimension: name for dimension, name in wanted.items() if name is not None}
     settings = settings_of(config, flags)
-    price = _price_of(baseline, config, flags) if baseline else None
+    form = _Form(of_input, as_csv, as_json, html)
+    if system_prompts:
+        if by or only or baseline or of_input:
+            raise click.UsageError("--system-prompts goes with --since, --until, --csv, --json and --html only")
+        with reading(settings) as store:
+            _tell_prompts(store, window, form)
+        return
+    tables = _tables(by, as_csv=as_csv)
+    _require_sums(tables if html is None else (*tables, *TABLES), only)
+    question = Question(
+        tables=tables,
+        window=window,
+        only=only,
+        baseline=_baseline(baseline, config, flags) if baseline else None,
+    )
     with reading(settings) as store:
-        report = _report(store, since_ns, TABLES if by is None else (by,), baseline, price)
-    if as_json:
-        print_json(report)
-    elif not report.totals.attempts + report.totals.requests:
-        _say_empty(settings, since_ns)
-    else:
-        _print(report)
+        is_told = _tell(store, question, form)
+    if not is_told:
+        _say_empty(str(settings.ledger.path), window)
 
 
-Price = Callable[[RequestRecorded, Usage], int]
+class _Form:
+    """How it is told."""
+
+    def __init__(self, of_input: bool, as_csv: bool, as_json: bool, html: str | None) -> None:
+        self.of_input = of_input
+        self.as_csv = as_csv
+        self.as_json = as_json
+        self.html = html
 
 
-def _price_of(name: str, config: Path | None, flags: Mapping[str, str]) -> Price:
-    """What an answer costs at a model. Raises ModelNotFound, UnpricedModel."""
+def _tables(by: tuple[Dimension, ...], *, as_csv: bool) -> tuple[tuple[Dimension, ...], ...]:
+    if by:
+        return (by,)
+    return (("model", "day"),) if as_csv else TABLES
+
+
+def _require_sums(tables: Sequence[tuple[Dimension, ...]], only: Mapping[Dimension, str]) -> None:
+    """Tags are summed beside one other dimension and time: raises click.UsageError for a table that needs more."""
+    for table in tables:
+        others = sorted({*table, *only} - {"tag", "day", "hour"})
+        if "tag" in (*table, *only) and len(others) > 1:
+            raise click.UsageError(
+                f"tags are counted beside one other dimension, not beside {' and '.join(others)}: "
+                "leave one of them out, or ask for a table by day, as in --by day --tag nightly --team search"
+            )
+
+
+def _baseline(name: str, config: Path | None, flags: Mapping[str, str]) -> Baseline:
+    """What answers cost at a model. Raises ModelNotFound, UnpricedModel."""
     _, registry = source_of(config, flags).load()
     model = registry.resolve(name)
     if model.prices is None:
         raise UnpricedModel(
             f"{name} has no price to compare with", hint=f'add [models."{name}".price] to routewright.toml'
         )
-    prices: PriceSchedule = model.prices
-
-    def price(request: RequestRecorded, usage: Usage) -> int:
-        return cost_nanousd(usage, prices.rates_at(request.at_ns // NANOSECONDS, usage.input_total))
-
-    return price
+    return Baseline(name, model.prices)
 
 
-def _report(
-    store: Store | None, since_ns: int, tables: Sequence[By], baseline: str | None, price: Price | None
-) -> Report:
-    if store is None:
-        return Report(since=_start(since_ns), totals=NOTHING, saving=saving((), ()), by={table: [] for table in tables})
-    totals = next(iter(store.spend("all", since_ns)), NOTHING)
-    requests = store.tail(min(totals.requests, READ_AT_MOST)) if totals.requests else []
-    by = {table: store.spend(table, since_ns) for table in tables}
-    if price is None:
-        compared = as_recorded(requests)
-        names = [request.baseline_model for request in requests if request.baseline_cost_nanousd is not None]
-        baselines = [name for name in names if name is not None]
+def _tell(store: "Store | None", question: Question, form: _Form) -> bool:
+    """Tell the report; False if there is nothing in it and somebody reads along."""
+    report = read_report(store, question)
+    if form.as_json:
+        print_json(report)
+    elif form.as_csv:
+        from routewright.cli.reports.csv_text import table_csv
+        from routewright.cli.reports.values import measures
+
+        click.echo(table_csv(report.tables[0], measures(report.tables[0].by, of_input=form.of_input)), nl=False)
+    elif form.html is not None:
+        from routewright.cli.reports.spending_page import Overview, report_page
+
+        days, models, tiers = (read_table(store, table, question) for table in (("day",), ("model",), ("tier",)))
+        _write(report_page(report, Overview(days, models, tiers), of_input=form.of_input), form.html)
+    elif report.totals.attempts + report.totals.requests:
+        from routewright.cli.reports.screen_text import print_report
+
+        print_report(report, of_input=form.of_input)
     else:
-        compared = _recomputed(store, requests, totals, price)
-        baselines = [str(baseline)]
-        by = {table: against(spends, compared, table) for table, spends in by.items()}
-        totals = against([totals], compared, "all")[0]
-    return Report(since=_start(since_ns), totals=totals, saving=saving(compared, baselines), by=by)
+        return False
+    return True
 
 
-def _start(since_ns: int) -> str | None:
-    return when(since_ns) if since_ns else None
+def _tell_prompts(store: "Store | None", window: Window, form: _Form) -> None:
+    from routewright.cli.reports import prompts
+    from routewright.ledger.prompt_audit import PromptAudit
 
+    since, until = when(window.since_ns)[:7], "9999-12"
+    if window.until_ns != END_NS:
+        until = when(max(0, window.until_ns - 1))[:7]
+    audit = store.prompt_audit(since, until) if store else PromptAudit(months=(), prompts=())
+    if form.as_json:
+        print_json(audit)
+    elif form.as_csv:
+        click.echo(prompts.prompts_csv(audit), nl=False)
+    elif form.html is not None:
+        _write(prompts.prompts_page(audit), form.html)
+    elif audit.months:
+        from routewright.cli.reports.screen_text import print_prompts
 
-def _recomputed(store: Store, requests: Sequence[RequestRecorded], totals: Spend, price: Price) -> list[Compared]:
-    """Compared with another baseline, at its prices at the time of each request."""
-    if totals.requests > len(requests):
-        raise NotComparable(
-            f"{totals.requests:,} requests are more than can be priced anew, which is {READ_AT_MOST:,}",
-            hint="look at a shorter time: routewright report --since 7d --baseline …",
-        )
-    usages = [(request, _usage_of_answer(store, request)) for request in requests]
-    return [Compared(request, None if usage is None else price(request, usage)) for request, usage in usages]
-
-
-def _usage_of_answer(store: Store, request: RequestRecorded) -> Usage | None:
-    """What the attempt used that answered the request; None if nobody did."""
-    found = store.request(request.request_id) if request.model is not None else None
-    closes = [attempt.close for attempt in found.attempts] if found else []
-    usages = [close.usage for close in closes if isinstance(close, Settled) and close.model == request.model]
-    return usages[-1] if usages else None
-
-
-def _say_empty(settings: Settings, since_ns: int) -> None:
-    if since_ns:
-        say(f"the ledger has nothing since {when(since_ns)} UTC; `routewright report` looks at all of it")
+        print_prompts(audit)
     else:
-        say(f"{EMPTY} (looked in {settings.ledger.path})")
+        say("no answered request with a system prompt is recorded for this time")
 
 
-def _print(report: Report) -> None:
-    for line in summary(report):
-        click.echo(line)
-    for by, spends in report.by.items():
-        click.echo()
-        columns = [Column(by), *(Column(title, is_number=True) for title in _NUMBERS)]
-        print_table(columns, [_row(spend) for spend in spends], total=_row(report.totals, name="total"))
-    for line in _notes(report):
-        click.echo(line)
+def _write(page: str, path: str) -> None:
+    """Write a page. Raises click.FileError."""
+    if path == "-":
+        click.echo(page, nl=False)
+        return
+    try:
+        Path(path).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(path, hint=error.strerror) from error
+    say(f"written: {path}")
 
 
-def summary(report: Report) -> list[str]:
-    """What was spent, against what, and how sure that is."""
-    totals, compared = report.totals, report.saving
-    lines = [
-        f"spent {usd(totals.cost_nanousd)} {f'since {report.since} UTC' if report.since else 'in all'} · "
-        f"{counted(totals.requests, 'request')}, {percent(totals.complete, totals.requests)} answered to the end · "
-        f"{counted(totals.attempts, 'attempt')} · "
-        f"{totals.usage.input_total:,} tokens in, {totals.usage.output_total:,} out"
-    ]
-    if not compared.requests:
-        return [*lines, "nothing to compare with: no answer has a baseline with a price"]
-    names = " or ".join(one_line(name) for name in compared.baselines)
-    lines.append(
-        f"vs always {names}: actual {usd(compared.actual_nanousd)}, would have cost {usd(compared.baseline_nanousd)}, "
-        f"saved {usd(compared.saved_nanousd)} ({percent(compared.saved_nanousd, compared.baseline_nanousd)}), "
-        f"net of routing: retries and {usd(compared.failed_nanousd)} of failed requests are counted"
-    )
-    if compared.low_nanousd != compared.high_nanousd:
-        lines.append(
-            f"  between {usd(compared.low_nanousd)} and {usd(compared.high_nanousd)}: "
-            f"of {counted(compared.estimated, 'request')} the provider did not report the tokens"
-        )
-    return lines
-
-
-def _notes(report: Report) -> list[str]:
-    totals, compared = report.totals, report.saving
-    lines = []
-    if totals.estimated:
-        lines.append(f"≤  {counted(totals.estimated, 'attempt')} estimated: the cost is an upper bound")
-    if totals.unpriced:
-        lines.append(
-            f"+? {counted(totals.unpriced, 'attempt')} of models without a price: not in the cost, and not free"
-        )
-    if compared.simulated:
-        lines.append(
-            f"simulated: {counted(compared.simulated, 'request')} answered by the built-in simulator; "
-            "no money was spent on these, and their tokens are made up"
-        )
-    if totals.requests > READ_AT_MOST:
-        lines.append(f"the comparison above covers the latest {READ_AT_MOST:,} requests; the tables cover all")
-    return ["", *lines] if lines else []
-
-
-def _row(spend: Spend, *, name: str | None = None) -> tuple[str, ...]:
-    saved = spend.baseline_cost_nanousd - spend.compared_cost_nanousd
-    mark = ("≤ " if spend.estimated else "") + usd(spend.cost_nanousd) + (" +?" if spend.unpriced else "")
-    is_compared = spend.baseline_cost_nanousd or spend.compared_cost_nanousd
-    comparison = (
-        usd(spend.compared_cost_nanousd),
-        usd(spend.baseline_cost_nanousd),
-        usd(saved),
-        percent(saved, spend.baseline_cost_nanousd),
-    )
-    return (
-        name or one_line(spend.key or "(nobody)"),
-        f"{spend.requests:,}",
-        percent(spend.complete, spend.requests),
-        f"{spend.attempts:,}",
-        f"{spend.usage.input_total:,}",
-        f"{spend.usage.output_total:,}",
-        mark,
-        *(comparison if is_compared else ("–", "–", "–", "–")),
-    )
+def _say_empty(path: str, window: Window) -> None:
+    if window != Window():
+        say(f"the ledger has nothing since {when(window.since_ns)} UTC; `routewright report` looks at all of it")
+    else:
+        say(f"{EMPTY} (looked in {path})")

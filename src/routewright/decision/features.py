@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from routewright.call import Call, Image, Message, Opaque, OutputFormat, Text, ToolCall, ToolChoice, ToolResult
 from routewright.decision.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, REPLY_TOKENS, estimate_tokens
+from routewright.usage import NO_INPUT, InputParts
 
 SCAN_CHARS = 8_192
 """Of longer text only this much from its start and from its end is searched for pasted context."""
@@ -93,6 +94,8 @@ class Features(Struct, frozen=True, kw_only=True):
     is_streamed: bool
     input_tokens: int
     """Pre-flight estimate."""
+    input_parts: InputParts = NO_INPUT
+    """What that consists of."""
 
 
 def extract(call: Call) -> Features:
@@ -104,6 +107,7 @@ def extract(call: Call) -> Features:
     last_chars = len(turns[-1]) if turns else 0
     task, earlier_words = _read_turns(turns)
     text = task.text
+    parts = walk.parts(estimate_tokens(definitions.decode()) + estimate_tokens(schema.decode()))
     return Features(
         text=_read_text(turns, has_earlier=bool(earlier_words)),
         words=task.words,
@@ -132,7 +136,8 @@ def extract(call: Call) -> Features:
         max_output_tokens=call.max_output_tokens,
         choices=call.choices,
         is_streamed=call.stream,
-        input_tokens=walk.tokens + estimate_tokens(definitions.decode()) + estimate_tokens(schema.decode()),
+        input_tokens=parts.total,
+        input_parts=parts,
     )
 
 
@@ -154,8 +159,21 @@ class _Walk:
         self.tokens = REPLY_TOKENS + MESSAGE_TOKENS * len(messages)
         self.turns: list[str] = []
         self.ends_with_tool_result = False
+        self._system_tokens = self._user_tokens = self._result_tokens = 0
         for message in messages:
+            before, results_before = self.tokens, self._result_tokens
             self._visit(message)
+            if message.role == "system":
+                self._system_tokens += MESSAGE_TOKENS + self.tokens - before
+            elif message.role == "user":
+                said = self.tokens - before - (self._result_tokens - results_before)
+                if said:  # a turn that only hands over what tools gave back is not the user's
+                    self._user_tokens = MESSAGE_TOKENS + said
+
+    def parts(self, tools: int) -> InputParts:
+        """The tokens by what they are spent on, beside `tools` for definitions."""
+        system, user = self._system_tokens, self._user_tokens + REPLY_TOKENS
+        return InputParts(system, self.tokens - system - user, tools, user)
 
     def _visit(self, message: Message) -> None:
         role = message.role
@@ -184,7 +202,9 @@ class _Walk:
             case ToolResult(text=text):
                 self.ends_with_tool_result = True
                 self.tool_result_chars += len(text)
-                self.tokens += estimate_tokens(text)
+                tokens = estimate_tokens(text)
+                self.tokens += tokens
+                self._result_tokens += tokens
             case ToolCall(name=name, arguments=arguments):
                 self.said_chars += len(arguments)
                 self.tokens += MESSAGE_TOKENS + estimate_tokens(name) + estimate_tokens(arguments)

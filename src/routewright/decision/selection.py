@@ -80,6 +80,7 @@ def select(
         reason=ranking.reason,
         candidates=_candidates(call, intent, ranking, findings, examiner, dropped_fields),
         input_tokens=features.input_tokens,
+        input_parts=features.input_parts,
         output_tokens=(output_tokens if first.output_tokens is None else first.output_tokens) * call.choices,
         propensity=propensity,
         baseline_model=baseline.model.name if baseline else None,

@@ -8,7 +8,7 @@ import msgspec
 
 from routewright.call import JsonObject, Options
 from routewright.catalog.registry import Tier
-from routewright.dialects.fields import array, required_text, text, whole_number, wrong
+from routewright.dialects.fields import array, boolean, required_text, text, whole_number, wrong
 from routewright.errors import InvalidRequest
 
 KEY = "routewright"
@@ -16,7 +16,7 @@ KEY = "routewright"
 MOST_TAGS = 32
 """Of a request: money is summed for each of them."""
 LONGEST_TAG = 200
-_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user")
+_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -35,6 +35,7 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         deadline_s=None if deadline_ms is None else deadline_ms / 1000,
         tags=_tags(array(fields, "tags", at) or [], at),
         user=text(fields, "user", at),
+        no_log=boolean(fields, "no_log", at) or False,
     )
 
 

@@ -19,8 +19,8 @@ from routewright.layers.key_quota import Standing
 from routewright.reply import Reply
 
 _PREFIX = b"x-routewright-"
-_GRANTED = {"no-log": ("1",), "shadow": ("off",), "policy": ("default",)}
-"""Wishes that are the rule anyway: content is never logged, nothing is shadowed, and there is one policy."""
+_GRANTED = {"shadow": ("off",), "policy": ("default",)}
+"""Wishes that are the rule anyway: nothing is shadowed, and there is one policy."""
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id")
 _FINAL = (AllAttemptsFailed, BudgetExceeded, DeadlineExceeded)
 
@@ -39,6 +39,8 @@ def _add(fields: JsonObject, name: str, value: str) -> None:
         return
     if name == "deadline-ms" and value.isascii() and value.isdigit():
         fields["deadline_ms"] = int(value)
+    elif name == "no-log" and value in ("0", "1"):
+        fields["no_log"] = value == "1"
     elif name == "tags":
         fields["tags"] = [tag.strip() for tag in value.split(",")]
     else:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from routewright.call import Call, Cause, Routed
 from routewright.catalog.registry import Registry, Tier
 from routewright.clock import Clock
+from routewright.decision.audit import without_history
 from routewright.decision.context import (
     SUMMARY_ORDER,
     ContextPolicy,
@@ -113,7 +114,8 @@ class Condense:
         if not steps:
             return await forward(routed)
         saved = sum(map(message_tokens, call.messages)) - shortened.tokens
-        route = replace(route, context=steps, input_tokens=max(0, route.input_tokens - saved))
+        parts = without_history(route.input_parts, saved)
+        route = replace(route, context=steps, input_tokens=max(0, route.input_tokens - saved), input_parts=parts)
         return await forward(replace(routed, call=self._rewritten(call, shortened), route=route))
 
     async def _shorten(self, routed: Routed, forward: Service[Routed]) -> tuple[Shortened, tuple[str, ...]]:

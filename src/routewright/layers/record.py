@@ -7,12 +7,14 @@ from routewright.call import Call
 from routewright.catalog.pricing import cost_nanousd
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
+from routewright.decision.audit import PREVIEW_CHARS, scaled, share_nanousd, system_text, text_hash
 from routewright.errors import RoutewrightError
 from routewright.layers.service import Service
 from routewright.layers.tally import Tally
 from routewright.ledger.ledger import Ledger, RequestRecorded
-from routewright.reply import Receipt, Reply
-from routewright.usage import Usage
+from routewright.reply import AttemptReport, Receipt, Reply
+from routewright.route import Route
+from routewright.usage import NO_INPUT, InputParts, Usage
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +30,14 @@ class Record:
         *,
         tally: Tally | None = None,
         logs_requests: bool = False,
+        logs_content: bool = False,
     ) -> None:
-        """`tally` is what outlives a reload; without one, counts go nowhere."""
+        """`tally` is what outlives a reload; without one, counts go nowhere.
+
+        `logs_content`: how system prompts begin may be kept.
+        """
         self._tally = tally or Tally()
+        self._logs_content = logs_content
         self._ledger = ledger
         self._registry = registry
         self._clock = clock
@@ -80,6 +87,10 @@ class Record:
     def _write(self, call: Call, *, model: str | None, outcome: str, receipt: Receipt) -> None:
         account = self._ledger.account(call.id)
         route = account.route
+        answer = receipt.attempts[-1] if model is not None and receipt.attempts else None
+        parts = _input_parts(route, answer)
+        input_cost = answer.input_cost_nanousd if answer else None
+        prompt = system_text(call.messages) if route else ""
         row = RequestRecorded(
             request_id=call.id,
             at_ns=self._clock.time_ns(),
@@ -103,6 +114,14 @@ class Record:
             user=call.options.user,
             key=call.tenant.key,
             team=call.tenant.team,
+            input_parts=parts,
+            input_is_estimated=route is not None and (answer is None or answer.is_estimated),
+            input_cost_nanousd=input_cost,
+            system_cost_nanousd=None if input_cost is None else share_nanousd(input_cost, parts.system, parts.total),
+            system_hash=text_hash(prompt),
+            system_opening=text_hash(prompt[:PREVIEW_CHARS]),
+            system_chars=len(prompt),
+            system_preview=prompt[:PREVIEW_CHARS] if self._logs_content and not call.options.no_log else "",
         )
         self._tally.request(row.model or "", row.tier or "", outcome)
         for report in receipt.attempts:
@@ -110,6 +129,13 @@ class Record:
         self._ledger.record(row)
         if self._logs_requests:
             _log_request(row)
+
+
+def _input_parts(route: Route | None, answer: AttemptReport | None) -> InputParts:
+    """What the input consists of: of the answering attempt, else as it was estimated; nothing if nobody was asked."""
+    if route is None:
+        return NO_INPUT
+    return route.input_parts if answer is None else scaled(route.input_parts, answer.usage.input_total)
 
 
 def _log_request(row: RequestRecorded) -> None:

@@ -199,6 +199,7 @@ class AttemptHold:
                 tier=attempt.routed.route.tier,
                 charges=self._charges,
             ),
+            input_cost_nanousd=bill.input_cost_nanousd,
             held_back=ends_request,
         )
 
@@ -227,9 +228,9 @@ class AttemptHold:
             ),
         )
 
-    def _close(self, event: Settled | Released, *, held_back: bool = False) -> None:
+    def _close(self, event: Settled | Released, *, input_cost_nanousd: int | None = 0, held_back: bool = False) -> None:
         self._is_open = False
-        self._account.add(_report(event))
+        self._account.add(_report(event, input_cost_nanousd))
         if held_back:
             self._account.held_back.append(encode_event(event))
         else:
@@ -239,7 +240,7 @@ class AttemptHold:
         return round((self._clock.monotonic() - self.opened_at) * 1000)
 
 
-def _report(event: Settled | Released) -> AttemptReport:
+def _report(event: Settled | Released, input_cost_nanousd: int | None) -> AttemptReport:
     settled = event if isinstance(event, Settled) else None
     return AttemptReport(
         attempt_id=event.attempt_id,
@@ -250,6 +251,7 @@ def _report(event: Settled | Released) -> AttemptReport:
         cost_nanousd=settled.cost_nanousd if settled else 0,
         usage=settled.usage if settled else Usage(),
         is_estimated=settled is not None and settled.is_estimated,
+        input_cost_nanousd=input_cost_nanousd,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from routewright.call import Attempt, Call, Opaque
-from routewright.catalog.pricing import ANY_TIER, BATCH, Tariff, cost_nanousd, upper_bound_nanousd
+from routewright.catalog.pricing import ANY_TIER, BATCH, Rates, Tariff, cost_nanousd, upper_bound_nanousd
 from routewright.catalog.registry import Deployment, Model
 from routewright.catalog.served import Priced
 from routewright.usage import Usage
@@ -32,6 +32,8 @@ class Bill(Struct, frozen=True):
     service_tier: str
     is_estimated: bool
     """It was served in a way that has no price here: the dearest that is known was taken."""
+    input_cost_nanousd: int | None = None
+    """Of the cost, what the input made: all but output and a price per request. None for a model without a price."""
 
 
 class Pinned:
@@ -77,16 +79,34 @@ class Pinned:
         tariff, version = (self._tariff, self.version) if other is None else (other.tariff, other.version)
         if tariff is None:
             return Bill(None, version, service_tier, is_estimated=False)
-        cost = priced_usage(tariff, usage, self._now, service_tier)
-        return Bill(cost, version, service_tier, is_estimated=tariff.served_as(service_tier) is None)
+        rates = _rates_of(tariff, usage, self._now, service_tier)
+        cost = cost_nanousd(usage, rates)
+        return Bill(
+            cost,
+            version,
+            service_tier,
+            is_estimated=tariff.served_as(service_tier) is None,
+            input_cost_nanousd=cost - cost_nanousd(_output_of(usage), rates),
+        )
 
 
 def priced_usage(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> int:
     """What usage costs at `now` (UTC epoch seconds), nano-USD; in a tier without a price, at the dearest there is."""
+    return cost_nanousd(usage, _rates_of(tariff, usage, now, service_tier))
+
+
+def _rates_of(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> Rates:
     schedule = tariff.served_as(service_tier)
     unknown = BATCH if service_tier == BATCH else ANY_TIER
     schedules = tariff.within_reach(unknown) if schedule is None else [schedule]
-    return max(cost_nanousd(usage, each.rates_at(now, usage.input_total)) for each in schedules)
+    return max(
+        (each.rates_at(now, usage.input_total) for each in schedules), key=lambda rates: cost_nanousd(usage, rates)
+    )
+
+
+def _output_of(usage: Usage) -> Usage:
+    """The same without input: what the rest costs, a price per request included, the input does not."""
+    return Usage(output=usage.output, reasoning=usage.reasoning, audio_output=usage.audio_output)
 
 
 def may_sound(call: Call) -> bool:

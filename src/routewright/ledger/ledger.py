@@ -16,7 +16,7 @@ from msgspec import Struct
 from routewright.call import Attempt
 from routewright.reply import AttemptReport
 from routewright.route import Route
-from routewright.usage import Usage
+from routewright.usage import NO_INPUT, InputParts, Usage
 
 
 class Charge(Struct, frozen=True, array_like=True):
@@ -139,6 +139,22 @@ class RequestRecorded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     key: str = ""
     """The virtual key that pays; empty without one, as team."""
     team: str = ""
+    input_parts: InputParts = NO_INPUT
+    """What the input consists of, as in the attempt that answered: its counted tokens, split by our estimate. Without
+    an answer, the estimate as it is; nothing when nobody was asked."""
+    input_is_estimated: bool = False
+    """`input_parts` add up to an estimate, as nobody reported the input."""
+    input_cost_nanousd: int | None = None
+    """What that input cost, cached or not; None without an answer or a price."""
+    system_cost_nanousd: int | None = None
+    """Of that, the system prompt's share, by tokens."""
+    system_hash: str = ""
+    """Of the system prompt; empty without one, as the rest."""
+    system_opening: str = ""
+    """The same of how it begins (200 characters): a prompt that is edited further down keeps it."""
+    system_chars: int = 0
+    system_preview: str = ""
+    """Its beginning; empty unless content may be kept (`ledger.log_content`)."""
 
 
 OutcomeSource: TypeAlias = Literal["feedback", "check", "shadow", "judge"]

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from routewright.call import Cause
 from routewright.ledger.database import Database, Row, Transaction
-from routewright.usage import Usage
+from routewright.usage import InputParts, Usage
 
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
@@ -51,6 +52,9 @@ class Rollup(NamedTuple):
         return ("tag", *(f"tag and {name}" for name in self.dimensions))
 
 
+_ERRANDS = ", ".join(f"'{cause}'" for cause in Cause if cause.is_errand)
+_IS_ANSWER = f"new.first_event_ms IS NOT NULL AND new.cause NOT IN ({_ERRANDS})"
+_SIMULATED = "simulator/"
 _ATTEMPTS = Rollup(
     table="attempts_rollup",
     source="events",
@@ -63,6 +67,13 @@ _ATTEMPTS = Rollup(
         "unpriced": "CASE WHEN new.kind = 'settled' AND new.cost_nanousd IS NULL THEN 1 ELSE 0 END",
         "cost_nanousd": "coalesce(new.cost_nanousd, 0)",
         **{tokens: f"coalesce(new.{tokens}, 0)" for tokens in Usage.__struct_fields__},
+        # What answered had a first event, and nothing is tried again after it.
+        **{
+            f"answer_{tokens}": f"CASE WHEN {_IS_ANSWER} THEN coalesce(new.{tokens}, 0) ELSE 0 END"
+            for tokens in Usage.__struct_fields__
+        },
+        "simulated": f"CASE WHEN substr(new.deployment, 1, {len(_SIMULATED)}) = '{_SIMULATED}' THEN 1 ELSE 0 END",
+        "errand_cost_nanousd": f"CASE WHEN new.cause IN ({_ERRANDS}) THEN coalesce(new.cost_nanousd, 0) ELSE 0 END",
     },
 )
 _SAVED = "new.baseline_cost_nanousd - new.cost_nanousd"
@@ -86,7 +97,16 @@ _REQUESTS = Rollup(
         "compared": "CASE WHEN new.baseline_cost_nanousd IS NULL THEN 0 ELSE 1 END",
         "baseline_cost_nanousd": "coalesce(new.baseline_cost_nanousd, 0)",
         "compared_cost_nanousd": "CASE WHEN new.baseline_cost_nanousd IS NULL THEN 0 ELSE new.cost_nanousd END",
+        "answered": "CASE WHEN new.model IS NULL THEN 0 ELSE 1 END",
+        "answered_cost_nanousd": "CASE WHEN new.model IS NULL THEN 0 ELSE new.cost_nanousd END",
         "failed_cost_nanousd": _FAILED,
+        **{
+            f"input_{part}": f"CASE WHEN new.model IS NULL THEN 0 ELSE new.input_{part} END"
+            for part in InputParts.__struct_fields__
+        },
+        "input_estimated": "CASE WHEN new.model IS NULL THEN 0 ELSE new.input_is_estimated END",
+        "input_cost_nanousd": "coalesce(new.input_cost_nanousd, 0)",
+        "system_cost_nanousd": "coalesce(new.system_cost_nanousd, 0)",
         # What nobody reported cost something between nothing and our bound.
         "least_saved_nanousd": f"CASE WHEN new.baseline_cost_nanousd IS NULL OR new.is_estimated = 1 AND {_SAVED} > 0"
         f" THEN 0 ELSE {_SAVED} END - {_FAILED}",

@@ -18,7 +18,7 @@ from routewright.ledger.ledger import (
     Reserved,
     Settled,
 )
-from routewright.usage import Usage
+from routewright.usage import InputParts, Usage
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class _Table:
         fields = [field for field in event_type.__struct_fields__ if field not in documents]
         paths = [path for field in fields for path in _FLATTENED.get(field, (field,))]
         columns = ["kind"] if name == "events" else []
-        columns += [*(path.rpartition(".")[2] for path in paths), *documents]
+        columns += [*(_COLUMNS.get(path, path.rpartition(".")[2]) for path in paths), *documents]
         self.insert = Insert(name, tuple(columns))
         self._kind = (event_type.__struct_config__.tag,) if name == "events" else ()
         self._values = attrgetter(*paths)
@@ -57,7 +57,11 @@ class _Table:
 
 
 _DOCUMENTS = ("route", "tags", "charges")
-_FLATTENED = {"usage": tuple(f"usage.{tokens}" for tokens in Usage.__struct_fields__)}
+_FLATTENED = {
+    "usage": tuple(f"usage.{tokens}" for tokens in Usage.__struct_fields__),
+    "input_parts": tuple(f"input_parts.{part}" for part in InputParts.__struct_fields__),
+}
+_COLUMNS = {f"input_parts.{part}": f"input_{part}" for part in InputParts.__struct_fields__}
 _TABLES: dict[type[Struct], _Table] = {
     Reserved: _Table("events", Reserved, documents=("tags", "charges")),
     Settled: _Table("events", Settled, documents=("tags", "charges")),
@@ -98,4 +102,5 @@ def _text(document: msgspec.Raw | tuple[object, ...]) -> str:
 def event_of(row: Row) -> LedgerEvent:
     """A row as the event it came from."""
     documents = {name: msgspec.Raw(row[name].encode()) for name in _DOCUMENTS if name in row}
-    return _row_decoder.decode(msgspec.json.encode({**row, **documents, "usage": row}))
+    parts = {part: row.get(f"input_{part}", 0) for part in InputParts.__struct_fields__}
+    return _row_decoder.decode(msgspec.json.encode({**row, **documents, "usage": row, "input_parts": parts}))

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from routewright.call import Cause
 from routewright.ledger import rollups
+from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     EmbeddedOutcome,
@@ -25,67 +26,31 @@ from routewright.ledger.ledger import (
     Settled,
 )
 from routewright.ledger.posting import post
+from routewright.ledger.prompt_audit import PromptAudit, absorb_prompts, read_audit
 from routewright.ledger.rows import event_of, rows_of
 from routewright.ledger.seals import arrivals, closes_before, note_late
+from routewright.ledger.spending import Dimension, Sums, named
 from routewright.route import KindShare, Verdict
-from routewright.usage import Usage
 
 _FOREVER_NS = 2**63 - 1
 MOST_EMBEDDINGS = 100_000
 """Older ones go."""
 
-Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause"]
 By: TypeAlias = Dimension | Literal["all"]
 _KNOWN = {*get_args(Dimension), "all"}
-MOST_DIMENSIONS = 2
+_TIMES = {"day", "hour"}
 
 
-class Spend(Struct, frozen=True, kw_only=True):
+class Spend(Sums, frozen=True, kw_only=True):
     """What was spent under one key: a model, a tier, a day or hour (UTC, `2026-03-01 14:00`), …, or everything."""
 
     key: str | None
     """None for requests that nobody answered, and for whatever has no tier, key or team."""
     keys: tuple[str | None, ...] = ()
     """The same of each dimension, in the order in which they were asked for."""
-    requests: int
-    complete: int
-    """Requests answered to the end."""
-    attempts: int
-    """Those that are closed, successful or not."""
-    estimated: int
-    """Attempts whose provider did not say what it used: their cost is an upper bound."""
-    unpriced: int
-    """Attempts of models without a price: their cost is not in `cost_nanousd`, and not zero."""
-    usage: Usage
-    cost_nanousd: int
-    baseline_cost_nanousd: int
-    """What the requests that have a baseline would have cost there."""
-    compared_cost_nanousd: int
-    """What these same requests did cost: a saving is the difference."""
-    compared: int = 0
-    """How many requests have a baseline."""
-    unsure: int = 0
-    """Of these and of the failed ones, those with a part that the provider did not report."""
-    failed_cost_nanousd: int = 0
-    """What requests cost that nobody answered; it counts against a saving."""
-    least_saved_nanousd: int = 0
-    """The saving, net of failed requests, if what was not reported did cost our bound; …"""
-    most_saved_nanousd: int = 0
-    """… and if it cost nothing."""
 
 
-_NOTHING = Spend(
-    key="all",
-    requests=0,
-    complete=0,
-    attempts=0,
-    estimated=0,
-    unpriced=0,
-    usage=Usage(),
-    cost_nanousd=0,
-    baseline_cost_nanousd=0,
-    compared_cost_nanousd=0,
-)
+_NOTHING = Spend(key="all")
 
 
 class AttemptRecord(Struct, frozen=True):
@@ -216,13 +181,9 @@ def _verdict(route: str | None) -> Verdict | None:
     return classified.verdict if classified else None
 
 
-_COUNTS = tuple(name for name in rollups.SUMS if name in Spend.__struct_fields__)
-
-
 def _spend(row: Row, by: Sequence[By]) -> Spend:
     keys = tuple(_key(name, row[f"k{place}"]) for place, name in enumerate(by))
-    usage = Usage(*(row[tokens] for tokens in Usage.__struct_fields__))
-    return Spend(key=keys[0], keys=keys, usage=usage, **{name: row[name] for name in _COUNTS})
+    return Spend(key=keys[0], keys=keys, **named(row))
 
 
 def _key(dimension: By, value: str | int) -> str | None:
@@ -298,6 +259,9 @@ class Store:
                 for statement in _KEEP_OPEN_HOLDS:
                     transaction.execute(statement.format(new=new["events"]))
             rollups.keep(self._database, transaction, new)
+            if "requests" in new:
+                absorb_prompts(transaction, new["requests"])
+                keep_baselines(transaction, new["requests"])
             if "events" in new:
                 post(transaction, new["events"])  # last, as its locks are what other processes wait for
 
@@ -317,18 +281,29 @@ class Store:
         return [event for event in self._events(_OPEN_HOLDS) if isinstance(event, Reserved)]
 
     def spend(self, by: By | Sequence[Dimension], since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[Spend]:
-        """What was spent in a time (UTC nanoseconds), by one or two dimensions, or in all; in the order of their keys.
+        """What was spent in a time (UTC nanoseconds), by some dimensions, or in all; in the order of their keys.
 
         From roll-ups, so the time begins with the hour of `since_ns` and ends with that of `until_ns`. A model's money
         is that of its own attempts, whoever answered in the end; its requests are those it answered. By cause, there
         are only attempts. What has several tags counts for each of them, and what has none is not there.
 
-        Raises ValueError for other dimensions than these, and for more than two.
+        Raises ValueError for other dimensions than these, for one that is there twice, and for tags beside more than
+        one other dimension (and time): these are not summed.
         """
         dimensions = (by,) if isinstance(by, str) else tuple(by)
-        if not 1 <= len(set(dimensions)) == len(dimensions) <= MOST_DIMENSIONS or not set(dimensions) <= _KNOWN:
-            raise ValueError(f"{dimensions} are not one or two of {', '.join(get_args(Dimension))}")
+        if not 1 <= len(set(dimensions)) == len(dimensions) or not set(dimensions) <= _KNOWN:
+            raise ValueError(f"{dimensions} are not some of {', '.join(get_args(Dimension))}")
+        if "tag" in dimensions and len(set(dimensions) - _TIMES) > 2:
+            raise ValueError(f"{dimensions}: tags are summed beside one other dimension only")
         return [_spend(row, dimensions) for row in rollups.grouped(self._database, dimensions, since_ns, until_ns)]
+
+    def baselines(self, since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[str]:
+        """The models that answered requests were compared with."""
+        return baselines_between(self._database, since_ns, until_ns)
+
+    def prompt_audit(self, since: str = "", until: str = "9999-12") -> PromptAudit:
+        """What system prompts cost, in the months (UTC, `2026-11`) from `since` to `until`, both included."""
+        return read_audit(self._database, since, until)
 
     def totals(self) -> Spend:
         """Everything there ever was, in one row."""

@@ -195,6 +195,7 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     database_url: DatabaseUrl | None = None
     max_journal_bytes: Annotated[int, Meta(ge=8 * MIB, le=1024 * 1024 * MIB)] = 256 * MIB
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    log_content: bool = False
 
 
 class AccessSettings(Struct, frozen=True, kw_only=True):
