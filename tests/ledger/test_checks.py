@@ -3,17 +3,21 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from builders import DOLLAR_PRICES
 from ledger_rows import DAY_NS, absorb, day, generated
+from routewright.catalog.pricing import Tariff, price_version
 from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import LedgerEvent, Released, Reserved, encode_event
+from routewright.ledger.price_history import PriceHistory, PriceVersion
 from routewright.ledger.retention import prune
 from routewright.ledger.rollups import HOUR_NS
 from routewright.ledger.seals import GRACE_NS, seal_due
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
+from routewright.usage import Usage
 from terminal import NOON, request, settled
 
 NOW_NS = day(5) * DAY_NS + GRACE_NS
@@ -219,3 +223,24 @@ def test_an_attempt_that_is_closed_in_two_ways_is_named(database: Database, subj
     )  # fmt: skip
     absorb(Store(database), [settled(), replace(released, attempt_id="other"), released])
     assert run(subject, "closings").rows == ("request-1-attempt-1",)
+
+
+def test_a_cost_that_is_not_that_of_its_tokens_is_named(database: Database, subject: Subject) -> None:
+    assert run(subject, "prices").verdict is Verdict.SKIPPED
+    tariff = Tariff(DOLLAR_PRICES)
+    version = price_version(tariff)
+    kept = PriceVersion(version=version, model="swift", tariff=tariff, source="test")
+    PriceHistory(database).remember([kept], now_ns=1)
+    crashed = settled("r3", price_version=version, outcome="crashed", cost_nanousd=7, usage=Usage())
+    absorb(
+        Store(database),
+        [
+            settled("r1", price_version=version),
+            settled("r2", price_version=version, cost_nanousd=1),
+            settled(),
+            crashed,
+        ],
+    )
+    finding = run(subject, "prices")
+    assert finding.rows == (f"r2-attempt-1: 1 n$, at {version} its tokens cost 2000000 n$",)
+    assert finding.found == "2 attempts at the prices of their version; 1 are of versions that are not known"

@@ -9,6 +9,7 @@ from itertools import islice
 
 from routewright.errors import StoreUnavailable
 from routewright.ledger.findings import MOST_NAMED, Finding, Subject, Verdict, finding, skipped
+from routewright.ledger.price_check import attempts_cost_what_their_prices_say
 from routewright.ledger.recovery import boots_alive
 from routewright.ledger.rollup_check import roll_ups_are_the_sums_of_their_rows
 from routewright.ledger.sealed_rows import DAY_NS, Content, content_of, start_of
@@ -147,5 +148,6 @@ CHECKS: tuple[Check, ...] = (
     attempts_close_once,
     roll_ups_are_the_sums_of_their_rows,
     budgets_are_what_was_posted,
+    attempts_cost_what_their_prices_say,
     no_hold_is_left_open,
 )
