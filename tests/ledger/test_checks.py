@@ -10,7 +10,7 @@ from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.journal import Journal
-from routewright.ledger.ledger import LedgerEvent, Released, Reserved, encode_event
+from routewright.ledger.ledger import Charge, LedgerEvent, Released, Reserved, encode_event
 from routewright.ledger.price_history import PriceHistory, PriceVersion
 from routewright.ledger.retention import prune
 from routewright.ledger.rollups import HOUR_NS
@@ -90,13 +90,9 @@ def test_the_first_day_that_was_changed_is_named(
 
 def test_a_row_slipped_into_a_sealed_day_is_noticed(database: Database, subject: Subject) -> None:
     full(database)
-    execute(
-        database,
-        "INSERT INTO requests SELECT 'slipped in', at_ns, dialect, requested_model, model, tier, confidence, reason, "
-        "outcome, 0, is_estimated, baseline_model, baseline_cost_nanousd, attempts, stream, total_ms, overhead_us, "
-        "route, tags, user, key, team FROM requests WHERE at_ns < ? LIMIT 1",
-        day(2) * DAY_NS,
-    )
+    row = database.read("SELECT * FROM requests WHERE at_ns < ? LIMIT 1", day(2) * DAY_NS)[0]
+    with database.transaction() as transaction:
+        transaction.insert("requests", tuple(row), [tuple({**row, "request_id": "slipped in"}.values())])
     assert run(subject, "day seals").rows[0].startswith("2026-11-01: ")
 
 
@@ -188,7 +184,16 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
 
 
 def test_a_budget_holds_what_its_attempts_cost(database: Database, subject: Subject) -> None:
-    assert run(subject, "budgets").verdict is Verdict.SKIPPED
+    charged = {"charges": (Charge("team", NOON),), "boot": "b", "held_nanousd": 2_000_000}
+    absorb(Store(database), [settled("r1", **charged), settled("r2", **charged), settled("r3")])
+    finding = run(subject, "budgets")
+    assert (finding.verdict, finding.found) == (Verdict.OK, "1 budget periods against their attempts")
+    execute(database, "UPDATE budget_windows SET posted_nanousd = posted_nanousd + 1")
+    assert run(subject, "budgets").rows == (f"team from {NOON}: posted 4000001 n$, its attempts 4000000 n$",)
+    execute(database, "UPDATE budget_windows SET is_counted = 1")
+    assert run(subject, "budgets").verdict is Verdict.OK, "what was spent before the budget is in it as well"
+    execute(database, "UPDATE budget_windows SET posted_nanousd = 1")
+    assert run(subject, "budgets").verdict is Verdict.DIFFERENCE
 
 
 def test_a_sum_that_is_not_that_of_its_rows_is_named(database: Database, subject: Subject) -> None:
