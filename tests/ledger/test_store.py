@@ -555,4 +555,4 @@ def set_schema(store: Store, version: int) -> None:
 
 def test_both_databases_have_the_same_steps() -> None:
     numbers = [[step.number for step in migrations(kind)] for kind in ("sqlite", "postgres")]
-    assert numbers[0] == numbers[1] == list(range(1, len(numbers[0]) + 1))
+    assert numbers[0] == numbers[1] == sorted(set(numbers[0]))
