@@ -118,6 +118,32 @@ def insert_and_lose(store: Store, url: str) -> None:
         transaction.insert("open_holds", ("attempt_id",), [("lost too",)])
 
 
+def test_a_mistake_after_the_connection_was_lost_is_not_hidden(url: str) -> None:
+    with closing(Store(PostgresDatabase(f"{url}&application_name={name_of(url)}"))) as store:
+        with pytest.raises(ZeroDivisionError):
+            lose_and_fail(store, url)
+        absorb(store, *batch(0, 1))
+        assert counts(store) == (2, 1, 1, 1)
+
+
+def lose_and_fail(store: Store, url: str) -> None:
+    with database_of(store).transaction():
+        cut(url)
+        raise ZeroDivisionError
+
+
+def test_a_query_that_is_cancelled_is_told_and_the_connection_goes_on(store: Store) -> None:
+    pid = database_of(store).read("SELECT pg_backend_pid() AS pid")
+    with pytest.raises(StoreUnavailable, match="canceling statement"):
+        database_of(store).read("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
+    assert database_of(store).read("SELECT pg_backend_pid() AS pid") == pid
+
+
+def test_it_is_called_by_its_address_without_the_password(url: str) -> None:
+    with closing(PostgresDatabase(url.replace("postgres@", "postgres:very-secret@"))) as database:
+        assert database.name == "postgresql://postgres:***@/postgres"
+
+
 class Wire:
     """Stands between a client and the server, and breaks at a commit: before it arrives, or before the answer."""
 

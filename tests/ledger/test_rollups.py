@@ -246,6 +246,15 @@ def test_a_tag_is_looked_at_only_so_far(store: Store) -> None:
     assert [(row.key, row.attempts) for row in store.spend("tag")] == [("x" * 200, 1)]
 
 
+def test_sums_that_another_process_has_made_meanwhile_stand(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    absorb(store, settled("a1"))
+    database = database_of(store)
+    monkeypatch.setattr(type(database), "read", lambda *_: [{"is_made": 0}])
+    rollups.make(database)
+    monkeypatch.undo()
+    assert store.totals().attempts == 1
+
+
 def test_sums_are_made_of_the_rows_there_are_when_they_were_not_made_yet(place: Path | str, store: Store) -> None:
     for day in (0, 1, 40):
         absorb(store, settled(f"a{day}", at_ns=day * DAY, tags=("x",), key="k"), recorded(f"r{day}", at_ns=day * DAY))

@@ -60,8 +60,8 @@ SET idle_in_transaction_session_timeout = '30s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
 _BUSY = ("too many clients", "too many connections", "remaining connection slots", "the database system is starting up")
-_CONNECT_TRIES = 3
-_CONNECT_PAUSE_S = 0.2
+_CONNECT_PAUSES_S = (0.2, 0.4)
+"""Between tries while the server has no place; each half as long again, or half as long, by chance."""
 
 _TRANSIENT = (
     psycopg.OperationalError,  # lost, refused, too slow, deadlock, serialization, out of space, shutting down
@@ -371,14 +371,14 @@ class PostgresDatabase:
         return connection
 
     def _connect(self) -> Connection:
-        for trial in range(_CONNECT_TRIES):
+        for pause_s in _CONNECT_PAUSES_S:
             try:
                 return self._connect_once()
             except psycopg.OperationalError as error:
-                if trial + 1 == _CONNECT_TRIES or not any(words in str(error) for words in _BUSY):
+                if not any(words in str(error) for words in _BUSY):
                     raise
-            self._pause(_CONNECT_PAUSE_S * 2**trial * random.uniform(0.5, 1.5))
-        raise AssertionError("the last trial returns or raises")
+            self._pause(pause_s * random.uniform(0.5, 1.5))
+        return self._connect_once()
 
     def _connect_once(self) -> Connection:
         # Prepared statements would outlive a migration by a newer process, and then fail.
