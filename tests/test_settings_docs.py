@@ -42,7 +42,8 @@ def default_of(field: msgspec.structs.FieldInfo, path: tuple[str, ...]) -> str:
     if field.default is NODEFAULT:
         return "`[]`" if field.default_factory is not NODEFAULT else "required"
     if isinstance(field.default, tuple | frozenset):
-        return "`[" + ", ".join(f'"{each}"' for each in field.default) + "]`"
+        items = (f'"{each}"' if isinstance(each, str) else str(each) for each in field.default)
+        return "`[" + ", ".join(items) + "]`"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 

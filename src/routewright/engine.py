@@ -6,13 +6,14 @@ both.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
@@ -26,8 +27,9 @@ from routewright.dialects.known import REWRITERS, UPSTREAMS
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
 from routewright.ids import is_uuid7, uuid7
+from routewright.layers.afford import Afford, Spending
 from routewright.layers.breaker import Breaker, Circuits
-from routewright.layers.budget import Budget
+from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
@@ -42,10 +44,13 @@ from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
+from routewright.ledger.budgets import Budget, BudgetStanding
+from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import ContextSettings, Settings
+from routewright.settings.budgets import budgets_of
 from routewright.tenant import Tenant
 from routewright.transport import Transport
 
@@ -82,12 +87,16 @@ class Engine:
         random: Random | None = None,
         classifier: Classifier | None = None,
         experiences: Experiences | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
-        """`classifier` goes before what the settings say; without `experiences` no neighbours are asked.
+        """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, and without a
+        `keeper` no budget limits anything.
 
         Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
         """
         self._experiences = experiences
+        self._keeper = keeper
+        self._key_budgets: tuple[Budget, ...] = ()
         self._ledger = ledger
         self._transport = transport
         self._clock = clock or SystemClock()
@@ -108,6 +117,7 @@ class Engine:
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
+        self._limit(settings)
         self.settings_error: str | None = None
         """Why newer settings were not taken over; None while those in force are the newest."""
 
@@ -166,6 +176,7 @@ class Engine:
         """
         with self._rebuilding:
             self._snapshot = self._build(settings, registry)
+            self._limit(settings)
         self._circuits.keep_only(frozenset(registry.deployments))
         self.settings_error = None
 
@@ -181,6 +192,26 @@ class Engine:
         """Whether the settings in force are the newest, and the catalog's version; nothing that must be kept secret."""
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
         return {"status": "ok", "settings": settings, "catalog": self.registry.version}
+
+    def budgets(self) -> Sequence[BudgetStanding]:
+        """How every budget stands in its window of now, as far as this process knows. In the event loop only."""
+        return () if self._keeper is None else self._keeper.balances.standings(self._clock.time_ns())
+
+    def adopt_budgets(self, budgets: Iterable[Budget]) -> None:
+        """Keep these budgets, beside those of the settings, from now on: what single keys may spend. From any thread.
+
+        They take the place of what was given before; a window that is open stays as it is counted, by the name. Their
+        days begin where `spending.time_zone` says.
+        """
+        with self._rebuilding:
+            self._key_budgets = tuple(budgets)
+            self._limit(self.settings)
+
+    def _limit(self, settings: Settings) -> None:
+        if self._keeper is not None:
+            time_zone = settings.spending.time_zone
+            of_keys = (replace(budget, time_zone=time_zone) for budget in self._key_budgets)
+            self._keeper.balances.adopt((*budgets_of(settings), *of_keys))
 
     def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
         caches = self._caches(settings, registry)
@@ -261,6 +292,9 @@ class Engine:
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
+        if self._keeper is not None:
+            # below condense, as what is shorter costs less; above fallback, as it chooses among the models to try
+            decided = decided.then(Afford(self._keeper, _spending(settings), registry, clock))
         # the next model
         return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS))
 
@@ -281,7 +315,7 @@ class Engine:
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
             # every try has its own hold before a byte is sent
-            .then(Budget(self._ledger, clock))
+            .then(BudgetLayer(self._ledger, clock, self._keeper, patience_s=_spending(settings).patience_s))
             # the deployment's own limits; a place is held as long as the answer lasts
             .then(self._deployment_quota)
             # innermost, so that our own queueing is not blamed on the provider
@@ -355,6 +389,15 @@ class Engine:
             clock=self._clock,
             warmth=caches,
         )
+
+
+def _spending(settings: Settings) -> Spending:
+    spending = settings.spending
+    return Spending(
+        steps=spending.when_full,
+        wait_s=spending.wait_ms / 1000,
+        least_output_tokens=spending.least_output_tokens,
+    )
 
 
 def _policy(settings: Settings) -> Policy:

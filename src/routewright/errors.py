@@ -12,7 +12,7 @@ RoutewrightError
 │   ├── FirstEventTimeout · IdleTimeout                sent: the provider may bill it
 │   ├── ProviderOverloaded · ProviderFailed            answered with an error: costs nothing
 │   ├── ProviderRejected · CredentialRefused           answered with an error: the same words again will not help
-│   └── CircuitOpen · DeploymentBusy                   refused by us before anything was sent
+│   └── CircuitOpen · DeploymentBusy · HoldRefused     refused by us before anything was sent
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
@@ -20,9 +20,9 @@ RoutewrightError
     └── ExportFailed · LedgerInUse · LedgersDiffer
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 
 class Fault(Enum):
@@ -40,6 +40,8 @@ class Remedy(Enum):
     """The same request fails anywhere."""
     ELSEWHERE = "elsewhere"
     """Another deployment or model may do it; the same one will not."""
+    OTHER_MODEL = "other_model"
+    """Another model may do it; no deployment of this one will."""
     AGAIN = "again"
     """The same deployment may do it after a pause."""
 
@@ -65,6 +67,10 @@ class RoutewrightError(Exception):
     def http_status(self) -> int:
         """The status of this very error; its class's, as a rule."""
         return self.status
+
+
+Details: TypeAlias = Mapping[str, str | int | bool | None]
+"""What a message says in words, for machines: amounts in nano-USD, times in ISO 8601."""
 
 
 # ---- the caller -------------------------------------------------------------------------------------------------
@@ -146,6 +152,10 @@ class BudgetExceeded(CallerError):
     """The dearest thing the attempt may cost does not fit. 402, because SDKs do not retry it."""
 
     number, code, status = "E111", "budget_exceeded", 402
+
+    def __init__(self, message: str, *, details: Details | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.details = details or {}
 
 
 class RateLimited(CallerError):
@@ -302,6 +312,18 @@ class DeploymentBusy(ProviderError):
 
     number, code, status = "E213", "deployment_busy", 503
     is_sick = False
+
+
+class HoldRefused(ProviderError):
+    """The dearest that the attempt may cost does not fit into a budget, so nothing was sent."""
+
+    number, code, status, remedy = "E214", "hold_refused", 402, Remedy.OTHER_MODEL
+    fault = Fault.CALLER
+    is_sick = False
+
+    def __init__(self, message: str, *, details: Details) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 # ---- the request as a whole -------------------------------------------------------------------------------------

@@ -161,6 +161,8 @@ class Reply:
         self.ending: Ending | None = None
         self.error: RoutewrightError | None = None
         self.receipt: Receipt | None = None
+        self.budget_remaining_nanousd: int | None = None
+        """What was left, once this attempt was held, of the hard budget that had the least left; None without any."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first

@@ -73,6 +73,10 @@ class Route(Struct, frozen=True, kw_only=True):
 
     `input_tokens` counts what is sent; the candidates' costs are those expected before anything was shortened.
     """
+    spending: tuple[str, ...] = ()
+    """What was done to make it fit into its budgets, step by step; empty when it fitted as it was."""
+    max_output_tokens: int | None = None
+    """What the answer's length was lowered to, so that it can be afforded; None when it was not."""
     propensity: float = 1.0
     """The probability with which this choice was made; 1 for a choice without chance."""
     baseline_model: str | None = None

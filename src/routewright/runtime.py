@@ -1,6 +1,7 @@
 """An engine with all it needs to run: followed settings, ledger files, connections. What a face opens."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +25,10 @@ from routewright.errors import SettingsError, StoreUnavailable
 from routewright.housekeeping import Housekeeping
 from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.alerts import AlertBook, Way
+from routewright.ledger.balances import Balances
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
+from routewright.ledger.keeper import Keeper
 from routewright.ledger.price_history import PriceHistory, in_use
 from routewright.ledger.recovery import Recovery
 from routewright.ledger.store import Store
@@ -120,6 +123,7 @@ class Runtime:
         source: SettingsSource,
         *,
         journal: Journal,
+        keeper: Keeper,
         store: Store,
         keyring: Keyring,
         ledger: JournaledLedger,
@@ -136,11 +140,12 @@ class Runtime:
         self.keyring = keyring
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
+        self.directory.on_change(lambda: engine.adopt_budgets(self.directory.budgets()))
         self._has_door = False
         self.alerts = AlertWatcher(
             AlertBook(store.database),
             DatabaseEscrow(store.database),
-            budgets=lambda: (),
+            budgets=lambda: [standing.budget for standing in engine.budgets()],
             ways=self._ways,
             transport=transport,
             clock=clock,
@@ -150,6 +155,7 @@ class Runtime:
         self._ledger = ledger
         self._history = history
         self._journal = journal
+        self._keeper = keeper
         self._simulator = simulator
         self._transport = transport
         self._lessons_path = lessons_path
@@ -165,21 +171,30 @@ class Runtime:
         folder = settings.ledger.path
         database = open_database(settings)
         store = Store(database)
-        recovery = Recovery(folder / "journal", store, clock)
+        escrow = DatabaseEscrow(database)
+        recovery = Recovery(folder / "journal", store, clock, forget=escrow.forget)
         _take_over(recovery)  # before a slot is taken, as whoever takes one signs over the name of the one before
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
         transport = Exits(simulator, HttpTransport())
-        ledger = JournaledLedger(journal, boot=journal.boot, clock=clock)
-        engine = Engine(settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store)
+        balances = Balances()
+        keeper = Keeper(balances, escrow, boot=journal.boot, clock=clock)
+        ledger = JournaledLedger(journal, boot=journal.boot, clock=clock, balances=balances)
+        engine = Engine(
+            settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store, keeper=keeper
+        )
         # Last, so that no thread is left running where the settings are refused.
         _recover(journal, store, clock, is_shared=ledger_file(settings) is None)
+        keeper.claim_blocking()
+        with contextlib.suppress(RuntimeError):  # without an event loop yet, it starts with the first request
+            keeper.start()
         recall(engine)
         runtime = cls(
             engine,
             source,
             journal=journal,
+            keeper=keeper,
             store=store,
             keyring=Keyring(store.database, Installation(settings.access_secret, folder), clock),
             ledger=ledger,
@@ -299,8 +314,14 @@ class Runtime:
     async def close(self) -> None:
         """Cut what is in flight, bring the ledger's events home, and close files."""
         await self._transport.close()
+        await self._keeper.stop()
         await asyncio.to_thread(self.housekeeping.stop)
-        await asyncio.to_thread(self._journal.close)
+        await asyncio.to_thread(self._close_ledger)
+
+    def _close_ledger(self) -> None:
+        self._journal.close()
+        if not self._journal.backlog_bytes and not self._keeper.balances.has_holds:
+            self._keeper.give_back_all()
         self.store.close()
 
 

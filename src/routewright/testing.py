@@ -1,4 +1,4 @@
-"""Stand-ins for the world, shipped, and used by our own tests first: time, the provider, the ledger's log.
+"""Stand-ins for the world, shipped, and used by our own tests first: time, the provider, the ledger's log, the escrow.
 
 clock = FakeClock()
 clock.run(main())          # sleeps and time-outs take no time, and happen in order
@@ -8,12 +8,13 @@ clock.run(main())          # sleeps and time-outs take no time, and happen in or
 import asyncio
 import selectors
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from routewright.dialects.wire import WireRequest
-from routewright.errors import RoutewrightError
-from routewright.ledger.ledger import LedgerEvent, decode_event
+from routewright.errors import RoutewrightError, StoreUnavailable
+from routewright.ledger.budgets import Budget, Grant, Window
+from routewright.ledger.ledger import Charge, LedgerEvent, decode_event
 
 T = TypeVar("T")
 
@@ -84,6 +85,97 @@ class MemoryLog:
 
     async def durable(self, position: int) -> None:
         """Nothing to wait for."""
+
+
+class _Share:
+    """What one process was granted of a window in all, and what of it has been posted."""
+
+    def __init__(self) -> None:
+        self.granted = 0
+        self.posted = 0
+        self.wanted = 0
+
+    @property
+    def lease(self) -> int:
+        return max(0, self.granted - self.posted)
+
+
+class _WindowRow:
+    """One window of a budget, as a database would keep it."""
+
+    def __init__(self) -> None:
+        self.posted = 0
+        self.is_frozen = False
+        self.shares: dict[str, _Share] = {}
+
+    @property
+    def leased(self) -> int:
+        return sum(share.lease for share in self.shares.values())
+
+
+class MemoryEscrow:
+    """An `Escrow` in memory, for several processes' balances; `post` stands for the arrival of their settlements."""
+
+    def __init__(self, *, lasts_s: float = 30.0) -> None:
+        self.windows: dict[Charge, _WindowRow] = {}
+        self.failure: StoreUnavailable | None = None
+        """What every claim raises, if anything."""
+        self.claims = 0
+        self._lasts_s = lasts_s
+
+    def claim(self, budget: Budget, window: Window, *, boot: str, granted_nanousd: int, needed_nanousd: int) -> Grant:
+        """See `Escrow.claim`; all is granted ahead to a process that is alone.
+
+        What does not fit whole is granted in part to whoever waits for the least: parts put together serve somebody.
+        """
+        self.claims += 1
+        if self.failure is not None:
+            raise self.failure
+        row = self._row(Charge(budget.name, window.starts_ns))
+        if not budget.is_hard:
+            return self._grant(row, granted_nanousd, is_wanted_elsewhere=False)
+        share = row.shares.setdefault(boot, _Share())
+        rivals = [other for name, other in row.shares.items() if name != boot]
+        share.granted, share.wanted = max(granted_nanousd, share.posted), 0
+        room = 0 if row.is_frozen else max(0, budget.limit_nanousd - row.posted - row.leased)
+        short = max(0, needed_nanousd - share.granted)
+        is_next = all((rival.wanted, name) > (short, boot) for name, rival in row.shares.items() if rival.wanted)
+        given = short if short <= room else room if is_next else 0
+        share.wanted = short - given
+        share.granted += given if rivals else room
+        return self._grant(row, share.granted, is_wanted_elsewhere=any(rival.wanted for rival in rivals))
+
+    def forget(self, boots: frozenset[str]) -> None:
+        """See `Escrow.forget`."""
+        for row in self.windows.values():
+            for boot in boots:
+                row.shares.pop(boot, None)
+
+    def post(self, boot: str, charges: Sequence[Charge], cost_nanousd: int, held_nanousd: int) -> None:
+        """A settlement has arrived."""
+        for charge in charges:
+            row = self._row(charge)
+            row.posted += cost_nanousd
+            row.is_frozen |= cost_nanousd > held_nanousd
+            if boot in row.shares:
+                row.shares[boot].posted += cost_nanousd
+
+    def thaw(self, charge: Charge) -> None:
+        """An operator has looked."""
+        self._row(charge).is_frozen = False
+
+    def _row(self, charge: Charge) -> _WindowRow:
+        return self.windows.setdefault(charge, _WindowRow())
+
+    def _grant(self, row: _WindowRow, granted: int, *, is_wanted_elsewhere: bool) -> Grant:
+        return Grant(
+            granted_nanousd=granted,
+            posted_nanousd=row.posted,
+            leased_nanousd=row.leased,
+            is_frozen=row.is_frozen,
+            is_wanted_elsewhere=is_wanted_elsewhere,
+            lasts_s=self._lasts_s,
+        )
 
 
 class ScriptedResponse:

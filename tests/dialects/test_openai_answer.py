@@ -299,6 +299,11 @@ def test_an_error_body_says_what_kind_of_error_it_is(
     assert msgspec.json.decode(write_error(error)) == expected
 
 
+def test_a_refusal_for_money_has_its_figures_for_machines() -> None:
+    told = msgspec.json.decode(write_error(BudgetExceeded("spent", details={"name": "all", "limit_nanousd": 5})))
+    assert told["error"]["budget"] == {"name": "all", "limit_nanousd": 5}
+
+
 def test_the_hint_is_part_of_the_message() -> None:
     body = msgspec.json.decode(write_error(ModelNotFound("no model is called 'x'", hint='use "auto"')))
     assert body["error"]["message"] == "no model is called 'x' (hint: use \"auto\")"

@@ -303,6 +303,12 @@ def test_a_lowered_output_limit_reaches_the_provider(fields: JsonObject, provide
     assert {key: value for key, value in body.items() if key.startswith("max_")} == {name: 100}
 
 
+def test_of_two_words_for_the_output_limit_none_keeps_the_old_one() -> None:
+    lowered = msgspec.structs.replace(read(max_tokens=500, max_completion_tokens=500), max_output_tokens=100)
+    body = written(lowered)
+    assert (body["max_tokens"], body["max_completion_tokens"]) == (100, 100)
+
+
 def test_a_library_call_is_written_from_its_fields() -> None:
     asked = library_call(
         tools=(Tool("now", "", {}),), tool_choice=ToolChoice("required"), stream=True, max_output_tokens=9

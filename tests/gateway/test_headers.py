@@ -32,6 +32,16 @@ def test_what_was_done_to_the_input_is_told(steps: tuple[str, ...], told: bytes 
     assert headers.get(b"x-routewright-context") == told
 
 
+def test_what_budgets_did_and_left_is_told() -> None:
+    done = route(model(), spending=("waited 0.50 s for all", "swift does not fit all"), max_output_tokens=300)
+    answer = reply(attempt(routed=Routed(call(), done)))
+    answer.budget_remaining_nanousd = 1_500_000_000
+    headers = dict(answer_headers(Request("POST", "/", {}, nothing), answer))
+    assert headers[b"x-routewright-spending"] == b"waited 0.50 s for all; swift does not fit all"
+    assert headers[b"x-routewright-max-tokens"] == b"300"
+    assert headers[b"x-routewright-budget-remaining-usd"] == b"1.500000000"
+
+
 @pytest.mark.parametrize(
     ("headers", "meant"),
     [

@@ -7,25 +7,45 @@ from builders import Below, attempt, call, message, model, reply
 from routewright.call import Attempt, Call, Cause
 from routewright.catalog.pricing import Price, PriceSchedule, Tariff
 from routewright.catalog.served import Priced
-from routewright.errors import ConnectFailed, FirstEventTimeout, LedgerUnavailable, ProviderFailed, StreamCut
+from routewright.errors import (
+    ConnectFailed,
+    FirstEventTimeout,
+    HoldRefused,
+    LedgerUnavailable,
+    ProviderFailed,
+    StreamCut,
+    UnpricedModel,
+)
 from routewright.layers.budget import TOKENS_IN_FLIGHT, Budget
 from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.balances import Balances
 from routewright.ledger.billing import same_price
-from routewright.ledger.ledger import LedgerEvent, Released, Reserved, Settled, decode_event
+from routewright.ledger.budgets import Budget as Limit
+from routewright.ledger.budgets import Grant, Period, Scope
+from routewright.ledger.keeper import Keeper
+from routewright.ledger.ledger import Charge, LedgerEvent, Released, Reserved, Settled, decode_event
 from routewright.reply import Event, Reply
-from routewright.testing import FakeClock, MemoryLog
+from routewright.tenant import Tenant
+from routewright.testing import FakeClock, MemoryEscrow, MemoryLog
 from routewright.usage import Usage
+
+
+async def inline(work: Callable[[], Grant]) -> Grant:
+    """The escrow in memory does not block."""
+    return work()
 
 
 class House:
     """A budget layer over a ledger in memory."""
 
-    def __init__(self, log: MemoryLog | None = None) -> None:
+    def __init__(self, log: MemoryLog | None = None, *budgets: Limit) -> None:
         self.clock = FakeClock()
         self.log = log or MemoryLog()
-        self.ledger = JournaledLedger(self.log, boot="boot-1", clock=self.clock)
+        self.balances = Balances(budgets)
+        self.ledger = JournaledLedger(self.log, boot="boot-1", clock=self.clock, balances=self.balances)
         self.ledger.open("request-1")
-        self.layer = Budget(self.ledger, self.clock)
+        self.keeper = Keeper(self.balances, MemoryEscrow(), boot="boot-1", clock=self.clock, aside=inline)
+        self.layer = Budget(self.ledger, self.clock, self.keeper, patience_s=1.0)
 
     @property
     def events(self) -> list[LedgerEvent]:
@@ -314,3 +334,122 @@ async def test_u24_the_ledger_has_who_was_asked_and_who_answered_at_the_prices_o
     settled = house.settled()
     assert (settled.model, settled.deployment, settled.served_model) == ("swift", "acme/swift", "strong")
     assert (settled.cost_nanousd, settled.price_version) == (30 * 7_000, "strong@1")
+
+
+# ---- budgets
+
+ALL = Limit(name="all", scope=Scope.TOTAL, limit_nanousd=10_000_000, period=Period.FOREVER)
+SOFT = Limit(name="soft", scope=Scope.TEAM, limit_nanousd=1, period=Period.FOREVER, is_hard=False)
+HOLD = 8_000_000 + (19 + 32) * 1_000
+"""What an attempt at the plain model holds: 4,000 tokens of output, and every byte and separator of the input."""
+
+
+async def test_an_attempt_is_held_against_its_budgets_and_every_event_says_who_pays() -> None:
+    house = House(None, ALL, SOFT)
+    tenant = Tenant(key="k1", team="research", tags=("blue",))
+    charges = (Charge("all", 0), Charge("soft/research", 0))
+    answer = await house.layer(attempt(call(tenant=tenant)), Below())
+    assert answer.budget_remaining_nanousd == ALL.limit_nanousd - HOLD
+    assert [standing.held_nanousd for standing in house.balances.standings(0)] == [HOLD, HOLD]
+    while await answer.next():
+        pass
+    assert [standing.spent_nanousd for standing in house.balances.standings(0)] == [50_000, 50_000]
+    held, settled = house.events
+    assert isinstance(held, Reserved)
+    assert isinstance(settled, Settled)
+    for event in (held, settled):
+        assert (event.key, event.team, event.tags, event.tier) == ("k1", "research", ("blue",), "standard")
+        assert (event.charges, event.boot) == (charges, "boot-1")
+    assert (held.amount_nanousd, settled.held_nanousd) == (HOLD, HOLD)
+    await house.keeper.stop()
+
+
+async def test_what_cost_nothing_is_given_back_to_its_budgets() -> None:
+    house = House(None, ALL)
+    with pytest.raises(ConnectFailed):
+        await house.layer(attempt(), Below(ConnectFailed("refused")))
+    assert house.balances.standings(0)[0].remaining_nanousd == ALL.limit_nanousd
+    released = house.log.events[-1]
+    assert isinstance(released, Released)
+    assert (released.charges, released.held_nanousd) == ((Charge("all", 0),), HOLD)
+    await house.keeper.stop()
+
+
+def test_an_attempt_waits_for_room() -> None:
+    house = House(None, ALL)
+
+    async def main() -> None:
+        first = await house.layer(attempt(), Below())
+        asyncio.get_running_loop().call_later(0.5, first.close)
+        (await house.layer(attempt(id="attempt-2"), Below())).close()
+        await house.keeper.stop()
+
+    house.clock.run(main())
+    assert house.clock.monotonic() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("cause", "deadline_s", "waited_s"),
+    [(Cause.FALLBACK, 600, 1.0), (Cause.FALLBACK, 0.45, 0.4), (Cause.SUMMARY, 600, 0)],
+)
+def test_an_attempt_that_does_not_fit_in_time_is_refused_and_nothing_is_sent(
+    cause: Cause, deadline_s: float, waited_s: float
+) -> None:
+    house, below = House(None, ALL), Below()
+
+    async def main() -> None:
+        first = await house.layer(attempt(), Below())
+        asked = attempt(call(deadline_at=deadline_s), id="attempt-2", cause=cause)
+        with pytest.raises(HoldRefused, match='budget "all" of'):
+            await house.layer(asked, below)
+        first.close()
+        await house.keeper.stop()
+
+    house.clock.run(main())
+    assert below.requests == []
+    assert house.clock.monotonic() == pytest.approx(waited_s)
+    assert [type(event) for event in house.events] == [Reserved, Settled], "a hold that was refused was none"
+
+
+async def test_without_a_keeper_a_hold_fits_or_not() -> None:
+    house = House(None, ALL)
+    with pytest.raises(HoldRefused):
+        await Budget(house.ledger, house.clock)(attempt(), Below())
+
+
+async def test_a_hold_that_could_not_be_written_is_no_hold() -> None:
+    class Full(MemoryLog):
+        def append(self, *payloads: bytes, closing: bool = False) -> int:
+            raise LedgerUnavailable("the journal is full")
+
+    for house in (House(Full(), ALL), House(Full())):
+        with pytest.raises(LedgerUnavailable):
+            await house.layer(attempt(), Below())
+        assert sum(standing.held_nanousd for standing in house.balances.standings(0)) == 0
+        await house.keeper.stop()
+
+
+async def test_a_settlement_that_could_not_be_written_is_counted_all_the_same() -> None:
+    class Closed(MemoryLog):
+        def append(self, *payloads: bytes, closing: bool = False) -> int:
+            if closing:
+                raise LedgerUnavailable("the disk is gone")
+            return super().append(*payloads)
+
+    house = House(Closed(), ALL)
+    answer = await house.layer(attempt(cause=Cause.SUMMARY), Below())
+    with pytest.raises(LedgerUnavailable):
+        answer.close()
+    (standing,) = house.balances.standings(0)
+    assert standing.held_nanousd == 0
+    assert standing.spent_nanousd > 0
+    await house.keeper.stop()
+
+
+async def test_a_model_without_a_price_is_refused_where_a_budget_must_be_kept_and_only_there() -> None:
+    with pytest.raises(UnpricedModel, match="swift has no price"):
+        await House(None, ALL).layer(attempt(at=model(prices=None)), Below())
+    house = House(None, SOFT)
+    answer = await house.layer(attempt(call(tenant=Tenant(team="a")), model(prices=None)), Below())
+    answer.close()
+    assert house.balances.standings(0)[0].spent_nanousd == 0

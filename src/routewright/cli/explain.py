@@ -18,6 +18,7 @@ _FAULTS = {
 _REMEDIES = {
     Remedy.NOTHING: "The same request would fail again, so it is not repeated.",
     Remedy.ELSEWHERE: "The next model or deployment is tried.",
+    Remedy.OTHER_MODEL: "The next model is tried.",
     Remedy.AGAIN: "The same deployment is tried again after a pause, then the next model.",
 }
 HELP: Mapping[str, str] = {
@@ -52,6 +53,7 @@ HELP: Mapping[str, str] = {
     "E211": "Store a valid key: `routewright keys set PROVIDER`, or correct its environment variable.",
     "E212": "Nothing to do: it is probed again by itself after a rest.",
     "E213": "Raise `concurrency` of the provider, or add a deployment.",
+    "E214": "Wait for the budget to renew, raise it, or let a cheaper model stand behind this one.",
     "E301": "The message has what each attempt met, in order; explain those.",
     "E302": "Raise policy.deadline_ms, or the request's own `x-routewright-deadline-ms`.",
     "E401": "Look at the ledger's disk: space, permissions, errors. `routewright doctor` checks them.",
@@ -67,7 +69,7 @@ HELP: Mapping[str, str] = {
     "E421": "Stop the gateway that the message names, and say it again.",
     "E422": "Copy into an empty database; a copy that was cut off goes on from the ledger it was begun with.",
     "E501": "Choose another address with --host and --port, or end the program that has this one.",
-    "E502": "Look for the name with `routewright ledger tail` or `routewright keys list`.",
+    "E502": "Look for the name with `routewright ledger tail`, `budgets list` or `keys list`.",
     "E504": "Correct the file as the message says; docs/cli.md (`routewright eval`) has the columns.",
     "E505": "Check the file or address (docs/prices.md); `--accept` takes over changes that are meant.",
     "E506": "Export usage or cost anew as CSV or JSON; docs/prices.md has the columns that are read.",

@@ -47,6 +47,7 @@ VERBS = (
     Verb("config", "Check", "Check the settings, or show where each comes from."),
     Verb("prices", "Check", "Look at prices, renew them, and price history anew."),
     Verb("keys", "Check", "Keys of providers, and virtual keys for those who use the gateway."),
+    Verb("budgets", "Check", "See how budgets stand, and thaw a frozen one."),
     Verb("ledger", "Check", "Look at single requests, and say how they turned out."),
     Verb("explain", "Check", "Say what an error number means and what helps."),
 )

@@ -12,7 +12,7 @@ from msgspec import Raw
 from routewright.call import JsonObject
 from routewright.dialects.openai_request import DIALECT
 from routewright.dialects.sse import frame, payload
-from routewright.errors import AllAttemptsFailed, CallerError, RoutewrightError
+from routewright.errors import AllAttemptsFailed, BudgetExceeded, CallerError, RoutewrightError
 from routewright.reply import Answer, Event, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
 
@@ -42,6 +42,8 @@ def write_error(error: RoutewrightError) -> bytes:
         told["attempts"] = [
             {"deployment": name, "code": failure.code, "message": failure.message} for name, failure in error.failures
         ]
+    if isinstance(error, BudgetExceeded) and error.details:
+        told["budget"] = error.details
     return msgspec.json.encode({"error": told})
 
 

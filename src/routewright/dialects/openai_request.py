@@ -331,7 +331,7 @@ def write_body(call: Call, upstream_model: str, provider: str) -> bytes:
     else:
         body = {"model": upstream_model, **_canonical_body(call)}
     if call.max_output_tokens is not None:  # the budget may have lowered it since the client's body was read
-        body[_max_tokens_field(body, provider)] = call.max_output_tokens
+        body |= dict.fromkeys(_max_tokens_fields(body, provider), call.max_output_tokens)
     if call.stream:
         body["stream"] = True
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
@@ -341,12 +341,10 @@ def write_body(call: Call, upstream_model: str, provider: str) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _max_tokens_field(body: JsonObject, provider: str) -> str:
-    """OpenAI's newer models refuse `max_tokens`, many imitators know nothing else; a client's own word stands."""
-    for name in ("max_completion_tokens", "max_tokens"):
-        if body.get(name) is not None:
-            return name
-    return "max_completion_tokens" if provider == "openai" else "max_tokens"
+def _max_tokens_fields(body: JsonObject, provider: str) -> list[str]:
+    """OpenAI's newer models refuse `max_tokens`, many imitators know nothing else; a client's own words stand."""
+    said = [name for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None]
+    return said or ["max_completion_tokens" if provider == "openai" else "max_tokens"]
 
 
 def _canonical_body(call: Call) -> JsonObject:

@@ -73,6 +73,12 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         told["x-routewright-dropped"] = ", ".join(dropped)
     if route.context:
         told["x-routewright-context"] = "; ".join(route.context)
+    if route.spending:
+        told["x-routewright-spending"] = "; ".join(route.spending)
+    if route.max_output_tokens is not None:
+        told["x-routewright-max-tokens"] = str(route.max_output_tokens)
+    if reply.budget_remaining_nanousd is not None:
+        told["x-routewright-budget-remaining-usd"] = usd(reply.budget_remaining_nanousd)
     if reply.receipt is not None:
         told["x-routewright-cost-usd"] = usd(reply.receipt.cost_nanousd)
         if reply.receipt.baseline_cost_nanousd is not None:

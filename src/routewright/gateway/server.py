@@ -62,6 +62,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         keyring=runtime.keyring,
         directory=runtime.directory,
         backlog_bytes=runtime.backlog_bytes,
+        budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
     )
     config = uvicorn.Config(

@@ -10,14 +10,17 @@ from math import ceil
 from routewright.call import Attempt
 from routewright.clock import Clock
 from routewright.decision.tokens import upper_bound_tokens
-from routewright.errors import ProviderError
+from routewright.errors import HoldRefused, ProviderError
 from routewright.layers.service import Service
+from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import Hold, Ledger
 from routewright.reply import Ending, Reply
 from routewright.usage import Usage
 
 log = logging.getLogger(__name__)
 
+LEAST_TIME_LEFT_S = 0.05
+"""So long before the deadline waiting for room ends: what is started later would be thrown away."""
 INPUT_MARGIN = 1.25
 """On top of the pre-flight estimate, which is good to 10 % for most texts."""
 CHARS_PER_TOKEN = 3
@@ -31,12 +34,15 @@ FASTEST_TOKENS_PER_S = 1000
 class Budget:
     """Below retry, fallback and breaker: each try has its own hold, and a refusal has none."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, keeper: Keeper | None = None, *, patience_s: float = 0.0) -> None:
+        """`keeper` knows when a hold that did not fit does; `patience_s` is how long that may take."""
         self._ledger = ledger
         self._clock = clock
+        self._keeper = keeper
+        self._patience_s = patience_s
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        hold = self._ledger.hold(attempt, upper_bound_tokens(attempt.call))
+        hold = await self._hold(attempt)
         sent_at = self._clock.monotonic()
         try:
             reply = await forward(attempt)
@@ -50,6 +56,7 @@ class Budget:
             self._settle_unseen(hold, attempt, "abandoned", sent_at)
             raise
         first_event_ms = round((self._clock.monotonic() - sent_at) * 1000)
+        reply.budget_remaining_nanousd = hold.remaining_nanousd
         reply.on_close(lambda closed: _settle(hold, closed, first_event_ms))
         try:
             await hold.durable()
@@ -57,6 +64,24 @@ class Budget:
             reply.close()
             raise
         return reply
+
+    async def _hold(self, attempt: Attempt) -> Hold:
+        """Hold now, or when there is room. Raises HoldRefused, so that another model can be tried."""
+        tokens_ub = upper_bound_tokens(attempt.call)
+        now = self._clock.monotonic()
+        patience_s = 0.0 if attempt.cause.is_errand else self._patience_s
+        until = min(now + patience_s, attempt.call.deadline_at - LEAST_TIME_LEFT_S)
+        while True:
+            try:
+                return self._ledger.hold(attempt, tokens_ub)
+            except HoldRefused:
+                if self._keeper is None or not await self._has_room(self._keeper, attempt, tokens_ub, until):
+                    raise
+
+    async def _has_room(self, keeper: Keeper, attempt: Attempt, tokens_ub: int, until: float) -> bool:
+        now_ns = self._clock.time_ns()
+        demand = keeper.balances.demand(attempt, tokens_ub, now_ns)
+        return await keeper.room(demand.charges, demand.amount_nanousd or 0, until=until) is None
 
     def _settle_unseen(self, hold: Hold, attempt: Attempt, outcome: str, sent_at: float) -> None:
         generated = ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S)

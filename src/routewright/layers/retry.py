@@ -66,7 +66,7 @@ class Retry:
     def _pause_s(self, attempt: Attempt, error: ProviderError, places: list[Deployment], tries: int) -> float | None:
         """How long to wait before the next try; None when there is to be none."""
         is_spent = tries > self._max_retries or attempt.number >= MAX_ATTEMPTS
-        if is_spent or not places or error.remedy is Remedy.NOTHING:
+        if is_spent or not places or error.remedy in (Remedy.NOTHING, Remedy.OTHER_MODEL):
             return None
         if places != [attempt.deployment]:
             return 0.0

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from routewright.call import Attempt
 from routewright.clock import Clock
+from routewright.ledger.balances import Balances
 from routewright.ledger.billing import Pinned, Served, same_price
 from routewright.ledger.ledger import (
     Charge,
@@ -16,6 +17,7 @@ from routewright.ledger.ledger import (
     Settled,
     encode_event,
 )
+from routewright.ledger.refusals import hold_refused, unpriced
 from routewright.reply import AttemptReport
 from routewright.route import Route
 from routewright.usage import Usage
@@ -62,9 +64,11 @@ class RequestAccount:
 class JournaledLedger:
     """Implements `Ledger` over a log. Not for threads: it belongs to one event loop."""
 
-    def __init__(self, log: Log, *, boot: str, clock: Clock) -> None:
+    def __init__(self, log: Log, *, boot: str, clock: Clock, balances: Balances | None = None) -> None:
+        """`balances` admits every hold before it is written; without them, nothing is limited."""
         self.served: Served = same_price
         """The prices of models that answer in another's place; a hold keeps the one in force when it is made."""
+        self._balances = Balances() if balances is None else balances
         self._log = log
         self._boot = boot
         self._clock = clock
@@ -79,9 +83,20 @@ class JournaledLedger:
         return self._open[request_id]
 
     def hold(self, attempt: Attempt, input_tokens_ub: int) -> "AttemptHold":
-        """Write the dearest cost of an attempt before it is sent. Raises LedgerUnavailable."""
+        """Write the dearest cost of an attempt before it is sent, once all of its budgets have room for it.
+
+        Raises HoldRefused, UnpricedModel, Overloaded and LedgerUnavailable; nothing is held then.
+        """
         account = self._open[attempt.call.id]
-        hold = AttemptHold(self._log, account, attempt, boot=self._boot, clock=self._clock, served=self.served)
+        hold = AttemptHold(
+            self._log,
+            account,
+            attempt,
+            boot=self._boot,
+            clock=self._clock,
+            balances=self._balances,
+            served=self.served,
+        )
         hold.reserve(input_tokens_ub)
         if not attempt.cause.is_errand:
             account.route = attempt.routed.route
@@ -114,8 +129,10 @@ class AttemptHold:
         *,
         boot: str,
         clock: Clock,
+        balances: Balances,
         served: Served = same_price,
     ) -> None:
+        self._balances = balances
         self._log = log
         self._account = account
         self._attempt = attempt
@@ -128,11 +145,32 @@ class AttemptHold:
         self._amount: int | None = None
         self._charges: tuple[Charge, ...] = ()
         self.opened_at = clock.monotonic()
+        self.remaining_nanousd: int | None = None
+        """What is left, after this hold, of the hard budget that has the least left; None without any."""
 
     def reserve(self, input_tokens_ub: int) -> None:
-        """Write the hold."""
-        attempt = self._attempt
+        """Hold the amount against its budgets, then write it; both or neither."""
         self._amount = self._prices.upper_bound_nanousd(input_tokens_ub)
+        self._charges = self._balances.charges_of(self._attempt, self._at_ns)
+        if self._charges:
+            self._admit(self._charges)
+        try:
+            self._write()
+        except BaseException:
+            if self._charges:
+                self._balances.release(self._attempt.id)
+            raise
+
+    def _admit(self, charges: tuple[Charge, ...]) -> None:
+        if self._amount is None and self._balances.is_metered(charges):
+            raise unpriced(self._attempt.model)
+        refusal = self._balances.admit(self._attempt.id, charges, self._amount or 0)
+        if refusal is not None:
+            raise hold_refused(refusal)
+        self.remaining_nanousd = self._balances.remaining(charges)
+
+    def _write(self) -> None:
+        attempt = self._attempt
         self._position = self._log.append(
             encode_event(
                 Reserved(
@@ -231,6 +269,11 @@ class AttemptHold:
     def _close(self, event: Settled | Released, *, input_cost_nanousd: int | None = 0, held_back: bool = False) -> None:
         self._is_open = False
         self._account.add(_report(event, input_cost_nanousd))
+        if self._charges:  # first of all: it cannot fail, and the log may
+            if isinstance(event, Settled):
+                self._balances.settle(event.attempt_id, event.cost_nanousd or 0)
+            else:
+                self._balances.release(event.attempt_id)
         if held_back:
             self._account.held_back.append(encode_event(event))
         else:

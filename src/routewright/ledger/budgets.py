@@ -8,12 +8,13 @@ A process may admit against a hard budget only from what it has been *granted* o
 of all that is posted never exceeds the limit, so each process decides alone, exactly, and without asking anybody.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.ledger.ledger import Charge
 
@@ -49,7 +50,10 @@ class Budget(Struct, frozen=True, kw_only=True):
     """As the settings call it; of a budget that each subject has for itself, with the subject: `teams/research`."""
     scope: Scope
     subject: str = ""
-    """The key's id, the team, the tag, the model or the cause; empty for the total."""
+    """The key's id, the team, the tag, the model or the cause; empty for the total.
+
+    Empty in any other scope: each subject has such a budget for itself, see `of`.
+    """
     limit_nanousd: int
     period: Period
     time_zone: str = "UTC"
@@ -57,6 +61,15 @@ class Budget(Struct, frozen=True, kw_only=True):
     """Nothing is admitted beyond it; a soft one only raises alerts."""
     alerts_percent: tuple[int, ...] = (80, 100)
     """Shares of the limit that are told when they are reached."""
+
+    @property
+    def is_for_each(self) -> bool:
+        """Each subject of the scope has one for itself; this one itself counts nothing."""
+        return self.scope is not Scope.TOTAL and not self.subject
+
+    def of(self, subject: str) -> "Budget":
+        """A subject's own, of a budget for each."""
+        return replace(self, name=f"{self.name}/{subject}", subject=subject)
 
 
 class Window(Struct, frozen=True):
@@ -70,11 +83,16 @@ class Window(Struct, frozen=True):
 ALL_TIME = Window(0, None)
 
 
+def zone_of(time_zone: str) -> tzinfo:
+    """A time zone by its name; UTC is there on machines without any others too. Raises ZoneInfoNotFoundError."""
+    return UTC if time_zone == "UTC" else ZoneInfo(time_zone)
+
+
 def window_at(period: Period, time_zone: str, now_ns: int) -> Window:
     """The window around a moment. Days begin at midnight where the clocks show `time_zone`, so some have 23 hours."""
     if period is Period.FOREVER:
         return ALL_TIME
-    zone = ZoneInfo(time_zone)
+    zone = zone_of(time_zone)
     day = datetime.fromtimestamp(now_ns // NANOSECONDS, zone).date()
     first, after = _bounds(period, day)
     return Window(_midnight_ns(first, zone), _midnight_ns(after, zone))
@@ -91,7 +109,7 @@ def _bounds(period: Period, day: date) -> tuple[date, date]:
     return first, (first + timedelta(days=31)).replace(day=1)
 
 
-def _midnight_ns(day: date, zone: ZoneInfo) -> int:
+def _midnight_ns(day: date, zone: tzinfo) -> int:
     return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp()) * NANOSECONDS
 
 
@@ -132,6 +150,19 @@ class Escrow(Protocol):
         ...
 
 
+class WhenFull(StrEnum):
+    """What can be done about a request whose hold does not fit."""
+
+    WAIT = "wait"
+    """For other holds to settle."""
+    CHEAPER = "cheaper"
+    """Take the first of the route's other models that fits."""
+    SHORTEN = "shorten"
+    """Allow a shorter answer."""
+    REFUSE = "refuse"
+    """Say so, with 402."""
+
+
 class Refusal(Struct, frozen=True, kw_only=True):
     """Why a hold does not fit: the tightest of its budgets."""
 
@@ -141,6 +172,58 @@ class Refusal(Struct, frozen=True, kw_only=True):
     spent_nanousd: int
     """By everybody, as far as this process knows."""
     held_nanousd: int
+    """What this process holds for attempts that are not over."""
+    elsewhere_nanousd: int = 0
+    """What other processes were granted and have not spent, when that was last heard of."""
     asked_nanousd: int
     """The hold that did not fit."""
     is_frozen: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """What is spent leaves no room for it, or the budget is frozen: no waiting helps in this window."""
+        return self.is_frozen or self.spent_nanousd + self.asked_nanousd > self.budget.limit_nanousd
+
+    @property
+    def may_be_granted(self) -> bool:
+        """As far as this process knows, there is room that it was not granted: a claim may bring it."""
+        in_use_nanousd = self.spent_nanousd + self.held_nanousd
+        return not self.is_frozen and in_use_nanousd + self.asked_nanousd <= self.budget.limit_nanousd
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """What one process has of a budget's window, and what it needs."""
+
+    charge: Charge
+    budget: Budget
+    window: Window
+    granted_nanousd: int
+    """All that it was ever granted, what it has settled since included."""
+    settled_nanousd: int
+    held_nanousd: int
+    wanted_nanousd: int
+    """The holds that wait for room, together."""
+
+    @property
+    def used_nanousd(self) -> int:
+        """What it has settled and holds: the least that it can say it was granted."""
+        return self.settled_nanousd + self.held_nanousd
+
+    @property
+    def needed_nanousd(self) -> int:
+        """What it would have to be granted in all, for everything that waits to fit."""
+        return self.used_nanousd + self.wanted_nanousd
+
+
+class BudgetStanding(Struct, frozen=True, kw_only=True):
+    """How a budget stands now, as far as this process knows."""
+
+    budget: Budget
+    window: Window
+    spent_nanousd: int
+    """By everybody, as far as it was heard of. Where no budget is hard that is only once, at the start."""
+    held_nanousd: int
+    """By this process."""
+    remaining_nanousd: int
+    """What is left of the limit after both; never below 0."""
+    is_frozen: bool

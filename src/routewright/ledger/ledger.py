@@ -212,6 +212,11 @@ class EmbeddedOutcome(Struct, frozen=True, kw_only=True):
 class Hold(Protocol):
     """An attempt's reservation, closed exactly once: closing it again does nothing."""
 
+    @property
+    def remaining_nanousd(self) -> int | None:
+        """What is left, after this hold, of the hard budget that has the least left; None without any."""
+        ...
+
     async def durable(self) -> None:
         """Wait until the hold would survive a power cut. Raises LedgerUnavailable."""
         ...
@@ -271,7 +276,10 @@ class Ledger(Protocol):
         ...
 
     def hold(self, attempt: Attempt, input_tokens_ub: int) -> Hold:
-        """Write the dearest cost of an attempt before it is sent. Raises LedgerUnavailable."""
+        """Write the dearest cost of an attempt before it is sent, if all of its budgets have room for it.
+
+        Raises HoldRefused, UnpricedModel, Overloaded and LedgerUnavailable; nothing is held then.
+        """
         ...
 
     def account(self, request_id: str) -> Account:

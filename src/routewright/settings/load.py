@@ -15,8 +15,10 @@ from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import KeyStore, resolve
 from routewright.settings.places import KeyPath
 from routewright.settings.schema import (
+    COST_ALERT,
     AccessSettings,
     AlertSettings,
+    BudgetSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -26,6 +28,7 @@ from routewright.settings.schema import (
     SecondOpinionSettings,
     Sections,
     ServerSettings,
+    SpendingSettings,
     allowed,
     dotted,
     keys_of,
@@ -47,6 +50,7 @@ from routewright.settings.sources import (
 PRICES = "prices.json"
 """The price table beside the ledger."""
 
+_BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -61,6 +65,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     access: AccessSettings
     alerts: AlertSettings
     prices: PriceDocumentSettings
+    spending: SpendingSettings
+    budgets: Mapping[str, BudgetSettings]
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
@@ -171,9 +177,14 @@ def load_settings(
         origins=given.origins,
         files=files,
     )
-    # Read by the catalog, later than this stamp is taken: a change in between is seen as one.
-    files[settings.price_document] = FileStamp.of(settings.price_document)
-    raise_if([*_check_names(settings), *_check_models(settings), *_check_neighbours(settings)])
+    raise_if(
+        [
+            *_check_names(settings),
+            *_check_budgets(settings),
+            *_check_models(settings),
+            *_check_neighbours(settings),
+        ]
+    )
     return settings
 
 
@@ -241,6 +252,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "access": AccessSettings,
         "alerts": AlertSettings,
         "prices": PriceDocumentSettings,
+        "spending": SpendingSettings,
     }
     # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
     secret = ("api_key", "secret")
@@ -262,6 +274,14 @@ def _check_names(settings: Settings) -> Iterator[str]:
                 yield _told(settings, (kind, name), "a name has 1 to 100 characters and no spaces")
             elif kind == "aliases" and name in settings.models:
                 yield _told(settings, (kind, name), "there is a model of that name")
+
+
+def _check_budgets(settings: Settings) -> Iterator[str]:
+    for name in settings.budgets:
+        if name == COST_ALERT:
+            yield _told(settings, ("budgets", name), f"policy.{COST_ALERT} has this name; take another")
+        elif not _BUDGET_NAME.fullmatch(name):
+            yield _told(settings, ("budgets", name), "a name has letters, digits, and _ . - between them")
 
 
 def _check_models(settings: Settings) -> Iterator[str]:

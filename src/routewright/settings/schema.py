@@ -7,17 +7,22 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import available_timezones
 
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
+from routewright.call import Cause
 from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
 from routewright.decision.context import ContextPolicy, ContextStep
 from routewright.decision.intent import Match
+from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
 from routewright.settings.keys import DatabaseAddress, read_database, read_reference
 from routewright.settings.places import KeyPath
 
+COST_ALERT = "cost_alert_threshold"
+"""The name of the budget that `policy.cost_alert_threshold` makes."""
 MIB = 1024 * 1024
 DAY_MS = 86_400_000
 
@@ -80,6 +85,28 @@ def _read_path(value: object, path: str) -> Path:
     return Path(value).expanduser()
 
 
+def _read_scope(value: object, path: str) -> str:
+    kind, colon, subject = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind == Scope.CAUSE and subject and subject not in tuple(Cause):
+        raise ValueError(f"{path}: {subject!r} is no cause of an attempt; there are {', '.join(Cause)}")
+    has_subject = bool(colon and subject.strip() and kind in tuple(Scope) and kind != Scope.TOTAL)
+    if not has_subject and value not in (Scope.TOTAL, Scope.KEY, Scope.TEAM, Scope.TAG):
+        raise ValueError(f"{path}: {value!r} is not {_SCOPE}")
+    return str(value)
+
+
+def _read_zone(value: object, path: str) -> str:
+    try:
+        zone_of(str(value))
+    except (KeyError, ValueError, OSError):
+        pass
+    else:
+        return str(value)
+    missing = "" if available_timezones() else "; this machine has no time zones: `pip install tzdata`"
+    raise ValueError(f'{path}: {value!r} is not a time zone; write it like "Europe/Berlin"{missing}') from None
+
+
+_SCOPE = '"total", "KIND:NAME" (team, key, tag, model or cause), or "team", "key" or "tag" for each its own'
 _WISH = re.compile(r"match (\S+) within (\d{1,2}(?:\.\d+)?) ?%")
 
 
@@ -101,6 +128,9 @@ Webhook = Annotated[str, Read(_read_webhook, 'an address like "https://host/path
 Folder = Annotated[Path, Read(_read_path, "a folder")]
 File = Annotated[Path, Read(_read_path, "a file")]
 Wish = Annotated[Match, Read(_read_wish, 'a wish like "match claude-opus-4.7 within 2 %"')]
+BudgetScope = Annotated[str, Read(_read_scope, _SCOPE)]
+TimeZone = Annotated[str, Read(_read_zone, 'a time zone like "Europe/Berlin"')]
+Percent = Annotated[int, Meta(ge=1, le=1000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=DAY_MS)]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -217,6 +247,26 @@ class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
     document: File | None = None
 
 
+class SpendingSettings(Struct, frozen=True, kw_only=True):
+    """`[spending]`: what is done when a request does not fit into its budgets."""
+
+    when_full: tuple[WhenFull, ...] = (WhenFull.WAIT, WhenFull.CHEAPER, WhenFull.SHORTEN, WhenFull.REFUSE)
+    wait_ms: Milliseconds = 1000
+    least_output_tokens: Tokens = 256
+    time_zone: TimeZone = "UTC"
+
+
+class BudgetSettings(Struct, frozen=True, kw_only=True):
+    """`[budgets.NAME]`: how much may be spent, by whom, in which time."""
+
+    scope: BudgetScope
+    limit_usd: Usd
+    period: Period = Period.MONTH
+    kind: Literal["hard", "soft"] = "hard"
+    alerts: tuple[Percent, ...] = (80, 100)
+    time_zone: TimeZone | None = None
+
+
 class ProviderSettings(Struct, frozen=True, kw_only=True):
     """`[providers.NAME]`: a company or server that speaks one dialect."""
 
@@ -266,6 +316,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     access: AccessSettings
     alerts: AlertSettings
     prices: PriceDocumentSettings
+    spending: SpendingSettings
+    budgets: dict[str, BudgetSettings]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]
@@ -336,15 +388,21 @@ def allowed(kind: Any) -> str:
         return _one_of(get_args(plain))
     if get_origin(plain) in (tuple, frozenset):
         inner = get_args(plain)[0]
-        is_closed = isinstance(inner, type) and issubclass(inner, StrEnum)
-        return f"a list of {_one_of(tuple(inner))}" if is_closed else "a list of names"
+        if _is_closed(inner):
+            return f"a list of {_one_of(tuple(inner))}"
+        item, its_notes = notes_of(inner)
+        return f"a list of whole numbers{_range(its_notes)}" if item is int else "a list of names"
     if plain is bool:
         return "true or false"
-    if plain is Tier:
-        return _one_of(tuple(Tier))
+    if _is_closed(plain):
+        return _one_of(tuple(plain))
     if plain is str:
         return "a text of 1 to 100 characters"
     return ("a whole number" if plain is int else "a number") + _range(notes)
+
+
+def _is_closed(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
 
 
 def _one_of(names: tuple[str, ...]) -> str:

@@ -1,0 +1,54 @@
+"""What a client of the gateway sees of budgets: headers while they last, and a 402 that says everything after that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from served import serving
+
+SETTINGS = """
+[spending]
+when_full = ["shorten", "refuse"]
+least_output_tokens = 16
+[budgets.all]
+scope = "total"
+limit_usd = "0.0002"
+period = "day"
+"""
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[openai.OpenAI]:
+    (tmp_path / "routewright.toml").write_text(SETTINGS)
+    with (
+        serving(tmp_path, "--simulate") as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        yield client
+
+
+def until_refused(client: openai.OpenAI, left: list[float]) -> None:
+    """Ask until the budget is spent; `left` gets what was left after each hold."""
+    messages: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a long story"}]
+    for _ in range(50):
+        raw = client.chat.completions.with_raw_response.create(model="auto:cheap", messages=messages)
+        left.append(float(raw.headers["x-routewright-budget-remaining-usd"]))
+        assert int(raw.headers["x-routewright-max-tokens"]) >= 16
+        assert "instead of" in raw.headers["x-routewright-spending"]
+
+
+def test_an_answer_is_shortened_and_then_refused_when_the_budget_is_spent(client: openai.OpenAI) -> None:
+    left: list[float] = []
+    with pytest.raises(openai.APIStatusError) as refused:
+        until_refused(client, left)
+    assert left
+    assert 0 <= min(left) < 0.0002
+    assert refused.value.status_code == 402
+    assert refused.value.response.headers["x-should-retry"] == "false"
+    body = refused.value.response.json()["error"]
+    assert (body["code"], body["type"]) == ("budget_exceeded", "insufficient_quota")
+    assert 'budget "all" of $0.0002 per day is used up' in body["message"]
+    assert body["budget"]["limit_nanousd"] == 200_000
+    assert body["budget"]["spent_nanousd"] <= 200_000
