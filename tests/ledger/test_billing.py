@@ -54,12 +54,12 @@ def test_a_wish_that_the_places_dialect_does_not_carry_costs_nothing() -> None:
 )
 def test_an_attempt_is_billed_in_the_tier_it_was_served_in(tier: str, cost: int, is_estimated: bool) -> None:
     bill = Pinned(attempt(at=TIERED), NOW).bill(USAGE, served_model="swift", service_tier=tier)
-    assert bill == Bill(cost, "test", tier, is_estimated)
+    assert bill == Bill(cost, "test", tier, is_estimated, input_cost_nanousd=cost * 10 // 11)
 
 
 def test_an_unknown_tier_of_a_model_without_tiers_costs_the_usual_price_and_is_flagged() -> None:
     bill = Pinned(attempt(at=model(prices=flat(1_000))), NOW).bill(USAGE, served_model="", service_tier="flex")
-    assert bill == Bill(110, "test", "flex", is_estimated=True)
+    assert bill == Bill(110, "test", "flex", is_estimated=True, input_cost_nanousd=100)
 
 
 def test_a_place_with_prices_of_its_own_is_held_and_billed_at_them() -> None:
@@ -67,7 +67,9 @@ def test_a_place_with_prices_of_its_own_is_held_and_billed_at_them() -> None:
     pinned = Pinned(attempt(call(max_output_tokens=10), model("swift", place, prices=flat(1_000))), NOW)
     assert pinned.version == "dear"
     assert pinned.upper_bound_nanousd(100) == 770
-    assert pinned.bill(USAGE, served_model="", service_tier="") == Bill(770, "dear", "", is_estimated=False)
+    assert pinned.bill(USAGE, served_model="", service_tier="") == Bill(
+        770, "dear", "", is_estimated=False, input_cost_nanousd=700
+    )
 
 
 def test_without_a_price_nothing_is_held_and_nothing_billed() -> None:
@@ -84,7 +86,7 @@ def test_u24_another_model_that_answered_is_billed_at_its_own_prices() -> None:
         return Priced(Tariff(flat(5_000)), "other")
 
     bill = Pinned(attempt(), NOW, served).bill(USAGE, served_model="strong", service_tier="")
-    assert bill == Bill(550, "other", "", is_estimated=False)
+    assert bill == Bill(550, "other", "", is_estimated=False, input_cost_nanousd=500)
     assert asked == [("swift", "acme/swift", "strong")]
 
 
@@ -146,7 +148,9 @@ def test_usage_is_priced_by_the_length_of_its_whole_input() -> None:
 def test_what_is_sent_as_a_batch_is_held_and_billed_as_one_by_any_dialect() -> None:
     pinned = Pinned(attempt(call(max_output_tokens=10, service_tier="batch", dialect="openai_chat"), TIERED), NOW)
     assert pinned.upper_bound_nanousd(100) == 44
-    assert pinned.bill(USAGE, served_model="", service_tier="") == Bill(44, "test", "batch", is_estimated=False)
+    assert pinned.bill(USAGE, served_model="", service_tier="") == Bill(
+        44, "test", "batch", is_estimated=False, input_cost_nanousd=40
+    )
     across = model("swift", deployment("acme/swift", dialect="other"), prices=flat(1_000), variants=TIERED.variants)
     sent = attempt(call(max_output_tokens=10, service_tier="batch", dialect="openai_chat"), across)
     assert Pinned(sent, NOW).upper_bound_nanousd(100) == 44
@@ -156,4 +160,6 @@ def test_a_batch_without_a_price_of_its_own_is_held_and_billed_at_the_usual_pric
     dear = model(prices=flat(1_000), variants={"priority": flat(3_000)})
     pinned = Pinned(attempt(call(max_output_tokens=10, service_tier="batch"), dear), NOW)
     assert pinned.upper_bound_nanousd(100) == 110
-    assert pinned.bill(USAGE, served_model="", service_tier="batch") == Bill(110, "test", "batch", is_estimated=True)
+    assert pinned.bill(USAGE, served_model="", service_tier="batch") == Bill(
+        110, "test", "batch", is_estimated=True, input_cost_nanousd=100
+    )
