@@ -6,6 +6,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from lobby import GOOD, lobby
 from served import serving
 
 SETTINGS = """
@@ -52,3 +53,19 @@ def test_an_answer_is_shortened_and_then_refused_when_the_budget_is_spent(client
     assert 'budget "all" of $0.0002 per day is used up' in body["message"]
     assert body["budget"]["limit_nanousd"] == 200_000
     assert body["budget"]["spent_nanousd"] <= 200_000
+
+
+async def test_a_key_s_own_budget_holds_from_the_moment_it_is_made(tmp_path: Path) -> None:
+    async with lobby(tmp_path, '[spending]\nwhen_full = ["refuse"]\ntime_zone = "Europe/Berlin"\n') as house:
+        poor = house.key("poor", budgets=[{"limit_usd": "0.000001", "period": "day"}])
+        rich = house.key("rich", budgets=[{"limit_usd": "10", "period": "day"}])
+        refused = await house.call("POST", "/v1/chat/completions", GOOD, key=poor.text.reveal())
+        assert (refused.status, refused.code) == (402, "budget_exceeded")
+        assert refused.json["error"]["budget"]["name"] == f"key/{poor.key.id}/day"
+        answered = await house.call("POST", "/v1/chat/completions", GOOD, key=rich.text.reveal())
+        assert answered.status == 200
+        assert 9.9 < float(answered.headers["x-routewright-budget-remaining-usd"]) < 10
+        standings = {each.budget.name: each for each in house.runtime.engine.budgets()}
+        spent = standings[f"key/{rich.key.id}/day"]
+        assert spent.budget.time_zone == "Europe/Berlin"
+        assert spent.spent_nanousd > 0

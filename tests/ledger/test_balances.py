@@ -402,3 +402,32 @@ def test_another_period_under_the_same_name_is_another_window() -> None:
 def test_no_budgets_are_no_budgets() -> None:
     assert not Balances()
     assert Balances([budget()])
+
+
+def test_t01_a_window_that_is_over_is_remembered_for_two_days() -> None:
+    desk = Desk(budget())
+    charges = desk.granted()
+    assert desk.balances.admit("a", charges, 60) is None
+    desk.balances.settle("a", 60)
+    ends_ns = charges[0].starts_ns + DAY_NS
+    assert desk.balances.positions(ends_ns + 2 * DAY_NS - 1) == [], "nothing more is granted in it"
+    (standing,) = desk.balances.standings(NOON)
+    assert standing.spent_nanousd == 60, "the clock was set back into it"
+    assert desk.balances.positions(ends_ns + 2 * DAY_NS) == []
+    (standing,) = desk.balances.standings(NOON)
+    assert standing.spent_nanousd == 0
+
+
+def test_a_grant_lasts_to_its_last_moment() -> None:
+    desk = Desk(budget())
+    desk.granted()
+    desk.now_ns += 30 * NANOSECONDS
+    assert desk.balances.room(desk.charges()) == 100
+    desk.now_ns += 1
+    assert desk.balances.room(desk.charges()) == 0
+
+
+def test_of_nested_budgets_the_tighter_one_says_who_need_not_wait() -> None:
+    desk = Desk(budget("all"), budget("teams", Scope.TEAM, limit=10))
+    charges = desk.charges(RESEARCH)
+    assert desk.balances.fitting([(1, charges, 10), (2, charges, 11)]) == [2]

@@ -70,6 +70,7 @@ class Keeper:
         self._begun = 0
         self._ended = asyncio.Condition()
         self._rounds_ended = 0
+        self._has_given_back = False
         self.is_cut_off = False
         """The escrow does not answer: only what was granted before can be spent."""
         balances.on_room = self._room_was_made
@@ -230,7 +231,13 @@ class Keeper:
             self._cut_off(error)
 
     def give_back_all(self) -> None:
-        """Give back what this process has not spent: it is at its end, and everything it spent is in the store."""
+        """Give back what this process has not spent: it is at its end, and everything it spent is in the store.
+
+        Done once; to say it again does nothing.
+        """
+        if self._has_given_back:
+            return
+        self._has_given_back = True
         try:
             self._escrow.forget(frozenset({self._boot}))
         except StoreUnavailable as error:

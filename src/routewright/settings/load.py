@@ -177,6 +177,8 @@ def load_settings(
         origins=given.origins,
         files=files,
     )
+    # Read by the catalog, later than this stamp is taken: a change in between is seen as one.
+    files[settings.price_document] = FileStamp.of(settings.price_document)
     raise_if(
         [
             *_check_names(settings),
