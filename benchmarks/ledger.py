@@ -21,9 +21,9 @@ import uvloop
 
 from routewright.catalog.registry import Tier
 from routewright.ids import uuid7
+from routewright.ledger.files import OsFiles
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import LedgerEvent, RequestRecorded, Reserved, Settled, encode_event
-from routewright.ledger.segments import OsFiles
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.route import Candidate, Route

@@ -189,9 +189,18 @@ class Engine:
         return {name: self._circuits.of(name).state for name in self.registry.deployments}
 
     def health(self) -> Mapping[str, str]:
-        """Whether the settings in force are the newest, and the catalog's version; nothing that must be kept secret."""
+        """Whether the settings in force are the newest, the ledger takes what is new, and the catalog's version.
+
+        Nothing that must be kept secret: `degraded` says that requests are refused, the log says more.
+        """
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
-        return {"status": "ok", "settings": settings, "catalog": self.registry.version}
+        trouble = self._ledger.trouble
+        return {
+            "status": "degraded" if trouble else "ok",
+            "settings": settings,
+            "ledger": f"refuses: {trouble}" if trouble else "ok",
+            "catalog": self.registry.version,
+        }
 
     def budgets(self) -> Sequence[BudgetStanding]:
         """How every budget stands in its window of now, as far as this process knows. In the event loop only."""

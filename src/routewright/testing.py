@@ -75,6 +75,8 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
 class MemoryLog:
     """A ledger's log as a list; everything is durable at once. `events` has what was written, decoded."""
 
+    trouble: str | None = None
+
     def __init__(self) -> None:
         self.events: list[LedgerEvent] = []
 

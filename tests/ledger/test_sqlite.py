@@ -186,15 +186,9 @@ def disk() -> Iterator[FailingSync]:
 
 @pytest.mark.parametrize("failing", range(1, 8))
 def test_s03_after_a_failed_sync_the_file_is_read_afresh_and_nothing_is_lost_or_doubled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: FailingSync, failing: int
+    tmp_path: Path, disk: FailingSync, failing: int
 ) -> None:
-    connection = apsw.Connection
-
-    def on_failing_disk(path: str, **options: int) -> apsw.Connection:
-        return connection(path, vfs="failing-sync", **options)
-
-    monkeypatch.setattr(apsw, "Connection", on_failing_disk)
-    store = Store(SqliteDatabase(tmp_path / "ledger.db"))
+    store = Store(SqliteDatabase(tmp_path / "ledger.db", vfs="failing-sync"))
     writer_of(store).pragma("wal_autocheckpoint", 1)
     disk.countdown = failing
     failures = 0

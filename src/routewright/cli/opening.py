@@ -73,6 +73,8 @@ def asked(
 class _NoLog:
     """The log of an engine that must not spend anything."""
 
+    trouble: str | None = None
+
     def append(self, *payloads: bytes, closing: bool = False) -> int:
         """Refuse."""
         raise LedgerUnavailable("this engine only decides; it has no ledger")

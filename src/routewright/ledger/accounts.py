@@ -28,6 +28,11 @@ NANOSECONDS = 1_000_000_000
 class Log(Protocol):
     """Where events go first: the journal, or a list in tests."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why it takes nothing new now; None while all is well."""
+        ...
+
     def append(self, *payloads: bytes, closing: bool = False) -> int:
         """Write events at once; they survive the death of this process from here on. Raises LedgerUnavailable.
 
@@ -73,6 +78,11 @@ class JournaledLedger:
         self._boot = boot
         self._clock = clock
         self._open: dict[str, RequestAccount] = {}
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing new is admitted now; None while all is well."""
+        return self._log.trouble
 
     def open(self, request_id: str) -> None:
         """Begin a request's running account."""

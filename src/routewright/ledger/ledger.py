@@ -271,6 +271,11 @@ class Account(Protocol):
 class Ledger(Protocol):
     """The few verbs that the layers use; none of them waits."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing new is admitted now, in words without a path; None while all is well."""
+        ...
+
     def open(self, request_id: str) -> None:
         """Begin a request's running account."""
         ...

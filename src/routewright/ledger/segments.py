@@ -3,16 +3,17 @@
 import fcntl
 import logging
 import os
-import sys
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import msgspec
 from msgspec import Struct
 
 from routewright.errors import LedgerUnavailable
+from routewright.ledger.files import OS_FILES, FileCalls
 
 log = logging.getLogger(__name__)
 
@@ -20,57 +21,6 @@ BATCH_BYTES = 256 * 1024
 """What is read at once, and a commit's worth: larger ones are hardly cheaper, and hold up the event loop for longer."""
 _MOST_SLOTS = 1024
 _MOST_BOOTS = 16
-
-
-class FileCalls(Protocol):
-    """The calls that a full or failing disk fails, in one place so that a test can fail them."""
-
-    def create(self, path: Path, size: int) -> int:
-        """A new file with `size` bytes reserved, its name already durable; returns its descriptor."""
-        ...
-
-    def write(self, fd: int, data: bytes, offset: int, /) -> int:
-        """Write at `offset`; returns how many bytes were written."""
-        ...
-
-    def sync(self, fd: int, /) -> None:
-        """Return when all that was written is on the disk itself."""
-        ...
-
-
-class OsFiles:
-    """The operating system's own."""
-
-    write = staticmethod(os.pwrite)
-
-    def create(self, path: Path, size: int) -> int:
-        """Reserve before use, so that a full disk is met here, in the background, and not in the middle of a record."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            if sys.platform != "darwin":
-                os.posix_fallocate(fd, 0, size)
-            self.sync(fd)
-            _sync_directory(path.parent)
-        except OSError:
-            os.close(fd)
-            path.unlink()
-            raise
-        return fd
-
-    def sync(self, fd: int, /) -> None:
-        """`fdatasync`; on macOS, where that leaves the data in the drive's cache, what does flush it."""
-        if sys.platform == "darwin":
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-        else:
-            os.fdatasync(fd)
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 # ---- lines ------------------------------------------------------------------------------------------------------
@@ -90,7 +40,9 @@ def decode_line(line: bytes) -> bytes | None:
 class Segment:
     """One numbered file: where it stands in the journal's count of bytes, how much is written and how much drained."""
 
-    def __init__(self, path: Path, fd: int, *, end: int = 0, boots: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, fd: int, *, end: int = 0, boots: tuple[str, ...] = (), files: FileCalls = OS_FILES
+    ) -> None:
         self.path = path
         self.boots = boots
         """Which processes before this one may have written it."""
@@ -98,32 +50,51 @@ class Segment:
         self.start = 0
         self.end = end
         self.drained = 0
+        self.unsynced: deque[tuple[int, bytes]] = deque()
+        """The records that the disk may still lose, each with the offset of its end."""
         self.is_damaged = False
+        self._files = files
 
     @classmethod
-    def reopen(cls, path: Path, boots: tuple[str, ...] = ()) -> Self:
-        """A segment that another process left; its last line counts only if it is whole."""
+    def reopen(cls, path: Path, boots: tuple[str, ...] = (), files: FileCalls = OS_FILES) -> Self:
+        """A segment that another process left; its last line counts only if it is whole. Raises LedgerUnavailable."""
         try:
-            fd = os.open(path, os.O_RDONLY)
-            data = path.read_bytes()
+            fd = files.open(path)
+            data = files.read(fd, path.stat().st_size, 0)
         except OSError as error:
             raise LedgerUnavailable(f"cannot read what the journal left in {path}: {error.strerror}") from error
         end = data.rfind(b"\n") + 1
         if torn := data[end:].rstrip(b"\0"):
             log.warning("%s ends in %d bytes of a record that was never fully written: ignored", path, len(torn))
-        return cls(path, fd, end=end, boots=boots)
+        return cls(path, fd, end=end, boots=boots, files=files)
 
     @property
     def final_position(self) -> int:
         """The position of the last record written so far."""
         return self.start + self.end
 
-    def read(self, offset: int) -> tuple[list[bytes], int]:
-        """A batch of records from `offset` on, and where the next one begins. Raises LedgerUnavailable.
+    def has_synced(self, offset: int) -> None:
+        """The disk has what stands before `offset`."""
+        while self.unsynced and self.unsynced[0][0] <= offset:
+            self.unsynced.popleft()
+
+    def from_memory(self) -> tuple[list[bytes], int]:
+        """What is not drained and was never synced, and the offset of its end: after a disk error, the file may lie."""
+        return [payload for end, payload in self.unsynced if end > self.drained], self.end
+
+    def synced_end(self) -> int:
+        """Where the part begins that the disk may have lost."""
+        if not self.unsynced:
+            return self.end
+        end, payload = self.unsynced[0]
+        return end - len(encode_line(payload))
+
+    def read(self, offset: int, end: int | None = None) -> tuple[list[bytes], int]:
+        """A batch of records from `offset` on, up to `end`, and where the next one begins. Raises LedgerUnavailable.
 
         Damaged lines are left out; the file is then kept aside when its time comes, so nothing is lost unseen.
         """
-        data, reached = self._whole_lines(offset)
+        data, reached = self._whole_lines(offset, self.end if end is None else end)
         payloads = [decode_line(line) for line in data.split(b"\n")]
         records = [payload for payload in payloads if payload is not None]
         if len(records) < len(payloads) and not self.is_damaged:
@@ -131,17 +102,17 @@ class Segment:
             log.error("%s has damaged lines after byte %d: they are left out and the file is kept", self.path, offset)
         return records, reached
 
-    def _whole_lines(self, offset: int) -> tuple[bytes, int]:
+    def _whole_lines(self, offset: int, end: int) -> tuple[bytes, int]:
         size = BATCH_BYTES
         while True:
             try:
-                data = os.pread(self.fd, min(size, self.end - offset), offset)
+                data = self._files.read(self.fd, min(size, end - offset), offset)
             except OSError as error:
                 raise LedgerUnavailable(f"cannot read the journal's {self.path}: {error.strerror}") from error
             if (cut := data.rfind(b"\n")) >= 0:
                 return data[:cut], offset + cut + 1
-            if offset + size >= self.end:  # what was written as a line feed no longer reads as one
-                return data, self.end
+            if offset + size >= end:  # what was written as a line feed no longer reads as one
+                return data, end
             size *= 2
 
     def records(self) -> Iterator[bytes]:
@@ -153,11 +124,15 @@ class Segment:
 
     def drop(self) -> None:
         """Delete the file, or keep it aside if part of it could not be read."""
-        os.close(self.fd)
+        self.close()
         if self.is_damaged:
-            self.path.rename(self.path.with_name(f"{self.path.name}.corrupt"))
+            self._files.rename(self.path, self.path.with_name(f"{self.path.name}.corrupt"))
         else:
-            self.path.unlink()
+            self._files.unlink(self.path)
+
+    def close(self) -> None:
+        """Leave the file to the next process."""
+        self._files.close(self.fd)
 
 
 # ---- slots ------------------------------------------------------------------------------------------------------
@@ -174,16 +149,17 @@ class _Owner(Struct, frozen=True):
 class Slot:
     """A directory that one process writes to; the kernel frees its lock when that process dies, however it dies."""
 
-    def __init__(self, path: Path, lock_fd: int) -> None:
+    def __init__(self, path: Path, lock_fd: int, files: FileCalls) -> None:
         self.path = path
         self._lock_fd = lock_fd
+        self._files = files
 
     @classmethod
-    def take(cls, path: Path) -> Self | None:
+    def take(cls, path: Path, files: FileCalls = OS_FILES) -> Self | None:
         """Lock the slot at `path`, or return None if a process that lives has it. Raises LedgerUnavailable."""
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            files.make_directory(path)
+            fd = files.open_lock(path / "lock")
         except OSError as error:
             raise LedgerUnavailable(
                 f"cannot open the journal's {path}: {error.strerror}; check its disk and permissions"
@@ -191,15 +167,15 @@ class Slot:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(fd)
+            files.close(fd)
             return None
-        return cls(path, fd)
+        return cls(path, fd, files)
 
     @classmethod
-    def take_first_free(cls, directory: Path) -> Self:
+    def take_first_free(cls, directory: Path, files: FileCalls = OS_FILES) -> Self:
         """Raises LedgerUnavailable when more processes write here than could be meant."""
         for number in range(_MOST_SLOTS):
-            if slot := cls.take(directory / f"slot-{number}"):
+            if slot := cls.take(directory / f"slot-{number}", files):
                 return slot
         raise LedgerUnavailable(f"all {_MOST_SLOTS} slots of the journal in {directory} are taken; stop some processes")
 
@@ -209,14 +185,18 @@ class Slot:
         return boots_in(self.path)
 
     def sign(self, *boots: str) -> None:
-        """Say who writes here from now on, and whose records may still lie here."""
+        """Say, durably, who writes here from now on, and whose records may still lie here. Raises LedgerUnavailable."""
         owner = msgspec.json.encode(_Owner(os.getpid(), boots[:_MOST_BOOTS]))
-        # One write that covers the old text: whoever reads meanwhile sees the old owner or the new one.
-        os.pwrite(self._lock_fd, owner.ljust(os.fstat(self._lock_fd).st_size), 0)
+        try:
+            # One write that covers the old text: whoever reads meanwhile sees the old owner or the new one.
+            self._files.write(self._lock_fd, owner.ljust(os.fstat(self._lock_fd).st_size), 0)
+            self._files.sync(self._lock_fd)
+        except OSError as error:
+            raise LedgerUnavailable(f"cannot write the journal's {self.path}/lock: {error.strerror}") from error
 
     def segments(self) -> list[Segment]:
         """What was not drained, in order; files that hold nothing are removed."""
-        found = [Segment.reopen(path, self.boots) for path in self.logs()]
+        found = [Segment.reopen(path, self.boots, self._files) for path in self.logs()]
         for empty in (segment for segment in found if not segment.end):
             empty.drop()
         return [segment for segment in found if segment.end]
@@ -231,13 +211,15 @@ class Slot:
 
     def release(self) -> None:
         """Let another process have the slot."""
-        os.close(self._lock_fd)
+        self._files.close(self._lock_fd)
 
 
 def boots_in(slot: Path) -> tuple[str, ...]:
-    """Who signed the slot at this path; nobody while its first process is about to."""
-    text = (slot / "lock").read_bytes()
-    return msgspec.json.decode(text, type=_Owner).boots if text else ()
+    """Who signed the slot at this path; nobody while its first process is about to, or if the power went meanwhile."""
+    try:
+        return msgspec.json.decode((slot / "lock").read_bytes(), type=_Owner).boots
+    except msgspec.DecodeError:
+        return ()
 
 
 def slot_paths(directory: Path) -> list[Path]:

@@ -25,6 +25,7 @@ from routewright.ledger.database import (
     refuse_older,
     tables_of,
 )
+from routewright.ledger.files import OS_FILES
 
 OLDEST_SQLITE = (3, 51, 3)
 """Before it, a reset of the write-ahead log could corrupt a database that several connections use."""
@@ -103,8 +104,8 @@ def _translated(path: Path) -> Iterator[None]:
         raise StoreUnavailable(f"the ledger {path} does not answer: {error}; check its disk and who uses it") from error
 
 
-def _connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
+def _connect(path: Path, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(str(path), vfs=vfs)
     connection.set_busy_timeout(_BUSY_MS)
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
@@ -112,10 +113,20 @@ def _connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def _create_private(path: Path) -> None:
-    """What was asked and spent is nobody else's business."""
+def _opened(path: Path, vfs: str | None, steps: Sequence[Migration]) -> apsw.Connection:
+    connection = _connect(path, vfs)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        migrate(connection, steps)
+    except BaseException:
+        connection.close(True)
+        raise
+    return connection
+
+
+def _create_private(path: Path) -> None:
+    """What was asked and spent is nobody else's business. SQLite syncs the file's own directory, but none above it."""
+    try:
+        OS_FILES.make_directory(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreUnavailable(f"cannot open the ledger {path}: {error.strerror}; check its path") from error
@@ -173,14 +184,17 @@ def _fetched(connection: apsw.Connection, sql: str, bindings: Sequence[Value]) -
 class SqliteDatabase:
     """Implements `Database` over one file: one connection writes, one reads."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, vfs: str | None = None) -> None:
         """Open or create the ledger at `path`; `read_only` opens one that is there, and changes nothing of it.
+
+        `vfs` names another file layer for SQLite, as tests of disks have.
 
         Raises LedgerUnavailable when this routewright must not use it, SchemaRefused when its schema is not the one
         that this routewright knows, StoreUnavailable when it cannot be opened now.
         """
         require_sqlite(apsw.sqlite_lib_version())
         self._path = path
+        self._vfs = vfs
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._is_suspect = False
@@ -189,9 +203,8 @@ class SqliteDatabase:
         with _translated(path):
             if not read_only:
                 _create_private(path)
-                self._writer = _connect(path)
-                migrate(self._writer, steps)
-            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+                self._writer = _opened(path, vfs, steps)
+            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
             self._reader.set_busy_timeout(_BUSY_MS)
             if read_only:
                 _require_schema(self._reader, steps[-1].number)
@@ -246,7 +259,7 @@ class SqliteDatabase:
             raise LedgerUnavailable(f"the ledger {self._path} was opened for reading only")
         if self._is_suspect:
             self._writer.close()
-            self._writer = _connect(self._path)
+            self._writer = _connect(self._path, self._vfs)
             if (verdict := self._writer.pragma("quick_check", 1)) != "ok":
                 raise StoreUnavailable(f"the ledger {self._path} is damaged ({verdict}); restore it from a backup")
             self._is_suspect = False
