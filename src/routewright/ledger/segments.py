@@ -123,12 +123,18 @@ class Segment:
             yield from records
 
     def drop(self) -> None:
-        """Delete the file, or keep it aside if part of it could not be read."""
+        """Delete the file, or keep it aside if part of it could not be read.
+
+        One that stays is read again by the next process, and the store knows its records.
+        """
         self.close()
-        if self.is_damaged:
-            self._files.rename(self.path, self.path.with_name(f"{self.path.name}.corrupt"))
-        else:
-            self._files.unlink(self.path)
+        try:
+            if self.is_damaged:
+                self._files.rename(self.path, self.path.with_name(f"{self.path.name}.corrupt"))
+            else:
+                self._files.unlink(self.path)
+        except OSError as error:
+            log.warning("%s is not needed any more and cannot be deleted: %s", self.path, error.strerror)
 
     def close(self) -> None:
         """Leave the file to the next process."""
