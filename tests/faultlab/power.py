@@ -181,9 +181,17 @@ class Disk:
         self.step("sync")
         if self.fails_next_sync:
             self.fails_next_sync = False
+            self._forget(content)
             raise OSError(errno.EIO, "the disk failed a sync")
         self.syncs += 1
         content.sync()
+
+    def _forget(self, content: Content) -> None:
+        """After a failed write-back the page cache may be dropped, and the old bytes be read again."""
+        for fd in (fd for fd, its in self._open.items() if its is content):
+            os.pwrite(fd, content.durable, 0)
+            os.ftruncate(fd, len(content.durable))
+            content.on_its_way.clear()
 
     def sync_names(self, directory: Path) -> None:
         """Return when the directory's names are durable."""

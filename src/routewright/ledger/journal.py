@@ -17,6 +17,7 @@ including it. What is done to the files, step by step, is in `tape`; here are th
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,13 +183,17 @@ class Journal:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._tape.drained.wait(self._tape.appended)
+                await self._tape.rescued.wait(self._tape.parked)
         except TimeoutError:
             raise LedgerUnavailable(self._not_flushed(timeout_s)) from None
 
     def flush_blocking(self, timeout_s: float = 10.0) -> None:
         """The same for callers without an event loop."""
         self._ask_for_drain()
-        if not self._tape.drained.wait_blocking(self._tape.appended, timeout_s):
+        tape, begun = self._tape, time.monotonic()
+        has_arrived = tape.drained.wait_blocking(tape.appended, timeout_s)
+        left_s = max(0.0, timeout_s - (time.monotonic() - begun))
+        if not has_arrived or not tape.rescued.wait_blocking(tape.parked, left_s):
             raise LedgerUnavailable(self._not_flushed(timeout_s))
 
     def _ask_for_drain(self) -> None:
@@ -265,6 +270,7 @@ class Journal:
         closed = f"the journal in {self._directory} is closed"
         self._tape.synced.fail(closed)
         self._tape.drained.fail(closed)
+        self._tape.rescued.fail(closed)
 
     def _stop_threads(self, timeout_s: float) -> None:
         self._stopping.set()

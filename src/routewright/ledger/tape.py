@@ -60,6 +60,10 @@ class Tape:
         """The position of the last record."""
         self.synced = Watermark()
         self.drained = Watermark()
+        self.parked = 0
+        """How many closing records the disk would not take, ever."""
+        self.rescued = Watermark()
+        """How many of them the store has."""
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._limit_bytes = limit_bytes
@@ -70,7 +74,7 @@ class Tape:
         self._queue: deque[Segment] = deque()
         self._unsynced: list[Segment] = []  # no longer written to, and not yet synced
         self._spare: Segment | None = None
-        self._parked: deque[bytes] = deque()  # closing records that the disk would not take
+        self._parked: deque[bytes] = deque()  # closing records that neither the disk nor the store has
         self._parked_bytes = 0
         self._is_closed = False
         self._adopted: dict[Path, Slot] = {}  # slots of dead processes, until they are drained
@@ -163,6 +167,7 @@ class Tape:
             return False
         self._parked.extend(payloads)
         self._parked_bytes += size
+        self.parked += len(payloads)
         return True
 
     def _rotate(self, fresh: Segment) -> Segment:
@@ -282,6 +287,7 @@ class Tape:
                 for payload in parked:
                     self._parked_bytes -= len(encode_line(payload))
                     self._parked.popleft()
+            self.rescued.rise(self.rescued.reached + len(parked))
 
     def _drop_drained(self) -> None:
         """Delete what is in the store, except the segment still written to and those the syncer may still use."""
