@@ -116,7 +116,12 @@ class Ledger:
             self.open_tape().begin()
 
     def open_tape(self) -> Tape:
-        tape = Tape(self.disk.root / "journal", segment_bytes=SEGMENT_BYTES, files=self.disk)
+        tape = Tape(
+            self.disk.root / "journal",
+            segment_bytes=SEGMENT_BYTES,
+            remembered_bytes=self.chance.choice((0, 2_000, 10**6)),
+            files=self.disk,
+        )
         self.tapes.append(tape)
         return tape
 

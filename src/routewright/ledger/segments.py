@@ -21,6 +21,8 @@ BATCH_BYTES = 256 * 1024
 """What is read at once, and a commit's worth: larger ones are hardly cheaper, and hold up the event loop for longer."""
 _MOST_SLOTS = 1024
 _MOST_BOOTS = 16
+LINE_OVERHEAD = 10
+"""Bytes of a line beside its payload."""
 
 
 # ---- lines ------------------------------------------------------------------------------------------------------
@@ -50,8 +52,8 @@ class Segment:
         self.start = 0
         self.end = end
         self.drained = 0
-        self.unsynced: deque[tuple[int, bytes]] = deque()
-        """The records that the disk may still lose, each with the offset of its end."""
+        self.remembered: deque[tuple[int, bytes]] = deque()
+        """The last records, each with the offset of its end: all that the disk may still lose, and what is recent."""
         self.is_damaged = False
         self._files = files
 
@@ -73,21 +75,35 @@ class Segment:
         """The position of the last record written so far."""
         return self.start + self.end
 
-    def has_synced(self, offset: int) -> None:
-        """The disk has what stands before `offset`."""
-        while self.unsynced and self.unsynced[0][0] <= offset:
-            self.unsynced.popleft()
+    def remember(self, payload: bytes, size: int) -> None:
+        """A line of `size` bytes was written at the end."""
+        self.end += size
+        self.remembered.append((self.end, payload))
 
-    def from_memory(self) -> tuple[list[bytes], int]:
-        """What is not drained and was never synced, and the offset of its end: after a disk error, the file may lie."""
-        return [payload for end, payload in self.unsynced if end > self.drained], self.end
+    def forget(self, offset: int) -> int:
+        """Forget what ends at or before `offset`, and say how many bytes of lines that were."""
+        forgotten = 0
+        while self.remembered and self.remembered[0][0] <= offset:
+            forgotten += len(self.remembered.popleft()[1]) + LINE_OVERHEAD
+        return forgotten
 
-    def synced_end(self) -> int:
-        """Where the part begins that the disk may have lost."""
-        if not self.unsynced:
+    @property
+    def remembered_from(self) -> int:
+        """The offset up to which only the file knows."""
+        if not self.remembered:
             return self.end
-        end, payload = self.unsynced[0]
-        return end - len(encode_line(payload))
+        end, payload = self.remembered[0]
+        return end - len(payload) - LINE_OVERHEAD
+
+    def recall(self) -> tuple[list[bytes], int]:
+        """A batch of the records that are remembered, and the offset of its end."""
+        records, limit = [], self.remembered_from + BATCH_BYTES
+        reached = self.drained
+        for reached, payload in self.remembered:
+            records.append(payload)
+            if reached >= limit:
+                break
+        return records, reached
 
     def read(self, offset: int, end: int | None = None) -> tuple[list[bytes], int]:
         """A batch of records from `offset` on, up to `end`, and where the next one begins. Raises LedgerUnavailable.

@@ -4,9 +4,12 @@ Each step may be taken by a thread of its own: `append` by whoever has something
 syncer, `drain` by the drainer. What they share (the queue of segments, what is appended) is guarded by one lock, which
 is never held during a sync or a store's commit.
 
+What was written lately is remembered until the store has it, so that no file is read while the store keeps up. Beyond
+a bound only what the disk may still lose is, and the rest is read back.
+
 A disk that fails a sync or a write is not believed any more: the kernel may drop the pages it could not write, and call
-the next sync a success. So nothing more goes to that file. What it is not known to have is still in memory, goes to the
-store from there, and after that `heal` goes on in a fresh segment.
+the next sync a success. So nothing more goes to that file. What it is not known to have is remembered, and when the
+store has taken it, `heal` goes on in a fresh segment.
 """
 
 import errno
@@ -32,6 +35,8 @@ Sink: TypeAlias = Callable[[Sequence[bytes]], None]
 """Commits a batch durably before it returns; raises StoreUnavailable when it cannot do so now."""
 
 MIB = 1024 * 1024
+REMEMBERED_BYTES = 16 * MIB
+"""Of what the store has not taken; several seconds' worth at a thousand requests a second."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -44,6 +49,7 @@ class Tape:
         *,
         segment_bytes: int = 4 * MIB,
         limit_bytes: int = 256 * MIB,
+        remembered_bytes: int = REMEMBERED_BYTES,
         files: FileCalls = OS_FILES,
     ) -> None:
         """Take a slot in `directory`. Raises LedgerUnavailable when there is no room or no permission.
@@ -67,6 +73,8 @@ class Tape:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._limit_bytes = limit_bytes
+        self._most_remembered = remembered_bytes
+        self._remembered_bytes = 0
         self._files = files
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -157,9 +165,9 @@ class Tape:
     def _note(self, payloads: Sequence[bytes], lines: Sequence[bytes]) -> None:
         segment = self._queue[-1]
         for payload, line in zip(payloads, lines, strict=True):
-            segment.end += len(line)
-            segment.unsynced.append((segment.end, payload))
+            segment.remember(payload, len(line))
             self.appended += len(line)
+            self._remembered_bytes += len(line)
 
     def _park(self, payloads: Sequence[bytes], size: int) -> bool:
         """Keep records for the store that the disk would not take; False when there are too many already."""
@@ -207,9 +215,15 @@ class Tape:
             except OSError as error:
                 self.poison(f"cannot sync the journal's {segment.path}: {error.strerror}")
                 return
-        for segment in segments:
-            segment.has_synced(target - segment.start)
+        if self._remembered_bytes > self._most_remembered:
+            self._forget(target)
         self.synced.rise(target)
+
+    def _forget(self, position: Position) -> None:
+        """Leave to the files what they have for sure."""
+        with self._lock:
+            for segment in self._queue:
+                self._remembered_bytes -= segment.forget(position - segment.start)
 
     def poison(self, reason: str) -> None:
         """Write nothing more, and let those go, with LedgerUnavailable, who wait for a sync."""
@@ -237,10 +251,8 @@ class Tape:
             return False
         fresh = self._create_segment()
         with self._sync_turn, self._lock:
-            for segment in self._queue:  # never synced again, and not needed: the store has their records
-                segment.unsynced.clear()
             self._rotate(fresh)
-            self._unsynced.clear()
+            self._unsynced.clear()  # never synced again, and not needed: the store has their records
             self.failure = None
             self.synced.heal(self.appended)
         return True
@@ -261,24 +273,22 @@ class Tape:
     def _drain_batch(self, sink: Sink) -> bool:
         with self._lock:
             segment = next((segment for segment in self._queue if segment.drained < segment.end), None)
-        if segment is None:
-            return False
-        records, reached = self._batch(segment)
+            if segment is None:
+                return False
+            is_remembered = segment.drained >= segment.remembered_from
+            records, reached = segment.recall() if is_remembered else ([], segment.remembered_from)
+        if not is_remembered:
+            records, reached = segment.read(segment.drained, reached)
         if records:
             sink(records)
-        segment.drained = reached
+        with self._lock:
+            segment.drained = reached
+            self._remembered_bytes -= segment.forget(reached)
         try:
             self._drop_drained()
         finally:
             self.drained.rise(segment.start + reached)
         return True
-
-    def _batch(self, segment: Segment) -> tuple[list[bytes], int]:
-        if self.failure is None:
-            return segment.read(segment.drained)
-        if segment.drained < (synced := segment.synced_end()):
-            return segment.read(segment.drained, synced)
-        return segment.from_memory()
 
     def _drain_parked(self, sink: Sink) -> None:
         if parked := list(self._parked):
