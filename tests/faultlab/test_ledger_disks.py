@@ -1,4 +1,4 @@
-"""S01, S02, S03 through the whole engine: a full disk, a locked store, a disk that fails. Nothing is lost, and it heals."""
+"""S01, S02, S03 through the whole engine: a full disk, a locked store, a disk that fails. Nothing is lost; it heals."""
 
 import asyncio
 import errno
@@ -58,7 +58,7 @@ def refuse(code: int) -> Callable[..., int]:
 async def until_well(runtime: Runtime) -> None:
     async with asyncio.timeout(10):
         while runtime.engine.health()["status"] != "ok":
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # noqa: ASYNC110 a thread of the journal's is waited for
 
 
 async def must_be_whole(runtime: Runtime, *answered: str) -> None:
