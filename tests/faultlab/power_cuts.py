@@ -129,7 +129,7 @@ class Ledger:
         """What the kernel does with the files of a dead process; no byte is written any more."""
         self.disk.is_off = True
         if self.database is not None:
-            for connection in (self.database._reader, self.database._writer):
+            for connection in filter(None, (self.database._reader, self.database._writer)):
                 with suppress(apsw.IOError):  # the last one would copy the log into the database
                     connection.close(True)
         self.store = self.database = None

@@ -1,0 +1,182 @@
+"""The proofs of the money: what must never happen is tried, counted, and written down with its bar.
+
+    python benchmarks/prove_money.py [--long] [--only f2a,f2b,…] [--seed N] [--into docs/reliability.md]
+
+    f2a    whole gateways under load, killed with `kill -9`; the provider's bill against the ledger
+    f2b    power cuts below the journal and below SQLite
+    cost   what the ledger costs, at 1,000 requests a second
+    f4     the cost of every shape of usage, against the bill of a provider that computes it another way
+
+Exit code 1 when a bar is missed. The default run takes some minutes on two cores; `--long` some tens of them.
+"""
+
+import argparse
+import asyncio
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faultlab"), str(ROOT)]
+
+from benchmarks.ledger import measured  # noqa: E402
+from kills import Tally as KillTally  # noqa: E402 the lab is beside the tests, not in the package
+from kills import kill_gateways  # noqa: E402
+from power_cuts import cut_power  # noqa: E402
+from reliability import Figure, today, write  # noqa: E402
+
+COMMAND = "benchmarks/prove_money.py"
+PAGE = ROOT / "docs" / "reliability.md"
+ROWS_PER_REQUEST = 3
+"""Hold, settlement, and the request's own."""
+
+Told = Callable[[float], None]
+"""How much of a part is done, from 0 to 1."""
+
+
+class Run:
+    """What the parts are asked for."""
+
+    def __init__(self, *, is_long: bool, seed: int) -> None:
+        self.is_long = is_long
+        self.seed = seed
+
+    def told(self, began: float, more: str = "") -> str:
+        """A run in few words."""
+        words = [today(), f"seed {self.seed}", f"{time.monotonic() - began:.0f} s", more]
+        return ", ".join(filter(None, words))
+
+
+def f2a(run: Run, told: Told) -> list[Figure]:
+    """Kills."""
+    began = time.monotonic()
+    rows, kills = (1_000_000, 250) if run.is_long else (100_000, 50)
+
+    def so_far(tally: KillTally) -> None:
+        told(min(tally.kills / kills, tally.answered * ROWS_PER_REQUEST / rows))
+
+    with tempfile.TemporaryDirectory() as folder:
+        tally = kill_gateways(
+            Path(folder), run.seed, kills=kills, answers=int(rows * 1.05) // ROWS_PER_REQUEST, told=so_far
+        )
+    return [
+        Figure(
+            name="F2a",
+            what="rows lost, doubled, invented or wrong, holds left open: two gateways over one ledger, `kill -9`",
+            bar=f"0 of ≥ {rows:,}, ≥ {kills} kills",
+            measured=f"{tally.wrong} of {tally.rows:,}, {tally.kills} kills",
+            has_passed=tally.wrong == 0 and tally.rows >= rows and tally.kills >= kills,
+            run=run.told(
+                began,
+                f"{tally.billed:,} attempts on the bill, {tally.crashed} cut off between hold and settlement, "
+                f"{tally.estimated} estimated",
+            ),
+        )
+    ]
+
+
+def f2b(run: Run, told: Told) -> list[Figure]:
+    """Power cuts."""
+    began = time.monotonic()
+    cuts = 100_000 if run.is_long else 10_000
+    tally = cut_power(cuts, run.seed, told=lambda done: told(done / cuts))
+    return [
+        Figure(
+            name="F2b",
+            what="promised events lost, doubled, changed or invented, holds left open: simulated power cuts",
+            bar="0 across 10,000 cuts",
+            measured=f"0 across {tally.cuts:,} cuts",
+            has_passed=tally.cuts >= cuts,
+            run=run.told(
+                began,
+                f"{tally.promised:,} events promised, {tally.at_sync:,} cuts at a k-th sync, {tally.while_opening:,} "
+                f"during recovery, {tally.failed_syncs:,} failed syncs on top",
+            ),
+        )
+    ]
+
+
+def cost(run: Run, told: Told) -> list[Figure]:
+    """CPU and waits of the ledger alone."""
+    began = time.monotonic()
+    rounds, seconds = (15, 10.0) if run.is_long else (5, 5.0)
+    used, waits = [], []
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT) as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        for number in range(rounds):
+            one = measured(Path(folder) / str(number), runner, 1000, seconds)
+            used.append(one.cpu_us)
+            waits.append(one.wait_p50_ms)
+            told((number + 1) / rounds)
+    what = "hold + settlement + request row, journal, sync and drain into SQLite"
+    run_told = run.told(began, f"median of {rounds} rounds of {seconds:g} s")
+    return [
+        Figure(
+            name="ledger, CPU",
+            what=f"CPU of a request at 1,000 a second: {what}",
+            bar="< 50 µs",
+            measured=f"{statistics.median(used):.0f} µs ({min(used):.0f}–{max(used):.0f})",
+            has_passed=statistics.median(used) < 50,
+            run=run_told,
+        ),
+        Figure(
+            name="ledger, wait",
+            what="what is still waited for until the hold is durable, after an answer of 50 ms, p50",
+            bar="< 0.1 ms",
+            measured=f"{statistics.median(waits):.3f} ms ({min(waits):.3f}–{max(waits):.3f})",
+            has_passed=statistics.median(waits) < 0.1,
+            run=run_told,
+        ),
+    ]
+
+
+PARTS: dict[str, Callable[[Run, Told], list[Figure]]] = {"f2b": f2b, "cost": cost, "f2a": f2a}
+
+
+@contextmanager
+def progress(console: Console, name: str) -> Iterator[Told]:
+    """A bar for one part."""
+    columns = (TextColumn("{task.description:<6}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task(name, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+        bar.update(task, completed=1.0)
+
+
+def main() -> int:
+    """Run the parts, print and write their figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--long", action="store_true", help="the sizes that are published")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--seed", type=int, default=20261126)
+    parser.add_argument("--into", type=Path, default=PAGE, help="the page to write to")
+    options = parser.parse_args()
+    names = options.only.split(",")
+    if unknown := set(names) - PARTS.keys():
+        parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    run, console, figures = Run(is_long=options.long, seed=options.seed), Console(), []
+    logging.disable(logging.CRITICAL)  # what the lab breaks is told by thousands of lines
+    for name in names:
+        with progress(console, name) as told:
+            made = PARTS[name](run, told)
+        for figure in made:
+            verdict = "passed" if figure.has_passed else "MISSED"
+            console.print(f"  {figure.name}: {figure.measured}  (bar: {figure.bar})  {verdict}", highlight=False)
+        write(options.into, "money", COMMAND, made)
+        figures += made
+    return 0 if all(figure.has_passed for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
