@@ -1,4 +1,4 @@
-"""Figures and the page they stand on: `docs/reliability.md` has a row for each, with its bar, its run and its verdict."""
+"""Figures, and the page they stand on: in `docs/reliability.md` each has a row with its bar, run and verdict."""
 
 import datetime
 import os

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -164,6 +165,7 @@ class _Statements:
         """Nothing to wait for: a transaction has the file for itself."""
 
 
+@cache
 def _insertion(table: str, columns: Sequence[str], rows: int) -> str:
     """For so many rows. Unlike INSERT OR IGNORE, it lets no other fault of a row pass in silence."""
     row = f"({', '.join('?' * len(columns))})"
