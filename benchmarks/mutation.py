@@ -132,6 +132,9 @@ def _left_alone(tree: ast.Module) -> set[int]:
             for inner in node.body:
                 if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                     leave(inner)
+        if isinstance(node, ast.ClassDef):
+            for keyword in node.keywords:
+                leave(keyword)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             leave(node.args)
             leave(node.returns)
