@@ -5,6 +5,7 @@
     f2a    whole gateways under load, killed with `kill -9`; the provider's bill against the ledger
     f2b    power cuts below the journal and below SQLite
     cost   what the ledger costs, at 1,000 requests a second
+    f3     a thousand requests at once against a budget for ten, on two gateways over SQLite, three over PostgreSQL
     f4     the cost of every shape of usage, against the bill of a provider that computes it another way
 
 Exit code 1 when a bar is missed. The default run takes some minutes on two cores; `--long` some tens of them.
@@ -14,11 +15,13 @@ import argparse
 import asyncio
 import logging
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import uvloop
@@ -29,10 +32,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faultlab"), str(ROOT)]
 
 from benchmarks.ledger import measured  # noqa: E402
+from cost_shapes import compare_costs  # noqa: E402
 from kills import Tally as KillTally  # noqa: E402 the lab is beside the tests, not in the package
 from kills import kill_gateways  # noqa: E402
-from power_cuts import cut_power  # noqa: E402
+from overshoot import BUDGET_FOR, REQUESTS, try_budgets  # noqa: E402
+from power_cuts import Lost, cut_power  # noqa: E402
 from reliability import Figure, today, write  # noqa: E402
+
+from databases import PostgresServer  # noqa: E402
 
 COMMAND = "benchmarks/prove_money.py"
 PAGE = ROOT / "docs" / "reliability.md"
@@ -88,12 +95,18 @@ def f2b(run: Run, told: Told) -> list[Figure]:
     """Power cuts."""
     began = time.monotonic()
     cuts = 100_000 if run.is_long else 10_000
-    tally = cut_power(cuts, run.seed, told=lambda done: told(done / cuts))
+    what = "promised events lost, doubled, changed or invented, holds left open: simulated power cuts"
+    bar = "0 across 10,000 cuts"
+    try:
+        tally = cut_power(cuts, run.seed, told=lambda done: told(done / cuts))
+    except Lost as lost:
+        told_by = "; ".join([str(lost), *lost.__notes__])
+        return [Figure(name="F2b", what=what, bar=bar, measured=told_by, has_passed=False, run=run.told(began))]
     return [
         Figure(
             name="F2b",
-            what="promised events lost, doubled, changed or invented, holds left open: simulated power cuts",
-            bar="0 across 10,000 cuts",
+            what=what,
+            bar=bar,
             measured=f"0 across {tally.cuts:,} cuts",
             has_passed=tally.cuts >= cuts,
             run=run.told(
@@ -141,7 +154,93 @@ def cost(run: Run, told: Told) -> list[Figure]:
     ]
 
 
-PARTS: dict[str, Callable[[Run, Told], list[Figure]]] = {"f2b": f2b, "cost": cost, "f2a": f2a}
+def f3(run: Run, told: Told) -> list[Figure]:
+    """Overshoot, over both databases."""
+    trials = 60 if run.is_long else 6
+    figures = _overshoot(run, "SQLite", 2, trials, None, lambda done: told(done / trials / 2))
+    try:
+        server = PostgresServer()
+    except (ImportError, OSError, subprocess.SubprocessError) as error:
+        missed = Figure(
+            name="F3 PostgreSQL",
+            what="the same over PostgreSQL",
+            bar="0 n$",
+            measured=f"not run: {error}",
+            has_passed=False,
+            run=run.told(time.monotonic()),
+        )
+        return [*figures, missed]
+    try:
+        done_before = 0.5
+        return figures + _overshoot(
+            run, "PostgreSQL", 3, trials, server, lambda done: told(done_before + done / trials / 2)
+        )
+    finally:
+        server.close()
+
+
+def _overshoot(
+    run: Run, database: str, count: int, trials: int, server: PostgresServer | None, told: Callable[[int], None]
+) -> list[Figure]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        tally = try_budgets(Path(folder), run.seed, trials=trials, count=count, server=server, told=told)
+    what = f"{count} gateways over {database}, {tally.trials} budgets for {BUDGET_FOR} of {REQUESTS:,} at once"
+    run_told = run.told(
+        began,
+        f"{tally.answered:,} answered, {tally.refused:,} refused, {tally.left:,} left, {tally.cut_off:,} cut off by "
+        f"{tally.kills} kills, {tally.unavailable:,} unavailable; of every budget at least {tally.least_used:.1%} spent",
+    )
+    return [
+        Figure(
+            name=f"F3 {database}",
+            what=f"overshoot: {what}",
+            bar="0 n$ in every trial, in each state of the database",
+            measured=f"{tally.overshoot_nanousd} n$; {tally.bad_states} of {tally.states:,} states above a limit",
+            has_passed=not tally.overshoot_nanousd and not tally.bad_states and tally.states > 0 and not tally.other,
+            run=run_told,
+        ),
+        Figure(
+            name=f"F3b {database}",
+            what="holds pending when all is quiet; requests refused that would have fitted",
+            bar="0; 0",
+            measured=f"{tally.pending}; {tally.false_denials}",
+            has_passed=not tally.pending and not tally.false_denials,
+            run=run_told,
+        ),
+    ]
+
+
+def f4(run: Run, told: Told) -> list[Figure]:
+    """Costs."""
+    began = time.monotonic()
+    requests = 1_000_000 if run.is_long else 20_000
+    asked = count()
+    with tempfile.TemporaryDirectory() as folder:
+        tally = compare_costs(Path(folder), run.seed, requests, lambda one: told(next(asked) / requests))
+    run_told = run.told(began, ", ".join(f"{name} {number:,}" for name, number in tally.by_shape.items()))
+    return [
+        Figure(
+            name="F4",
+            what=f"cost error over every shape of usage, {tally.reported:,} attempts whose usage was reported",
+            bar="0 n$",
+            measured=f"{tally.error_nanousd} n$; {tally.wrong} wrong, {tally.missing} without a row",
+            has_passed=not (tally.error_nanousd or tally.wrong or tally.missing),
+            run=run_told,
+        ),
+        Figure(
+            name="F4 estimated",
+            what="attempts whose usage nobody reported, or whose client left: all flagged, none free; their share",
+            bar="all flagged, < 0.5 %",
+            measured=f"{tally.estimated / tally.attempts:.2%} of {tally.attempts:,}; {tally.not_flagged} not flagged, "
+            f"{tally.free} free",
+            has_passed=not (tally.not_flagged or tally.free) and tally.estimated < tally.attempts / 200,
+            run=run_told,
+        ),
+    ]
+
+
+PARTS: dict[str, Callable[[Run, Told], list[Figure]]] = {"cost": cost, "f2b": f2b, "f2a": f2a, "f3": f3, "f4": f4}
 
 
 @contextmanager

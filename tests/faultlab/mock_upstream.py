@@ -4,19 +4,22 @@ Every request it works on is one JSON line in the bill, appended before the firs
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
 error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second),
 `slow` (0.2 s to the first byte), `status-500`, `cut` (the
-stream breaks off in the middle).
+stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`, after up to 50 ms, never streamed;
+the bill has the first word of the request as `trial`), `patient` (the same after 10 s).
 
     python tests/faultlab/mock_upstream.py BILL        prints its port, serves until it is killed
 """
 
 import asyncio
 import json
+import random
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
 LONG = WORDS * 40
+PAUSES_S = {"spender": (0.0, 0.05), "patient": (10.0, 10.0)}
 
 
 class MockUpstream:
@@ -47,6 +50,10 @@ class MockUpstream:
             self._charge(attempt_id, fault, 0, 0, status)
             self._write(writer, status, {"error": {"message": "as asked", "type": "server_error"}})
             return
+        if fault in PAUSES_S:
+            await asyncio.sleep(random.uniform(*PAUSES_S[fault]))
+            self._spend(writer, attempt_id, body)
+            return
         prompt_tokens = max(1, len(json.dumps(body["messages"])) // 4)
         words = LONG if fault == "long" else WORDS
         self._charge(attempt_id, fault, prompt_tokens, len(words), 200)
@@ -59,6 +66,14 @@ class MockUpstream:
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             self._write(writer, 200, _completion(attempt_id, fault, choices=[choice], usage=usage))
         await writer.drain()
+
+    def _spend(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
+        text = body["messages"][0]["content"]
+        prompt, completion = max(1, len(text) // 4), random.randint(1, body["max_tokens"])
+        self._charge(attempt_id, body["model"], prompt, completion, 200, trial=text.split()[0])
+        choice = {"index": 0, "message": {"role": "assistant", "content": "spent"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        self._write(writer, 200, _completion(attempt_id, body["model"], choices=[choice], usage=usage))
 
     async def _stream(
         self,
@@ -81,8 +96,9 @@ class MockUpstream:
         _chunk(writer, _completion(attempt_id, model, choices=[], usage=usage))
         writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
-    def _charge(self, attempt_id: str, model: str, prompt: int, completion: int, status: int) -> None:
+    def _charge(self, attempt_id: str, model: str, prompt: int, completion: int, status: int, **more: str) -> None:
         line = {"attempt_id": attempt_id, "model": model, "input": prompt, "output": completion, "status": status}
+        line |= more
         self._bill.write(json.dumps(line) + "\n")
         self._bill.flush()
 
