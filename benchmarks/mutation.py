@@ -374,12 +374,15 @@ def main() -> int:
         lab = Lab(Path(folder))
         usual_s = {name: lab.usual_s(name) for name in sorted({name for name, _ in chosen})}
         tried = lab.try_all(sorted(chosen), usual_s)
-        outcomes = list(track(tried, "faults", total=len(chosen), console=console))
+        outcomes = []
+        for outcome in track(tried, "faults", total=len(chosen), console=console):
+            outcomes.append(outcome)
+            if not outcome.was_noticed:
+                place = outcome.place
+                console.print(f"not noticed: {outcome.name}:{place.line} {place.fault}", highlight=False)
     by_name: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_name[outcome.name].append(outcome)
-        if not outcome.was_noticed:
-            console.print(f"not noticed: {outcome.name}:{outcome.place.line} {outcome.place.fault}", highlight=False)
     run = f"{today()}, seed {options.seed}"
     figures = [_figure(name, its, run) for name, its in by_name.items()]
     total = _figure("all of them", outcomes, f"{run}, {time.monotonic() - began:.0f} s, of {len(every)} possible")

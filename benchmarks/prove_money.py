@@ -189,7 +189,7 @@ def _overshoot(
     run_told = run.told(
         began,
         f"{tally.answered:,} answered, {tally.refused:,} refused, {tally.left:,} left, {tally.cut_off:,} cut off by "
-        f"{tally.kills} kills, {tally.unavailable:,} unavailable; of every budget at least {tally.least_used:.1%} spent",
+        f"{tally.kills} kills, {tally.unavailable:,} unavailable; at least {tally.least_used:.1%} of each spent",
     )
     return [
         Figure(
