@@ -92,6 +92,21 @@ def test_a_store_is_given_batches_of_a_bounded_size(tmp_path: Path) -> None:
     tape.release()
 
 
+def test_what_is_appended_during_a_drain_waits_for_the_next(tmp_path: Path) -> None:
+    tape, shelf = Tape(tmp_path), Shelf()
+
+    def take(batch: Sequence[bytes]) -> None:
+        shelf.take(batch)
+        tape.append(RECORD)
+
+    tape.append(RECORD)
+    tape.drain(take)
+    assert len(shelf.batches) == 1
+    tape.drain(shelf.take)
+    assert shelf.records == [RECORD, RECORD]
+    tape.release()
+
+
 def test_seven_eighths_are_for_what_is_new(tmp_path: Path) -> None:
     tape, shelf = Tape(tmp_path, limit_bytes=800), Shelf()
     for _ in range(7):

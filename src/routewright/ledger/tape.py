@@ -264,8 +264,12 @@ class Tape:
         self._left_over = []
 
     def drain(self, sink: Sink) -> None:
-        """Hand over all there is, and delete what has arrived. Raises what the sink raises, and LedgerUnavailable."""
-        while self._drain_batch(sink):
+        """Hand over all there is now, and delete what has arrived. Raises what the sink raises, and LedgerUnavailable.
+
+        What is appended meanwhile waits for the next time: a commit of a few records costs much more for each.
+        """
+        target = self.appended
+        while self.drained.reached < target and self._drain_batch(sink):
             pass
         self._drop_drained()
         self._drain_parked(sink)
