@@ -67,8 +67,11 @@ def test_a_read_that_fails_later_is_said_too(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_deleted_is_told_and_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "000000000001.log"
     path.write_bytes(encode_line(b"{}"))
-    Segment.reopen(path, files=BadFiles("unlink")).drop()
+    segment = Segment.reopen(path, files=BadFiles("unlink"))
+    segment.drop()
     assert path.exists()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(segment.fd)
     assert "cannot be deleted: bad sector" in caplog.text
 
 
