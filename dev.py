@@ -4,6 +4,9 @@
 python3 dev.py demo            set up, then `routewright demo` (any other routewright command works the same way)
 python3 dev.py check           set up, then everything that CI checks: formatting, lint, types, import contracts, tests
 python3 dev.py check --fast    only the tests, stopping at the first failure
+python3 dev.py coverage        set up, then the branch coverage of what money depends on
+python3 dev.py mutate          set up, then small faults in it, of which the tests must notice nine in ten
+python3 dev.py prove           set up, then the proofs of docs/reliability.md; `prove --long` in the sizes that are published
 """
 
 import hashlib
@@ -25,6 +28,9 @@ CHECKS = (
     ("imports", ["lint-imports"]),
     ("tests", ["pytest"]),
 )
+
+COVERAGE = (["coverage", "run", "-m", "pytest"], ["coverage", "report"])
+SCRIPTS = {"mutate": "benchmarks/mutation.py", "prove": "benchmarks/prove_money.py"}
 
 
 def fingerprint() -> str:
@@ -73,6 +79,12 @@ def check(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def coverage() -> int:
+    """Run the tests with every branch watched, then say what of the money's code was not reached."""
+    codes = [subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT).returncode for command in COVERAGE]
+    return max(codes)
+
+
 def main() -> int:
     if sys.version_info < (3, 11):
         sys.exit(
@@ -86,6 +98,13 @@ def main() -> int:
     if arguments[0] == "check":
         set_up(TO_CHECK)
         return check(arguments[1:])
+    if arguments[0] == "coverage":
+        set_up(TO_CHECK)
+        return coverage()
+    if arguments[0] in SCRIPTS:
+        set_up(TO_CHECK)
+        script = [str(BIN / "python"), SCRIPTS[arguments[0]], *arguments[1:]]
+        return subprocess.run(script, cwd=ROOT).returncode
     set_up(TO_RUN)
     return subprocess.run([str(BIN / "routewright"), *arguments]).returncode
 

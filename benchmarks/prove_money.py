@@ -156,7 +156,7 @@ def cost(run: Run, told: Told) -> list[Figure]:
 
 def f3(run: Run, told: Told) -> list[Figure]:
     """Overshoot, over both databases."""
-    trials = 60 if run.is_long else 6
+    trials = 100 if run.is_long else 12
     figures = _overshoot(run, "SQLite", 2, trials, None, lambda done: told(done / trials / 2))
     try:
         server = PostgresServer()

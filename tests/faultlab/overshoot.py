@@ -6,7 +6,7 @@ under way any more, these are counted:
 
 * overshoot: nano-dollars above the limit, by the provider's bill or by the ledger, whichever is more;
 * false denials: requests refused as too dear that would have fitted into what was left in the end;
-* pending: holds that are open, and money still granted for nothing, once everybody is back and quiet.
+* pending: holds that are open once everybody is back and quiet.
 
 A trigger in the database keeps every state that a budget ever had: spent and granted together never exceed its limit.
 """

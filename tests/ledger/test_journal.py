@@ -402,6 +402,35 @@ def test_s03_a_journal_goes_on_by_itself_once_the_store_has_what_the_disk_may_ha
     assert store.taken == [b'{"n":1}', b'{"n":2}']
 
 
+def test_a_bug_in_the_syncer_lets_nobody_wait_for_ever(open_journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = FailingFiles()
+    journal = open_journal(files=files)
+    monkeypatch.setattr(files, "sync", lambda fd: 1 / 0)
+    with pytest.raises(LedgerUnavailable, match=r"syncer failed: ZeroDivisionError.*; restart the process$"):
+        journal.durable_blocking(journal.append(b"{}"))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [("failure", "the journal's disk failed"), ("shortage", "the journal's disk has no room")],
+)
+def test_what_is_in_the_way_is_said_without_a_path(open_journal: Open, trouble: str, told: str) -> None:
+    journal = open_journal()
+    assert journal.trouble is None
+    setattr(journal._tape, trouble, "/a/path")
+    assert journal.trouble == told
+
+
+def test_a_full_journal_says_so_until_the_store_takes_something(open_journal: Open) -> None:
+    journal, store = open_journal(limit_bytes=80), Store()
+    for _ in range(7):
+        journal.append(b"")
+    assert journal.trouble == "the journal is full, as the store takes nothing"
+    journal.start(store.absorb)
+    journal.flush_blocking()
+    until(lambda: journal.trouble is None)
+
+
 def test_s03_a_disk_that_still_fails_is_asked_again(open_journal: Open) -> None:
     files, store = FailingFiles(), Store()
     journal = open_journal(files=files)

@@ -37,6 +37,7 @@ Sink: TypeAlias = Callable[[Sequence[bytes]], None]
 MIB = 1024 * 1024
 REMEMBERED_BYTES = 16 * MIB
 """Of what the store has not taken; several seconds' worth at a thousand requests a second."""
+GOES_ON = "the journal goes on by itself once the store has what the disk may have lost"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -158,7 +159,7 @@ class Tape:
             self._files.truncate(segment.fd, segment.end)  # away with the part that did fit
         except OSError as error:
             if error.errno not in _NO_ROOM:
-                self.poison(f"{cannot}: {error.strerror}")
+                self.poison(f"{cannot}: {error.strerror}; {GOES_ON}")
             return f"{cannot}: {error.strerror}"
         return f"{cannot}: the disk is full; free some space"
 
@@ -213,7 +214,7 @@ class Tape:
             try:
                 self._files.sync(segment.fd)
             except OSError as error:
-                self.poison(f"cannot sync the journal's {segment.path}: {error.strerror}")
+                self.poison(f"cannot sync the journal's {segment.path}: {error.strerror}; {GOES_ON}")
                 return
         if self._remembered_bytes > self._most_remembered:
             self._forget(target)
@@ -227,7 +228,7 @@ class Tape:
 
     def poison(self, reason: str) -> None:
         """Write nothing more, and let those go, with LedgerUnavailable, who wait for a sync."""
-        self.failure = f"{reason}; the journal goes on by itself once the store has what the disk may have lost"
+        self.failure = reason
         self.synced.fail(self.failure)
         log.error("nothing new is admitted: %s", self.failure)
 
