@@ -6,7 +6,7 @@ python3 dev.py check           set up, then everything that CI checks: formattin
 python3 dev.py check --fast    only the tests, stopping at the first failure
 python3 dev.py coverage        set up, then the branch coverage of what money depends on
 python3 dev.py mutate          set up, then small faults in it, of which the tests must notice nine in ten
-python3 dev.py prove           set up, then the proofs of docs/reliability.md; `prove --long` in the sizes that are published
+python3 dev.py prove [--long]  set up, then the proofs of docs/reliability.md
 """
 
 import hashlib
