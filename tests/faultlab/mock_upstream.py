@@ -4,8 +4,8 @@ Every request it works on is one JSON line in the bill, appended before the firs
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
 error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second),
 `slow` (0.2 s to the first byte), `status-500`, `cut` (the
-stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`, after up to 50 ms, never streamed;
-the bill has the first word of the request as `trial`), `patient` (the same after 10 s).
+stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`, 800 a second until the client
+leaves, never streamed; the bill has the first word of the request as `trial`).
 
     python tests/faultlab/mock_upstream.py BILL        prints its port, serves until it is killed
 """
@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
 LONG = WORDS * 40
-PAUSES_S = {"spender": (0.0, 0.05), "patient": (10.0, 10.0)}
+TOKENS_PER_S, TOKENS_AT_ONCE = 800, 4
 
 
 class MockUpstream:
@@ -35,13 +35,15 @@ class MockUpstream:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
                 body = json.loads(await reader.readexactly(int(headers["content-length"])))
-                await self._answer(writer, headers["x-attempt-id"], body)
+                await self._answer(reader, writer, headers["x-attempt-id"], body)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]
+    ) -> None:
         fault = body["model"]
         if fault == "slow":
             await asyncio.sleep(0.2)
@@ -50,9 +52,8 @@ class MockUpstream:
             self._charge(attempt_id, fault, 0, 0, status)
             self._write(writer, status, {"error": {"message": "as asked", "type": "server_error"}})
             return
-        if fault in PAUSES_S:
-            await asyncio.sleep(random.uniform(*PAUSES_S[fault]))
-            self._spend(writer, attempt_id, body)
+        if fault == "spender":
+            await self._spend(reader, writer, attempt_id, body)
             return
         prompt_tokens = max(1, len(json.dumps(body["messages"])) // 4)
         words = LONG if fault == "long" else WORDS
@@ -67,9 +68,14 @@ class MockUpstream:
             self._write(writer, 200, _completion(attempt_id, fault, choices=[choice], usage=usage))
         await writer.drain()
 
-    def _spend(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
+    async def _spend(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]
+    ) -> None:
         text = body["messages"][0]["content"]
-        prompt, completion = max(1, len(text) // 4), random.randint(1, body["max_tokens"])
+        prompt, wanted, completion = max(1, len(text) // 4), random.randint(1, body["max_tokens"]), 0
+        while completion < wanted and not reader.at_eof():
+            await asyncio.sleep(TOKENS_AT_ONCE / TOKENS_PER_S)
+            completion = min(wanted, completion + TOKENS_AT_ONCE)
         self._charge(attempt_id, body["model"], prompt, completion, 200, trial=text.split()[0])
         choice = {"index": 0, "message": {"role": "assistant", "content": "spent"}, "finish_reason": "stop"}
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
