@@ -105,7 +105,7 @@ class Verbs(click.Group):
 
 @click.group("ledger", cls=Verbs, short_help="Look at single requests; check, export and move the accounts.")
 def command() -> None:
-    """Look at single requests, and say how they turned out; check, export and move the accounts.
+    """Look at single requests; check, export and move the accounts.
 
     The gateway may use it meanwhile, except for `migrate`.
     """

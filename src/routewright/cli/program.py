@@ -48,7 +48,7 @@ VERBS = (
     Verb("prices", "Check", "Look at prices, renew them, and price history anew."),
     Verb("keys", "Check", "Keys of providers, and virtual keys for those who use the gateway."),
     Verb("budgets", "Check", "See how budgets stand, and thaw a frozen one."),
-    Verb("ledger", "Check", "Look at single requests, and say how they turned out."),
+    Verb("ledger", "Check", "Look at single requests; check, export and move the accounts."),
     Verb("explain", "Check", "Say what an error number means and what helps."),
 )
 
