@@ -41,7 +41,7 @@ def segment_at(path: Path, *payloads: bytes) -> Segment:
     for payload in payloads:
         line = encode_line(payload)
         os.pwrite(segment.fd, line, segment.end)
-        segment.remember(payload, len(line))
+        segment.remember(payload)
     return segment
 
 

@@ -35,8 +35,9 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     gather_s: float = 0.002
     """Before a sync, in any case."""
-    idle_s: float = 0.01
-    """Before a sync that nobody waits for yet: most are over before the provider's answer begins."""
+    idle_s: float = 0.02
+    """Before a sync that nobody waits for yet: most are over before the provider's answer begins. Who comes to wait
+    cuts it short."""
     drain_s: float = 1.0
     """Before a drain, unless somebody waits in `flush`."""
     retry_s: float = 0.1

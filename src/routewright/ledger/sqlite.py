@@ -33,6 +33,10 @@ OLDEST_SQLITE = (3, 51, 3)
 
 _BUSY_MS = 1000  # the journal waits longer, with pauses; a commit that is only slow needs no second try
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_PAGE_BYTES = 16 * 1024
+"""Of a new file. A request's row is half of SQLite's usual page, and each page is written twice: log and file."""
+_CACHE_KIB = 8 * 1024
+"""A batch's pages have room in it, and are written once."""
 
 _COLUMNS = """
 SELECT t.name AS table_name, c.name AS column_name, c.pk AS key_place
@@ -41,7 +45,19 @@ WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'
 ORDER BY t.name, c.cid
 """
 
-ROWS_AT_ONCE = 64
+_LAST_ROWS = "CREATE TEMPORARY TABLE last_rows (table_name TEXT PRIMARY KEY, row_id INTEGER NOT NULL) WITHOUT ROWID"
+_NOTE_LAST_ROW = """
+INSERT INTO last_rows SELECT '{table}', coalesce(max(rowid), 0) FROM {table} WHERE true
+ON CONFLICT (table_name) DO UPDATE SET row_id = excluded.row_id
+"""
+_NEW_ROWS = "(SELECT * FROM {table} WHERE rowid > (SELECT row_id FROM last_rows WHERE table_name = '{table}'))"
+"""The number is not in the text, so that SQLite reads long statements over it once, and not anew for each batch."""
+
+_STATEMENTS = 512  # the most there can be
+"""Places for statements that SQLite has read. Each use takes a new place, and the oldest has to go for it: of the usual
+hundred, a batch's insertions take so many that nothing lasts to the next batch."""
+
+ROWS_AT_ONCE = (64, 8, 1)
 """Rows of one statement: each hands the interpreter's lock over and takes it back, which the event loop feels."""
 
 
@@ -106,11 +122,15 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _connect(path: Path, vfs: str | None) -> apsw.Connection:
-    connection = apsw.Connection(str(path), vfs=vfs)
+    connection = apsw.Connection(str(path), vfs=vfs, statementcachesize=_STATEMENTS)
     connection.set_busy_timeout(_BUSY_MS)
+    connection.pragma("page_size", _PAGE_BYTES)  # before anything is written
+    connection.pragma("cache_size", -_CACHE_KIB)
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.pragma("journal_size_limit", _WAL_LIMIT_BYTES)
+    connection.pragma("temp_store", "memory")
+    connection.execute(_LAST_ROWS)
     return connection
 
 
@@ -138,8 +158,8 @@ class _Statements:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._last_rows: dict[str, int] = {}
-        """By table, the row before the first that is new."""
+        self._has_last_row: set[str] = set()
+        """The tables of which this transaction has noted the row before the first that is new."""
 
     def execute(self, sql: str, *bindings: Value) -> list[Row]:
         """Run one statement and return its rows."""
@@ -147,19 +167,20 @@ class _Statements:
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> None:
         """Insert many rows, by statements of a fixed text, so that SQLite need not read it anew."""
-        whole = len(rows) - len(rows) % ROWS_AT_ONCE
-        for start in range(0, whole, ROWS_AT_ONCE):
-            values = tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE]))
-            self._connection.execute(_insertion(table, columns, ROWS_AT_ONCE), values)
-        self._connection.executemany(_insertion(table, columns, 1), rows[whole:])
+        start = 0
+        for size in ROWS_AT_ONCE:
+            insertion = _insertion(table, columns, size)
+            while start + size <= len(rows):
+                self._connection.execute(insertion, tuple(chain.from_iterable(rows[start : start + size])))
+                start += size
 
     def insert_new(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> str:
         """The new rows are those above the highest row id: nobody else can write meanwhile."""
-        if table not in self._last_rows:
-            last = self._connection.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").get  # noqa: S608 our own name
-            self._last_rows[table] = int(last)
+        if table not in self._has_last_row:
+            self._connection.execute(_NOTE_LAST_ROW.format(table=table))
+            self._has_last_row.add(table)
         self.insert(table, columns, rows)
-        return f"(SELECT * FROM {table} WHERE rowid > {self._last_rows[table]})"  # noqa: S608 our own name
+        return _NEW_ROWS.format(table=table)
 
     def take_turn(self) -> None:
         """Nothing to wait for: a transaction has the file for itself."""

@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 from routewright.errors import LedgerUnavailable
 from routewright.ledger.files import OS_FILES, FileCalls
-from routewright.ledger.segments import Segment, Slot, boots_in, encode_line, slot_paths
+from routewright.ledger.segments import LINE_OVERHEAD, Segment, Slot, boots_in, encode_lines, slot_paths
 from routewright.ledger.watermark import Watermark
 
 log = logging.getLogger(__name__)
@@ -116,17 +116,14 @@ class Tape:
         that money is already spent. If the disk does not take them at all they wait in memory for the store, and count
         as far as `limit_bytes`' last eighth. Raises LedgerUnavailable, and has then written nothing.
         """
-        lines = [encode_line(payload) for payload in payloads]
-        data = lines[0] if len(lines) == 1 else b"".join(lines)
-        if data.count(b"\n") != len(lines):
-            raise ValueError("a journal record is one line: its payload must not contain a line feed")
+        data = encode_lines(payloads)
         self.check_process()
         with self._lock:
             if refusal := self._refusal(len(data), closing):
                 raise LedgerUnavailable(refusal)
             trouble = self.failure or (None if closing else self.shortage) or self._write(data)
             if trouble is None:
-                self._note(payloads, lines)
+                self._note(payloads, len(data))
             elif not (closing and self._park(payloads, len(data))):
                 raise LedgerUnavailable(trouble)
             return self.appended
@@ -152,23 +149,23 @@ class Tape:
             # Without a spare the segment grows on: making one here would stall the event loop.
             segment = self._rotate(self._spare)
             self._spare = None
-        cannot = f"cannot write to the journal's {segment.path}"
         try:
             if self._files.write(segment.fd, data, segment.end) == len(data):
                 return None
             self._files.truncate(segment.fd, segment.end)  # away with the part that did fit
         except OSError as error:
+            trouble = f"cannot write to the journal's {segment.path}: {error.strerror}"
             if error.errno not in _NO_ROOM:
-                self.poison(f"{cannot}: {error.strerror}; {GOES_ON}")
-            return f"{cannot}: {error.strerror}"
-        return f"{cannot}: the disk is full; free some space"
+                self.poison(f"{trouble}; {GOES_ON}")
+            return trouble
+        return f"cannot write to the journal's {segment.path}: the disk is full; free some space"
 
-    def _note(self, payloads: Sequence[bytes], lines: Sequence[bytes]) -> None:
+    def _note(self, payloads: Sequence[bytes], size: int) -> None:
         segment = self._queue[-1]
-        for payload, line in zip(payloads, lines, strict=True):
-            segment.remember(payload, len(line))
-            self.appended += len(line)
-            self._remembered_bytes += len(line)
+        for payload in payloads:
+            segment.remember(payload)
+        self.appended += size
+        self._remembered_bytes += size
 
     def _park(self, payloads: Sequence[bytes], size: int) -> bool:
         """Keep records for the store that the disk would not take; False when there are too many already."""
@@ -300,7 +297,7 @@ class Tape:
             sink(parked)
             with self._lock:
                 for payload in parked:
-                    self._parked_bytes -= len(encode_line(payload))
+                    self._parked_bytes -= len(payload) + LINE_OVERHEAD
                     self._parked.popleft()
             self.rescued.rise(self.rescued.reached + len(parked))
 
