@@ -242,7 +242,9 @@ def test_of_a_soft_budget_nothing_is_granted_and_all_is_posted(
     grant = claim(escrow, "a", budget=soft)
     assert (grant.posted_nanousd, grant.leased_nanousd, grant.is_frozen) == (2 * LIMIT, 0, False)
     assert row_of(database)["overruns"] == 1
-    assert database.read("SELECT * FROM grants") == []
+    assert database.read("SELECT granted_nanousd, settled_nanousd FROM grants") == [
+        {"granted_nanousd": 0, "settled_nanousd": 2 * LIMIT}
+    ], "when it becomes hard, it must be known whose spending that was"
 
 
 def test_windows_are_rows_of_their_own(escrow: DatabaseEscrow, database: TimedDatabase) -> None:
