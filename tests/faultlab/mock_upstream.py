@@ -2,10 +2,10 @@
 
 Every request it works on is one JSON line in the bill, appended before the first byte of the answer goes out:
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
-error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second),
-`slow` (0.2 s to the first byte), `status-500`, `cut` (the
-stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`, 2,500 a second, never streamed, and
-billed in full even if the client leaves; the bill has the first word of the request as `trial`).
+error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second), `slow` (0.2 s to the first
+byte), `status-500`, `cut` (the stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`,
+2,500 a second, never streamed, and billed in full even if the client leaves; the bill has the first word of the request
+as `trial`).
 
     python tests/faultlab/mock_upstream.py BILL        prints its port, serves until it is killed
 """
