@@ -14,7 +14,8 @@ from routewright.call import Call
 from routewright.client import SyncRouter
 from routewright.errors import BudgetExceeded, LedgerUnavailable
 from routewright.ids import uuid7
-from routewright.ledger.budgets import Budget, Period, Scope
+from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope
+from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.keeper import PATIENCE_S
 from routewright.ledger.ledger import Charge
 from routewright.ledger.sqlite import SqliteDatabase
@@ -91,6 +92,18 @@ async def test_what_was_spent_is_known_after_a_restart_and_nothing_is_left_grant
     assert len(boots) == 1
     assert boots != granted(second)
     assert rows == [{"posted_nanousd": spent(second), "leased_nanousd": 10**9 - spent(second)}]
+    await second.close()
+
+
+async def test_who_lost_its_journal_does_not_keep_its_grant(source: SettingsSource) -> None:
+    first = Runtime.open(source, simulator=Simulator(time_scale=0))
+    everything = Budget(name="all", scope=Scope.TOTAL, limit_nanousd=10**9, period=Period.FOREVER)
+    DatabaseEscrow(first.store.database).claim(
+        everything, ALL_TIME, boot="of a folder that was deleted", granted_nanousd=0, needed_nanousd=1
+    )
+    await first.close()
+    second = Runtime.open(source, simulator=Simulator(time_scale=0))
+    assert granted(second) == [second._journal.boot]
     await second.close()
 
 

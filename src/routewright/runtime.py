@@ -172,7 +172,7 @@ class Runtime:
         database = open_database(settings)
         store = Store(database)
         escrow = DatabaseEscrow(database)
-        recovery = Recovery(folder / "journal", store, clock, forget=escrow.forget)
+        recovery = Recovery(folder / "journal", store, clock)
         _take_over(recovery)  # before a slot is taken, as whoever takes one signs over the name of the one before
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
@@ -185,7 +185,7 @@ class Runtime:
             settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store, keeper=keeper
         )
         # Last, so that no thread is left running where the settings are refused.
-        _recover(journal, store, clock, is_shared=ledger_file(settings) is None)
+        _recover(journal, store, escrow, clock, is_shared=ledger_file(settings) is None)
         keeper.claim_blocking()
         with contextlib.suppress(RuntimeError):  # without an event loop yet, it starts with the first request
             keeper.start()
@@ -368,8 +368,8 @@ def _take_over(recovery: Recovery) -> None:
     recovery.look()
 
 
-def _recover(journal: Journal, store: Store, clock: Clock, *, is_shared: bool) -> None:
-    """Begin to fill the store, and settle the holds that nobody will settle any more.
+def _recover(journal: Journal, store: Store, escrow: DatabaseEscrow, clock: Clock, *, is_shared: bool) -> None:
+    """Begin to fill the store, settle the holds that nobody will settle any more, and free what nobody will spend.
 
     In a store that other machines share, a process that nobody here knows is not therefore dead.
     """
@@ -383,3 +383,4 @@ def _recover(journal: Journal, store: Store, clock: Clock, *, is_shared: bool) -
     for event in close_what_crashed(store.pending(journal.boots_alive), clock):
         journal.append(event, closing=True)
     journal.flush_blocking()
+    escrow.forget_all_but(journal.boots_alive)

@@ -1,8 +1,8 @@
 """Budget: every attempt holds the dearest it can cost before a byte is sent, and settles what it did cost, once.
 
-What a provider reports is taken as it is. What nobody reported is estimated conservatively and flagged. An answer that is
-not streamed may have been generated in full, as nobody sees how far it is and many providers go on without us. A stream
-that never began may have been generated as far as the fastest host comes in that time, a broken one a little further
+What a provider reports is taken as it is. What nobody reported is estimated conservatively and flagged. An answer that
+is not streamed may have been generated in full, as nobody sees how far it is and many providers go on without us. Of a
+stream that never began, as much may have been as the fastest host makes in that time; of a broken one, a little more
 than we saw.
 """
 
@@ -27,8 +27,8 @@ LEAST_TIME_LEFT_S = 0.05
 INPUT_MARGIN = 1.25
 """On top of the pre-flight estimate, which is good to 10 % for most texts."""
 BYTES_PER_TOKEN = 3
-"""Below what tokenizers reach on prose (about 4) and code (3.3), so that the estimate is on the high side. Bytes and not
-characters: a Chinese one is three, and about a token."""
+"""Below what tokenizers reach on prose (about 4) and code (3.3), so that the estimate is on the high side. Of bytes
+and not of characters, as a Chinese one is about a token, and three bytes."""
 TOKENS_IN_FLIGHT = 64
 """Generated, perhaps, but not seen, when a stream broke or its client left."""
 FASTEST_TOKENS_PER_S = 3000

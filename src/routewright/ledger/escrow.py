@@ -22,7 +22,8 @@ What can exceed the limit is only what was promised before it was lowered, what 
 for it, and what a database has lost that had been granted. That is `excess`, and nothing is granted while there is any.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec import Struct
@@ -60,6 +61,7 @@ _BESIDE = """
 SELECT starts_ns, ends_ns, is_counted FROM budget_windows WHERE budget = ? AND starts_ns >= ? AND starts_ns <> ?
 """
 _THAW = "UPDATE budget_windows SET is_frozen = 0 WHERE budget = ? AND is_frozen = 1"
+_GRANTED = "SELECT DISTINCT boot FROM grants"
 _GRANTED_TO = "SELECT DISTINCT budget, starts_ns FROM grants WHERE boot = ?"
 _DELETE = """
 DELETE FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ? RETURNING granted_nanousd, settled_nanousd
@@ -156,6 +158,15 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
                 ]
                 freed = sum(lease_nanousd(share["granted_nanousd"], share["settled_nanousd"]) for share in shares)
                 write(transaction, replace(row, leased_nanousd=row.leased_nanousd - freed).excused())
+
+    def forget_all_but(self, boots_alive: Callable[[], AbstractSet[str]]) -> None:
+        """Forget every process that is not among `boots_alive()`; who begins meanwhile is not taken for dead.
+
+        Raises StoreUnavailable.
+        """
+        known = {row["boot"] for row in self._database.read(_GRANTED)}
+        if gone := known - boots_alive():
+            self.forget(frozenset(gone))
 
     def thaw(self, budget: str) -> None:
         """An operator has looked: grant again of a budget that an overrun had frozen. Raises StoreUnavailable."""
