@@ -140,7 +140,7 @@ class Runtime:
         self.keyring = keyring
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
-        self.directory.on_change(lambda: engine.adopt_budgets(self.directory.budgets()))
+        self.directory.on_change(engine.adopt_budgets)
         self._has_door = False
         self.alerts = AlertWatcher(
             AlertBook(store.database),

@@ -59,8 +59,10 @@ class Recovery:
         return found
 
     def settle_the_forgotten(self) -> Recovered:
-        """Settle what is open of processes that no slot knows any more, and give back what they were granted; only where
-        all that write, write here."""
+        """Settle what is open of processes that no slot knows any more, and give back what they were granted.
+
+        Only where all that write, write here.
+        """
         holds = self._store.pending(lambda: boots_alive(self._directory))
         if holds:
             self._store.absorb(list(close_what_crashed(holds, self._clock)))
