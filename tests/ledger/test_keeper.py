@@ -285,7 +285,8 @@ def test_a_claim_that_comes_after_all_was_given_back_is_none(clock: FakeClock, e
 
     async def stuck(work: Callable[[], Grant]) -> Grant:
         late.append(work)
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()
+        return work()
 
     async def main() -> None:
         balances = Balances((ALL,))
