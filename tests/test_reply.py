@@ -80,8 +80,12 @@ async def test_a_reader_that_is_cancelled_closes_the_reply() -> None:
 
 
 async def test_the_last_usage_seen_holds_and_length_is_counted() -> None:
-    answer = reply(attempt(), (Event(text="12345", usage=Usage(input=1)),), (Event(usage=Usage(input=2, output=3)),))
+    answer = reply(
+        attempt(),
+        (Event(text="12345", usage=Usage(input=1)), Event(text="八")),
+        (Event(usage=Usage(input=2, output=3)),),
+    )
     while await answer.next():
         pass
     assert answer.usage == Usage(input=2, output=3)
-    assert answer.text_chars == len("Hello12345")
+    assert answer.text_bytes == len("Hello12345") + 3

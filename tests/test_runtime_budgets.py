@@ -14,8 +14,10 @@ from routewright.call import Call
 from routewright.client import SyncRouter
 from routewright.errors import BudgetExceeded, LedgerUnavailable
 from routewright.ids import uuid7
-from routewright.ledger.budgets import Budget, Period, Scope
+from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope
+from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.keeper import PATIENCE_S
+from routewright.ledger.ledger import Charge
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
@@ -90,6 +92,18 @@ async def test_what_was_spent_is_known_after_a_restart_and_nothing_is_left_grant
     assert len(boots) == 1
     assert boots != granted(second)
     assert rows == [{"posted_nanousd": spent(second), "leased_nanousd": 10**9 - spent(second)}]
+    await second.close()
+
+
+async def test_who_lost_its_journal_does_not_keep_its_grant(source: SettingsSource) -> None:
+    first = Runtime.open(source, simulator=Simulator(time_scale=0))
+    everything = Budget(name="all", scope=Scope.TOTAL, limit_nanousd=10**9, period=Period.FOREVER)
+    DatabaseEscrow(first.store.database).claim(
+        everything, ALL_TIME, boot="of a folder that was deleted", granted_nanousd=0, needed_nanousd=1
+    )
+    await first.close()
+    second = Runtime.open(source, simulator=Simulator(time_scale=0))
+    assert granted(second) == [second._journal.boot]
     await second.close()
 
 
@@ -184,3 +198,30 @@ async def test_an_attempt_that_is_open_at_the_end_keeps_its_grant(source: Settin
         assert database.read("SELECT boot FROM grants WHERE budget = 'all'") == [{"boot": boot}]
     with pytest.raises(LedgerUnavailable):
         reply.close()
+
+
+async def test_a_hold_whose_settlement_came_too_late_keeps_its_grant(source: SettingsSource, tmp_path: Path) -> None:
+    runtime = Runtime.open(source, simulator=Simulator(time_scale=0))
+    reply = await runtime.engine.ask(question())
+    (boot,) = granted(runtime)
+    runtime._journal.close()
+    with pytest.raises(LedgerUnavailable):
+        reply.close()  # in the balances it is over, in the store it is not
+    await runtime.close()
+    with closing(SqliteDatabase(tmp_path / ".local/share/routewright/ledger.db")) as database:
+        assert database.read("SELECT boot FROM grants WHERE budget = 'all'") == [{"boot": boot}]
+
+
+async def test_a_budget_that_becomes_hard_counts_what_was_spent_once(source: SettingsSource, tmp_path: Path) -> None:
+    settings = tmp_path / "routewright.toml"
+    hard = settings.read_text()
+    settings.write_text(hard.replace('scope = "total"', 'scope = "total"\nkind = "soft"'))
+    runtime = Runtime.open(source, simulator=Simulator(time_scale=0))
+    cost = (await ask(runtime)).receipt.cost_nanousd
+    await runtime.flush()
+    settings.write_text(hard)
+    runtime.reload()
+    cost += (await ask(runtime)).receipt.cost_nanousd
+    await runtime.flush()
+    assert runtime._keeper.balances.spare(Charge("all", 0)) == 10**9 - cost
+    await runtime.close()

@@ -125,7 +125,7 @@ def test_a_machine_without_time_zones_still_has_utc(desk: Desk, monkeypatch: pyt
     assert window_at(alert.period, alert.time_zone, 0).starts_ns == 0
 
 
-@pytest.mark.parametrize("name", ["cost_alert_threshold", "a/b", "a b", ""])
+@pytest.mark.parametrize("name", ["cost_alert_threshold", "key", "a/b", "a b", ""])
 def test_names_that_a_budget_must_not_have(desk: Desk, name: str) -> None:
     assert "budgets." in refusal(desk, f'[budgets."{name}"]\nscope = "total"\nlimit_usd = 1\n')
 

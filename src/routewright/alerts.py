@@ -20,6 +20,7 @@ from routewright.errors import RoutewrightError, StoreUnavailable
 from routewright.ledger.alerts import Alert, AlertBook, Key, Notice, Way, due
 from routewright.ledger.budgets import NANOSECONDS, Budget, Escrow, window_at
 from routewright.ledger.windows import WindowRow
+from routewright.money import exact_usd
 from routewright.secret import Secret
 from routewright.transport import Transport
 
@@ -209,9 +210,7 @@ def in_slack(alert: Alert) -> dict[str, Any]:
 
 
 def _usd(nanousd: int) -> str:
-    """Exact, with two decimals at least."""
-    dollars, rest = divmod(nanousd, 10**9)
-    return f"{dollars}.{f'{rest:09d}'.rstrip('0'):0<2}"
+    return exact_usd(nanousd, least_decimals=2)
 
 
 def _time(at_ns: int) -> str:

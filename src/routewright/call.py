@@ -59,6 +59,11 @@ Part: TypeAlias = Text | Image | ToolCall | ToolResult | Opaque
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
+def utf8_length(text: str) -> int:
+    """In bytes; what tokenizers cannot exceed."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
 class Message(Struct, frozen=True):
     """One turn."""
 

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from routewright.call import Attempt, ToolCall
+from routewright.call import Attempt, ToolCall, utf8_length
 from routewright.catalog.registry import Tier
 from routewright.errors import RoutewrightError
 from routewright.route import Route
@@ -156,8 +156,9 @@ class Reply:
         self.provider_id = ""
         self.service_tier = ""
         self.unpriced = ""
-        self.text_chars = 0
-        """Length of all that was generated so far (text, reasoning, tool arguments): for an estimate, if need be."""
+        self.text_bytes = 0
+        """Length in UTF-8 of all that was generated so far (text, reasoning, tool arguments): for an estimate, if need
+        be."""
         self.ending: Ending | None = None
         self.error: RoutewrightError | None = None
         self.receipt: Receipt | None = None
@@ -233,9 +234,9 @@ class Reply:
 
     def _note(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self.text_chars += len(event.text) + len(event.reasoning) + len(event.refusal)
+            self.text_bytes += utf8_length(event.text) + utf8_length(event.reasoning) + utf8_length(event.refusal)
             for delta in event.tool_calls:
-                self.text_chars += len(delta.name) + len(delta.arguments)
+                self.text_bytes += utf8_length(delta.name) + utf8_length(delta.arguments)
             if event.usage is not None:
                 self.usage = event.usage
             if event.finish is not None:

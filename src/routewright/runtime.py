@@ -140,7 +140,7 @@ class Runtime:
         self.keyring = keyring
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
-        self.directory.on_change(lambda: engine.adopt_budgets(self.directory.budgets()))
+        self.directory.on_change(engine.adopt_budgets)
         self._has_door = False
         self.alerts = AlertWatcher(
             AlertBook(store.database),
@@ -172,7 +172,7 @@ class Runtime:
         database = open_database(settings)
         store = Store(database)
         escrow = DatabaseEscrow(database)
-        recovery = Recovery(folder / "journal", store, clock, forget=escrow.forget)
+        recovery = Recovery(folder / "journal", store, clock)
         _take_over(recovery)  # before a slot is taken, as whoever takes one signs over the name of the one before
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
@@ -185,7 +185,7 @@ class Runtime:
             settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store, keeper=keeper
         )
         # Last, so that no thread is left running where the settings are refused.
-        _recover(journal, store, clock, is_shared=ledger_file(settings) is None)
+        _recover(journal, store, escrow, clock, is_shared=ledger_file(settings) is None)
         keeper.claim_blocking()
         with contextlib.suppress(RuntimeError):  # without an event loop yet, it starts with the first request
             keeper.start()
@@ -320,9 +320,17 @@ class Runtime:
 
     def _close_ledger(self) -> None:
         self._journal.close()
-        if not self._journal.backlog_bytes and not self._keeper.balances.has_holds:
+        if not self._journal.backlog_bytes and not self._has_open_holds():
             self._keeper.give_back_all()
         self.store.close()
+
+    def _has_open_holds(self) -> bool:
+        """By the store: a settlement that came after the journal was closed is in the balances, and nowhere else."""
+        try:
+            return any(hold.boot == self._journal.boot for hold in self.store.open_holds())
+        except StoreUnavailable as error:
+            log.warning("budgets: what this process did not spend is not given back now: %s", error.message)
+            return True
 
 
 def _simulated(registry: Registry) -> Mapping[str, ModelProfile]:
@@ -360,8 +368,8 @@ def _take_over(recovery: Recovery) -> None:
     recovery.look()
 
 
-def _recover(journal: Journal, store: Store, clock: Clock, *, is_shared: bool) -> None:
-    """Begin to fill the store, and settle the holds that nobody will settle any more.
+def _recover(journal: Journal, store: Store, escrow: DatabaseEscrow, clock: Clock, *, is_shared: bool) -> None:
+    """Begin to fill the store, settle the holds that nobody will settle any more, and free what nobody will spend.
 
     In a store that other machines share, a process that nobody here knows is not therefore dead.
     """
@@ -375,3 +383,4 @@ def _recover(journal: Journal, store: Store, clock: Clock, *, is_shared: bool) -
     for event in close_what_crashed(store.pending(journal.boots_alive), clock):
         journal.append(event, closing=True)
     journal.flush_blocking()
+    escrow.forget_all_but(journal.boots_alive)

@@ -159,8 +159,7 @@ class MemoryEscrow:
             row = self._row(charge)
             row.posted += cost_nanousd
             row.is_frozen |= cost_nanousd > held_nanousd
-            if boot in row.shares:
-                row.shares[boot].posted += cost_nanousd
+            row.shares.setdefault(boot, _Share()).posted += cost_nanousd
 
     def thaw(self, charge: Charge) -> None:
         """An operator has looked."""

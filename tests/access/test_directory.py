@@ -1,6 +1,6 @@
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from routewright.access.installation import Installation
 from routewright.access.keyring import Keyring
 from routewright.access.keys import Role
 from routewright.errors import AccessUnavailable, SettingsError, StoreUnavailable
-from routewright.ledger.budgets import Period, Scope
+from routewright.ledger.budgets import Budget, Period, Scope
 from routewright.ledger.database import Database, Row, Value
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.secret import Secret
@@ -243,8 +243,18 @@ def test_keys_of_another_secret_stop_the_start(office: Office, tmp_path: Path) -
 
 
 def test_budgets_of_keys_are_told_and_their_changes_too(office: Office) -> None:
-    calls: list[int] = []
-    office.directory.on_change(lambda: calls.append(len(office.directory.budgets())))
+    calls: list[tuple[int, bool]] = []
+    text = ""
+
+    def told(budgets: Sequence[Budget]) -> None:
+        calls.append((len(budgets), office.directory.find(text) is not None))
+
+    office.directory.on_change(told)
+    issued = office.keyring.create(read_wish({"name": "late", "budgets": [{"limit_usd": "1", "period": "week"}]}))
+    text = issued.text.reveal()
+    office.directory.refresh()
+    assert calls == [(1, False)], "nobody is let in before the budgets are kept"
+    office.keyring.revoke(issued.key.id)
     key_id, _ = office.key(budgets=[{"limit_usd": "10", "period": "month"}, {"limit_usd": "1", "period": "day"}])
     month, day = office.directory.budgets()
     assert (month.name, month.scope, month.subject) == (f"key/{key_id}/month", Scope.KEY, key_id)
@@ -253,4 +263,4 @@ def test_budgets_of_keys_are_told_and_their_changes_too(office: Office) -> None:
     office.directory.refresh()
     office.keyring.revoke(key_id)
     office.directory.refresh()
-    assert calls == [2, 0]
+    assert calls[1:] == [(2, True), (0, False)]

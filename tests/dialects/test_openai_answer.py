@@ -1,6 +1,5 @@
 """Replies in OpenAI's form: passed on as they came, or translated; usage, cost and errors."""
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ from routewright.dialects.openai_answer import (
     PassingWriter,
     TranslatingWriter,
     stream_writer,
-    usd,
     write_completion,
     write_error,
 )
@@ -121,22 +119,6 @@ def test_usage_that_never_came_is_the_estimate_that_was_charged(kept: tuple[Even
     assert (chunk["usage"]["prompt_tokens"], chunk["usage"]["completion_tokens"]) == (8, 5)
     assert chunk["usage"]["estimated"] is True
     assert chunk["usage"]["cost"] == 0.000012345
-
-
-@pytest.mark.parametrize(
-    ("nanousd", "number"),
-    [
-        (0, "0"),
-        (1, "0.000000001"),
-        (12_345, "0.000012345"),
-        (1_500_000_000, "1.5"),
-        (20_000_000_000, "20"),
-        (10**18 + 1, "1000000000.000000001"),
-    ],
-)
-def test_a_cost_is_written_exactly(nanousd: int, number: str) -> None:
-    assert bytes(usd(nanousd)).decode() == number
-    assert Decimal(number) * 10**9 == nanousd
 
 
 # ---- translating ------------------------------------------------------------------------------------------------

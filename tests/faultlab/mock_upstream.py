@@ -2,10 +2,10 @@
 
 Every request it works on is one JSON line in the bill, appended before the first byte of the answer goes out:
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
-error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second),
-`slow` (0.2 s to the first byte), `status-500`, `cut` (the
-stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`, 800 a second until the client
-leaves, never streamed; the bill has the first word of the request as `trial`).
+error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second), `slow` (0.2 s to the first
+byte), `status-500`, `cut` (the stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`,
+2,500 a second, never streamed, and billed in full even if the client leaves; the bill has the first word of the request
+as `trial`).
 
     python tests/faultlab/mock_upstream.py BILL        prints its port, serves until it is killed
 """
@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
 LONG = WORDS * 40
-TOKENS_PER_S, TOKENS_AT_ONCE = 800, 4
+TOKENS_PER_S = 2_500
 
 
 class MockUpstream:
@@ -35,15 +35,13 @@ class MockUpstream:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
                 body = json.loads(await reader.readexactly(int(headers["content-length"])))
-                await self._answer(reader, writer, headers["x-attempt-id"], body)
+                await self._answer(writer, headers["x-attempt-id"], body)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    async def _answer(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]
-    ) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
         fault = body["model"]
         if fault == "slow":
             await asyncio.sleep(0.2)
@@ -53,7 +51,7 @@ class MockUpstream:
             self._write(writer, status, {"error": {"message": "as asked", "type": "server_error"}})
             return
         if fault == "spender":
-            await self._spend(reader, writer, attempt_id, body)
+            await self._spend(writer, attempt_id, body)
             return
         prompt_tokens = max(1, len(json.dumps(body["messages"])) // 4)
         words = LONG if fault == "long" else WORDS
@@ -68,14 +66,10 @@ class MockUpstream:
             self._write(writer, 200, _completion(attempt_id, fault, choices=[choice], usage=usage))
         await writer.drain()
 
-    async def _spend(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]
-    ) -> None:
+    async def _spend(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
         text = body["messages"][0]["content"]
-        prompt, wanted, completion = max(1, len(text) // 4), random.randint(1, body["max_tokens"]), 0
-        while completion < wanted and not reader.at_eof():
-            await asyncio.sleep(TOKENS_AT_ONCE / TOKENS_PER_S)
-            completion = min(wanted, completion + TOKENS_AT_ONCE)
+        prompt, completion = max(1, len(text) // 4), random.randint(1, body["max_tokens"])
+        await asyncio.sleep(completion / TOKENS_PER_S)
         self._charge(attempt_id, body["model"], prompt, completion, 200, trial=text.split()[0])
         choice = {"index": 0, "message": {"role": "assistant", "content": "spent"}, "finish_reason": "stop"}
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}

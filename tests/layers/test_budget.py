@@ -2,8 +2,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
-from builders import Below, attempt, call, message, model, reply
+from builders import Below, attempt, call, deployment, message, model, reply
 from routewright.call import Attempt, Call, Cause
 from routewright.catalog.pricing import Price, PriceSchedule, Tariff
 from routewright.catalog.served import Priced
@@ -16,7 +17,8 @@ from routewright.errors import (
     StreamCut,
     UnpricedModel,
 )
-from routewright.layers.budget import TOKENS_IN_FLIGHT, Budget
+from routewright.layers.budget import FASTEST_TOKENS_PER_S, TOKENS_IN_FLIGHT, Budget
+from routewright.layers.quota import DeploymentQuota
 from routewright.ledger.accounts import JournaledLedger
 from routewright.ledger.balances import Balances
 from routewright.ledger.billing import same_price
@@ -111,17 +113,23 @@ async def test_an_error_answer_costs_nothing() -> None:
     assert isinstance(house.log.events[-1], Released)
 
 
-def test_silence_is_settled_by_the_time_it_had_to_generate_in() -> None:
+@pytest.mark.parametrize(
+    ("is_streamed", "silence_s", "output"),
+    [(True, 0.5, 0.5 * FASTEST_TOKENS_PER_S), (True, 100, 4_000), (False, 0.5, 4_000)],
+)
+def test_a_stream_that_never_began_is_settled_by_its_time_and_a_whole_answer_in_full(
+    is_streamed: bool, silence_s: float, output: int
+) -> None:
     house = House()
 
     async def silent(request: Attempt) -> Reply:
-        await asyncio.sleep(2)
+        await asyncio.sleep(silence_s)
         raise FirstEventTimeout("silent")
 
     with pytest.raises(FirstEventTimeout):
-        house.clock.run(house.layer(attempt(), silent))
+        house.clock.run(house.layer(attempt(call(stream=is_streamed)), silent))
     settled = house.settled()
-    assert settled.usage == Usage(input=125, output=2000)
+    assert settled.usage == Usage(input=125, output=output)
     assert settled.is_estimated
 
 
@@ -138,6 +146,24 @@ async def test_a_cancelled_attempt_is_settled_as_abandoned() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (house.settled().outcome, house.settled().is_estimated) == ("abandoned", True)
+
+
+async def test_an_attempt_given_up_while_it_waited_for_its_turn_costs_nothing() -> None:
+    house, quota = House(), DeploymentQuota()
+    narrow = attempt(at=model("narrow", deployment("acme/narrow", concurrency=1)), id="attempt-0")
+
+    async def below(request: Attempt) -> Reply:
+        return await quota(request, Below())
+
+    await below(narrow)
+    running = asyncio.ensure_future(house.layer(replace(narrow, id="attempt-1"), below))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    released = house.log.events[-1]
+    assert isinstance(released, Released)
+    assert released.outcome == "abandoned"
 
 
 @pytest.mark.parametrize(

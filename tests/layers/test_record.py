@@ -94,6 +94,19 @@ async def test_a_client_that_leaves_before_the_first_event_leaves_a_row() -> Non
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert house.row.outcome == "abandoned"
+
+
+async def test_a_bug_leaves_a_row_and_no_open_account() -> None:
+    class Broken(Below):
+        async def __call__(self, request: object) -> Reply:
+            raise ZeroDivisionError
+
+    house = House(Broken())
+    with pytest.raises(ZeroDivisionError):
+        await house.ask(call())
+    assert house.row.outcome == "internal_error"
+    with pytest.raises(KeyError):
+        house.ledger.account(house.row.request_id)
     assert house.row.is_estimated
 
 

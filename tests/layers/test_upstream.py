@@ -83,7 +83,7 @@ def test_a_stream_has_begun_when_something_is_said_and_not_before() -> None:
     )
     reply = house.begin(STREAMED)
     assert house.clock.monotonic() == pytest.approx(2)
-    assert reply.text_chars == 3
+    assert reply.text_bytes == 3
 
 
 def test_an_error_after_a_mere_opening_line_can_still_go_elsewhere() -> None:

@@ -171,6 +171,8 @@ def test_more_windows_than_the_bound_are_refused_until_some_are_over(monkeypatch
     desk.charges(Tenant(team="c"))
     desk.balances.settle("open", 1)
     assert [position.charge.budget for position in desk.balances.positions(desk.now_ns)] == ["teams/c"]
+    desk.balances.adopt([budget("teams", Scope.TEAM), budget()])
+    assert len(desk.charges(Tenant(team="c"))) == 2, "a budget of one subject has its window whatever others have"
 
 
 # ---- holds
@@ -431,3 +433,30 @@ def test_of_nested_budgets_the_tighter_one_says_who_need_not_wait() -> None:
     desk = Desk(budget("all"), budget("teams", Scope.TEAM, limit=10))
     charges = desk.charges(RESEARCH)
     assert desk.balances.fitting([(1, charges, 10), (2, charges, 11)]) == [2]
+
+
+def test_what_a_soft_budget_is_told_is_no_grant_when_it_becomes_hard() -> None:
+    soft = budget(is_hard=False)
+    desk = Desk(soft)
+    charges = desk.charges()
+    desk.balances.admit("a", charges, 60)
+    (asked,) = desk.balances.positions(NOON)
+    desk.balances.settle("a", 10)
+    desk.balances.grant(asked.charge, grant(asked.granted_nanousd), NOON)
+    desk.balances.adopt([budget()])
+    assert desk.balances.room(desk.charges()) == 0
+    desk.balances.grant(asked.charge, grant(asked.granted_nanousd), NOON)  # asked while it was soft, answered late
+    assert desk.balances.room(charges) == 0
+
+
+def test_a_period_that_is_changed_and_changed_back_is_still_counted() -> None:
+    desk = Desk(budget())
+    charges = desk.granted()
+    desk.balances.admit("a", charges, 60)
+    desk.balances.settle("a", 60)
+    desk.balances.adopt([budget(period=Period.MONTH)])
+    desk.charges()
+    desk.balances.adopt([budget()])
+    assert desk.charges() == charges
+    desk.balances.grant(charges[0], grant(100), NOON)
+    assert desk.balances.room(charges) == 40

@@ -17,9 +17,11 @@ from routewright.ledger.store import Store
 from routewright.testing import FakeClock
 
 LIMIT = 1000
-DAY = 86_400 * 10**9
+HOUR = 3_600 * 10**9
+DAY = 24 * HOUR
 TODAY = Window(10 * DAY, 11 * DAY)
 TOTAL = Budget(name="all", scope=Scope.TOTAL, limit_nanousd=LIMIT, period=Period.FOREVER)
+DAILY = replace(TOTAL, period=Period.DAY)
 CHARGE = Charge("all", 0)
 
 
@@ -242,7 +244,9 @@ def test_of_a_soft_budget_nothing_is_granted_and_all_is_posted(
     grant = claim(escrow, "a", budget=soft)
     assert (grant.posted_nanousd, grant.leased_nanousd, grant.is_frozen) == (2 * LIMIT, 0, False)
     assert row_of(database)["overruns"] == 1
-    assert database.read("SELECT * FROM grants") == []
+    assert database.read("SELECT granted_nanousd, settled_nanousd FROM grants") == [
+        {"granted_nanousd": 0, "settled_nanousd": 2 * LIMIT}
+    ], "when it becomes hard, it must be known whose spending that was"
 
 
 def test_windows_are_rows_of_their_own(escrow: DatabaseEscrow, database: TimedDatabase) -> None:
@@ -479,18 +483,46 @@ def test_m02_a_later_window_of_a_budget_owes_nothing_for_the_one_before(
     escrow: DatabaseEscrow, absorb: Callable[..., None]
 ) -> None:
     tomorrow = Window(11 * DAY, 12 * DAY)
-    claim(escrow, "a", needed=900, window=TODAY)
+    claim(escrow, "a", needed=900, budget=DAILY, window=TODAY)
     today = (Charge("all", TODAY.starts_ns),)
     absorb(
         settled("1", boot="a", at_ns=11 * DAY, cost_nanousd=400, held_nanousd=400, charges=today),
         reserved("2", boot="a", at_ns=11 * DAY, amount_nanousd=500, charges=today),
     )
-    assert claim(escrow, "a", needed=900, window=tomorrow).posted_nanousd == 0
+    assert claim(escrow, "a", needed=900, budget=DAILY, window=tomorrow).posted_nanousd == 0
 
 
 def test_a_budget_that_was_away_for_a_while_counts_again_what_was_spent(
     escrow: DatabaseEscrow, absorb: Callable[..., None]
 ) -> None:
-    claim(escrow, "a", needed=900, window=TODAY)
+    claim(escrow, "a", needed=900, budget=DAILY, window=TODAY)
     absorb(settled("1", at_ns=12 * DAY, cost_nanousd=400))
-    assert claim(escrow, "a", needed=900, window=Window(12 * DAY, 13 * DAY)).posted_nanousd == 400
+    assert claim(escrow, "a", needed=900, budget=DAILY, window=Window(12 * DAY, 13 * DAY)).posted_nanousd == 400
+
+
+FEBRUARY = Window(31 * DAY, 59 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("period", "window"),
+    [
+        (Period.FOREVER, ALL_TIME),
+        (Period.WEEK, Window(25 * DAY, 32 * DAY)),
+        (Period.WEEK, Window(32 * DAY, 39 * DAY)),
+        (Period.DAY, Window(30 * DAY, 31 * DAY)),
+        (Period.DAY, Window(31 * DAY, 32 * DAY)),
+        (Period.DAY, Window(40 * DAY, 41 * DAY)),
+        (Period.MONTH, Window(31 * DAY - HOUR, 59 * DAY - HOUR)),
+    ],
+)
+def test_a_budget_whose_period_or_time_zone_is_changed_counts_what_was_spent_in_the_new_one(
+    escrow: DatabaseEscrow, absorb: Callable[..., None], period: Period, window: Window
+) -> None:
+    before = replace(TOTAL, period=period)
+    claim(escrow, "a", needed=900, budget=before, window=window)
+    charges = (Charge("all", window.starts_ns),)
+    absorb(settled("1", boot="a", at_ns=40 * DAY, cost_nanousd=400, held_nanousd=400, charges=charges))
+    absorb(reserved("2", boot="a", at_ns=40 * DAY, amount_nanousd=70, charges=(Charge("all", 40 * DAY),)))
+    month = replace(TOTAL, period=Period.MONTH)
+    for _ in range(2):
+        assert claim(escrow, "b", needed=1, budget=month, window=FEBRUARY).posted_nanousd == 470

@@ -278,3 +278,27 @@ def test_many_budgets_have_their_turn(clock: FakeClock, escrow: MemoryEscrow) ->
         assert len(escrow.windows) == 100
 
     clock.run(main())
+
+
+def test_a_claim_that_comes_after_all_was_given_back_is_none(clock: FakeClock, escrow: MemoryEscrow) -> None:
+    late: list[Callable[[], Grant]] = []
+
+    async def stuck(work: Callable[[], Grant]) -> Grant:
+        late.append(work)
+        await asyncio.Event().wait()
+        return work()
+
+    async def main() -> None:
+        balances = Balances((ALL,))
+        keeper = Keeper(balances, escrow, boot="boot-1", clock=clock, aside=stuck)
+        charges = balances.charges_for(NOBODY, (), "m", "first", clock.time_ns())
+        asking = asyncio.create_task(keeper.room(charges, 1, until=0))
+        await asyncio.sleep(1)
+        asking.cancel()
+        await keeper.stop()
+        keeper.give_back_all()
+        with pytest.raises(StoreUnavailable, match="has given back"):
+            late[0]()
+
+    clock.run(main())
+    assert escrow.claims == 0

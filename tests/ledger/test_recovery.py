@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from routewright.errors import StoreUnavailable
+from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope
+from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import Reserved, Settled, encode_event
 from routewright.ledger.recovery import Recovered, Recovery, writers_in
+from routewright.ledger.segments import boots_in
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.testing import FakeClock
@@ -111,19 +114,24 @@ def _refuse(batch: object) -> None:
     raise StoreUnavailable("busy")
 
 
-def test_who_died_may_be_forgotten_once_nothing_of_it_is_open(tmp_path: Path, store: Store, living: Journal) -> None:
+def granted(store: Store) -> set[str]:
+    """Who has a part of the budget."""
+    return {row["boot"] for row in store.database.read("SELECT boot FROM grants")}
+
+
+def test_who_died_gives_back_what_it_was_granted(tmp_path: Path, store: Store, living: Journal) -> None:
     die(tmp_path, "undrained")
-    told: list[frozenset[str]] = []
-
-    def forget(boots: frozenset[str]) -> None:
-        assert not store.open_holds()
-        told.append(boots)
-
-    recovery = Recovery(tmp_path / "journal", store, FakeClock(), forget=forget)
+    (dead,) = boots_in(tmp_path / "journal/slot-1")
+    everything = Budget(name="all", scope=Scope.TOTAL, limit_nanousd=1000, period=Period.FOREVER)
+    escrow = DatabaseEscrow(store.database)
+    for boot in (living.boot, dead, "of another folder"):
+        escrow.claim(everything, ALL_TIME, boot=boot, granted_nanousd=0, needed_nanousd=100)
+    recovery = Recovery(tmp_path / "journal", store, FakeClock())
     recovery.look()
     recovery.look()
-    ((boot,),) = told
-    assert boot != living.boot
+    assert granted(store) == {living.boot, "of another folder"}
+    recovery.settle_the_forgotten()
+    assert granted(store) == {living.boot}
 
 
 def test_the_living_are_known_by_their_locks(tmp_path: Path, living: Journal) -> None:

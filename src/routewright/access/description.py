@@ -6,7 +6,6 @@ refused, never passed over. Nothing of a secret is in what is told.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +17,7 @@ from routewright.catalog.pricing import parse_usd
 from routewright.catalog.registry import Tier
 from routewright.errors import InvalidRequest
 from routewright.ledger.budgets import Period
+from routewright.money import exact_usd
 
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Team = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -131,7 +131,9 @@ def told(key: VirtualKey, now_ns: int) -> KeyTold:
         models=key.models,
         tiers=key.tiers,
         budgets=tuple(
-            BudgetTold(limit_usd=_usd(each.limit_nanousd), period=each.period, is_hard=each.is_hard)
+            BudgetTold(
+                limit_usd=exact_usd(each.limit_nanousd, least_decimals=0), period=each.period, is_hard=each.is_hard
+            )
             for each in key.budgets
         ),
         requests_per_minute=key.requests_per_minute,
@@ -170,10 +172,6 @@ def _nanousd(text: str) -> int:
     if usd > MOST_USD:
         raise InvalidRequest(f"budgets: a limit is at most {MOST_USD:,} USD", param="budgets")
     return int(usd * 10**9)
-
-
-def _usd(nanousd: int) -> str:
-    return f"{Decimal(nanousd).scaleb(-9).normalize():f}"
 
 
 def _once(words: tuple[str, ...]) -> tuple[str, ...]:

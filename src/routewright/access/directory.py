@@ -53,7 +53,7 @@ class Directory:
         self._known = _Known(0, Signer(os.urandom(32)), {})
         self._refreshing = Lock()
         self._in_contact_at = clock.monotonic()
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[tuple[Budget, ...]], None]] = []
 
     @property
     def has_keys(self) -> bool:
@@ -89,12 +89,18 @@ class Directory:
 
     def budgets(self) -> tuple[Budget, ...]:
         """The budgets of all keys that may still be used."""
+        return self._budgets(self._known)
+
+    def _budgets(self, known: _Known) -> tuple[Budget, ...]:
         now_ns = self._clock.time_ns()
-        live = [entry.key for entry in self._known.entries.values() if entry.key.state(now_ns) != "revoked"]
+        live = [entry.key for entry in known.entries.values() if entry.key.state(now_ns) != "revoked"]
         return tuple(budget for key in live for budget in key.charged())
 
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Have `callback()` called after every change of the keys, from the thread that refreshes."""
+    def on_change(self, callback: Callable[[tuple[Budget, ...]], None]) -> None:
+        """Have `callback(budgets)` called at every change of the keys, from the thread that refreshes.
+
+        It is called before the change takes effect: nobody is let in whose budget is not kept yet.
+        """
         self._callbacks.append(callback)
 
     def refresh(self) -> bool:
@@ -113,10 +119,11 @@ class Directory:
                 known = _Known(0, known.signer, {})
             signer = self._keyring.signer(state) or known.signer
             changed = {key.id: _Entry(key, key.caller()) for key in self._keyring.changed_since(known.version)}
-            self._known = _Known(state.version, signer, {**known.entries, **changed})
+            known = _Known(state.version, signer, {**known.entries, **changed})
+            for callback in self._callbacks:
+                callback(self._budgets(known))
+            self._known = known
             self._in_contact_at = asked_at
-        for callback in self._callbacks:
-            callback()
         return True
 
     async def follow(self) -> None:

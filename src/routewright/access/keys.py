@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from routewright.ledger.budgets import Budget, Period, Scope
+from routewright.ledger.budgets import KEY_BUDGETS, Budget, Period, Scope
 from routewright.tenant import NOBODY, Tenant
 
 
@@ -96,7 +96,7 @@ class VirtualKey(Struct, frozen=True, kw_only=True):
         """Its budgets, as those who keep count know them."""
         for budget in self.budgets:
             yield Budget(
-                name=f"key/{self.id}/{budget.period}",
+                name=f"{KEY_BUDGETS}/{self.id}/{budget.period}",
                 scope=Scope.KEY,
                 subject=self.id,
                 limit_nanousd=budget.limit_nanousd,

@@ -17,7 +17,7 @@ from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.reconcile import reconcile
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
-from routewright.cli.text import DOLLAR, one_line, usd
+from routewright.cli.text import one_line, usd
 from routewright.ids import uuid7
 from routewright.ledger.ledger import (
     MOST_TRUSTED_LAST,
@@ -28,6 +28,7 @@ from routewright.ledger.ledger import (
     encode_event,
 )
 from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store
+from routewright.money import NANO
 from routewright.settings import Settings
 from routewright.stores import ledger_file, open_store
 
@@ -222,7 +223,7 @@ def as_example(rows: Iterable[OutcomeRow]) -> dict[str, object]:
     for row in told:
         example[f"s:{row.model}"] = row.score
         if row.cost_nanousd is not None:
-            example[f"c:{row.model}"] = row.cost_nanousd / DOLLAR
+            example[f"c:{row.model}"] = row.cost_nanousd / NANO
         if row.output_tokens is not None:
             example[f"o:{row.model}"] = row.output_tokens
     return example

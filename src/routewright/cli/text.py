@@ -3,6 +3,8 @@
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from routewright.money import NANO
+
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # an operating system command: titles, links, the clipboard
     r"|[\x1b\x9b]\[?[0-9;:<=>?]*[ -/]*[@-~]"  # a control sequence: colours, cursor
@@ -10,8 +12,7 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """All but tab and line feed; and what turns the direction of the text around it."""
 
-MICRO = 1000
-DOLLAR = 1_000_000_000
+_MICRO = 1000
 
 
 def plain(text: str) -> str:
@@ -27,7 +28,7 @@ def one_line(text: str) -> str:
 def usd(nanousd: int) -> str:
     """An amount for people: cents from a dollar on, below it as many digits as show something."""
     amount = abs(nanousd)
-    places = 2 if amount >= DOLLAR or not amount else 6 if amount >= MICRO else 9
+    places = 2 if amount >= NANO or not amount else 6 if amount >= _MICRO else 9
     sign = "-" if nanousd < 0 else ""
     return f"{sign}${Decimal(amount).scaleb(-9).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):,f}"
 

@@ -12,7 +12,7 @@ import string
 
 import msgspec
 
-from routewright.call import Call, Image, Message, Opaque, Part, Text, ToolCall, ToolResult
+from routewright.call import Call, Image, Message, Opaque, Part, Text, ToolCall, ToolResult, utf8_length
 
 SAMPLE_CHARS = 2048
 """Long text is estimated from three samples of this length: its start, middle and end."""
@@ -162,16 +162,12 @@ def _part_tokens(part: Part) -> int:
 def _part_bound(part: Part, call: Call) -> int:
     match part:
         case Text(text):
-            return _utf8_length(text)
+            return utf8_length(text)
         case ToolResult(call_id, text):
-            return TOOL_TOKENS_BOUND + _utf8_length(call_id) + _utf8_length(text)
+            return TOOL_TOKENS_BOUND + utf8_length(call_id) + utf8_length(text)
         case ToolCall(identity, name, arguments):
-            return TOOL_TOKENS_BOUND + _utf8_length(identity) + _utf8_length(name) + _utf8_length(arguments)
+            return TOOL_TOKENS_BOUND + utf8_length(identity) + utf8_length(name) + utf8_length(arguments)
         case Image(detail=detail):
             return LOW_DETAIL_IMAGE_TOKENS_BOUND if detail == "low" else IMAGE_TOKENS_BOUND
         case Opaque():
             return OPAQUE_TOKENS_BOUND + len(msgspec.json.encode(call.body.get("messages")))
-
-
-def _utf8_length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

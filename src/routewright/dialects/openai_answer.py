@@ -13,6 +13,7 @@ from routewright.call import JsonObject
 from routewright.dialects.openai_request import DIALECT
 from routewright.dialects.sse import frame, payload
 from routewright.errors import AllAttemptsFailed, BudgetExceeded, CallerError, RoutewrightError
+from routewright.money import exact_usd
 from routewright.reply import Answer, Event, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
 
@@ -55,14 +56,8 @@ def _type(error: RoutewrightError) -> str:
 # ---- usage and cost -----------------------------------------------------------------------------------------------
 
 
-def usd(nanousd: int) -> Raw:
-    """Nano-USD as a JSON number of USD, exact."""
-    whole, rest = divmod(nanousd, 1_000_000_000)
-    return Raw(f"{whole}.{rest:09d}".rstrip("0").removesuffix(".").encode())
-
-
 def _cost(receipt: Receipt | None) -> JsonObject:
-    return {} if receipt is None else {"cost": usd(receipt.cost_nanousd)}
+    return {} if receipt is None else {"cost": Raw(exact_usd(receipt.cost_nanousd, least_decimals=0).encode())}
 
 
 def _write_usage(usage: Usage) -> JsonObject:

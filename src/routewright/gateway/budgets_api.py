@@ -7,9 +7,9 @@ from typing import Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from routewright.gateway.headers import usd
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
 from routewright.ledger.budgets import Budget, Window
+from routewright.money import exact_usd
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,10 +94,10 @@ def told(standing: BudgetStanding) -> BudgetTold:
         subject=budget.subject,
         period=budget.period,
         is_hard=budget.is_hard,
-        limit_usd=usd(budget.limit_nanousd),
-        spent_usd=usd(standing.spent_nanousd),
-        held_usd=usd(standing.held_nanousd),
-        remaining_usd=usd(standing.remaining_nanousd),
+        limit_usd=exact_usd(budget.limit_nanousd),
+        spent_usd=exact_usd(standing.spent_nanousd),
+        held_usd=exact_usd(standing.held_nanousd),
+        remaining_usd=exact_usd(standing.remaining_nanousd),
         starts_at=_moment(window.starts_ns),
         ends_at=None if window.ends_ns is None else _moment(window.ends_ns),
         is_frozen=standing.is_frozen,

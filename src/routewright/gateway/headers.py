@@ -16,6 +16,7 @@ from routewright.errors import (
 )
 from routewright.gateway.http import RawHeaders, Request
 from routewright.layers.key_quota import Standing
+from routewright.money import exact_usd
 from routewright.reply import Reply
 
 _PREFIX = b"x-routewright-"
@@ -78,11 +79,11 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     if route.max_output_tokens is not None:
         told["x-routewright-max-tokens"] = str(route.max_output_tokens)
     if reply.budget_remaining_nanousd is not None:
-        told["x-routewright-budget-remaining-usd"] = usd(reply.budget_remaining_nanousd)
+        told["x-routewright-budget-remaining-usd"] = exact_usd(reply.budget_remaining_nanousd)
     if reply.receipt is not None:
-        told["x-routewright-cost-usd"] = usd(reply.receipt.cost_nanousd)
+        told["x-routewright-cost-usd"] = exact_usd(reply.receipt.cost_nanousd)
         if reply.receipt.baseline_cost_nanousd is not None:
-            told["x-routewright-baseline-cost-usd"] = usd(reply.receipt.baseline_cost_nanousd)
+            told["x-routewright-baseline-cost-usd"] = exact_usd(reply.receipt.baseline_cost_nanousd)
         if reply.receipt.overhead_s is not None:
             told["x-routewright-overhead-ms"] = f"{reply.receipt.overhead_s * 1000:.2f}"
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
@@ -122,9 +123,3 @@ def _duration(seconds: float) -> str:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{f'{minutes}m' if minutes else ''}{rest / 1000:g}s"
-
-
-def usd(nanousd: int) -> str:
-    """Nano-USD as plain decimal US dollars, exact."""
-    dollars, rest = divmod(nanousd, 1_000_000_000)
-    return f"{dollars}.{rest:09d}"

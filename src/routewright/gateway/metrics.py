@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 from routewright.engine import Engine
 from routewright.gateway.budgets_api import ShowBudgets, no_budgets
-from routewright.gateway.headers import usd
 from routewright.gateway.http import Request, Send, respond
 from routewright.layers.breaker import State
 from routewright.ledger.budgets import Scope
+from routewright.money import exact_usd
 
 CONTENT_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _STATES: Mapping[str, int] = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
@@ -65,13 +65,13 @@ class Metrics:
                 "cost_usd_total",
                 "counter",
                 "What attempts have cost since the start, by model.",
-                (({"model": model}, usd(cost)) for model, cost in tally.cost_nanousd.items()),
+                (({"model": model}, exact_usd(cost)) for model, cost in tally.cost_nanousd.items()),
             ),
             _family(
                 "budget_remaining_usd",
                 "gauge",
                 "What can still be held of a budget in its present period.",
-                (({"budget": each.budget.name}, usd(each.remaining_nanousd)) for each in budgets),
+                (({"budget": each.budget.name}, exact_usd(each.remaining_nanousd)) for each in budgets),
             ),
             _family(
                 "budget_alerts_total",

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
 import uvicorn
@@ -12,8 +13,11 @@ import uvicorn
 from routewright.gateway.app import Gateway
 from routewright.runtime import Runtime
 
+log = logging.getLogger(__name__)
+
 IDLE_CONNECTION_S = 75
 BACKLOG = 2048
+AGAIN_AFTER_S = 1.0
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -77,14 +81,15 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    following = asyncio.gather(
-        runtime.follow_settings(),
-        runtime.follow_ledger(),
-        runtime.follow_budgets(),
-        runtime.directory.follow(),
-        runtime.housekeeping.follow_neighbours(),
-        runtime.housekeeping.follow_days(),
+    follows = (
+        runtime.follow_settings,
+        runtime.follow_ledger,
+        runtime.follow_budgets,
+        runtime.directory.follow,
+        runtime.housekeeping.follow_neighbours,
+        runtime.housekeeping.follow_days,
     )
+    following = asyncio.gather(*map(follow_steadily, follows))
     try:
         with _listen(settings.host, settings.port) as listener:
             await Server(config, gateway, announce).serve([listener])
@@ -92,6 +97,16 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
+
+
+async def follow_steadily(follow: Callable[[], Awaitable[None]]) -> None:
+    """Await `follow()`, and begin again after a failure: nobody would notice that revoked keys are let in again."""
+    while True:
+        try:
+            await follow()
+        except Exception:  # the outermost edge of a task: a bug in one of them must not end it for good
+            log.exception("%s failed, and begins again", getattr(follow, "__qualname__", follow))
+        await asyncio.sleep(AGAIN_AFTER_S)
 
 
 def _listen(host: str, port: int) -> socket.socket:

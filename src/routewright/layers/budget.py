@@ -1,7 +1,9 @@
 """Budget: every attempt holds the dearest it can cost before a byte is sent, and settles what it did cost, once.
 
-What a provider reports is taken as it is. What nobody reported is estimated conservatively and flagged: an answer that
-never began may have been generated in full silence, a broken one a little further than we saw.
+What a provider reports is taken as it is. What nobody reported is estimated conservatively and flagged. An answer that
+is not streamed may have been generated in full, as nobody sees how far it is and many providers go on without us. Of a
+stream that never began, as much may have been as the fastest host makes in that time; of a broken one, a little more
+than we saw.
 """
 
 import logging
@@ -11,6 +13,7 @@ from routewright.call import Attempt
 from routewright.clock import Clock
 from routewright.decision.tokens import upper_bound_tokens
 from routewright.errors import HoldRefused, ProviderError
+from routewright.layers.quota import UNSENT
 from routewright.layers.service import Service
 from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import Hold, Ledger
@@ -23,12 +26,13 @@ LEAST_TIME_LEFT_S = 0.05
 """So long before the deadline waiting for room ends: what is started later would be thrown away."""
 INPUT_MARGIN = 1.25
 """On top of the pre-flight estimate, which is good to 10 % for most texts."""
-CHARS_PER_TOKEN = 3
-"""Below what tokenizers reach on prose (about 4) and code (3.3), so that the estimate is on the high side."""
+BYTES_PER_TOKEN = 3
+"""Below what tokenizers reach on prose (about 4) and code (3.3), so that the estimate is on the high side. Of bytes
+and not of characters, as a Chinese one is about a token, and three bytes."""
 TOKENS_IN_FLIGHT = 64
 """Generated, perhaps, but not seen, when a stream broke or its client left."""
-FASTEST_TOKENS_PER_S = 1000
-"""No more than this is taken to have been generated unseen; faster hosts exist, but not for models that cost much."""
+FASTEST_TOKENS_PER_S = 3000
+"""No more than this is taken to have been generated before a stream began: faster than any public host in 2026."""
 
 
 class Budget:
@@ -52,8 +56,11 @@ class Budget:
             else:
                 hold.release(outcome=error.code)
             raise
-        except BaseException:  # cancelled: by the deadline, by a faster attempt, or because the client left
-            self._settle_unseen(hold, attempt, "abandoned", sent_at)
+        except BaseException as error:  # cancelled: by the deadline, by a faster attempt, or because the client left
+            if UNSENT in getattr(error, "__notes__", ()):
+                hold.release(outcome="abandoned")
+            else:
+                self._settle_unseen(hold, attempt, "abandoned", sent_at)
             raise
         first_event_ms = round((self._clock.monotonic() - sent_at) * 1000)
         reply.budget_remaining_nanousd = hold.remaining_nanousd
@@ -84,8 +91,10 @@ class Budget:
         return await keeper.room(demand.charges, demand.amount_nanousd or 0, until=until) is None
 
     def _settle_unseen(self, hold: Hold, attempt: Attempt, outcome: str, sent_at: float) -> None:
-        generated = ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S)
-        usage = Usage(input=_input_estimate(attempt), output=min(generated, _most_output(attempt)))
+        generated = _most_output(attempt)
+        if attempt.call.stream:
+            generated = min(generated, ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S))
+        usage = Usage(input=_input_estimate(attempt), output=generated)
         hold.settle(outcome=outcome, served_model="", usage=usage, is_estimated=True, first_event_ms=None)
 
 
@@ -107,7 +116,7 @@ def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
 def _partial_usage(reply: Reply) -> Usage:
     """What the provider reported so far, or our estimate, whichever is more."""
     seen = reply.usage or Usage()
-    generated = ceil(reply.text_chars / CHARS_PER_TOKEN)
+    generated = ceil(reply.text_bytes / BYTES_PER_TOKEN)
     if reply.ending is not Ending.COMPLETE:
         generated += TOKENS_IN_FLIGHT
     generated = min(generated, _most_output(reply.attempt))

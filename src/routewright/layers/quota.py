@@ -13,6 +13,9 @@ from routewright.reply import Reply
 WAITING_ROOM = 1000
 """How many calls may wait for one deployment."""
 
+UNSENT = "given up while it waited for its turn: nothing was sent"
+"""A note on the cancellation of such a call, for the layer that would else have to take it for a costly one."""
+
 
 class Slots:
     """The places of one deployment, given out in order of arrival."""
@@ -28,6 +31,9 @@ class Slots:
         self._waiting += 1
         try:
             await self._places.acquire()
+        except asyncio.CancelledError as error:
+            error.add_note(UNSENT)
+            raise
         finally:
             self._waiting -= 1
 

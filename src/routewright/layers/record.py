@@ -47,11 +47,8 @@ class Record:
         self._ledger.open(call.id)
         try:
             reply = await forward(call)
-        except RoutewrightError as error:
-            self._write(call, model=None, outcome=error.code, receipt=self._receipt(call, None))
-            raise
-        except asyncio.CancelledError:
-            self._write(call, model=None, outcome="abandoned", receipt=self._receipt(call, None))
+        except BaseException as error:  # a bug too: what attempts cost must be written, and the account be closed
+            self._write(call, model=None, outcome=_outcome(error), receipt=self._receipt(call, None))
             raise
         return reply.on_close(self._close)
 
@@ -129,6 +126,12 @@ class Record:
         self._ledger.record(row)
         if self._logs_requests:
             _log_request(row)
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "abandoned"
+    return error.code if isinstance(error, RoutewrightError) else RoutewrightError.code
 
 
 def _input_parts(route: Route | None, answer: AttemptReport | None) -> InputParts:

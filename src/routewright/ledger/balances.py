@@ -32,7 +32,8 @@ from routewright.tenant import Tenant
 log = logging.getLogger(__name__)
 
 MOST_WINDOWS = 100_000
-"""Windows counted at once, those of budgets for each subject included; what would need one more is refused."""
+"""Windows counted at once; what would need one more for a budget that each subject has for itself is refused. Those of
+other budgets are as many as there are budgets, and no flood of subjects can keep them out."""
 FULL_PAUSE_S = 60.0
 KEPT_NS = 2 * 86_400 * NANOSECONDS
 """How long a window that is over is remembered if the next one is not in use: the clock may be set back into it, and
@@ -190,11 +191,6 @@ class Balances:
         """Whether there is a budget that can refuse anything."""
         return self._rules.has_hard
 
-    @property
-    def has_holds(self) -> bool:
-        """Whether an attempt is open."""
-        return bool(self._holds)
-
     def adopt(self, budgets: Iterable[Budget]) -> None:
         """Go by these budgets from now on; what is counted stays, by the budget's name. From any thread."""
         self._rules = Rules.of(budgets)
@@ -237,12 +233,12 @@ class Balances:
     def _open(self, rule: Budget, budget: Budget, before: _Account | None, now_ns: int) -> _Account:
         """The account of the window around now, or the one before it if the clock was set back."""
         window = window_at(budget.period, budget.time_zone, now_ns)
-        is_same_calendar = before is not None and _calendar(before.budget) == _calendar(budget)
-        if before is not None and is_same_calendar and window.starts_ns < before.window.starts_ns:
+        if before is not None and _is_same_calendar(before, budget) and window.starts_ns < before.window.starts_ns:
             window = before.window
         account = self._accounts.get(Charge(budget.name, window.starts_ns))
         if account is None:
-            self._make_room(now_ns)
+            if rule.is_for_each:
+                self._make_room(now_ns)
             account = _Account(rule, budget, window)
             self._accounts[account.charge] = account
         elif budget.limit_nanousd < account.budget.limit_nanousd:
@@ -265,18 +261,21 @@ class Balances:
             )
 
     def _drop_if_over(self, account: _Account, now_ns: int) -> bool:
-        """Forget a window that nothing will be charged to any more; never a current one, as its count is needed."""
-        name = account.budget.name
-        if (
-            account.is_over(now_ns - KEPT_NS)
-            and self._current.get(name) is account
-            and not (account.holds or account.wanted)
-        ):
-            del self._current[name]
+        """Forget a window that nothing will be charged to any more."""
+        if account.is_over(now_ns - KEPT_NS) and not (account.holds or account.wanted):
+            if self._current.get(account.budget.name) is account:
+                del self._current[account.budget.name]
+            del self._accounts[account.charge]
+            return True
         return self._drop_if_past(account)
 
     def _drop_if_past(self, account: _Account) -> bool:
-        if account.holds or account.wanted or self._current.get(account.budget.name) is account:
+        """Forget what another window of the same calendar came after. Of another calendar, settings may come back to it
+        while it is not over; what is granted of it says nothing to whoever forgot what of that is spent."""
+        current = self._current.get(account.budget.name)
+        if account.holds or account.wanted or current is account:
+            return False
+        if current is not None and not _is_same_calendar(account, current.budget):
             return False
         del self._accounts[account.charge]
         return True
@@ -446,8 +445,8 @@ def _nothing() -> None:
     pass
 
 
-def _calendar(budget: Budget) -> tuple[str, str]:
-    return budget.period, budget.time_zone
+def _is_same_calendar(account: _Account, budget: Budget) -> bool:
+    return (account.budget.period, account.budget.time_zone) == (budget.period, budget.time_zone)
 
 
 def _tightest(accounts: Sequence[_Account], amount: int) -> Refusal | None:
@@ -461,11 +460,13 @@ def _left(refusal: Refusal) -> tuple[bool, int]:
 
 
 def _position(account: _Account) -> Position:
+    """What to say; of a soft budget nothing is granted, and so nothing is there to spend if it becomes hard."""
+    used = account.settled + account.held
     return Position(
         charge=account.charge,
         budget=account.budget,
         window=account.window,
-        granted_nanousd=max(account.granted, account.settled + account.held),
+        granted_nanousd=max(account.granted, used) if account.budget.is_hard else account.settled,
         settled_nanousd=account.settled,
         held_nanousd=account.held,
         wanted_nanousd=sum(account.wanted.values()),

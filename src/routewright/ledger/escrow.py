@@ -22,14 +22,15 @@ What can exceed the limit is only what was promised before it was lowered, what 
 for it, and what a database has lost that had been granted. That is `excess`, and nothing is granted while there is any.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.ledger import rollups
-from routewright.ledger.budgets import NANOSECONDS, Budget, Grant, Scope, Window
+from routewright.ledger.budgets import NANOSECONDS, Budget, Grant, Scope, Window, window_at
 from routewright.ledger.database import Database, Row, Transaction, Value
 from routewright.ledger.ledger import Charge
 from routewright.ledger.windows import WindowRow, lease_nanousd, lock, write
@@ -56,11 +57,11 @@ FROM open_holds AS o JOIN events AS e ON e.attempt_id = o.attempt_id AND e.kind 
 WHERE e.at_ns >= ? AND e.at_ns < ? AND {matches}
 GROUP BY e.charges
 """
-_BEFORE = """
-SELECT 1 AS found FROM budget_windows
-WHERE budget = ? AND starts_ns < ? AND (ends_ns IS NULL OR ends_ns >= ?) LIMIT 1
+_BESIDE = """
+SELECT starts_ns, ends_ns, is_counted FROM budget_windows WHERE budget = ? AND starts_ns >= ? AND starts_ns <> ?
 """
 _THAW = "UPDATE budget_windows SET is_frozen = 0 WHERE budget = ? AND is_frozen = 1"
+_GRANTED = "SELECT DISTINCT boot FROM grants"
 _GRANTED_TO = "SELECT DISTINCT budget, starts_ns FROM grants WHERE boot = ?"
 _DELETE = """
 DELETE FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ? RETURNING granted_nanousd, settled_nanousd
@@ -158,6 +159,15 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
                 freed = sum(lease_nanousd(share["granted_nanousd"], share["settled_nanousd"]) for share in shares)
                 write(transaction, replace(row, leased_nanousd=row.leased_nanousd - freed).excused())
 
+    def forget_all_but(self, boots_alive: Callable[[], AbstractSet[str]]) -> None:
+        """Forget every process that is not among `boots_alive()`; who begins meanwhile is not taken for dead.
+
+        Raises StoreUnavailable.
+        """
+        known = {row["boot"] for row in self._database.read(_GRANTED)}
+        if gone := known - boots_alive():
+            self.forget(frozenset(gone))
+
     def thaw(self, budget: str) -> None:
         """An operator has looked: grant again of a budget that an overrun had frozen. Raises StoreUnavailable."""
         with self._database.transaction() as transaction:
@@ -167,7 +177,8 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
         self, transaction: Transaction, budget: Budget, window: Window, boot: str, told: int, needed: int
     ) -> _Outcome:
         row = lock(transaction, budget.name, window.starts_ns)
-        before = 0 if row.is_counted else self._spent_before(transaction, budget, window, row.posted_nanousd)
+        is_counted = row.is_counted and row.ends_ns == window.ends_ns  # a day and its month begin at the same moment
+        before = 0 if is_counted else self._spent_before(transaction, budget, window, row.posted_nanousd)
         row = _adopted(row, budget, window, spent_before=before)
         shares = _shares(transaction.execute(self._shares_sql, budget.name, window.starts_ns))
         outcome = _outcome(row, shares, boot, told, needed)
@@ -178,13 +189,14 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
         return outcome
 
     def _spent_before(self, transaction: Transaction, budget: Budget, window: Window, charged_nanousd: int) -> int:
-        """What was spent, and is held, in a window and was not charged to it, as the budget did not exist yet.
+        """What was spent, and is held, in a window and was not charged to it, as the budget did not exist yet, or had
+        another period or time zone.
 
         Roll-ups say it, so this takes no time: to the hour, and by when attempts ended, so a little too much rather
         than too little. If the budget was there in the window before, all that is spent in this one is charged to it,
         and what was charged to the other and ended later must not be counted again.
         """
-        if transaction.execute(_BEFORE, budget.name, window.starts_ns, window.starts_ns):
+        if _follows_another(transaction, budget, window):
             return 0
         starts_ns, ends_ns = window.starts_ns, _NO_END_NS if window.ends_ns is None else window.ends_ns
         dimension = _DIMENSIONS[budget.scope]
@@ -196,6 +208,17 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
             if charge not in _charges.decode(row["charges"])  # those are posted when they close
         )
         return max(0, spent - charged_nanousd) + held
+
+
+def _follows_another(transaction: Transaction, budget: Budget, window: Window) -> bool:
+    """Whether the budget's latest window beside this one is the one before it, by the same calendar."""
+    if window.ends_ns is None:
+        return False
+    before = window_at(budget.period, budget.time_zone, window.starts_ns - 1)
+    beside = transaction.execute(_BESIDE, budget.name, before.starts_ns, window.starts_ns)
+    if len(beside) != 1 or beside[0]["starts_ns"] != before.starts_ns:
+        return False
+    return not beside[0]["is_counted"] or beside[0]["ends_ns"] == window.starts_ns  # unless claimed, it has no end yet
 
 
 def _adopted(row: WindowRow, budget: Budget, window: Window, *, spent_before: int = 0) -> WindowRow:

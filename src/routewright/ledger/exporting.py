@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from routewright.ledger.database import Database, Row, Value
+from routewright.money import exact_usd
 from routewright.usage import Usage
 
 PAGE = 2_000
@@ -46,10 +47,7 @@ def iso(at_ns: int | None) -> str | None:
 
 def usd(nanousd: int | None) -> str | None:
     """An amount of USD, exact: 0.002000000."""
-    if nanousd is None:
-        return None
-    dollars, rest = divmod(abs(nanousd), NANOSECONDS)
-    return f"{'-' if nanousd < 0 else ''}{dollars}.{rest:09d}"
+    return None if nanousd is None else exact_usd(nanousd)
 
 
 # ---- columns ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ else happens in the event loop, where nothing can come between looking at a bala
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
@@ -70,6 +71,7 @@ class Keeper:
         self._begun = 0
         self._ended = asyncio.Condition()
         self._rounds_ended = 0
+        self._asking = threading.Lock()  # a claim whose round was cancelled runs on in its thread
         self._has_given_back = False
         self.is_cut_off = False
         """The escrow does not answer: only what was granted before can be spent."""
@@ -203,13 +205,16 @@ class Keeper:
         return self.balances.give_back(position.charge)
 
     def _ask(self, position: Position, granted: int) -> Grant:
-        return self._escrow.claim(
-            position.budget,
-            position.window,
-            boot=self._boot,
-            granted_nanousd=granted,
-            needed_nanousd=position.needed_nanousd,
-        )
+        with self._asking:
+            if self._has_given_back:
+                raise StoreUnavailable("this process has given back what it was granted")
+            return self._escrow.claim(
+                position.budget,
+                position.window,
+                boot=self._boot,
+                granted_nanousd=granted,
+                needed_nanousd=position.needed_nanousd,
+            )
 
     def _take(self, charge: Charge, grant: Grant, asked_ns: int) -> None:
         self.balances.grant(charge, grant, asked_ns)
@@ -233,15 +238,16 @@ class Keeper:
     def give_back_all(self) -> None:
         """Give back what this process has not spent: it is at its end, and everything it spent is in the store.
 
-        Done once; to say it again does nothing.
+        Done once; to say it again does nothing. A claim that is under way is waited for, and none comes after it.
         """
-        if self._has_given_back:
-            return
-        self._has_given_back = True
-        try:
-            self._escrow.forget(frozenset({self._boot}))
-        except StoreUnavailable as error:
-            log.warning("budgets: what this process did not spend could not be given back now: %s", error.message)
+        with self._asking:
+            if self._has_given_back:
+                return
+            self._has_given_back = True
+            try:
+                self._escrow.forget(frozenset({self._boot}))
+            except StoreUnavailable as error:
+                log.warning("budgets: what this process did not spend could not be given back now: %s", error.message)
 
     def _cut_off(self, error: StoreUnavailable) -> None:
         if not self.is_cut_off:

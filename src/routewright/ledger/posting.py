@@ -45,10 +45,9 @@ def post(transaction: Transaction, new_events: str) -> None:
     for charge in sorted(bills, key=lambda charge: (charge.budget, charge.starts_ns)):
         bill = bills[charge]
         row = _posted(lock(transaction, charge.budget, charge.starts_ns), bill)
-        if row.is_hard:
-            settled = sum(_settle(transaction, charge, boot, cost) for boot, cost in sorted(bill.costs.items()))
-            row = replace(row, leased_nanousd=row.leased_nanousd - settled)
-        write(transaction, row.excused())
+        # of soft budgets too: one may become hard, and what its processes have spent must not count as granted as well
+        settled = sum(_settle(transaction, charge, boot, cost) for boot, cost in sorted(bill.costs.items()))
+        write(transaction, replace(row, leased_nanousd=row.leased_nanousd - settled).excused())
 
 
 def _costs(new_events: str) -> str:

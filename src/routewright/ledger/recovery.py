@@ -7,20 +7,17 @@ live on another machine.
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
 
 from routewright.clock import Clock
 from routewright.ledger.accounts import close_what_crashed
+from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.segments import Segment, Slot, boots_in, slot_paths
 from routewright.ledger.store import Store
 
 log = logging.getLogger(__name__)
-
-Forget = Callable[[frozenset[str]], None]
-"""Gives back what processes had that are dead and have nothing open or undrained."""
 
 
 class Recovered(Struct, frozen=True):
@@ -41,11 +38,11 @@ class Recovery:
     A look that finds nothing new costs one `flock` for each slot, and no query.
     """
 
-    def __init__(self, directory: Path, store: Store, clock: Clock, *, forget: Forget | None = None) -> None:
+    def __init__(self, directory: Path, store: Store, clock: Clock) -> None:
         self._directory = directory
         self._store = store
         self._clock = clock
-        self._forget = forget
+        self._escrow = DatabaseEscrow(store.database)
         self._done: dict[Path, tuple[str, ...]] = {}
 
     def look(self) -> Recovered:
@@ -62,10 +59,14 @@ class Recovery:
         return found
 
     def settle_the_forgotten(self) -> Recovered:
-        """Settle what is open of processes that no slot knows any more; only where all that write, write here."""
+        """Settle what is open of processes that no slot knows any more, and give back what they were granted.
+
+        Only where all that write, write here.
+        """
         holds = self._store.pending(lambda: boots_alive(self._directory))
         if holds:
             self._store.absorb(list(close_what_crashed(holds, self._clock)))
+        self._escrow.forget_all_but(lambda: boots_alive(self._directory))
         return Recovered(holds=len(holds))
 
     def _take_over(self, slot: Slot) -> Recovered:
@@ -76,8 +77,7 @@ class Recovery:
         holds = [hold for hold in self._store.open_holds() if hold.boot in boots]
         if holds:
             self._store.absorb(list(close_what_crashed(holds, self._clock)))
-        if self._forget is not None:
-            self._forget(frozenset(boots))
+        self._escrow.forget(frozenset(boots))  # nothing of them is open or undrained any more
         self._done[slot.path] = boots
         if records or holds:
             log.warning(

@@ -5,6 +5,7 @@ from datetime import datetime
 from routewright.catalog.registry import Model
 from routewright.errors import BudgetExceeded, HoldRefused, UnpricedModel
 from routewright.ledger.budgets import NANOSECONDS, Period, Refusal, zone_of
+from routewright.money import exact_usd
 
 
 def hold_refused(refusal: Refusal) -> HoldRefused:
@@ -71,7 +72,4 @@ def _details(refusal: Refusal) -> dict[str, str | int | bool | None]:
 
 
 def _usd(nanousd: int) -> str:
-    """Nano-USD as dollars, exact, with at least two decimals: `$10.00`, `$0.000123`."""
-    whole, rest = divmod(nanousd, NANOSECONDS)
-    decimals = f"{rest:09d}".rstrip("0").ljust(2, "0")
-    return f"${whole}.{decimals}"
+    return f"${exact_usd(nanousd, least_decimals=2)}"
