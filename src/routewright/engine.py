@@ -102,7 +102,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._random = random or Random()
         self._classifier = classifier
-        self._circuits = Circuits()
+        self._circuits = Circuits(self._random)
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
@@ -177,7 +177,7 @@ class Engine:
         with self._rebuilding:
             self._snapshot = self._build(settings, registry)
             self._limit(settings)
-        self._circuits.keep_only(frozenset(registry.deployments))
+        self._circuits.keep_only(registry.deployments.values())
         self.settings_error = None
 
     def standing(self, tenant: Tenant) -> Standing | None:
@@ -185,8 +185,8 @@ class Engine:
         return self._key_quota.standing(tenant)
 
     def breakers(self) -> Mapping[str, str]:
-        """Deployment → `closed`, `open` or `half_open`, of those that can be called."""
-        return {name: self._circuits.of(name).state for name in self.registry.deployments}
+        """Deployment → `closed`, `open`, `half_open` or `ramping`, of those that can be called."""
+        return {name: self._circuits.of(place).state for name, place in self.registry.deployments.items()}
 
     def health(self) -> Mapping[str, str]:
         """Whether the settings in force are the newest, the ledger takes what is new, and the catalog's version.
