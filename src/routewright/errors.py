@@ -12,7 +12,7 @@ RoutewrightError
 │   ├── FirstEventTimeout · IdleTimeout                sent: the provider may bill it
 │   ├── ProviderOverloaded · ProviderFailed            answered with an error: costs nothing
 │   ├── ProviderRejected · CredentialRefused           answered with an error: the same words again will not help
-│   └── CircuitOpen · CoolingDown · DeploymentBusy · HoldRefused   refused by us before anything was sent
+│   └── CircuitOpen · CoolingDown · DeploymentBusy · HoldRefused · RetriesSpent · TooLate   refused by us, unsent
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
@@ -347,6 +347,22 @@ class HoldRefused(ProviderError):
         self.details = details
 
 
+class RetriesSpent(ProviderError):
+    """So many attempts fail just now that a further one would only add to it."""
+
+    number, code, status = "E216", "retries_spent", 503
+    is_sick = False
+    is_unsent = True
+
+
+class TooLate(ProviderError):
+    """The deployment takes longer to begin an answer than is left before the deadline."""
+
+    number, code, status = "E217", "too_late", 504
+    is_sick = False
+    is_unsent = True
+
+
 # ---- the request as a whole -------------------------------------------------------------------------------------
 
 
@@ -363,8 +379,9 @@ class AllAttemptsFailed(RoutewrightError):
 
     @property
     def http_status(self) -> int:
-        """502, or the status that all failures agree on."""
-        statuses = {error.status for _, error in self.failures}
+        """502, or the status that all failures agree on; what was not sent has a say only if nothing was."""
+        sent = {error.status for _, error in self.failures if not error.is_unsent}
+        statuses = sent or {error.status for _, error in self.failures}
         return statuses.pop() if len(statuses) == 1 else 502
 
     @property
