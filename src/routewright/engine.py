@@ -1,8 +1,8 @@
 """The composition root: the one place that sees settings and builds things, and the stack in its order.
 
 A reload builds a new stack from new settings and swaps it in whole. Requests in flight keep the stack they started on;
-what must outlive a reload (circuits, token ratios, sessions, the ledger, connections) belongs to the engine and serves
-both.
+what must outlive a reload (circuits, paces, token ratios, sessions, the ledger, connections) belongs to the engine and
+serves both.
 """
 
 import logging
@@ -28,6 +28,7 @@ from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.afford import Afford, Spending
+from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.condense import Condense, Summaries
@@ -36,9 +37,11 @@ from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.key_quota import KeyQuota, Standing
+from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
 from routewright.layers.retry import Retry
+from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
@@ -102,7 +105,9 @@ class Engine:
         self._clock = clock or SystemClock()
         self._random = random or Random()
         self._classifier = classifier
-        self._circuits = Circuits()
+        self._circuits = Circuits(self._random)
+        self._paces = Paces()
+        self._retry_budget = RetryBudget()
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
@@ -177,7 +182,8 @@ class Engine:
         with self._rebuilding:
             self._snapshot = self._build(settings, registry)
             self._limit(settings)
-        self._circuits.keep_only(frozenset(registry.deployments))
+        self._circuits.keep_only(registry.deployments.values())
+        self._paces.keep_only(registry.deployments.values())
         self.settings_error = None
 
     def standing(self, tenant: Tenant) -> Standing | None:
@@ -185,8 +191,8 @@ class Engine:
         return self._key_quota.standing(tenant)
 
     def breakers(self) -> Mapping[str, str]:
-        """Deployment → `closed`, `open` or `half_open`, of those that can be called."""
-        return {name: self._circuits.of(name).state for name in self.registry.deployments}
+        """Deployment → `closed`, `open`, `half_open` or `ramping`, of those that can be called."""
+        return {name: self._circuits.of(place).state for name, place in self.registry.deployments.items()}
 
     def health(self) -> Mapping[str, str]:
         """Whether the settings in force are the newest, the ledger takes what is new, and the catalog's version.
@@ -305,9 +311,11 @@ class Engine:
             # below condense, as what is shorter costs less; above fallback, as it chooses among the models to try
             decided = decided.then(Afford(self._keeper, _spending(settings), registry, clock))
         # the next model
-        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS))
+        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS, caches))
 
-    def _attempts(self, settings: Settings, dialects: Mapping[str, Dialect]) -> Service[Attempt]:
+    def _attempts(
+        self, settings: Settings, dialects: Mapping[str, Dialect], caches: PromptCaches | None = None
+    ) -> Service[Attempt]:
         """The part of the stack that tries one model."""
         policy, clock = settings.policy, self._clock
         leaf = Upstream(
@@ -319,10 +327,16 @@ class Engine:
             max_reply_bytes=policy.max_reply_bytes,
         )
         return (
+            # where to begin; above retry, which goes round from there
+            Stack.outermost(Balance(self._paces, self._circuits, clock, self._random, caches))
             # the same model again; below fallback, so that each model has its own tries
-            Stack.outermost(Retry(policy.max_retry_attempts, clock, self._random))
+            .then(Retry(policy.max_retry_attempts, clock, self._random))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
+            # what is too late is not started; above budget and quota, as waiting for these is part of the pace
+            .then(Measure(self._paces, clock))
+            # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing
+            .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent
             .then(BudgetLayer(self._ledger, clock, self._keeper, patience_s=_spending(settings).patience_s))
             # the deployment's own limits; a place is held as long as the answer lasts

@@ -12,7 +12,7 @@ RoutewrightError
 │   ├── FirstEventTimeout · IdleTimeout                sent: the provider may bill it
 │   ├── ProviderOverloaded · ProviderFailed            answered with an error: costs nothing
 │   ├── ProviderRejected · CredentialRefused           answered with an error: the same words again will not help
-│   └── CircuitOpen · DeploymentBusy · HoldRefused     refused by us before anything was sent
+│   └── CircuitOpen · CoolingDown · DeploymentBusy · HoldRefused · RetriesSpent · TooLate   refused by us, unsent
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
@@ -212,6 +212,12 @@ class ProviderError(RoutewrightError):
     """True when the provider may have worked, and may charge, although we have no answer."""
     is_sick: ClassVar[bool] = True
     """True when it says something about the deployment's health, and so counts for its circuit breaker."""
+    is_local: ClassVar[bool] = False
+    """True when it is as likely our side's as theirs: our network, our resolver, our list of authorities."""
+    is_lasting: ClassVar[bool] = False
+    """True when a second try is known to meet the same, until somebody has mended it: once is enough for a circuit."""
+    is_unsent: ClassVar[bool] = False
+    """True for our own refusals: there was no attempt, and nothing to count as one."""
 
     def __init__(
         self,
@@ -230,12 +236,15 @@ class ConnectFailed(ProviderError):
     """No connection: refused, name not found, or too slow. Nothing was sent."""
 
     number, code, remedy = "E201", "upstream_connect_failed", Remedy.AGAIN
+    is_local = True
 
 
 class TlsFailed(ProviderError):
     """The provider's certificate could not be verified. Nothing was sent; verification is never switched off."""
 
     number, code = "E202", "upstream_tls"
+    is_local = True
+    is_lasting = True
 
 
 class ConnectionLost(ProviderError):
@@ -298,13 +307,23 @@ class CredentialRefused(ProviderError):
     """401 or 403: our key for this provider is not valid. The operator's to mend, never the caller's."""
 
     number, code = "E211", "upstream_credential_refused"
+    is_lasting = True
 
 
 class CircuitOpen(ProviderError):
-    """The deployment has been failing and is resting."""
+    """The deployment has been failing and is resting. Nobody waits for it: that would pile up what it cannot take."""
 
-    number, code, status, remedy = "E212", "circuit_open", 503, Remedy.AGAIN
+    number, code, status = "E212", "circuit_open", 503
     is_sick = False
+    is_unsent = True
+
+
+class CoolingDown(ProviderError):
+    """The provider asked for a pause, which is not over. It is waited for, where nobody else can answer in time."""
+
+    number, code, status, remedy = "E215", "deployment_cooling_down", 429, Remedy.AGAIN
+    is_sick = False
+    is_unsent = True
 
 
 class DeploymentBusy(ProviderError):
@@ -312,6 +331,7 @@ class DeploymentBusy(ProviderError):
 
     number, code, status = "E213", "deployment_busy", 503
     is_sick = False
+    is_unsent = True
 
 
 class HoldRefused(ProviderError):
@@ -320,10 +340,27 @@ class HoldRefused(ProviderError):
     number, code, status, remedy = "E214", "hold_refused", 402, Remedy.OTHER_MODEL
     fault = Fault.CALLER
     is_sick = False
+    is_unsent = True
 
     def __init__(self, message: str, *, details: Details) -> None:
         super().__init__(message)
         self.details = details
+
+
+class RetriesSpent(ProviderError):
+    """So many attempts fail just now that a further one would only add to it."""
+
+    number, code, status = "E216", "retries_spent", 503
+    is_sick = False
+    is_unsent = True
+
+
+class TooLate(ProviderError):
+    """The deployment takes longer to begin an answer than is left before the deadline."""
+
+    number, code, status = "E217", "too_late", 504
+    is_sick = False
+    is_unsent = True
 
 
 # ---- the request as a whole -------------------------------------------------------------------------------------
@@ -342,8 +379,9 @@ class AllAttemptsFailed(RoutewrightError):
 
     @property
     def http_status(self) -> int:
-        """502, or the status that all failures agree on."""
-        statuses = {error.status for _, error in self.failures}
+        """502, or the status that all failures agree on; what was not sent has a say only if nothing was."""
+        sent = {error.status for _, error in self.failures if not error.is_unsent}
+        statuses = sent or {error.status for _, error in self.failures}
         return statuses.pop() if len(statuses) == 1 else 502
 
     @property

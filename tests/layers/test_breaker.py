@@ -1,154 +1,448 @@
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import asyncio
+from itertools import pairwise
+from random import Random
 
-from builders import Below, attempt, reply
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from builders import Below, attempt, deployment, model, reply
+from routewright.call import Attempt
 from routewright.errors import (
     CircuitOpen,
+    ConnectFailed,
+    CoolingDown,
+    CredentialRefused,
+    FirstEventTimeout,
+    HoldRefused,
     InvalidRequest,
     ProviderError,
     ProviderFailed,
     ProviderOverloaded,
     ProviderRejected,
     StreamCut,
+    TlsFailed,
 )
-from routewright.layers.breaker import FAILURES_IN_A_ROW, LONGEST_REST_S, WINDOW_S, Breaker, Circuit, Circuits, State
+from routewright.layers.breaker import (
+    FAILURES_IN_A_ROW,
+    FIRST_REST_S,
+    LONGEST_REST_S,
+    OUTAGE_REST_S,
+    RAMP_S,
+    SUCCESSES_TO_PROVE,
+    TRANSITIONS,
+    WINDOW_S,
+    Breaker,
+    Change,
+    Circuit,
+    Circuits,
+    Origin,
+    Pass,
+    State,
+)
+from routewright.reply import Reply
+from routewright.secret import Secret
 from routewright.testing import FakeClock
+
+TWO_PLACES = model("swift", deployment("acme/swift"), deployment("other/swift"))
+SWIFT, OTHER = TWO_PLACES.deployments
+
+
+def admitted(circuit: Circuit, now: float) -> Pass:
+    """One call that passes."""
+    passed = circuit.admit(now)
+    assert passed is not None
+    return passed
+
+
+def fail(circuit: Circuit, now: float, origin: Origin = Origin.PROVIDER) -> None:
+    circuit.failed(admitted(circuit, now), now, origin)
+
+
+def succeed(circuit: Circuit, now: float) -> None:
+    passed = admitted(circuit, now)
+    circuit.answered(passed, now)
+    circuit.succeeded(passed, now)
 
 
 def opened(now: float = 0.0) -> Circuit:
-    circuit = Circuit()
+    circuit = Circuit(Random(1))
     for _ in range(FAILURES_IN_A_ROW):
-        circuit.failed(now)
+        fail(circuit, now)
     assert circuit.state is State.OPEN
     return circuit
 
 
+def test_the_table_has_no_way_into_open_but_a_failure_and_none_past_a_probe() -> None:
+    assert {change for (_, change), to in TRANSITIONS.items() if to is State.OPEN} == {Change.TRIPPED}
+    assert [start for (start, _), to in TRANSITIONS.items() if to is State.HALF_OPEN] == [State.OPEN]
+    assert [start for (start, _), to in TRANSITIONS.items() if to is State.CLOSED] == [State.RAMPING]
+
+
 def test_a_few_failures_in_a_row_open_the_circuit() -> None:
     circuit = opened()
-    assert not circuit.admits(0.5)
+    assert circuit.admit(0.4) is None
+    assert circuit.why == "it failed 5 times in a row"
 
 
 def test_half_of_ten_calls_failing_opens_the_circuit() -> None:
-    circuit = Circuit()
+    circuit = Circuit(Random(1))
     for number in range(9):
-        (circuit.failed if number % 2 else circuit.succeeded)(number)
+        (fail if number % 2 else succeed)(circuit, number)
         assert circuit.state is State.CLOSED
-    circuit.failed(9)
+    fail(circuit, 9)
     assert circuit.state is State.OPEN
+    assert circuit.why == "it failed in 5 of 10 calls"
 
 
 def test_failures_older_than_the_window_do_not_count() -> None:
-    circuit = Circuit()
+    circuit = Circuit(Random(1))
     for _ in range(4):
-        circuit.failed(0)
-        circuit.succeeded(0)
+        fail(circuit, 0)
+        succeed(circuit, 0)
     for number in range(6):
-        circuit.succeeded(WINDOW_S + 1 + number)
-    circuit.failed(WINDOW_S + 8)
+        succeed(circuit, WINDOW_S + 1 + number)
+    fail(circuit, WINDOW_S + 8)
     assert circuit.state is State.CLOSED
 
 
-def test_after_a_rest_one_probe_passes_and_its_answer_closes_the_circuit() -> None:
+def test_faults_that_may_be_ours_are_counted_apart_from_the_providers() -> None:
+    circuit = Circuit(Random(1))
+    for origin in [Origin.PROVIDER] * 3 + [Origin.LOCAL] * 4:
+        fail(circuit, 0, origin)
+    assert circuit.state is State.CLOSED, "seven failures in a row, five of neither kind"
+    fail(circuit, 0, Origin.LOCAL)
+    assert circuit.why == "it could not be reached 5 times in a row"
+
+
+def test_a_lasting_fault_opens_at_once() -> None:
+    circuit = Circuit(Random(1))
+    circuit.failed(admitted(circuit, 0), 0, is_lasting=True)
+    assert circuit.state is State.OPEN
+
+
+def test_after_a_rest_one_probe_at_a_time_and_three_that_succeed_end_it() -> None:
+    circuit, now = opened(), 1.1
+    for _ in range(SUCCESSES_TO_PROVE):
+        probe = admitted(circuit, now)
+        assert circuit.admit(now) is None, "one probe at a time"
+        circuit.answered(probe, now)
+    assert circuit.state is State.RAMPING
+
+
+def test_the_share_that_passes_grows_until_all_pass() -> None:
+    circuit, start = opened(), 1.1
+    for _ in range(SUCCESSES_TO_PROVE):
+        succeed(circuit, start)
+    shares = [
+        sum(circuit.admit(start + part * RAMP_S) is not None for _ in range(1000)) / 1000 for part in (0, 0.5, 0.99)
+    ]
+    assert shares == pytest.approx([0.25, 0.62, 0.99], abs=0.05)
+    assert all(circuit.admit(start, is_only=True) for _ in range(20)), "nobody is sent away who has no other place"
+    admitted(circuit, start + RAMP_S + 0.01)
+    assert circuit.state is State.CLOSED
+
+
+def test_a_failure_while_the_share_grows_opens_again_for_longer() -> None:
     circuit = opened()
-    assert circuit.admits(1.1)
-    assert not circuit.admits(1.1), "one probe at a time"
-    circuit.answered()
-    assert circuit.state is State.CLOSED
-    assert circuit.admits(1.2)
+    for _ in range(SUCCESSES_TO_PROVE):
+        succeed(circuit, 1.1)
+    circuit.failed(Pass(1), 1.2)
+    assert circuit.state is State.OPEN
+    assert circuit.rests_for_s(1.2) > 1
+
+
+def test_what_began_before_the_circuit_opened_says_nothing_about_its_recovery() -> None:
+    circuit = Circuit(Random(1))
+    early = admitted(circuit, 0)
+    for _ in range(FAILURES_IN_A_ROW):
+        fail(circuit, 0)
+    probe = admitted(circuit, 1.1)
+    circuit.answered(early, 1.2)
+    circuit.failed(early, 1.2)
+    circuit.gave_no_verdict(early)
+    assert circuit.state is State.HALF_OPEN
+    assert circuit.admit(1.2) is None, "the probe is still out"
+    circuit.answered(probe, 1.3)
+    assert circuit.admit(1.3) is not None
 
 
 def test_a_failed_probe_doubles_the_rest_up_to_the_longest() -> None:
-    circuit, now = opened(), 0.0
-    rests = []
+    circuit, now, rests = opened(), 0.0, []
     for _ in range(10):
         rest_s = circuit.rests_for_s(now)
         rests.append(rest_s)
         now += rest_s
-        assert circuit.admits(now)
-        circuit.failed(now)
-    assert rests[:4] == pytest.approx([1, 2, 4, 8])
-    assert rests[-1] == pytest.approx(LONGEST_REST_S)
+        fail(circuit, now)
+    for number, rest_s in enumerate(rests):
+        longest = min(LONGEST_REST_S, FIRST_REST_S * 2**number)
+        assert longest / 2 <= rest_s <= longest
+    assert len(set(rests)) == len(rests), "no two rests are equally long"
+
+
+def test_f6_in_an_outage_of_a_minute_a_deployment_with_others_beside_it_is_probed_at_most_once_in_5_s() -> None:
+    for seed in range(50):
+        circuit, probes = Circuit(Random(seed)), 0
+        for step in range(6000):
+            passed = circuit.admit(step / 100)
+            if passed is not None:
+                probes += passed.is_probe
+                circuit.failed(passed, step / 100)
+        assert probes <= 60 / 5
+
+
+def test_u26_one_that_flaps_rests_longer_each_time() -> None:
+    """5 s up, 5 s down, ten calls a second: after some rounds hardly any call meets a failure."""
+    circuit, failures = Circuit(Random(1)), []
+    for step in range(6000):
+        now = step / 10
+        passed = circuit.admit(now)
+        if passed is None:
+            continue
+        if now % 10 < 5:
+            circuit.answered(passed, now)
+            circuit.succeeded(passed, now)
+        else:
+            failures.append(now)
+            circuit.failed(passed, now)
+    assert len(failures) < 60, "without a memory of the last opening it would be 5 in each of 60 rounds, and probes"
+
+
+def test_u27_where_nobody_else_is_left_it_is_probed_every_second() -> None:
+    circuit, probed_at = opened(), []
+    for step in range(6000):
+        passed = circuit.admit(step / 100, is_only=True)
+        if passed is not None:
+            probed_at.append(step / 100)
+            circuit.failed(passed, step / 100)
+    pauses = [later - earlier for earlier, later in pairwise(probed_at)]
+    assert max(pauses) <= OUTAGE_REST_S + 0.02
 
 
 def test_a_probe_without_verdict_lets_the_next_call_probe() -> None:
     circuit = opened()
-    assert circuit.admits(2)
-    circuit.gave_no_verdict()
-    assert circuit.admits(2)
+    circuit.gave_no_verdict(admitted(circuit, 2))
+    assert circuit.admit(2) is not None
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["failed", "succeeded", "answered", "gave_no_verdict", "admits"]), st.floats(0, 5))
-    )
-)
-def test_whatever_happens_a_circuit_always_admits_again_after_the_longest_rest(steps: list[tuple[str, float]]) -> None:
-    circuit, now = Circuit(), 0.0
-    for step, pause in steps:
-        now += pause
-        method = getattr(circuit, step)
-        method() if step in ("answered", "gave_no_verdict") else method(now)
-    if circuit.state is State.HALF_OPEN:
-        circuit.gave_no_verdict()
-    assert circuit.admits(now + LONGEST_REST_S + 1)
+def test_proven_is_who_was_last_heard_of_well() -> None:
+    circuit = Circuit(Random(1))
+    assert not circuit.is_proven(0)
+    succeed(circuit, 0)
+    assert circuit.is_proven(1)
+    assert not circuit.is_proven(WINDOW_S + 1)
+    fail(circuit, 1)
+    assert not circuit.is_proven(1)
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Whatever calls meet, in whatever order they end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.circuit = Circuit(Random(1))
+        self.now = 0.0
+        self.out: list[Pass] = []
+
+    @rule(seconds=st.floats(0, 70))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(is_only=st.booleans())
+    def somebody_calls(self, is_only: bool) -> None:
+        passed = self.circuit.admit(self.now, is_only=is_only)
+        if passed is not None:
+            self.out.append(passed)
+
+    @precondition(lambda self: self.out)
+    @rule(which=st.integers(0), end=st.sampled_from(["answered", "succeeded", "failed", "cooled", "gone"]))
+    def a_call_goes_on(self, which: int, end: str) -> None:
+        passed = self.out[which % len(self.out)]
+        if end == "answered":
+            self.circuit.answered(passed, self.now)
+            return
+        self.out.remove(passed)
+        if end == "succeeded":
+            self.circuit.answered(passed, self.now)
+            self.circuit.succeeded(passed, self.now)
+        elif end == "failed":
+            self.circuit.failed(passed, self.now)
+        elif end == "cooled":
+            self.circuit.cooled(passed, self.now, 7)
+        else:
+            self.circuit.gave_no_verdict(passed)
+
+    @invariant()
+    def no_more_than_one_probe_is_out(self) -> None:
+        if self.circuit.state is State.HALF_OPEN and self.circuit.rests_for_s(self.now):
+            assert self.circuit.admit(self.now) is None
+
+    @invariant()
+    def it_never_rests_longer_than_the_longest(self) -> None:
+        assert self.circuit.rests_for_s(self.now) <= LONGEST_REST_S
+
+    def teardown(self) -> None:
+        for passed in self.out:
+            self.circuit.gave_no_verdict(passed)
+        assert self.circuit.admit(self.now + LONGEST_REST_S + 1, is_only=True) is not None
+
+
+TestAnyLife = AnyLife.TestCase
 
 
 async def test_an_open_circuit_refuses_without_asking_below() -> None:
-    clock, circuits = FakeClock(), Circuits()
+    clock, circuits = FakeClock(), Circuits(Random(1))
     below = Below(ProviderFailed("500"))
     breaker = Breaker(circuits, clock)
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(ProviderFailed):
             await breaker(attempt(), below)
-    with pytest.raises(CircuitOpen) as refused:
+    with pytest.raises(CircuitOpen, match="it failed 5 times in a row") as refused:
         await breaker(attempt(), below)
-    assert refused.value.retry_after_s == pytest.approx(1)
+    assert 0 < (refused.value.retry_after_s or 0) <= 1
     assert len(below.requests) == FAILURES_IN_A_ROW
     assert "acme/swift" in circuits.resting(clock.monotonic())
 
 
 @pytest.mark.parametrize("error", [ProviderRejected("no"), ProviderOverloaded("slow down")])
 async def test_mistakes_of_the_caller_and_429_are_not_illness(error: ProviderError) -> None:
-    breaker = Breaker(Circuits(), FakeClock())
+    breaker = Breaker(Circuits(Random(1)), FakeClock())
     for _ in range(20):
         with pytest.raises(type(error)):
             await breaker(attempt(), Below(error))
 
 
-async def test_a_named_pause_cools_the_deployment_for_every_request() -> None:
+@pytest.mark.parametrize("error", [TlsFailed("not trusted"), CredentialRefused("401")])
+async def test_a_refused_key_or_certificate_opens_at_once_and_a_new_key_starts_anew(error: ProviderError) -> None:
+    breaker, below = Breaker(Circuits(Random(1)), FakeClock()), Below(error)
+    old, new = (attempt(at=model("swift", deployment(key=Secret(key)))) for key in ("old", "new"))
+    with pytest.raises(type(error)):
+        await breaker(old, below)
+    with pytest.raises(CircuitOpen):
+        await breaker(old, below)
+    await breaker(new, Below())
+
+
+async def test_u01_what_opened_it_says_whether_it_was_reached() -> None:
+    circuits = Circuits(Random(1))
+    for _ in range(FAILURES_IN_A_ROW):
+        with pytest.raises(ConnectFailed):
+            await Breaker(circuits, FakeClock())(attempt(), Below(ConnectFailed("refused")))
+    assert "it could not be reached 5 times in a row" in circuits.resting(0)["acme/swift"]
+
+
+async def test_slow_first_events_count() -> None:
+    circuits = Circuits(Random(1))
+    for _ in range(FAILURES_IN_A_ROW):
+        with pytest.raises(FirstEventTimeout):
+            await Breaker(circuits, FakeClock())(attempt(), Below(FirstEventTimeout("silent")))
+    assert circuits.of(SWIFT).state is State.OPEN
+
+
+async def test_u10_a_named_pause_cools_the_deployment_for_every_request() -> None:
     clock = FakeClock()
-    breaker = Breaker(Circuits(), clock)
+    breaker = Breaker(Circuits(Random(1)), clock)
     with pytest.raises(ProviderOverloaded):
         await breaker(attempt(), Below(ProviderOverloaded("slow down", retry_after_s=7)))
     clock.advance(6.9)
-    with pytest.raises(CircuitOpen):
+    with pytest.raises(CoolingDown) as refused:
         await breaker(attempt(), Below())
+    assert refused.value.retry_after_s == pytest.approx(0.1)
     clock.advance(0.2)
     await breaker(attempt(), Below())
 
 
+def test_the_last_place_of_a_route_is_probed_although_it_rests() -> None:
+    clock, circuits = FakeClock(), Circuits(Random(1))
+    breaker, sick = Breaker(circuits, clock), Below(ProviderFailed("500"))
+    here, there = attempt(at=TWO_PLACES), attempt(at=TWO_PLACES, deployment=OTHER)
+
+    async def calls() -> None:
+        for _ in range(9):
+            with pytest.raises(ProviderFailed):
+                await breaker(here, sick)
+            rest_s = circuits.of(SWIFT).rests_for_s(clock.monotonic())
+            await asyncio.sleep(rest_s + 0.001)
+        with pytest.raises(ProviderFailed):
+            await breaker(here, sick)
+        await asyncio.sleep(OUTAGE_REST_S)
+        with pytest.raises(CircuitOpen):
+            await breaker(here, sick)
+        for _ in range(FAILURES_IN_A_ROW):
+            with pytest.raises(ProviderFailed):
+                await breaker(there, sick)
+        (await breaker(here, Below())).close()
+
+    clock.run(calls())
+
+
 async def test_streams_that_break_count_as_failures_and_clients_that_leave_do_not() -> None:
-    circuits = Circuits()
+    circuits = Circuits(Random(1))
     breaker = Breaker(circuits, FakeClock())
 
-    async def broken(_: object):  # type: ignore[no-untyped-def]  # a reply
+    async def broken(_: object) -> Reply:
         return reply(attempt(), StreamCut("gone"))
 
     for _ in range(FAILURES_IN_A_ROW):
         answer = await breaker(attempt(), Below())
         answer.close()
-    assert circuits.of("acme/swift").state is State.CLOSED
+    assert circuits.of(SWIFT).state is State.CLOSED
     for _ in range(FAILURES_IN_A_ROW):
         answer = await breaker(attempt(), Below(make=broken))
         await answer.next()
         with pytest.raises(StreamCut):
             await answer.next()
-    assert circuits.of("acme/swift").state is State.OPEN
+    assert circuits.of(SWIFT).state is State.OPEN
 
 
-async def test_an_error_that_is_not_the_providers_says_nothing() -> None:
-    circuits = Circuits()
-    with pytest.raises(InvalidRequest):
-        await Breaker(circuits, FakeClock())(attempt(), Below(InvalidRequest("bad")))
-    assert circuits.of("acme/swift").state is State.CLOSED
+@pytest.mark.parametrize("error", [InvalidRequest("bad"), HoldRefused("full", details={})])
+async def test_an_error_that_is_not_the_providers_says_nothing(error: Exception) -> None:
+    circuits = Circuits(Random(1))
+    for _ in range(20):
+        with pytest.raises(type(error)):
+            await Breaker(circuits, FakeClock())(attempt(), Below(error))  # type: ignore[arg-type]
+    assert circuits.of(SWIFT).state is State.CLOSED
+
+
+def test_t02_what_is_met_while_the_event_loop_stands_still_opens_no_breaker() -> None:
+    clock, circuits = FakeClock(), Circuits(Random(1))
+    breaker = Breaker(circuits, clock)
+
+    async def stalls(_: Attempt) -> Reply:
+        await asyncio.sleep(1)
+        clock.advance(2)  # the loop was busy elsewhere: nothing ran meanwhile
+        await asyncio.sleep(0)
+        raise FirstEventTimeout("fired late")
+
+    async def calls() -> None:
+        for _ in range(2 * FAILURES_IN_A_ROW):
+            with pytest.raises(FirstEventTimeout):
+                await breaker(attempt(), stalls)
+
+    clock.run(calls())
+    assert circuits.of(SWIFT).state is State.CLOSED
+
+
+def test_t02_a_loop_that_runs_excuses_nobody() -> None:
+    clock, circuits = FakeClock(), Circuits(Random(1))
+
+    async def silent(_: Attempt) -> Reply:
+        await asyncio.sleep(3)
+        raise FirstEventTimeout("silent")
+
+    async def calls() -> None:
+        for _ in range(FAILURES_IN_A_ROW):
+            with pytest.raises(FirstEventTimeout):
+                await Breaker(circuits, clock)(attempt(), silent)
+
+    clock.run(calls())
+    assert circuits.of(SWIFT).state is State.OPEN
+
+
+def test_deployments_and_credentials_that_are_gone_are_forgotten() -> None:
+    circuits = Circuits(Random(1))
+    kept = circuits.of(SWIFT)
+    gone = circuits.of(OTHER)
+    circuits.keep_only([SWIFT])
+    assert circuits.of(SWIFT) is kept
+    assert circuits.of(OTHER) is not gone

@@ -11,6 +11,7 @@ from routewright.catalog.registry import MAX_ATTEMPTS
 from routewright.errors import (
     AllAttemptsFailed,
     CircuitOpen,
+    CoolingDown,
     DeadlineExceeded,
     FirstEventTimeout,
     ProviderError,
@@ -93,8 +94,16 @@ def test_a_pause_beyond_the_deadline_ends_it_at_once_and_is_told() -> None:
     assert clock.monotonic() == 0
 
 
-def test_a_resting_deployment_is_waited_for_like_a_named_pause() -> None:
-    clock, below = FakeClock(), Below(CircuitOpen("resting", retry_after_s=0.8), None)
+def test_u27_a_deployment_that_rests_after_failures_is_not_waited_for() -> None:
+    clock = FakeClock()
+    with pytest.raises(AllAttemptsFailed) as failed:
+        clock.run(Retry(2, clock, Random(1))(attempt(), Below(CircuitOpen("resting", retry_after_s=0.8))))
+    assert (failed.value.http_status, failed.value.retry_after_s) == (503, 0.8)
+    assert clock.monotonic() == 0
+
+
+def test_a_pause_that_another_request_was_asked_for_is_obeyed_as_well() -> None:
+    clock, below = FakeClock(), Below(CoolingDown("cooling down", retry_after_s=0.8), None)
     clock.run(Retry(2, clock, Random(1))(attempt(), below))
     assert clock.monotonic() == pytest.approx(0.8)
 

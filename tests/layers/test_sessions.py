@@ -118,11 +118,19 @@ async def test_a_model_that_reads_all_of_it_is_believed_more(caches: PromptCache
     assert sessions.believed_share("swift") > 0.9
 
 
-async def test_only_the_deployment_that_would_be_tried_first_counts(caches: PromptCaches) -> None:
+async def test_only_a_deployment_that_can_be_called_counts(caches: PromptCaches) -> None:
     await answered(caches, FIRST, Usage(input=2_000), TWO_PLACES)
     assert warm(caches) == {"wide": 1_440}
     assert warm(caches, resting=["acme/wide"]) == {}
     assert warm(caches, resting=["acme/wide", "other/wide"]) == {}
+    assert warm(caches, resting=["other/wide"]) == {"wide": 1_440}
+
+
+async def test_a_conversation_is_warm_where_it_was_last_answered(caches: PromptCaches) -> None:
+    assert caches.warm_place(SECOND, "wide") is None
+    await answered(caches, FIRST, Usage(input=2_000), TWO_PLACES)
+    assert caches.warm_place(SECOND, "wide") == "acme/wide"
+    assert caches.warm_place(SECOND, "swift") is None
 
 
 async def test_what_was_sent_counts_and_not_what_was_asked(caches: PromptCaches) -> None:

@@ -16,7 +16,7 @@ from routewright.ledger.budgets import Scope
 from routewright.money import exact_usd
 
 CONTENT_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-_STATES: Mapping[str, int] = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+_STATES: Mapping[str, int] = {State.CLOSED: 0, State.HALF_OPEN: 1, State.RAMPING: 1, State.OPEN: 2}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 Sample: TypeAlias = tuple[Mapping[str, str], int | str]

@@ -1,18 +1,32 @@
-"""Circuit breaker: stops calling a deployment that is failing, and lets one probe through after a rest.
+"""Circuit breaker: stops calling a deployment that is failing, and lets one call at a time find out whether it is back.
 
 A `Circuit` is pure and most of this file; the layer is the thin part. Only the deployment's own failures count: never
-the caller's mistake, never a client that left. A 429 is a cooldown that the provider asked for, not an illness.
+the caller's mistake, never a client that left, nothing that was met while our own event loop stood still. Faults that
+may be our side's are counted apart from the provider's. A 429 is a cooldown that the provider asked for, not an
+illness.
+
+    closed ─ TRIPPED ─► open ─ RESTED ─► half-open ─ PROVED ─► ramping ─ RAMPED ─► closed
+                         ▲ ◄── TRIPPED ──┘                       │
+                         └──────────────── TRIPPED ──────────────┘
+
+Where every place of a route rests, refusing helps nobody: then each is probed once a second, whatever its rest is.
 """
 
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from random import Random
+
+from msgspec import Struct
 
 from routewright.call import Attempt
+from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
-from routewright.errors import CircuitOpen, ProviderError
+from routewright.errors import CircuitOpen, CoolingDown, ProviderError
+from routewright.layers.lag import Lag
 from routewright.layers.service import Service
 from routewright.reply import Ending, Reply
+from routewright.secret import Secret
 
 WINDOW_S = 30.0
 MINIMUM_CALLS = 10
@@ -20,112 +34,243 @@ FAILURE_RATE = 0.5
 FAILURES_IN_A_ROW = 5
 FIRST_REST_S = 1.0
 LONGEST_REST_S = 60.0
+OUTAGE_REST_S = 1.0
+"""The longest rest where nobody else is left: recovery is then found within two seconds."""
+SUCCESSES_TO_PROVE = 3
+RAMP_S = 3.0
+"""How long the share of calls that is admitted grows, once the probes went well: a cold provider is not run over."""
+FIRST_SHARE = 0.25
 MAX_SAMPLES = 1000
 """The window's memory; beyond it the oldest call is forgotten early."""
 
 
 class State(StrEnum):
-    """closed → open (resting) → half-open (one probe out) → closed, or open again for twice as long."""
+    """Where a circuit is."""
 
     CLOSED = "closed"
+    """Calls pass."""
     OPEN = "open"
+    """It rests; the first call after that is the probe."""
     HALF_OPEN = "half_open"
+    """Probed by one call at a time."""
+    RAMPING = "ramping"
+    """Probes went well; a growing share of the calls passes."""
+
+
+class Change(StrEnum):
+    """What moves a circuit from one state to another."""
+
+    TRIPPED = "tripped"
+    RESTED = "rested"
+    PROVED = "proved"
+    RAMPED = "ramped"
+
+
+TRANSITIONS: Mapping[tuple[State, Change], State] = {
+    (State.CLOSED, Change.TRIPPED): State.OPEN,
+    (State.OPEN, Change.RESTED): State.HALF_OPEN,
+    (State.HALF_OPEN, Change.PROVED): State.RAMPING,
+    (State.HALF_OPEN, Change.TRIPPED): State.OPEN,
+    (State.RAMPING, Change.TRIPPED): State.OPEN,
+    (State.RAMPING, Change.RAMPED): State.CLOSED,
+}
+"""All there are; any other is a bug, and a KeyError."""
+
+
+class Origin(StrEnum):
+    """Where a failure comes from, as far as one can tell from here."""
+
+    LOCAL = "could not be reached"
+    """No connection, no name, no trust: as likely our network as theirs."""
+    PROVIDER = "failed"
+    """It was reached, and did not do it."""
+
+
+class Pass(Struct, frozen=True):
+    """A call was admitted; what becomes of it is told by this."""
+
+    opening: int
+    """How often the circuit had opened by then: what a call from before that met says nothing about now."""
+    is_probe: bool = False
 
 
 class Circuit:
-    """The health of one deployment. `now` is in monotonic seconds, and never goes back."""
+    """The health of one deployment with one credential. `now` is in monotonic seconds, and never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
         self.state = State.CLOSED
-        self._samples: deque[tuple[float, bool]] = deque(maxlen=MAX_SAMPLES)
-        self._failed_in_a_row = 0
-        self._rest_s = FIRST_REST_S
+        self.why = ""
+        """What opened it last, in words."""
+        self._random = random
+        self._samples: deque[tuple[float, Origin | None]] = deque(maxlen=MAX_SAMPLES)
+        self._failed_in_a_row: Counter[Origin] = Counter()
+        self._succeeded_at: float | None = None
+        self._openings_in_a_row = 0
+        self._opened_at = 0.0
         self._rests_until = 0.0
         self._cools_until = 0.0
+        self._ramping_since = 0.0
+        self._closed_at = float("-inf")
+        self._probe: Pass | None = None
+        self._probes_succeeded = 0
+        self._usual = Pass(0)
 
-    def rests_for_s(self, now: float) -> float:
-        """How long calls are still refused, in seconds; 0 when one may pass."""
-        until = self._cools_until
+    def admit(self, now: float, *, is_only: bool = False) -> Pass | None:
+        """Leave for one call to pass, or None. `is_only`: there is nobody else to ask."""
+        if now < self._cools_until:
+            return None
+        if self.state is State.CLOSED:
+            return self._usual
+        if self.state is State.RAMPING:
+            return self._usual if self._ramp(now, is_only) else None
+        if self._probe is not None or now < self._wakes_at(is_only):
+            return None
         if self.state is State.OPEN:
-            until = max(until, self._rests_until)
-        if self.state is State.HALF_OPEN:
-            until = max(until, now + self._rest_s)
-        return max(0.0, until - now)
+            self._change(Change.RESTED)
+        self._probe = Pass(self._usual.opening, is_probe=True)
+        return self._probe
 
-    def admits(self, now: float) -> bool:
-        """Whether a call may pass; the one that passes an open circuit after its rest is the probe."""
-        if self.rests_for_s(now) > 0:
-            return False
+    def cools_for_s(self, now: float) -> float:
+        """How long the pause lasts that the provider asked for, in seconds; 0 when it is over."""
+        return max(0.0, self._cools_until - now)
+
+    def rests_for_s(self, now: float, *, is_only: bool = False) -> float:
+        """How long calls are still refused after failures, in seconds; 0 when one may pass, or some of them do."""
         if self.state is State.OPEN:
-            self.state = State.HALF_OPEN
-        return True
+            return max(0.0, self._wakes_at(is_only) - now)
+        return 0.0 if self._probe is None else FIRST_REST_S
 
-    def answered(self) -> None:
+    def is_proven(self, now: float) -> bool:
+        """Whether the last that was heard of it is a success, not long ago."""
+        heard = self._succeeded_at is not None and now - self._succeeded_at <= WINDOW_S
+        return heard and self.state is State.CLOSED and not self._failed_in_a_row
+
+    def answered(self, passed: Pass, now: float) -> None:
         """A call's first event has come: enough for a probe, which need not be waited for to its end."""
-        if self.state is State.HALF_OPEN:
-            self.state = State.CLOSED
+        if passed.opening == self._usual.opening:
+            self._succeeded_at = now
+        if passed is not self._probe:
+            return
+        self._probe = None
+        self._probes_succeeded += 1
+        if self._probes_succeeded >= SUCCESSES_TO_PROVE:
+            self._change(Change.PROVED)
+            self._ramping_since = now
             self._samples.clear()
-            self._failed_in_a_row = 0
-            self._rest_s = FIRST_REST_S
+            self._failed_in_a_row.clear()
 
-    def succeeded(self, now: float) -> None:
+    def succeeded(self, passed: Pass, now: float) -> None:
         """A call went well to its end."""
-        self._failed_in_a_row = 0
-        self._samples.append((now, True))
+        if passed.opening == self._usual.opening:
+            self._succeeded_at = now
+            self._failed_in_a_row.clear()
+            self._samples.append((now, None))
 
-    def failed(self, now: float) -> None:
-        """A call met the deployment's own failure."""
-        self._samples.append((now, False))
-        self._failed_in_a_row += 1
-        if self.state is State.HALF_OPEN:
-            self._open(now, min(self._rest_s * 2, LONGEST_REST_S))
-        elif self.state is State.CLOSED and self._is_failing(now):
-            self._open(now, self._rest_s)
+    def failed(self, passed: Pass, now: float, origin: Origin = Origin.PROVIDER, *, is_lasting: bool = False) -> None:
+        """A call met the deployment's own failure; a lasting one is enough by itself."""
+        if passed.opening != self._usual.opening or (self.state is State.HALF_OPEN and not passed.is_probe):
+            return
+        self._samples.append((now, origin))
+        self._failed_in_a_row[origin] += 1
+        if origin is Origin.PROVIDER:
+            self._failed_in_a_row.pop(Origin.LOCAL, None)  # it was reached
+        self._end_ramp(now)
+        why = self._trips(now, origin, is_lasting)
+        if why:
+            self._open(now, why)
 
-    def cooled(self, now: float, pause_s: float) -> None:
+    def cooled(self, passed: Pass, now: float, pause_s: float) -> None:
         """The provider asked for a pause."""
         self._cools_until = max(self._cools_until, now + pause_s)
-        self.gave_no_verdict()
+        self.gave_no_verdict(passed)
 
-    def gave_no_verdict(self) -> None:
+    def gave_no_verdict(self, passed: Pass) -> None:
         """A call ended without saying anything about health; if it was the probe, the next call is the probe."""
+        if passed is self._probe:
+            self._probe = None
+
+    def _wakes_at(self, is_only: bool) -> float:
         if self.state is State.HALF_OPEN:
-            self.state = State.OPEN
+            return 0.0  # between two probes
+        return min(self._rests_until, self._opened_at + OUTAGE_REST_S) if is_only else self._rests_until
 
-    def _is_failing(self, now: float) -> bool:
-        while self._samples and self._samples[0][0] < now - WINDOW_S:
+    def _ramp(self, now: float, is_only: bool) -> bool:
+        """Whether a call is in the share that passes already."""
+        self._end_ramp(now)
+        if self.state is State.CLOSED or is_only:
+            return True
+        share = FIRST_SHARE + (1 - FIRST_SHARE) * (now - self._ramping_since) / RAMP_S
+        return self._random.random() < share
+
+    def _end_ramp(self, now: float) -> None:
+        if self.state is State.RAMPING and now - self._ramping_since >= RAMP_S:
+            self._change(Change.RAMPED)
+            self._closed_at = now
+
+    def _trips(self, now: float, origin: Origin, is_lasting: bool) -> str:
+        """Why the circuit is to open after a failure; empty if it is not."""
+        if is_lasting:
+            return f"it {origin} in a way that lasts"
+        if self.state is not State.CLOSED:
+            return f"it {origin} again"
+        if self._failed_in_a_row[origin] >= FAILURES_IN_A_ROW:
+            return f"it {origin} {FAILURES_IN_A_ROW} times in a row"
+        while self._samples[0][0] < now - WINDOW_S:
             self._samples.popleft()
-        failures = sum(not went_well for _, went_well in self._samples)
-        is_often = len(self._samples) >= MINIMUM_CALLS and failures >= FAILURE_RATE * len(self._samples)
-        return is_often or self._failed_in_a_row >= FAILURES_IN_A_ROW
+        calls = Counter(sample for _, sample in self._samples)
+        failures = calls[Origin.LOCAL] + calls[Origin.PROVIDER]
+        if calls.total() < MINIMUM_CALLS or failures < FAILURE_RATE * calls.total():
+            return ""
+        return ", ".join(f"it {each} in {calls[each]} of {calls.total()} calls" for each in Origin if calls[each])
 
-    def _open(self, now: float, rest_s: float) -> None:
-        self.state = State.OPEN
-        self._rest_s = rest_s
-        self._rests_until = now + rest_s
+    def _open(self, now: float, why: str) -> None:
+        # One that flaps has not recovered: the rest goes on growing unless it was well for a whole window.
+        is_relapse = self.state is not State.CLOSED or now - self._closed_at < WINDOW_S
+        self._openings_in_a_row = self._openings_in_a_row + 1 if is_relapse else 0
+        longest_s = min(LONGEST_REST_S, FIRST_REST_S * 2 ** min(self._openings_in_a_row, 10))
+        self._change(Change.TRIPPED)
+        self.why = why
+        self._opened_at = now
+        self._rests_until = now + longest_s * self._random.uniform(0.5, 1)
+        self._probe = None
+        self._probes_succeeded = 0
+        self._usual = Pass(self._usual.opening + 1)
+
+    def _change(self, change: Change) -> None:
+        self.state = TRANSITIONS[self.state, change]
 
 
 class Circuits:
-    """One circuit per deployment, kept over reloads of the settings."""
+    """One circuit per deployment and credential, kept over reloads: with a new key a deployment starts anew."""
 
-    def __init__(self) -> None:
-        self._circuits: dict[str, Circuit] = {}
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._circuits: dict[tuple[str, Secret | None], Circuit] = {}
 
-    def of(self, deployment_id: str) -> Circuit:
+    def of(self, deployment: Deployment) -> Circuit:
         """The circuit of a deployment."""
-        return self._circuits.setdefault(deployment_id, Circuit())
+        key = deployment.id, deployment.key
+        circuit = self._circuits.get(key)
+        if circuit is None:
+            circuit = self._circuits[key] = Circuit(self._random)
+        return circuit
 
     def resting(self, now: float) -> Mapping[str, str]:
         """Deployment → why it is not called now; for the decision, which puts such a model last."""
-        return {
-            name: f"circuit open for {rest_s:.1f} s"
-            for name, circuit in self._circuits.items()
-            if (rest_s := circuit.rests_for_s(now)) > 0
-        }
+        return dict(self._resting(now))
 
-    def keep_only(self, deployment_ids: frozenset[str]) -> None:
-        """Forget deployments that the settings no longer name."""
-        self._circuits = {name: circuit for name, circuit in self._circuits.items() if name in deployment_ids}
+    def _resting(self, now: float) -> Iterator[tuple[str, str]]:
+        for (name, _), circuit in self._circuits.items():
+            rest_s = circuit.rests_for_s(now)
+            if rest_s > 0:
+                yield name, f"circuit open for {rest_s:.1f} s: {circuit.why}"
+            elif (pause_s := circuit.cools_for_s(now)) > 0:
+                yield name, f"cooling down for {pause_s:.1f} s at the provider's wish"
+
+    def keep_only(self, deployments: Iterable[Deployment]) -> None:
+        """Forget deployments and credentials that the settings no longer name."""
+        named = {(each.id, each.key) for each in deployments}
+        self._circuits = {key: circuit for key, circuit in self._circuits.items() if key in named}
 
 
 class Breaker:
@@ -134,39 +279,55 @@ class Breaker:
     def __init__(self, circuits: Circuits, clock: Clock) -> None:
         self._circuits = circuits
         self._clock = clock
+        self._lag = Lag(clock)
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        circuit = self._circuits.of(attempt.deployment.id)
-        now = self._clock.monotonic()
-        if not circuit.admits(now):
-            raise CircuitOpen(
-                f"{attempt.deployment.id} is resting after failures or at its own wish",
-                retry_after_s=circuit.rests_for_s(now),
-            )
+        circuit = self._circuits.of(attempt.deployment)
+        started_at = self._clock.monotonic()
+        passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
+        self._lag.begin()
         try:
             reply = await forward(attempt)
-        except ProviderError as error:
-            self._judge(circuit, error)
+        except BaseException as error:
+            self._judge(circuit, passed, error, started_at)
             raise
-        except BaseException:
-            circuit.gave_no_verdict()
-            raise
-        circuit.answered()
-        return reply.on_close(lambda closed: self._close(circuit, closed))
+        circuit.answered(passed, self._clock.monotonic())
+        return reply.on_close(lambda closed: self._close(circuit, passed, closed, started_at))
 
-    def _close(self, circuit: Circuit, reply: Reply) -> None:
+    def _admit_only(self, attempt: Attempt, circuit: Circuit, now: float) -> Pass:
+        """Leave for a call that has no other place to go. Raises CircuitOpen or CoolingDown."""
+        is_only = self._is_nobody_awake(attempt, now)
+        passed = circuit.admit(now, is_only=True) if is_only else None
+        if passed is not None:
+            return passed
+        name, pause_s = attempt.deployment.id, circuit.cools_for_s(now)
+        if pause_s > 0:
+            raise CoolingDown(f"{name} asked for a pause, of which {pause_s:.1f} s are left", retry_after_s=pause_s)
+        rest_s = circuit.rests_for_s(now, is_only=is_only) or FIRST_REST_S
+        raise CircuitOpen(f"{name} is resting, as {circuit.why}", retry_after_s=rest_s)
+
+    def _is_nobody_awake(self, attempt: Attempt, now: float) -> bool:
+        resting = self._circuits.resting(now)
+        places = (name for model in attempt.routed.route.eligible for name in model.deployments)
+        return all(name in resting or name == attempt.deployment.id for name in places)
+
+    def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
         if reply.ending is Ending.COMPLETE:
-            circuit.succeeded(self._clock.monotonic())
-        elif isinstance(reply.error, ProviderError):
-            self._judge(circuit, reply.error)
+            self._lag.end()
+            circuit.succeeded(passed, self._clock.monotonic())
         else:
-            circuit.gave_no_verdict()
+            self._judge(circuit, passed, reply.error, started_at)
 
-    def _judge(self, circuit: Circuit, error: ProviderError) -> None:
+    def _judge(self, circuit: Circuit, passed: Pass, error: BaseException | None, started_at: float) -> None:
+        """Tell the circuit what a failure says; nothing, if it is not the provider's, or the client just left."""
+        self._lag.end()
         now = self._clock.monotonic()
-        if error.is_sick:
-            circuit.failed(now)
-        elif error.retry_after_s is not None:
-            circuit.cooled(now, error.retry_after_s)
+        if not isinstance(error, ProviderError) or error.is_unsent:
+            circuit.gave_no_verdict(passed)
+        elif not error.is_sick and error.retry_after_s is not None:
+            circuit.cooled(passed, now, error.retry_after_s)
+        elif not error.is_sick or self._lag.stood_still(started_at, now):
+            circuit.gave_no_verdict(passed)
         else:
-            circuit.gave_no_verdict()
+            origin = Origin.LOCAL if error.is_local else Origin.PROVIDER
+            circuit.failed(passed, now, origin, is_lasting=error.is_lasting)

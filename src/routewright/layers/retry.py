@@ -41,20 +41,19 @@ class Retry:
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         failures: list[tuple[str, ProviderError]] = []
-        places = [attempt.deployment, *attempt.others]
+        places = _Places(attempt)
         while True:
             self._check_time(attempt)
             try:
                 return await forward(attempt)
             except ProviderError as error:
                 failures.append((attempt.deployment.id, error))
-                if error.remedy is Remedy.ELSEWHERE:
-                    places.remove(attempt.deployment)
-                pause_s = self._pause_s(attempt, error, places, len(failures))
+                places.note(attempt.deployment, error, self._clock.monotonic())
+                pause_s = self._pause_s(attempt, error, places)
                 if pause_s is None:
                     raise AllAttemptsFailed(failures) from error
             await asyncio.sleep(pause_s)
-            attempt = self._next(attempt, places)
+            attempt = self._next(attempt, places, 0 if failures[-1][1].is_unsent else 1)
 
     def _check_time(self, attempt: Attempt) -> None:
         left_s = attempt.call.deadline_at - self._clock.monotonic()
@@ -63,29 +62,53 @@ class Retry:
                 f"{max(left_s, 0):.3f} s are left before the deadline: too little to start an attempt"
             )
 
-    def _pause_s(self, attempt: Attempt, error: ProviderError, places: list[Deployment], tries: int) -> float | None:
+    def _pause_s(self, attempt: Attempt, error: ProviderError, places: "_Places") -> float | None:
         """How long to wait before the next try; None when there is to be none."""
-        is_spent = tries > self._max_retries or attempt.number >= MAX_ATTEMPTS
-        if is_spent or not places or error.remedy in (Remedy.NOTHING, Remedy.OTHER_MODEL):
+        is_spent = places.tries > self._max_retries or attempt.number >= MAX_ATTEMPTS
+        if is_spent or not places.left or error.remedy in (Remedy.NOTHING, Remedy.OTHER_MODEL):
             return None
-        if places != [attempt.deployment]:
-            return 0.0
-        if error.retry_after_s is None:
-            return backoff_s(tries, self._random)
-        too_long = error.retry_after_s > PATIENCE_S and not attempt.is_last_model
-        too_late = self._clock.monotonic() + error.retry_after_s >= attempt.call.deadline_at - SHORTEST_USEFUL_S
-        return None if too_long or too_late else error.retry_after_s
+        now, place = self._clock.monotonic(), places.following(attempt.deployment)
+        named_s = places.named_until(place) - now
+        if named_s <= 0:
+            return backoff_s(places.tries, self._random) if place == attempt.deployment else 0.0
+        too_long = named_s > PATIENCE_S and not attempt.is_last_model
+        too_late = now + named_s >= attempt.call.deadline_at - SHORTEST_USEFUL_S
+        return None if too_long or too_late else named_s
 
-    def _next(self, attempt: Attempt, places: list[Deployment]) -> Attempt:
-        """The next try: at the deployment after this one, round and round."""
-        following = [*places, places[0]]
-        deployment = places[0]
-        if attempt.deployment in places:
-            deployment = following[places.index(attempt.deployment) + 1]
+    def _next(self, attempt: Attempt, places: "_Places", sent: int) -> Attempt:
         return msgspec.structs.replace(
             attempt,
             id=uuid7(self._clock.time_ns(), self._random),
-            deployment=deployment,
-            number=attempt.number + 1,
+            deployment=places.following(attempt.deployment),
+            number=attempt.number + sent,
             cause=attempt.cause if attempt.cause.is_errand else Cause.RETRY,
         )
+
+
+class _Places:
+    """The deployments that may still be tried, round and round, and the pauses that were named for them."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.left = [attempt.deployment, *attempt.others]
+        self.tries = 0
+        """How many of `1 + max_retries` were used: by all that was sent, and all that is waited for."""
+        self._all = tuple(self.left)
+        self._named_until: dict[str, float] = {}
+
+    def note(self, place: Deployment, error: ProviderError, now: float) -> None:
+        """A try failed there."""
+        if error.remedy is Remedy.ELSEWHERE:
+            self.left.remove(place)
+        if error.retry_after_s is not None:
+            self._named_until[place.id] = now + error.retry_after_s
+        self.tries += not (error.is_unsent and error.remedy is Remedy.ELSEWHERE)
+
+    def named_until(self, place: Deployment) -> float:
+        """When the pause that was named for a place is over; 0 without one."""
+        return self._named_until.get(place.id, 0.0)
+
+    def following(self, place: Deployment) -> Deployment:
+        """The place after this one; those that asked for a pause later than all others, by the end of it."""
+        start = self._all.index(place) + 1
+        turn = [each for each in (*self._all[start:], *self._all[:start]) if each in self.left]
+        return min(turn, key=self.named_until)

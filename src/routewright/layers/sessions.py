@@ -100,7 +100,7 @@ class PromptCaches:
         return Conversation(session, call, trace_of(call), self._clock.monotonic()) if session else None
 
     def warm_tokens(self, conversation: Conversation | None, resting: Mapping[str, str]) -> Mapping[str, int]:
-        """Input tokens to count on as warm, by model, where the deployment that would be tried first has them.
+        """Input tokens to count on as warm, by model, where the deployment that has them can be called.
 
         `resting` has the ids of deployments that will not be called now.
         """
@@ -108,11 +108,20 @@ class PromptCaches:
             return NOTHING_WARM
         warm = {}
         for sent in self._sessions.sent(conversation.session):
-            if self._is_tried_first(sent, resting):
+            if self._can_be_called(sent, resting):
                 tokens = self._prefix(conversation, sent).tokens
                 if tokens:
                     warm[sent.model] = round(tokens * self._sessions.believed_share(sent.model))
         return warm
+
+    def warm_place(self, call: Call, model: str) -> str | None:
+        """See `WarmPlaces`. The last one that was sent to, where several are warm."""
+        conversation = self.follow(call, FEWEST_TOKENS)
+        if conversation is None:
+            return None
+        every = [sent for sent in self._sessions.sent(conversation.session) if sent.model == model]
+        warm = [sent for sent in every if self._prefix(conversation, sent).tokens]
+        return max(warm, key=lambda sent: sent.at_s).deployment if warm else None
 
     def warm_messages(self, call: Call, model: str) -> int:
         """See `Warmth`. 0 for a model whose cache saves nothing, or has mostly not been read when it should have."""
@@ -152,12 +161,10 @@ class PromptCaches:
         is_warm = conversation.at_s - sent.at_s <= self._lifetime_s
         return warm_prefix(conversation.trace, sent) if is_warm else COLD
 
-    def _is_tried_first(self, sent: Sent, resting: Mapping[str, str]) -> bool:
+    def _can_be_called(self, sent: Sent, resting: Mapping[str, str]) -> bool:
         model = self._registry.models.get(sent.model)
-        if model is None:
-            return False
-        awake = [deployment.id for deployment in model.deployments if deployment.id not in resting]
-        return awake[:1] == [sent.deployment]
+        places = () if model is None else model.deployments
+        return sent.deployment not in resting and any(place.id == sent.deployment for place in places)
 
     def _is_worth_keeping(self, name: str) -> bool:
         model = self._registry.models[name]

@@ -1,0 +1,193 @@
+"""Failing providers before the whole engine: what clients see, and what providers are asked meanwhile."""
+
+import asyncio
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from builders import message
+from desk import Desk
+from routewright.call import Call, Options
+from routewright.detection import Found
+from routewright.dialects.wire import WireRequest
+from routewright.engine import Engine
+from routewright.errors import AllAttemptsFailed, ConnectFailed, RoutewrightError
+from routewright.ids import uuid7
+from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.balances import Balances
+from routewright.reply import Answer
+from routewright.settings.catalog import build_catalog
+from routewright.testing import FakeClock, MemoryLog, ScriptedResponse, ScriptedTransport
+
+SETTINGS = """
+[policy]
+classifier = "heuristic"
+[providers.one]
+base_url = "https://one.example/v1"
+[providers.two]
+base_url = "https://two.example/v1"
+[models.swift]
+tier = "standard"
+deployments = ["one/swift", "two/swift"]
+context_window = 100_000
+price = { input = "1", output = "2" }
+[models.lone]
+tier = "standard"
+deployments = ["one/lone"]
+context_window = 100_000
+price = { input = "1", output = "2" }
+"""
+BODY = json.dumps(
+    {
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+    }
+).encode()
+
+
+class House:
+    """An engine before two providers; `down` maps those that fail to what comes of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock, self.random = FakeClock(), Random(1)
+        self.down: dict[str, ScriptedResponse | RoutewrightError] = {}
+        self.asked: list[tuple[float, str]] = []
+        desk = Desk(folder)
+        desk.write(SETTINGS)
+        settings = desk.load()
+        log = MemoryLog()
+        self.engine = Engine(
+            settings,
+            build_catalog(settings, Found()),
+            ledger=JournaledLedger(log, boot="boot", clock=self.clock, balances=Balances()),
+            transport=ScriptedTransport(self.answer),
+            clock=self.clock,
+            random=self.random,
+        )
+
+    def answer(self, request: WireRequest) -> ScriptedResponse | RoutewrightError:
+        """The provider's, after a tenth of a second."""
+        name = request.url.split("/")[2].partition(".")[0]
+        self.asked.append((self.clock.monotonic(), name))
+        return self.down.get(name) or ScriptedResponse(200, [0.1, BODY])
+
+    async def ask(self, model: str = "swift", **options: float) -> Answer | RoutewrightError:
+        """What comes of a request."""
+        call = Call(
+            id=uuid7(self.clock.time_ns(), self.random),
+            dialect="library",
+            model=model,
+            messages=(message("Hello"),),
+            body={},
+            options=Options(**options),  # type: ignore[arg-type]  # floats only
+        )
+        try:
+            return await (await self.engine.ask(call)).read()
+        except RoutewrightError as error:
+            return error
+
+    async def traffic(self, seconds: float, model: str = "swift") -> list[tuple[float, Answer | RoutewrightError]]:
+        """Twenty requests a second; when each began, and what came of it."""
+        results: list[tuple[float, Answer | RoutewrightError]] = []
+
+        async def one() -> None:
+            began_at = self.clock.monotonic()
+            results.append((began_at, await self.ask(model)))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(round(seconds * 20)):
+                group.create_task(one())
+                await asyncio.sleep(0.05)
+        return results
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def down() -> ScriptedResponse:
+    return ScriptedResponse(500, [])
+
+
+def test_u01_a_place_that_refuses_connections_costs_no_request(house: House) -> None:
+    house.down["one"] = ConnectFailed("refused")
+    results = house.clock.run(house.traffic(30))
+    assert all(isinstance(result, Answer) for _, result in results)
+    assert sum(name == "one" for _, name in house.asked) < 20
+    assert len(house.asked) <= 1.1 * len(results)
+
+
+def test_u27_an_outage_of_everything_gets_fast_503s_and_ends_within_two_seconds(house: House) -> None:
+    async def story() -> list[tuple[float, Answer | RoutewrightError]]:
+        await house.traffic(5)
+        house.down = {"one": down(), "two": down()}
+        before = len(house.asked)
+        failed = await house.traffic(60)
+        assert len(house.asked) - before <= 1.1 * len(failed)
+        assert len(house.asked) - before < 200, "F8: an outage is not multiplied"
+        refused = [result for _, result in failed[100:] if isinstance(result, AllAttemptsFailed)]
+        assert len(refused) == len(failed[100:])
+        fast = [error for error in refused if error.http_status == 503]
+        assert len(fast) > 0.85 * len(refused)
+        assert all(error.retry_after_s and error.retry_after_s <= 1 for error in fast)
+        house.down = {}
+        return await house.traffic(10)
+
+    results = house.clock.run(story())
+    first = results[0][0]
+    served = [began_at - first for began_at, result in results if isinstance(result, Answer)]
+    assert served[0] <= 2
+    late = [result for began_at, result in results if began_at - first > 2]
+    assert all(isinstance(result, Answer) for result in late)
+
+
+def test_u27_one_provider_alone_recovers_as_soon(house: House) -> None:
+    async def story() -> list[tuple[float, Answer | RoutewrightError]]:
+        house.down = {"one": down()}
+        await house.traffic(60, "lone")
+        house.down = {}
+        return await house.traffic(10, "lone")
+
+    results = house.clock.run(story())
+    first = results[0][0]
+    assert min(began_at - first for began_at, result in results if isinstance(result, Answer)) <= 2
+    assert all(isinstance(result, Answer) for began_at, result in results if began_at - first > 3)
+
+
+def test_u10_a_named_pause_holds_for_all_requests_and_others_serve(house: House) -> None:
+    house.down["one"] = ScriptedResponse(429, [], {"retry-after": "7"})
+    results = house.clock.run(house.traffic(6))
+    assert all(isinstance(result, Answer) for _, result in results)
+    assert sum(name == "one" for _, name in house.asked) <= 3, "those that were on their way"
+
+
+def test_u10_one_provider_alone_is_waited_for_and_not_asked_before(house: House) -> None:
+    async def story() -> None:
+        house.down["one"] = ScriptedResponse(429, [], {"retry-after": "7"})
+        waiting = asyncio.ensure_future(house.ask("lone"))
+        await asyncio.sleep(1)
+        house.down = {}
+        impatient = await house.ask("lone", deadline_s=3.0)
+        assert isinstance(impatient, AllAttemptsFailed)
+        assert impatient.http_status == 429
+        assert impatient.retry_after_s == pytest.approx(6, abs=0.01)
+        assert isinstance(await waiting, Answer)
+
+    house.clock.run(story())
+    first, second = (at for at, _ in house.asked)
+    assert second - first >= 7
+
+
+def test_u26_a_provider_that_flaps_is_probed_one_call_at_a_time(house: House) -> None:
+    async def story() -> None:
+        for _ in range(6):
+            house.down = {"one": down()}
+            await house.traffic(5)
+            house.down = {}
+            await house.traffic(5)
+
+    house.clock.run(story())
+    assert len(house.asked) <= 1.1 * 60 * 20
