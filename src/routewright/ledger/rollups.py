@@ -12,10 +12,11 @@ and tags, which anybody may invent, are known by name up to `MOST_TAGS`: later o
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from routewright.call import Cause
-from routewright.ledger.database import Database, Row, Transaction
+from routewright.ledger.database import Database, Transaction
 from routewright.usage import InputParts, Usage
 
 HOUR_NS = 3600 * 10**9
@@ -119,6 +120,7 @@ ROLLUPS = (_ATTEMPTS, _REQUESTS)
 SOURCES = tuple(rollup.source for rollup in ROLLUPS)
 SUMS = (*_ATTEMPTS.sums, *_REQUESTS.sums)
 """What there is to know of a group: counts, tokens, money."""
+_WIDTH = max(len(rollup.sums) for rollup in ROLLUPS)
 
 
 def _table(column: str, values: Sequence[str | int]) -> str:
@@ -265,37 +267,84 @@ _TIMES = {"hour": "starts_ns", "day": f"starts_ns - starts_ns % {DAY_NS}"}
 _ANYTHING = {"all": "'all'"}
 
 
-def grouped(database: Database, by: Sequence[str], since_ns: int, until_ns: int) -> list[Row]:
-    """All `SUMS` by some dimensions (`k0`, `k1`, …), from the hour of `since_ns` up to the end of that of `until_ns`.
+class Group(NamedTuple):
+    """What is alike in the dimensions that were asked for, added up."""
 
-    A day or an hour is the UTC nanosecond when it begins. Requests have no cause: by it, there are only attempts.
+    keys: tuple[str | int, ...]
+    """A day or an hour is the UTC nanosecond when it begins."""
+    values: tuple[int, ...]
+    """In the order of `SUMS`."""
+
+
+def grouped(
+    database: Database, by: Sequence[str], since_ns: int, until_ns: int, only: Mapping[str, str] = MappingProxyType({})
+) -> list[Group]:
+    """All `SUMS` by some dimensions, from the hour of `since_ns` up to the end of that of `until_ns`; by their keys.
+
+    `only` has what a value must be in a dimension, by its name. Requests have no cause: by it, there are only attempts.
     """
     finest = max((GRAINS.index(grain) for name, grain in (("day", DAY_NS), ("hour", HOUR_NS)) if name in by), default=0)
     ranges = list(pieces(max(0, since_ns), min(until_ns, _FAR), GRAINS[finest:]))
-    rollups = [rollup for rollup in ROLLUPS if "cause" not in by or "cause" in rollup.dimensions]
+    rollups = [rollup for rollup in ROLLUPS if "cause" not in (*by, *only) or "cause" in rollup.dimensions]
     if not ranges:
         return []
-    parts = [_part(rollup, by) for rollup in rollups for _ in ranges]
-    keys = ", ".join(f"k{place}" for place in range(len(by)))
-    sql = f"""
-    SELECT {keys}, {", ".join(map(_sum, SUMS))}
-    FROM ({" UNION ALL ".join(parts)}) AS parts GROUP BY {keys}
-    """  # noqa: S608 of our own constants
-    rows = database.read(sql, *(value for _ in rollups for piece in ranges for value in piece))
-    return sorted(rows, key=lambda row: tuple(row[f"k{place}"] for place in range(len(by))))
+    question = _Question(tuple(by), tuple(only), ranges)
+    sought = [value[:LONGEST_TAG] if name == "tag" else value for name, value in only.items()]
+    found: dict[str, dict[tuple[str | int, ...], tuple[int, ...]]] = {rollup.table: {} for rollup in ROLLUPS}
+    for table, *row in database.read_plain(
+        " UNION ALL ".join(question.of(rollup) for rollup in rollups),
+        *(value for _ in rollups for piece in ranges for value in (*piece, *sought)),
+    ):
+        found[table][tuple(row[: len(by)])] = tuple(row[len(by) :])
+    attempts, requests = found[_ATTEMPTS.table], found[_REQUESTS.table]
+    none, nothing = (0,) * _WIDTH, (0,) * len(_REQUESTS.sums)
+    return [
+        Group(keys, attempts.get(keys, none) + requests.get(keys, nothing)[: len(nothing)])
+        for keys in sorted(attempts.keys() | requests.keys())
+    ]
+
+
+class _Question(NamedTuple):
+    """What is asked of both tables."""
+
+    by: tuple[str, ...]
+    only: tuple[str, ...]
+    ranges: Sequence[Piece]
+
+    def of(self, rollup: Rollup) -> str:
+        """SQL for the name of one table, the keys, and its sums: as many columns as the other has."""
+        known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
+        keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(self.by))
+        conditions = " AND ".join(
+            [f"grain = ? AND facet = '{self.facet}' AND starts_ns >= ? AND starts_ns < ?"]
+            + [f"{known[name]} = ?" for name in self.only]
+        )
+        sums = ", ".join(rollup.sums)
+        parts = [f"SELECT {keys}, {sums} FROM {rollup.table} WHERE {conditions}" for _ in self.ranges]  # noqa: S608 our own
+        their_keys = ", ".join(f"k{place}" for place in range(len(self.by)))
+        added = sums if self.is_summed_already else ", ".join(map(_sum, rollup.sums))
+        padding = ", 0" * (_WIDTH - len(rollup.sums))
+        sql = f"SELECT '{rollup.table}', {their_keys}, {added}{padding} FROM ({' UNION ALL '.join(parts)}) AS parts"  # noqa: S608 our own
+        return sql if self.is_summed_already else f"{sql} GROUP BY {their_keys}"
+
+    @property
+    def facet(self) -> str:
+        """The one with the fewest rows that tells all dimensions apart."""
+        looked_at = [name for name in dict.fromkeys((*self.by, *self.only)) if name not in _TIMES and name != "all"]
+        if "tag" in looked_at:
+            return " and ".join(["tag", *(name for name in looked_at if name != "tag")])
+        return looked_at[0] if len(looked_at) == 1 else EVERY if looked_at else "all"
+
+    @property
+    def is_summed_already(self) -> bool:
+        """There is one row for each line of the answer: the long answers, by hour or day and one dimension."""
+        grain = HOUR_NS if "hour" in self.by else DAY_NS if "day" in self.by else 0
+        return self.facet != EVERY and all(piece.grain == grain for piece in self.ranges)
 
 
 def _sum(name: str) -> str:
     """PostgreSQL would go on with numbers of any length, which are slow."""
     return f"CAST(sum({name}) AS BIGINT) AS {name}"
-
-
-def _facet(by: Sequence[str]) -> str:
-    """The one with the fewest rows that tells these dimensions apart."""
-    looked_at = [name for name in dict.fromkeys(by) if name not in _TIMES]
-    if "tag" in looked_at:
-        return " and ".join(["tag", *(name for name in looked_at if name != "tag")])
-    return looked_at[0] if len(looked_at) == 1 else EVERY if looked_at else "all"
 
 
 def cost_nanousd(transaction: Transaction, dimension: str, value: str, since_ns: int, until_ns: int) -> int:
@@ -313,15 +362,3 @@ def cost_nanousd(transaction: Transaction, dimension: str, value: str, since_ns:
         int(transaction.execute(sql, *piece, sought)[0]["cost_nanousd"])
         for piece in pieces(since_ns, min(until_ns, _FAR))
     )
-
-
-def _part(rollup: Rollup, by: Sequence[str]) -> str:
-    """The sums of one table over one range of periods."""
-    known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
-    keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(by))
-    sums = ", ".join(_sum(name) if name in rollup.sums else f"0 AS {name}" for name in SUMS)
-    return f"""
-    SELECT {keys}, {sums} FROM {rollup.table}
-    WHERE grain = ? AND facet = '{_facet(by)}' AND starts_ns >= ? AND starts_ns < ?
-    GROUP BY {_places(len(by))}
-    """  # noqa: S608 of our own constants

@@ -1,17 +1,21 @@
 """What was spent, added up: the figures that reports are made of."""
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
-from routewright.ledger.database import Row
 from routewright.usage import NO_INPUT, InputParts, Usage
 
 Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause"]
 """What spending can be told by; days and hours are UTC."""
+Keys: TypeAlias = tuple[str | None, ...]
+"""What something is about, one for each dimension; None where nobody knows."""
 
 
-class Sums(Struct, frozen=True, kw_only=True):
+class Sums(Struct, frozen=True, kw_only=True, gc=False):
     """Attempts and requests, added up. A model's money is that of its own attempts, its requests those it answered."""
 
     requests: int = 0
@@ -59,18 +63,44 @@ class Sums(Struct, frozen=True, kw_only=True):
     """Of that, the system prompts' share by tokens."""
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return added((self, other))
 
 
-_GROUPS = ("usage", "answer_usage", "input_parts")
+_GROUPS: Mapping[str, tuple[type[Usage] | type[InputParts], str]] = {
+    "usage": (Usage, "{}"),
+    "answer_usage": (Usage, "answer_{}"),
+    "input_parts": (InputParts, "input_{}"),
+}
+"""Of what kind they are, and what their fields are called among the columns."""
 _COUNTS = tuple(name for name in Sums.__struct_fields__ if name not in _GROUPS)
 
 
-def named(row: Row) -> dict[str, Any]:
-    """A row of sums as the fields of `Sums`: what it has in columns of their own goes where it belongs."""
-    return {
-        **{name: row[name] for name in _COUNTS},
-        "usage": Usage(*(row[tokens] for tokens in Usage.__struct_fields__)),
-        "answer_usage": Usage(*(row[f"answer_{tokens}"] for tokens in Usage.__struct_fields__)),
-        "input_parts": InputParts(*(row[f"input_{part}"] for part in InputParts.__struct_fields__)),
+def added(all_of_them: Iterable[Sums]) -> Sums:
+    """Any number of them as one. Reports add up thousands: column by column, which is ten times as fast as in pairs."""
+    columns = dict(zip(Sums.__struct_fields__, zip(*map(astuple, all_of_them), strict=True), strict=False))
+    if not columns:
+        return Sums()
+    groups = {
+        name: kind(*map(sum, zip(*map(astuple, columns.pop(name)), strict=True))) for name, (kind, _) in _GROUPS.items()
     }
+    return Sums(**{name: sum(column) for name, column in columns.items()}, **groups)
+
+
+def reader(order: Sequence[str]) -> Callable[[Sequence[int]], Sums]:
+    """What makes sums of values in this order: counts by the names of their fields, the others by theirs of columns."""
+    place = {name: at for at, name in enumerate(order)}
+    counts = itemgetter(*(place[name] for name in _COUNTS))
+    usage, answer_usage, input_parts = (
+        itemgetter(*(place[column.format(field)] for field in kind.__struct_fields__))
+        for kind, column in _GROUPS.values()
+    )
+
+    def read(values: Sequence[int]) -> Sums:
+        return Sums(
+            usage=Usage(*usage(values)),
+            answer_usage=Usage(*answer_usage(values)),
+            input_parts=InputParts(*input_parts(values)),
+            **dict(zip(_COUNTS, counts(values), strict=True)),
+        )
+
+    return read
