@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg import errors as pg
@@ -355,8 +355,9 @@ class PostgresDatabase:
         """The same, as tuples."""
         with self._reader.busy, self._translated():
             cursor = self._reader.execute_first(in_psycopgs_words(sql), bindings)
-            cursor.row_factory = tuple_row
-            return cursor.fetchall()
+            plain = cast("psycopg.Cursor[tuple[Any, ...]]", cursor)
+            plain.row_factory = tuple_row
+            return plain.fetchall()
 
     def tables(self) -> list[Table]:
         """All tables of the ledger's schema but the one that notes its version."""

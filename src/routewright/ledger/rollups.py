@@ -13,7 +13,7 @@ and tags, which anybody may invent, are known by name up to `MOST_TAGS`: later o
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from routewright.call import Cause
 from routewright.ledger.database import Database, Transaction
@@ -118,8 +118,8 @@ _REQUESTS = Rollup(
 )
 ROLLUPS = (_ATTEMPTS, _REQUESTS)
 SOURCES = tuple(rollup.source for rollup in ROLLUPS)
-SUMS = (*_ATTEMPTS.sums, *_REQUESTS.sums)
-"""What there is to know of a group: counts, tokens, money."""
+SUMS = (tuple(_ATTEMPTS.sums), tuple(_REQUESTS.sums))
+"""What there is to know of a group: counts, tokens, money; those of attempts, and those of requests."""
 _WIDTH = max(len(rollup.sums) for rollup in ROLLUPS)
 
 
@@ -267,19 +267,22 @@ _TIMES = {"hour": "starts_ns", "day": f"starts_ns - starts_ns % {DAY_NS}"}
 _ANYTHING = {"all": "'all'"}
 
 
-class Group(NamedTuple):
-    """What is alike in the dimensions that were asked for, added up."""
+Keys: TypeAlias = tuple[str | int, ...]
+"""Of a group, one for each dimension; a day or an hour is the UTC nanosecond when it begins."""
 
-    keys: tuple[str | int, ...]
-    """A day or an hour is the UTC nanosecond when it begins."""
-    values: tuple[int, ...]
-    """In the order of `SUMS`."""
+
+class Group(NamedTuple):
+    """What is alike in the dimensions that were asked for, added up: rows that begin with a table's sums."""
+
+    keys: Keys
+    attempts: Sequence[int]
+    requests: Sequence[int]
 
 
 def grouped(
     database: Database, by: Sequence[str], since_ns: int, until_ns: int, only: Mapping[str, str] = MappingProxyType({})
 ) -> list[Group]:
-    """All `SUMS` by some dimensions, from the hour of `since_ns` up to the end of that of `until_ns`; by their keys.
+    """All sums by some dimensions, from the hour of `since_ns` up to the end of that of `until_ns`; by their keys.
 
     `only` has what a value must be in a dimension, by its name. Requests have no cause: by it, there are only attempts.
     """
@@ -290,16 +293,15 @@ def grouped(
         return []
     question = _Question(tuple(by), tuple(only), ranges)
     sought = [value[:LONGEST_TAG] if name == "tag" else value for name, value in only.items()]
-    found: dict[str, dict[tuple[str | int, ...], tuple[int, ...]]] = {rollup.table: {} for rollup in ROLLUPS}
-    for table, *row in database.read_plain(
-        " UNION ALL ".join(question.of(rollup) for rollup in rollups),
-        *(value for _ in rollups for piece in ranges for value in (*piece, *sought)),
-    ):
-        found[table][tuple(row[: len(by)])] = tuple(row[len(by) :])
-    attempts, requests = found[_ATTEMPTS.table], found[_REQUESTS.table]
-    none, nothing = (0,) * _WIDTH, (0,) * len(_REQUESTS.sums)
+    sql = " UNION ALL ".join(question.of(rollup) for rollup in rollups)
+    attempts: dict[Keys, Sequence[int]] = {}
+    requests: dict[Keys, Sequence[int]] = {}
+    found = {_ATTEMPTS.table: attempts, _REQUESTS.table: requests}
+    for row in database.read_plain(sql, *(value for _ in rollups for piece in ranges for value in (*piece, *sought))):
+        found[row[-1]][row[_WIDTH:-1]] = row
+    none = (0,) * _WIDTH
     return [
-        Group(keys, attempts.get(keys, none) + requests.get(keys, nothing)[: len(nothing)])
+        Group(keys, attempts.get(keys, none), requests.get(keys, none))
         for keys in sorted(attempts.keys() | requests.keys())
     ]
 
@@ -312,7 +314,7 @@ class _Question(NamedTuple):
     ranges: Sequence[Piece]
 
     def of(self, rollup: Rollup) -> str:
-        """SQL for the name of one table, the keys, and its sums: as many columns as the other has."""
+        """SQL for the sums of one table, as many as the other has, then the keys, then its name."""
         known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
         keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(self.by))
         conditions = " AND ".join(
@@ -324,7 +326,7 @@ class _Question(NamedTuple):
         their_keys = ", ".join(f"k{place}" for place in range(len(self.by)))
         added = sums if self.is_summed_already else ", ".join(map(_sum, rollup.sums))
         padding = ", 0" * (_WIDTH - len(rollup.sums))
-        sql = f"SELECT '{rollup.table}', {their_keys}, {added}{padding} FROM ({' UNION ALL '.join(parts)}) AS parts"  # noqa: S608 our own
+        sql = f"SELECT {added}{padding}, {their_keys}, '{rollup.table}' FROM ({' UNION ALL '.join(parts)}) AS parts"  # noqa: S608 our own
         return sql if self.is_summed_already else f"{sql} GROUP BY {their_keys}"
 
     @property

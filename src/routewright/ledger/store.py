@@ -182,7 +182,7 @@ def _verdict(route: str | None) -> Verdict | None:
     return classified.verdict if classified else None
 
 
-_sums_of = reader(rollups.SUMS)
+_sums_of = reader(*rollups.SUMS)
 
 
 def _fields(sums: Sums) -> dict[str, Any]:
@@ -292,7 +292,10 @@ class Store:
 
         Raises ValueError as `sums` does.
         """
-        found = self.sums(() if by == "all" else (by,) if isinstance(by, str) else by, since_ns, until_ns)
+        if not by:
+            raise ValueError("nothing to tell spending by; all of it is told by `all`")
+        dimensions: Sequence[Dimension] = () if by == "all" else (by,) if isinstance(by, str) else tuple(by)
+        found = self.sums(dimensions, since_ns, until_ns)
         return [Spend(key=keys[0] if keys else "all", keys=keys or ("all",), **_fields(sums)) for keys, sums in found]
 
     def sums(
@@ -314,10 +317,17 @@ class Store:
             raise ValueError(f"{by} are not some of {', '.join(get_args(Dimension))}")
         if "tag" in looked_at and len(looked_at - _TIMES) > 2:
             raise ValueError(f"{sorted(looked_at)}: tags are summed beside one other dimension only")
-        found = rollups.grouped(self._database, by or ("all",), since_ns, until_ns, only)
+        found = rollups.grouped(
+            self._database, by or ("all",), since_ns, until_ns, {str(name): value for name, value in only.items()}
+        )
+        if not by:
+            return [((), _sums_of(group.attempts, group.requests)) for group in found]
         names = [cache(partial(_key, dimension)) for dimension in by]
         return [
-            (tuple(name(key) for name, key in zip(names, group.keys, strict=False)), _sums_of(group.values))
+            (
+                tuple([name(key) for name, key in zip(names, group.keys, strict=True)]),
+                _sums_of(group.attempts, group.requests),
+            )
             for group in found
         ]
 
