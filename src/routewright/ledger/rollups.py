@@ -133,14 +133,25 @@ def _table(column: str, values: Sequence[str | int]) -> str:
 _TAG = f"substr(tag.value, 1, {LONGEST_TAG})"
 
 
-def keep(database: Database, transaction: Transaction, new: Mapping[str, str], grains: Sequence[int] = GRAINS) -> None:
+def keep(database: Database, transaction: Transaction, new: Mapping[str, str]) -> None:
     """Count rows that were not there before: `new` has, by table, what to write after FROM for them."""
     for rollup in ROLLUPS:
         if rollup.source in new:
-            rows, tags = new[rollup.source], database.elements("new.tags", "tag")
-            _learn_tags(transaction, rollup, rows, tags)
-            transaction.execute(_addition(rollup, grains, rows))
-            transaction.execute(_addition(rollup, grains, rows, tags))
+            _count(database, transaction, rollup, new[rollup.source], GRAINS, rollup.facets)
+
+
+def _count(
+    database: Database,
+    transaction: Transaction,
+    rollup: Rollup,
+    rows: str,
+    grains: Sequence[int],
+    facets: Sequence[str],
+) -> None:
+    tags = database.elements("new.tags", "tag")
+    _learn_tags(transaction, rollup, rows, tags)
+    transaction.execute(_addition(rollup, grains, facets, rows))
+    transaction.execute(_addition(rollup, grains, rollup.tag_facets, rows, tags))
 
 
 def make(database: Database) -> None:
@@ -154,7 +165,10 @@ def make(database: Database) -> None:
         for rollup in ROLLUPS:
             transaction.execute(f"DELETE FROM {rollup.table}")  # noqa: S608 of our own constants
             for day in _days(transaction, rollup):  # each in a statement of its own, as these have a time limit
-                keep(database, transaction, {rollup.source: day}, (HOUR_NS,))
+                _count(database, transaction, rollup, day, (HOUR_NS,), (EVERY,))
+            for facet in rollup.facets:
+                if facet != EVERY:
+                    transaction.execute(_gathering(rollup, facet))
             for shorter, longer in pairwise(reversed(GRAINS)):
                 transaction.execute(_fold(rollup, shorter, longer))
         transaction.execute("UPDATE rollups_made SET is_made = 1")
@@ -184,10 +198,10 @@ def _learn_tags(transaction: Transaction, rollup: Rollup, rows: str, tags: str) 
         transaction.insert("known_tags", ("tag",), [(row["tag"],) for row in unknown[: max(0, room)]])
 
 
-def _addition(rollup: Rollup, grains: Sequence[int], rows: str, tags: str | None = None) -> str:
+def _addition(rollup: Rollup, grains: Sequence[int], facets: Sequence[str], rows: str, tags: str | None = None) -> str:
     """SQL that adds new rows to their sums: to those of their tags, or to those without one."""
     key = ", ".join(("grain", "facet", "starts_ns", "tag", *rollup.dimensions))
-    facets, seen_in = (rollup.facets, f"'{{0}}', '{EVERY}'") if tags is None else (rollup.tag_facets, "'tag and {0}'")
+    seen_in = f"'{{0}}', '{EVERY}'" if tags is None else "'tag and {0}'"
     seen = [f"CASE WHEN facet IN ({seen_in.format(name)}) THEN {name} ELSE '' END" for name in rollup.dimensions]
     values = {"starts_ns": f"new.at_ns - new.at_ns % {HOUR_NS}", "tag": "''" if tags is None else "its.tag"}
     values |= {**rollup.dimensions, **{name: f"sum({sql})" for name, sql in rollup.sums.items()}}
@@ -209,6 +223,18 @@ def _addition(rollup: Rollup, grains: Sequence[int], rows: str, tags: str | None
     """  # noqa: S608 of our own constants
 
 
+def _gathering(rollup: Rollup, facet: str) -> str:
+    """SQL that makes the hourly sums by one dimension, or none, from those by every one."""
+    seen = {name: name if name == facet else "''" for name in rollup.dimensions}
+    key = ", ".join(("starts_ns", *(name for name in rollup.dimensions if name == facet)))
+    return f"""
+    INSERT INTO {rollup.table} (grain, facet, starts_ns, tag, {", ".join(seen)}, {", ".join(rollup.sums)})
+    SELECT grain, '{facet}', starts_ns, '', {", ".join(seen.values())},
+           {", ".join(f"sum({name})" for name in rollup.sums)}
+    FROM {rollup.table} WHERE grain = {HOUR_NS} AND facet = '{EVERY}' GROUP BY grain, {key}
+    """  # noqa: S608 of our own constants
+
+
 def _fold(rollup: Rollup, shorter: int, longer: int) -> str:
     """SQL that makes the sums of longer periods from those of shorter ones."""
     alike, sums = ", ".join(("tag", *rollup.dimensions)), ", ".join(f"sum({name})" for name in rollup.sums)
@@ -225,12 +251,17 @@ def _places(columns: int) -> str:
 
 
 def _tagged(rollup: Rollup, rows: str, tags: str) -> str:
-    """Each new row with each of its tags, once."""
+    """Each new row with each of its tags, once.
+
+    The new rows are picked out first: SQLite would rather read the whole table in the order of its key, in which what
+    is DISTINCT needs no sorting.
+    """
     return f"""(
+        WITH new AS MATERIALIZED (SELECT {rollup.source_id}, tags FROM {rows} AS all_new WHERE tags <> '[]')
         SELECT DISTINCT new.{rollup.source_id} AS {rollup.source_id},
                CASE WHEN EXISTS (SELECT 1 FROM known_tags WHERE known_tags.tag = {_TAG})
                     THEN {_TAG} ELSE '{OTHER_TAG}' END AS tag
-        FROM {rows} AS new, {tags} WHERE new.tags <> '[]'
+        FROM new, {tags}
     ) AS its"""  # noqa: S608 of our own constants
 
 
