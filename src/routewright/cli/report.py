@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TABLES: tuple[tuple[Dimension, ...], ...] = (("model",), ("tier",), ("day",))
 """What is told when nothing else is asked for."""
 
+HOURS_FOR_NS = 7 * 24 * 3600 * NANOSECONDS
+"""How far back people are told of hours unless they say since when: a year has 8,760 of them, for each key."""
+
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -100,6 +103,8 @@ def command(
     """
     if as_csv + as_json + (html is not None) > 1:
         raise click.UsageError("choose one of --csv, --json and --html")
+    if "hour" in by and since_ns is None and not (as_csv or as_json):
+        since_ns = _last_week(until_ns)
     window = Window.around(since_ns, until_ns)
     wanted: dict[Dimension, str | None] = {"model": model, "team": team, "key": key, "tag": tag}
     only = {dimension: name for dimension, name in wanted.items() if name is not None}
@@ -123,6 +128,12 @@ def command(
         is_told = _tell(store, question, form)
     if not is_told:
         _say_empty(str(settings.ledger.path), window)
+
+
+def _last_week(until_ns: int | None) -> int:
+    """When the hours that people look at begin, and say so."""
+    say("by hour: the last 7 days; --since, like --since 2026-01-01, shows others, and --csv and --json have all")
+    return max(0, (time.time_ns() if until_ns is None else until_ns) - HOURS_FOR_NS)
 
 
 class _Form:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from routewright.call import Cause
-from routewright.ledger.database import Database, Transaction
+from routewright.ledger.database import Database, Transaction, Value
 from routewright.usage import InputParts, Usage
 
 HOUR_NS = 3600 * 10**9
@@ -325,10 +325,13 @@ def grouped(
     question = _Question(tuple(by), tuple(only), ranges)
     sought = [value[:LONGEST_TAG] if name == "tag" else value for name, value in only.items()]
     sql = " UNION ALL ".join(question.of(rollup) for rollup in rollups)
+    bindings: list[Value] = []
+    for piece in ranges:
+        bindings += [*piece, *sought]
     attempts: dict[Keys, Sequence[int]] = {}
     requests: dict[Keys, Sequence[int]] = {}
     found = {_ATTEMPTS.table: attempts, _REQUESTS.table: requests}
-    for row in database.read_plain(sql, *(value for _ in rollups for piece in ranges for value in (*piece, *sought))):
+    for row in database.read_plain(sql, *bindings * len(rollups)):
         found[row[-1]][row[_WIDTH:-1]] = row
     none = (0,) * _WIDTH
     return [

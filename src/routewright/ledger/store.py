@@ -294,7 +294,7 @@ class Store:
         """
         if not by:
             raise ValueError("nothing to tell spending by; all of it is told by `all`")
-        dimensions: Sequence[Dimension] = () if by == "all" else (by,) if isinstance(by, str) else tuple(by)
+        dimensions = (() if by == "all" else (by,)) if isinstance(by, str) else by
         found = self.sums(dimensions, since_ns, until_ns)
         return [Spend(key=keys[0] if keys else "all", keys=keys or ("all",), **_fields(sums)) for keys, sums in found]
 
