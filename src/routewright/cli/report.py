@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from routewright.cli.failures import NotRecorded
 from routewright.cli.ledger import EMPTY, reading, when
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.reports.reading import END_NS, NANOSECONDS, Baseline, Question, Window, read_report, read_table
 from routewright.cli.screen import print_json, say
+from routewright.cli.text import one_line
 from routewright.errors import UnpricedModel
 from routewright.ledger.spending import Dimension
 
@@ -74,6 +76,7 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
 )
 @click.option("--input", "of_input", is_flag=True, help="Show what the input consists of, instead of the money.")
 @click.option("--system-prompts", is_flag=True, help="Show what system prompts cost by month, and which grew.")
+@click.option("--view", metavar="NAME", help="Show the cost beside that of a view, kept by prices rerate --save.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one table, by model and day unless --by says another.")
 @click.option("--html", metavar="FILE", help="Write a page with charts to this file; - for standard output.")
 @json_option
@@ -89,6 +92,7 @@ def command(
     baseline: str | None,
     of_input: bool,
     system_prompts: bool,
+    view: str | None,
     as_csv: bool,
     html: str | None,
     as_json: bool,
@@ -110,6 +114,12 @@ def command(
     only = {dimension: name for dimension, name in wanted.items() if name is not None}
     settings = settings_of(config, flags)
     form = _Form(of_input, as_csv, as_json, html)
+    if view is not None:
+        if by or only or baseline or of_input or system_prompts or as_csv or html:
+            raise click.UsageError("--view goes with --since, --until and --json only")
+        with reading(settings) as store:
+            _tell_view(store, view, window, as_json=as_json)
+        return
     if system_prompts:
         if by or only or baseline or of_input:
             raise click.UsageError("--system-prompts goes with --since, --until, --csv, --json and --html only")
@@ -218,6 +228,23 @@ def _tell_prompts(store: "Store | None", window: Window, form: _Form) -> None:
         print_prompts(audit)
     else:
         say("no answered request with a system prompt is recorded for this time")
+
+
+def _tell_view(store: "Store | None", name: str, window: Window, *, as_json: bool) -> None:
+    """Raises NotRecorded."""
+    from routewright.cli.reports.rerated import print_beside
+    from routewright.ledger.rerating import beside
+
+    found = beside(store.database, name, window.since_ns, window.until_ns) if store else None
+    if found is None:
+        raise NotRecorded(f"there is no view {one_line(name)!r}", hint="`routewright prices rerate --list`")
+    if as_json:
+        total, lines = found.rerating.total, found.rerating.lines
+        print_json({"view": found.view, "total": total, "lines": lines, "missing": found.missing})
+    elif found.rerating.lines:
+        print_beside(found)
+    else:
+        say("no attempt is settled in that time")
 
 
 def _write(page: str, path: str) -> None:
