@@ -7,6 +7,7 @@
     cost   what the ledger costs, at 1,000 requests a second
     f3     a thousand requests at once against a budget for ten, on two gateways over SQLite, three over PostgreSQL
     f4     the cost of every shape of usage, against the bill of a provider that computes it another way
+    reports  every report over a long history, in SQLite and in PostgreSQL
 
 Exit code 1 when a bar is missed. The default run takes some minutes on two cores; `--long` some tens of them.
 """
@@ -31,7 +32,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faultlab"), str(ROOT)]
 
-from benchmarks.ledger import measured  # noqa: E402
+from benchmarks.ledger import measured as measure_ledger  # noqa: E402
+from benchmarks.reports import BAR_MS, REPEATS, Answer, Measured, of_postgres, of_sqlite  # noqa: E402
 from cost_shapes import compare_costs  # noqa: E402
 from kills import Tally as KillTally  # noqa: E402 the lab is beside the tests, not in the package
 from kills import kill_gateways  # noqa: E402
@@ -45,6 +47,7 @@ COMMAND = "benchmarks/prove_money.py"
 PAGE = ROOT / "docs" / "reliability.md"
 ROWS_PER_REQUEST = 3
 """Hold, settlement, and the request's own."""
+SLOWEST_TOLD = 3
 
 Told = Callable[[float], None]
 """How much of a part is done, from 0 to 1."""
@@ -128,7 +131,7 @@ def cost(run: Run, told: Told) -> list[Figure]:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         for number in range(rounds):
-            one = measured(Path(folder) / str(number), runner, 1000, seconds)
+            one = measure_ledger(Path(folder) / str(number), runner, 1000, seconds)
             used.append(one.cpu_us)
             waits.append(one.wait_p50_ms)
             told((number + 1) / rounds)
@@ -240,7 +243,61 @@ def f4(run: Run, told: Told) -> list[Figure]:
     ]
 
 
-PARTS: dict[str, Callable[[Run, Told], list[Figure]]] = {"cost": cost, "f2b": f2b, "f2a": f2a, "f3": f3, "f4": f4}
+def reports(run: Run, told: Told) -> list[Figure]:
+    """Reports over ten million entries, or fewer."""
+    entries = 10_000_000 if run.is_long else 1_000_000
+    began, figures = time.monotonic(), []
+    requests = -(-entries // ROWS_PER_REQUEST)
+    with tempfile.TemporaryDirectory() as folder:
+        figures += _reports(run, began, of_sqlite(Path(folder), requests))
+    told(0.5)
+    began = time.monotonic()
+    try:
+        return figures + _reports(run, began, of_postgres(None, requests))
+    except (ImportError, OSError, subprocess.SubprocessError) as error:
+        missed = Figure(
+            name="reports PostgreSQL",
+            what="the same over PostgreSQL",
+            bar=f"< {BAR_MS} ms each",
+            measured=f"not run: {error}",
+            has_passed=False,
+            run=run.told(began),
+        )
+        return [*figures, missed]
+
+
+def _reports(run: Run, began: float, measured: Measured) -> list[Figure]:
+    barred = [answer for answer in measured.answers if answer.asked.has_bar]
+    slowest = sorted(barred, key=lambda answer: answer.p50_ms, reverse=True)
+    in_time = sum(answer.is_in_time for answer in barred)
+    slow = "; ".join(f"by {answer.asked.name}: {_told_answer(answer)}" for answer in slowest[:SLOWEST_TOLD])
+    more = "; ".join(
+        f"by {answer.asked.name}: {_told_answer(answer)}" for answer in measured.answers if not answer.asked.has_bar
+    )
+    return [
+        Figure(
+            name=f"reports {measured.title}",
+            what=f"reports by one and by two dimensions, {measured.entries:,} entries (p50 of {REPEATS} runs)",
+            bar=f"< {BAR_MS} ms each",
+            measured=f"{in_time} of {len(barred)} in time; the slowest, {slow}",
+            has_passed=in_time == len(barred),
+            run=run.told(began, f"history made in {measured.fill_s:.0f} s; no bar for {more}"),
+        )
+    ]
+
+
+def _told_answer(answer: Answer) -> str:
+    return f"{answer.p50_ms:.0f} ms ({answer.cpu_ms:.0f} ms of CPU) for {answer.lines:,} lines"
+
+
+PARTS: dict[str, Callable[[Run, Told], list[Figure]]] = {
+    "cost": cost,
+    "f2b": f2b,
+    "f2a": f2a,
+    "f3": f3,
+    "f4": f4,
+    "reports": reports,
+}
 
 
 @contextmanager

@@ -350,6 +350,29 @@ def test_a_view_is_saved_listed_and_dropped(history: Terminal) -> None:
     assert "no view is kept" in history.run("prices", "rerate", "--list").stderr
 
 
+def test_a_report_has_the_cost_beside_that_of_a_view(history: Terminal) -> None:
+    other(history, document(swift=20_000_000))
+    history.run("prices", "rerate", "--from", "other.json", "--until", "2026-11-02", "--save", "doubled")
+    result = history.run("report", "--view", "doubled")
+    rows = [line.split() for line in result.stdout.splitlines() if line.split()]
+    assert rows[1] == ["swift", "2", "1", "$0.030000", "$0.045000", "$0.015000", "50.0", "%"]
+    assert [row[1:5] for row in rows[3:5]] == [
+        ["1", "0", "$0.015000", "$0.030000"],
+        ["1", "1", "$0.015000", "$0.015000"],
+    ]
+    assert "the view doubled, at the prices of list 1.0" in result.stdout
+    assert "1 attempt of a time that is not in the view: at what they did cost" in result.stdout
+    told = json.loads(history.run("report", "--view", "doubled", "--until", "2026-11-02", "--json").stdout)
+    assert (told["total"]["before_nanousd"], told["total"]["after_nanousd"], told["missing"]) == (
+        15 * 10**6,
+        30 * 10**6,
+        0,
+    )
+    assert "no attempt is settled" in history.run("report", "--view", "doubled", "--since", "2026-12-01").stderr
+    assert "E502" in history.run("report", "--view", "halved").stderr
+    assert history.run("report", "--view", "doubled", "--by", "model").exit_code == 2
+
+
 @pytest.mark.parametrize(
     "options",
     [(), ("--as-of", "2026-01-01", "--version", "v1"), ("--as-of", "tomorrow"), ("--from", "x", "--since", "long ago")],

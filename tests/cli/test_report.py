@@ -85,6 +85,20 @@ def test_since_leaves_out_what_was_before(terminal: Terminal) -> None:
     assert "2026-11-01" not in text
 
 
+def test_by_hour_people_are_shown_the_last_week_and_told_so(terminal: Terminal) -> None:
+    shown = terminal.run("report", "--by", "hour", "--until", "2026-11-08")
+    assert "by hour: the last 7 days; --since, like --since 2026-01-01, shows others" in shown.stderr
+    assert "spent $0.015500 since 2026-11-01 00:00:00 UTC until" in shown.stdout
+    shown = terminal.run("report", "--by", "hour", "--until", "2026-11-09")
+    assert ("2026-11-01" in shown.stdout, "2026-11-02 " in shown.stdout) == (False, True)
+    for told in (
+        terminal.run("report", "--by", "hour", "--until", "2026-11-09", "--csv"),
+        terminal.run("report", "--by", "hour", "--since", "2026-11-01"),
+    ):
+        assert "2026-11-01 " in told.stdout
+        assert "by hour" not in told.stderr
+
+
 def test_json_has_the_same_in_integers(terminal: Terminal) -> None:
     report = json.loads(terminal.run("report", "--json").stdout)
     assert report["totals"]["cost_nanousd"] == 15_500_000

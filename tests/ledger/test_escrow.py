@@ -46,6 +46,9 @@ class TimedDatabase:
     def read(self, sql: str, *bindings: Value) -> list[Row]:
         return self._database.read(sql, *bindings)
 
+    def read_plain(self, sql: str, *bindings: Value) -> Sequence[tuple[Any, ...]]:
+        return self._database.read_plain(sql, *bindings)
+
     def elements(self, column: str, name: str) -> str:
         return self._database.elements(column, name)
 

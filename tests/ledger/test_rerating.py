@@ -15,11 +15,14 @@ from routewright.ledger import rerating
 from routewright.ledger.database import Database
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
 from routewright.ledger.rerating import (
+    Beside,
     Line,
+    Rerating,
     Settlement,
     TablePricing,
     VersionPricing,
     View,
+    beside,
     drop_view,
     rerate,
     settlements,
@@ -148,6 +151,39 @@ def test_a_view_is_kept_listed_replaced_and_dropped(database: Database) -> None:
     assert drop_view(database, "kept")
     assert not drop_view(database, "kept")
     assert (views(database), database.read(rows)) == ([], [])
+
+
+def test_a_view_stands_beside_what_the_ledger_says_now(database: Database) -> None:
+    record(database, settled("r1"), settled("r2", model="unheard"), settled("r3", at_ns=NOON + DAY_NS))
+    view = View(name="kept", at_ns=1, prices="doubled", since_ns=0, until_ns=FOREVER)
+    rerate(database, double, since_ns=0, until_ns=FOREVER, keep_as=view)
+    record(database, settled("r4", cost_nanousd=500), settled("r5", cost_nanousd=None))
+    found = beside(database, "kept", 0, NOON + DAY_NS)
+    assert found == Beside(
+        view,
+        Rerating(
+            (
+                Line(
+                    model="swift",
+                    day="2026-11-01",
+                    attempts=3,
+                    kept=2,
+                    before_nanousd=2_000_500,
+                    after_nanousd=4_000_500,
+                ),
+                Line(
+                    model="unheard",
+                    day="2026-11-01",
+                    attempts=1,
+                    kept=1,
+                    before_nanousd=2_000_000,
+                    after_nanousd=2_000_000,
+                ),
+            )
+        ),
+        missing=1,
+    )
+    assert beside(database, "other", 0, FOREVER) is None
 
 
 def settlement(**changes: object) -> Settlement:

@@ -1,12 +1,14 @@
 """Roll-ups say the same as the rows that they are made of, in either database."""
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,8 +17,9 @@ from databases import database_of, open_database
 from entries import DAY, SECOND, absorb, recorded, released, reserved, settled
 from routewright.ledger import rollups
 from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Settled
-from routewright.ledger.rollups import GRAINS, HOUR_NS, MOST_TAGS, OTHER_TAG, pieces
-from routewright.ledger.spending import Dimension
+from routewright.ledger.rollups import GRAINS, HOUR_NS, MOST_TAGS, OTHER_TAG, SOURCES, pieces
+from routewright.ledger.spending import Dimension, Keys, Sums, added
+from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Spend, Store
 from routewright.usage import InputParts, Usage
 
@@ -96,8 +99,12 @@ def counted(events: Iterable[LedgerEvent], by: tuple[Dimension, ...]) -> dict[tu
 
 
 def told(rows: Iterable[Spend]) -> dict[tuple[str | None, ...], tuple[int, ...]]:
+    return told_of((row.keys, row) for row in rows)
+
+
+def told_of(rows: Iterable[tuple[Keys, Sums]]) -> dict[tuple[str | None, ...], tuple[int, ...]]:
     return {
-        row.keys: (
+        keys: (
             row.attempts,
             row.unpriced,
             row.cost_nanousd,
@@ -107,7 +114,7 @@ def told(rows: Iterable[Spend]) -> dict[tuple[str | None, ...], tuple[int, ...]]
             row.baseline_cost_nanousd,
             row.failed_cost_nanousd,
         )
-        for row in rows
+        for keys, row in rows
     }
 
 
@@ -136,6 +143,33 @@ def test_every_question_is_answered_as_by_a_look_at_every_row(
         assert total.most_saved_nanousd == sum(saved(request, at_least=False) for request in requests)
         assert total.answered_cost_nanousd + total.failed_cost_nanousd == sum(each.cost_nanousd for each in requests)
         assert total.answered == sum(request.model is not None for request in requests)
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(closed=attempts(), over=requests(), since_hour=st.integers(0, 70 * 24), hours=st.integers(0, 70 * 24))
+def test_what_is_left_in_is_what_a_look_at_every_row_leaves_in(
+    new_place: Callable[[], Path | str],
+    closed: list[dict[str, object]],
+    over: list[dict[str, object]],
+    since_hour: int,
+    hours: int,
+) -> None:
+    events: list[Settled | RequestRecorded] = [settled(f"a{n}", **about) for n, about in enumerate(closed)]
+    events += [recorded(f"r{n}", **about) for n, about in enumerate(over)]
+    since_ns, until_ns = since_hour * HOUR_NS, (since_hour + hours) * HOUR_NS
+    meant = [event for event in events if since_ns <= event.at_ns < until_ns]
+    filters: list[dict[Dimension, str]] = [{"key": "a"}, {"team": ""}, {"model": "large"}, {"key": "b", "tier": "a"}]
+    tables: list[tuple[Dimension, ...]] = [(), ("day",), ("hour", "key"), ("team", "day"), ("tier", "cause")]
+    with closing(Store(open_database(new_place()))) as store:
+        absorb(store, *events)
+        for only in filters:
+            left = [each for each in meant if all(value_of(each, it) == [name or None] for it, name in only.items())]
+            for by in tables:
+                assert told_of(store.sums(by, since_ns, until_ns, only)) == counted(left, by)
+        tagged = [each for each in meant if "x" in value_of(each, "tag")]
+        assert told_of(store.sums(("team", "day"), since_ns, until_ns, {"tag": "x"})) == counted(
+            tagged, ("team", "day")
+        )
 
 
 def saved(request: RequestRecorded, *, at_least: bool) -> int:
@@ -218,7 +252,7 @@ def test_attempts_and_requests_are_found_by_two_dimensions(store: Store) -> None
 
 @pytest.mark.parametrize("by", [(), ("model", "model"), ("tag", "model", "team"), ("colour",), "colour"])
 def test_what_is_not_kept_is_not_answered(store: Store, by: tuple[Dimension, ...]) -> None:
-    with pytest.raises(ValueError, match=r"not some of model, tier|beside one other"):
+    with pytest.raises(ValueError, match=r"not some of model, tier|beside one other|told by `all`"):
         store.spend(by)
 
 
@@ -269,3 +303,40 @@ def test_sums_are_made_of_the_rows_there_are_when_they_were_not_made_yet(place: 
         assert {table: sorted(map(repr, database.read(f"SELECT * FROM {table}"))) for table in TABLES} == before  # noqa: S608 names from above
         with closing(Store(open_database(place))) as once_more:
             assert once_more.totals() == again.totals()
+
+
+def test_new_rows_are_counted_without_a_look_at_all_old_ones(store: Store) -> None:
+    database = database_of(store)
+    if not isinstance(database, SqliteDatabase):
+        pytest.skip("PostgreSQL chooses by what it knows of the tables, and new rows are in one of their own")
+    writer = database._writer
+    assert writer is not None
+    ran: list[tuple[str, Any]] = []
+
+    def note(cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        ran.append((sql, bindings))
+        return True
+
+    writer.exec_trace = note
+    absorb(store, reserved("a1"), settled("a1", tags=("x",)), recorded("r1", tags=("x",)))
+    writer.exec_trace = None
+    begun = [(sql, its) for sql, its in ran if sql.lstrip().startswith(("INSERT", "DELETE", "SELECT", "UPDATE"))]
+    plans = [row[3] for sql, its in begun for row in writer.execute(f"EXPLAIN QUERY PLAN {sql}", its)]
+    assert len(begun) > len(SOURCES)
+    assert [plan for plan in plans if re.match(r"SCAN (events|requests|new USING)\b", plan)] == []
+
+
+def test_many_sums_are_added_up_as_two_are() -> None:
+    parts = InputParts(system=1, history=2)
+    one = Sums(requests=1, cost_nanousd=5, usage=Usage(input=3), input_parts=parts)
+    two = Sums(attempts=2, cost_nanousd=7, usage=Usage(output=4), answer_usage=Usage(audio_output=9))
+    both = Sums(
+        requests=1,
+        attempts=2,
+        cost_nanousd=12,
+        usage=Usage(input=3, output=4),
+        answer_usage=Usage(audio_output=9),
+        input_parts=parts,
+    )
+    assert added([one, two]) == one + two == both
+    assert added([]) == Sums()

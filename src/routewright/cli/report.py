@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from routewright.cli.failures import NotRecorded
 from routewright.cli.ledger import EMPTY, reading, when
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.reports.reading import END_NS, NANOSECONDS, Baseline, Question, Window, read_report, read_table
 from routewright.cli.screen import print_json, say
+from routewright.cli.text import one_line
 from routewright.errors import UnpricedModel
 from routewright.ledger.spending import Dimension
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 TABLES: tuple[tuple[Dimension, ...], ...] = (("model",), ("tier",), ("day",))
 """What is told when nothing else is asked for."""
+
+HOURS_FOR_NS = 7 * 24 * 3600 * NANOSECONDS
+"""How far back people are told of hours unless they say since when: a year has 8,760 of them, for each key."""
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -71,6 +76,7 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
 )
 @click.option("--input", "of_input", is_flag=True, help="Show what the input consists of, instead of the money.")
 @click.option("--system-prompts", is_flag=True, help="Show what system prompts cost by month, and which grew.")
+@click.option("--view", metavar="NAME", help="Show the cost beside that of a view, kept by prices rerate --save.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one table, by model and day unless --by says another.")
 @click.option("--html", metavar="FILE", help="Write a page with charts to this file; - for standard output.")
 @json_option
@@ -86,6 +92,7 @@ def command(
     baseline: str | None,
     of_input: bool,
     system_prompts: bool,
+    view: str | None,
     as_csv: bool,
     html: str | None,
     as_json: bool,
@@ -100,11 +107,19 @@ def command(
     """
     if as_csv + as_json + (html is not None) > 1:
         raise click.UsageError("choose one of --csv, --json and --html")
+    if "hour" in by and since_ns is None and not (as_csv or as_json):
+        since_ns = _last_week(until_ns)
     window = Window.around(since_ns, until_ns)
     wanted: dict[Dimension, str | None] = {"model": model, "team": team, "key": key, "tag": tag}
     only = {dimension: name for dimension, name in wanted.items() if name is not None}
     settings = settings_of(config, flags)
     form = _Form(of_input, as_csv, as_json, html)
+    if view is not None:
+        if by or only or baseline or of_input or system_prompts or as_csv or html:
+            raise click.UsageError("--view goes with --since, --until and --json only")
+        with reading(settings) as store:
+            _tell_view(store, view, window, as_json=as_json)
+        return
     if system_prompts:
         if by or only or baseline or of_input:
             raise click.UsageError("--system-prompts goes with --since, --until, --csv, --json and --html only")
@@ -123,6 +138,12 @@ def command(
         is_told = _tell(store, question, form)
     if not is_told:
         _say_empty(str(settings.ledger.path), window)
+
+
+def _last_week(until_ns: int | None) -> int:
+    """When the hours that people look at begin, and say so."""
+    say("by hour: the last 7 days; --since, like --since 2026-01-01, shows others, and --csv and --json have all")
+    return max(0, (time.time_ns() if until_ns is None else until_ns) - HOURS_FOR_NS)
 
 
 class _Form:
@@ -207,6 +228,23 @@ def _tell_prompts(store: "Store | None", window: Window, form: _Form) -> None:
         print_prompts(audit)
     else:
         say("no answered request with a system prompt is recorded for this time")
+
+
+def _tell_view(store: "Store | None", name: str, window: Window, *, as_json: bool) -> None:
+    """Raises NotRecorded."""
+    from routewright.cli.reports.rerated import print_beside
+    from routewright.ledger.rerating import beside
+
+    found = beside(store.database, name, window.since_ns, window.until_ns) if store else None
+    if found is None:
+        raise NotRecorded(f"there is no view {one_line(name)!r}", hint="`routewright prices rerate --list`")
+    if as_json:
+        total, lines = found.rerating.total, found.rerating.lines
+        print_json({"view": found.view, "total": total, "lines": lines, "missing": found.missing})
+    elif found.rerating.lines:
+        print_beside(found)
+    else:
+        say("no attempt is settled in that time")
 
 
 def _write(page: str, path: str) -> None:

@@ -1,7 +1,7 @@
 """`routewright prices rerate`: what history would have cost at other prices; the original is never touched."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from routewright.cli.opening import database_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.price_places import Desk, models_with, open_desk
 from routewright.cli.report import read_since
+from routewright.cli.reports.rerated import print_rerating
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line, percent, usd
+from routewright.cli.text import one_line
 from routewright.ledger.database import Database
 from routewright.ledger.price_history import PriceHistory
 from routewright.ledger.rerating import (
-    Line,
     Pricing,
     Rerating,
     TablePricing,
@@ -35,14 +35,6 @@ from routewright.ledger.rerating import (
 from routewright.ledger.rerating import rerate as rerate_history
 
 FOREVER_NS = 2**63 - 1
-_COLUMNS = (
-    Column("attempts", is_number=True),
-    Column("kept", is_number=True),
-    Column("did cost", is_number=True),
-    Column("would have cost", is_number=True),
-    Column("difference", is_number=True),
-    Column("%", is_number=True),
-)
 
 
 def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
@@ -151,39 +143,8 @@ def _print(found: Rerating, prices: str, view: View | None, *, as_json: bool) ->
     if not found.lines:
         say("no attempt is settled in that time")
         return
-    for title, key in (("model", _model), ("day", _of_day)):
-        print_table((Column(title), *_COLUMNS), [_row(*each) for each in _by(found.lines, key)])
-        click.echo()
-    print_table((Column("all"), *_COLUMNS), [_row("total", found.total)])
+    print_rerating(found)
     say(f"at the prices of {one_line(prices)}" + (f"; kept as {one_line(view.name)}" if view else ""))
-
-
-def _model(line: Line) -> str:
-    return line.model
-
-
-def _of_day(line: Line) -> str:
-    return line.day
-
-
-def _by(lines: Iterable[Line], key: Callable[[Line], str]) -> list[tuple[str, Line]]:
-    grouped: dict[str, list[Line]] = {}
-    for line in lines:
-        grouped.setdefault(key(line), []).append(line)
-    return [(name, Rerating(tuple(its)).total) for name, its in sorted(grouped.items())]
-
-
-def _row(name: str, line: Line) -> tuple[str, ...]:
-    difference = line.after_nanousd - line.before_nanousd
-    return (
-        one_line(name),
-        f"{line.attempts:,}",
-        f"{line.kept:,}",
-        usd(line.before_nanousd),
-        usd(line.after_nanousd),
-        usd(difference),
-        percent(difference, line.before_nanousd),
-    )
 
 
 def _list(kept: list[View], *, as_json: bool) -> None:

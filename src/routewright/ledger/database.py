@@ -87,6 +87,10 @@ class Database(Protocol):
         """The rows of one query, as of one moment. Raises StoreUnavailable."""
         ...
 
+    def read_plain(self, sql: str, *bindings: Value) -> Sequence[tuple[Any, ...]]:
+        """The same without the columns' names, in their order: for who reads thousands of rows."""
+        ...
+
     def tables(self) -> Sequence[Table]:
         """All tables that hold data, by name; not what notes the schema's own version. Raises StoreUnavailable."""
         ...

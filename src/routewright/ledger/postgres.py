@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg import errors as pg
@@ -20,7 +20,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.numeric import IntLoader
 
 from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
@@ -350,6 +350,14 @@ class PostgresDatabase:
         """The rows of one query; asked once more if the connection was lost since the last one."""
         with self._reader.busy, self._translated():
             return self._reader.execute_first(in_psycopgs_words(sql), bindings).fetchall()
+
+    def read_plain(self, sql: str, *bindings: Value) -> list[tuple[Any, ...]]:
+        """The same, as tuples."""
+        with self._reader.busy, self._translated():
+            cursor = self._reader.execute_first(in_psycopgs_words(sql), bindings)
+            plain = cast("psycopg.Cursor[tuple[Any, ...]]", cursor)
+            plain.row_factory = tuple_row
+            return plain.fetchall()
 
     def tables(self) -> list[Table]:
         """All tables of the ledger's schema but the one that notes its version."""

@@ -33,6 +33,17 @@ WHERE e.kind = 'settled' AND e.sequence > ? AND e.at_ns >= ? AND e.at_ns < ?
 ORDER BY e.sequence LIMIT ?
 """
 _VIEWS = "SELECT * FROM rerated_views ORDER BY name"
+_DAY_NS = 86_400 * NANOSECONDS
+_BESIDE = f"""
+SELECT e.model, e.at_ns - e.at_ns % {_DAY_NS} AS day_ns, count(*) AS attempts,
+       sum(CASE WHEN kept.price_version IS NULL OR kept.price_version = e.price_version THEN 1 ELSE 0 END) AS kept,
+       CAST(sum(coalesce(e.cost_nanousd, 0)) AS BIGINT) AS before_nanousd,
+       CAST(sum(coalesce(kept.cost_nanousd, e.cost_nanousd, 0)) AS BIGINT) AS after_nanousd,
+       sum(CASE WHEN kept.attempt_id IS NULL AND e.cost_nanousd IS NOT NULL THEN 1 ELSE 0 END) AS missing
+FROM events AS e LEFT JOIN rerated AS kept ON kept.attempt_id = e.attempt_id AND kept.view = ?
+WHERE e.kind = 'settled' AND e.at_ns >= ? AND e.at_ns < ?
+GROUP BY e.model, e.at_ns - e.at_ns % {_DAY_NS} ORDER BY 2, 1
+"""  # noqa: S608 of our own constants
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
@@ -102,6 +113,15 @@ class Rerating(Struct, frozen=True):
             before_nanousd=sum(line.before_nanousd for line in self.lines),
             after_nanousd=sum(line.after_nanousd for line in self.lines),
         )
+
+
+class Beside(Struct, frozen=True):
+    """What the ledger says now, beside what is kept in a view."""
+
+    view: View
+    rerating: Rerating
+    missing: int
+    """Attempts with a cost that the view knows nothing of, as they are of another time: they cost what they did."""
 
 
 class TablePricing:
@@ -195,6 +215,22 @@ def rerate(
 def views(database: Database) -> list[View]:
     """What is kept, by name. Raises StoreUnavailable."""
     return [View(**row) for row in database.read(_VIEWS)]
+
+
+def beside(database: Database, name: str, since_ns: int, until_ns: int) -> Beside | None:
+    """The settled attempts of a time beside a view; None if there is none of that name. Raises StoreUnavailable.
+
+    Kept are here those that the view has at the same price version, or not at all.
+    """
+    view = next((view for view in views(database) if view.name == name), None)
+    if view is None:
+        return None
+    lines, missing = [], 0
+    for row in database.read(_BESIDE, name, since_ns, until_ns):
+        missing += row.pop("missing")
+        day = datetime.fromtimestamp(row.pop("day_ns") // NANOSECONDS, UTC).date().isoformat()
+        lines.append(Line(day=day, **row))
+    return Beside(view, Rerating(tuple(lines)), missing)
 
 
 def drop_view(database: Database, name: str) -> bool:

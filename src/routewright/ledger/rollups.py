@@ -12,10 +12,11 @@ and tags, which anybody may invent, are known by name up to `MOST_TAGS`: later o
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from routewright.call import Cause
-from routewright.ledger.database import Database, Row, Transaction
+from routewright.ledger.database import Database, Transaction, Value
 from routewright.usage import InputParts, Usage
 
 HOUR_NS = 3600 * 10**9
@@ -117,8 +118,9 @@ _REQUESTS = Rollup(
 )
 ROLLUPS = (_ATTEMPTS, _REQUESTS)
 SOURCES = tuple(rollup.source for rollup in ROLLUPS)
-SUMS = (*_ATTEMPTS.sums, *_REQUESTS.sums)
-"""What there is to know of a group: counts, tokens, money."""
+SUMS = (tuple(_ATTEMPTS.sums), tuple(_REQUESTS.sums))
+"""What there is to know of a group: counts, tokens, money; those of attempts, and those of requests."""
+_WIDTH = max(len(rollup.sums) for rollup in ROLLUPS)
 
 
 def _table(column: str, values: Sequence[str | int]) -> str:
@@ -133,15 +135,26 @@ _TAGGED = "SELECT 1 AS found FROM {rows} AS new WHERE {condition} AND new.tags <
 """Most have no tags, and to find none takes no small part of the time for all sums."""
 
 
-def keep(database: Database, transaction: Transaction, new: Mapping[str, str], grains: Sequence[int] = GRAINS) -> None:
+def keep(database: Database, transaction: Transaction, new: Mapping[str, str]) -> None:
     """Count rows that were not there before: `new` has, by table, what to write after FROM for them."""
     for rollup in ROLLUPS:
         if rollup.source in new:
-            rows, tags = new[rollup.source], database.elements("new.tags", "tag")
-            transaction.execute(_addition(rollup, grains, rows))
-            if transaction.execute(_TAGGED.format(rows=rows, condition=rollup.condition)):
-                _learn_tags(transaction, rollup, rows, tags)
-                transaction.execute(_addition(rollup, grains, rows, tags))
+            _count(database, transaction, rollup, new[rollup.source], GRAINS, rollup.facets)
+
+
+def _count(
+    database: Database,
+    transaction: Transaction,
+    rollup: Rollup,
+    rows: str,
+    grains: Sequence[int],
+    facets: Sequence[str],
+) -> None:
+    transaction.execute(_addition(rollup, grains, facets, rows))
+    if transaction.execute(_TAGGED.format(rows=rows, condition=rollup.condition)):
+        tags = database.elements("new.tags", "tag")
+        _learn_tags(transaction, rollup, rows, tags)
+        transaction.execute(_addition(rollup, grains, rollup.tag_facets, rows, tags))
 
 
 def make(database: Database) -> None:
@@ -155,7 +168,10 @@ def make(database: Database) -> None:
         for rollup in ROLLUPS:
             transaction.execute(f"DELETE FROM {rollup.table}")  # noqa: S608 of our own constants
             for day in _days(transaction, rollup):  # each in a statement of its own, as these have a time limit
-                keep(database, transaction, {rollup.source: day}, (HOUR_NS,))
+                _count(database, transaction, rollup, day, (HOUR_NS,), (EVERY,))
+            for facet in rollup.facets:
+                if facet != EVERY:
+                    transaction.execute(_gathering(rollup, facet))
             for shorter, longer in pairwise(reversed(GRAINS)):
                 transaction.execute(_fold(rollup, shorter, longer))
         transaction.execute("UPDATE rollups_made SET is_made = 1")
@@ -185,10 +201,10 @@ def _learn_tags(transaction: Transaction, rollup: Rollup, rows: str, tags: str) 
         transaction.insert("known_tags", ("tag",), [(row["tag"],) for row in unknown[: max(0, room)]])
 
 
-def _addition(rollup: Rollup, grains: Sequence[int], rows: str, tags: str | None = None) -> str:
+def _addition(rollup: Rollup, grains: Sequence[int], facets: Sequence[str], rows: str, tags: str | None = None) -> str:
     """SQL that adds new rows to their sums: to those of their tags, or to those without one."""
     key = ", ".join(("grain", "facet", "starts_ns", "tag", *rollup.dimensions))
-    facets, seen_in = (rollup.facets, f"'{{0}}', '{EVERY}'") if tags is None else (rollup.tag_facets, "'tag and {0}'")
+    seen_in = f"'{{0}}', '{EVERY}'" if tags is None else "'tag and {0}'"
     seen = [f"CASE WHEN facet IN ({seen_in.format(name)}) THEN {name} ELSE '' END" for name in rollup.dimensions]
     values = {"starts_ns": f"new.at_ns - new.at_ns % {HOUR_NS}", "tag": "''" if tags is None else "its.tag"}
     values |= {**rollup.dimensions, **{name: f"sum({sql})" for name, sql in rollup.sums.items()}}
@@ -210,6 +226,18 @@ def _addition(rollup: Rollup, grains: Sequence[int], rows: str, tags: str | None
     """  # noqa: S608 of our own constants
 
 
+def _gathering(rollup: Rollup, facet: str) -> str:
+    """SQL that makes the hourly sums by one dimension, or none, from those by every one."""
+    seen = {name: name if name == facet else "''" for name in rollup.dimensions}
+    key = ", ".join(("starts_ns", *(name for name in rollup.dimensions if name == facet)))
+    return f"""
+    INSERT INTO {rollup.table} (grain, facet, starts_ns, tag, {", ".join(seen)}, {", ".join(rollup.sums)})
+    SELECT grain, '{facet}', starts_ns, '', {", ".join(seen.values())},
+           {", ".join(f"sum({name})" for name in rollup.sums)}
+    FROM {rollup.table} WHERE grain = {HOUR_NS} AND facet = '{EVERY}' GROUP BY grain, {key}
+    """  # noqa: S608 of our own constants
+
+
 def _fold(rollup: Rollup, shorter: int, longer: int) -> str:
     """SQL that makes the sums of longer periods from those of shorter ones."""
     alike, sums = ", ".join(("tag", *rollup.dimensions)), ", ".join(f"sum({name})" for name in rollup.sums)
@@ -226,12 +254,17 @@ def _places(columns: int) -> str:
 
 
 def _tagged(rollup: Rollup, rows: str, tags: str) -> str:
-    """Each new row with each of its tags, once."""
+    """Each new row with each of its tags, once.
+
+    The new rows are picked out first: SQLite would rather read the whole table in the order of its key, in which what
+    is DISTINCT needs no sorting.
+    """
     return f"""(
+        WITH new AS MATERIALIZED (SELECT {rollup.source_id}, tags FROM {rows} AS all_new WHERE tags <> '[]')
         SELECT DISTINCT new.{rollup.source_id} AS {rollup.source_id},
                CASE WHEN EXISTS (SELECT 1 FROM known_tags WHERE known_tags.tag = {_TAG})
                     THEN {_TAG} ELSE '{OTHER_TAG}' END AS tag
-        FROM {rows} AS new, {tags} WHERE new.tags <> '[]'
+        FROM new, {tags}
     ) AS its"""  # noqa: S608 of our own constants
 
 
@@ -268,37 +301,89 @@ _TIMES = {"hour": "starts_ns", "day": f"starts_ns - starts_ns % {DAY_NS}"}
 _ANYTHING = {"all": "'all'"}
 
 
-def grouped(database: Database, by: Sequence[str], since_ns: int, until_ns: int) -> list[Row]:
-    """All `SUMS` by some dimensions (`k0`, `k1`, …), from the hour of `since_ns` up to the end of that of `until_ns`.
+Keys: TypeAlias = tuple[str | int, ...]
+"""Of a group, one for each dimension; a day or an hour is the UTC nanosecond when it begins."""
 
-    A day or an hour is the UTC nanosecond when it begins. Requests have no cause: by it, there are only attempts.
+
+class Group(NamedTuple):
+    """What is alike in the dimensions that were asked for, added up: rows that begin with a table's sums."""
+
+    keys: Keys
+    attempts: Sequence[int]
+    requests: Sequence[int]
+
+
+def grouped(
+    database: Database, by: Sequence[str], since_ns: int, until_ns: int, only: Mapping[str, str] = MappingProxyType({})
+) -> list[Group]:
+    """All sums by some dimensions, from the hour of `since_ns` up to the end of that of `until_ns`; by their keys.
+
+    `only` has what a value must be in a dimension, by its name. Requests have no cause: by it, there are only attempts.
     """
     finest = max((GRAINS.index(grain) for name, grain in (("day", DAY_NS), ("hour", HOUR_NS)) if name in by), default=0)
     ranges = list(pieces(max(0, since_ns), min(until_ns, _FAR), GRAINS[finest:]))
-    rollups = [rollup for rollup in ROLLUPS if "cause" not in by or "cause" in rollup.dimensions]
+    rollups = [rollup for rollup in ROLLUPS if "cause" not in (*by, *only) or "cause" in rollup.dimensions]
     if not ranges:
         return []
-    parts = [_part(rollup, by) for rollup in rollups for _ in ranges]
-    keys = ", ".join(f"k{place}" for place in range(len(by)))
-    sql = f"""
-    SELECT {keys}, {", ".join(map(_sum, SUMS))}
-    FROM ({" UNION ALL ".join(parts)}) AS parts GROUP BY {keys}
-    """  # noqa: S608 of our own constants
-    rows = database.read(sql, *(value for _ in rollups for piece in ranges for value in piece))
-    return sorted(rows, key=lambda row: tuple(row[f"k{place}"] for place in range(len(by))))
+    question = _Question(tuple(by), tuple(only), ranges)
+    sought = [value[:LONGEST_TAG] if name == "tag" else value for name, value in only.items()]
+    sql = " UNION ALL ".join(question.of(rollup) for rollup in rollups)
+    bindings: list[Value] = []
+    for piece in ranges:
+        bindings += [*piece, *sought]
+    attempts: dict[Keys, Sequence[int]] = {}
+    requests: dict[Keys, Sequence[int]] = {}
+    found = {_ATTEMPTS.table: attempts, _REQUESTS.table: requests}
+    for row in database.read_plain(sql, *bindings * len(rollups)):
+        found[row[-1]][row[_WIDTH:-1]] = row
+    none = (0,) * _WIDTH
+    return [
+        Group(keys, attempts.get(keys, none), requests.get(keys, none))
+        for keys in sorted(attempts.keys() | requests.keys())
+    ]
+
+
+class _Question(NamedTuple):
+    """What is asked of both tables."""
+
+    by: tuple[str, ...]
+    only: tuple[str, ...]
+    ranges: Sequence[Piece]
+
+    def of(self, rollup: Rollup) -> str:
+        """SQL for the sums of one table, as many as the other has, then the keys, then its name."""
+        known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
+        keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(self.by))
+        conditions = " AND ".join(
+            [f"grain = ? AND facet = '{self.facet}' AND starts_ns >= ? AND starts_ns < ?"]
+            + [f"{known[name]} = ?" for name in self.only]
+        )
+        sums = ", ".join(rollup.sums)
+        parts = [f"SELECT {keys}, {sums} FROM {rollup.table} WHERE {conditions}" for _ in self.ranges]  # noqa: S608 our own
+        their_keys = ", ".join(f"k{place}" for place in range(len(self.by)))
+        added = sums if self.is_summed_already else ", ".join(map(_sum, rollup.sums))
+        padding = ", 0" * (_WIDTH - len(rollup.sums))
+        sql = f"SELECT {added}{padding}, {their_keys}, '{rollup.table}' FROM ({' UNION ALL '.join(parts)}) AS parts"  # noqa: S608 our own
+        return sql if self.is_summed_already else f"{sql} GROUP BY {their_keys}"
+
+    @property
+    def facet(self) -> str:
+        """The one with the fewest rows that tells all dimensions apart."""
+        looked_at = [name for name in dict.fromkeys((*self.by, *self.only)) if name not in _TIMES and name != "all"]
+        if "tag" in looked_at:
+            return " and ".join(["tag", *(name for name in looked_at if name != "tag")])
+        return looked_at[0] if len(looked_at) == 1 else EVERY if looked_at else "all"
+
+    @property
+    def is_summed_already(self) -> bool:
+        """There is one row for each line of the answer: the long answers, by hour or day and one dimension."""
+        grain = HOUR_NS if "hour" in self.by else DAY_NS if "day" in self.by else 0
+        return self.facet != EVERY and all(piece.grain == grain for piece in self.ranges)
 
 
 def _sum(name: str) -> str:
     """PostgreSQL would go on with numbers of any length, which are slow."""
     return f"CAST(sum({name}) AS BIGINT) AS {name}"
-
-
-def _facet(by: Sequence[str]) -> str:
-    """The one with the fewest rows that tells these dimensions apart."""
-    looked_at = [name for name in dict.fromkeys(by) if name not in _TIMES]
-    if "tag" in looked_at:
-        return " and ".join(["tag", *(name for name in looked_at if name != "tag")])
-    return looked_at[0] if len(looked_at) == 1 else EVERY if looked_at else "all"
 
 
 def cost_nanousd(transaction: Transaction, dimension: str, value: str, since_ns: int, until_ns: int) -> int:
@@ -316,15 +401,3 @@ def cost_nanousd(transaction: Transaction, dimension: str, value: str, since_ns:
         int(transaction.execute(sql, *piece, sought)[0]["cost_nanousd"])
         for piece in pieces(since_ns, min(until_ns, _FAR))
     )
-
-
-def _part(rollup: Rollup, by: Sequence[str]) -> str:
-    """The sums of one table over one range of periods."""
-    known = {**_TIMES, **_ANYTHING, "tag": "tag", **{name: name for name in rollup.dimensions}}
-    keys = ", ".join(f"{known[name]} AS k{place}" for place, name in enumerate(by))
-    sums = ", ".join(_sum(name) if name in rollup.sums else f"0 AS {name}" for name in SUMS)
-    return f"""
-    SELECT {keys}, {sums} FROM {rollup.table}
-    WHERE grain = ? AND facet = '{_facet(by)}' AND starts_ns >= ? AND starts_ns < ?
-    GROUP BY {_places(len(by))}
-    """  # noqa: S608 of our own constants

@@ -1,17 +1,21 @@
 """What was spent, added up: the figures that reports are made of."""
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
-from routewright.ledger.database import Row
 from routewright.usage import NO_INPUT, InputParts, Usage
 
 Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause"]
 """What spending can be told by; days and hours are UTC."""
+Keys: TypeAlias = tuple[str | None, ...]
+"""What something is about, one for each dimension; None where nobody knows."""
 
 
-class Sums(Struct, frozen=True, kw_only=True):
+class Sums(Struct, frozen=True, kw_only=True, gc=False):
     """Attempts and requests, added up. A model's money is that of its own attempts, its requests those it answered."""
 
     requests: int = 0
@@ -59,18 +63,47 @@ class Sums(Struct, frozen=True, kw_only=True):
     """Of that, the system prompts' share by tokens."""
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return added((self, other))
 
 
-_GROUPS = ("usage", "answer_usage", "input_parts")
-_COUNTS = tuple(name for name in Sums.__struct_fields__ if name not in _GROUPS)
+_COUNTS = tuple(name for name in Sums.__struct_fields__ if name not in ("usage", "answer_usage", "input_parts"))
 
 
-def named(row: Row) -> dict[str, Any]:
-    """A row of sums as the fields of `Sums`: what it has in columns of their own goes where it belongs."""
-    return {
-        **{name: row[name] for name in _COUNTS},
-        "usage": Usage(*(row[tokens] for tokens in Usage.__struct_fields__)),
-        "answer_usage": Usage(*(row[f"answer_{tokens}"] for tokens in Usage.__struct_fields__)),
-        "input_parts": InputParts(*(row[f"input_{part}"] for part in InputParts.__struct_fields__)),
-    }
+def added(all_of_them: Iterable[Sums]) -> Sums:
+    """Any number of them as one. Reports add up thousands: column by column, which is ten times as fast as in pairs."""
+    rows = [astuple(sums) for sums in all_of_them]
+    if not rows:
+        return Sums()
+    columns = dict(zip(Sums.__struct_fields__, zip(*rows, strict=True), strict=True))
+    return Sums(
+        usage=Usage(*_totals(columns["usage"])),
+        answer_usage=Usage(*_totals(columns["answer_usage"])),
+        input_parts=InputParts(*_totals(columns["input_parts"])),
+        **{name: sum(columns[name]) for name in _COUNTS},
+    )
+
+
+def _totals(column: Iterable[Usage] | Iterable[InputParts]) -> Iterable[int]:
+    return map(sum, zip(*map(astuple, column), strict=True))
+
+
+def reader(of_attempts: Sequence[str], of_requests: Sequence[str]) -> Callable[[Sequence[int], Sequence[int]], Sums]:
+    """What makes sums of the values of attempts, and those of requests, in the order of these columns."""
+    counts = [[name for name in columns if name in _COUNTS] for columns in (of_attempts, of_requests)]
+    count_attempts, count_requests = (
+        itemgetter(*map(columns.index, its)) for columns, its in zip((of_attempts, of_requests), counts, strict=True)
+    )
+    names = (*counts[0], *counts[1])
+    usage = itemgetter(*map(of_attempts.index, Usage.__struct_fields__))
+    answer_usage = itemgetter(*(of_attempts.index(f"answer_{tokens}") for tokens in Usage.__struct_fields__))
+    input_parts = itemgetter(*(of_requests.index(f"input_{part}") for part in InputParts.__struct_fields__))
+
+    def read(attempts: Sequence[int], requests: Sequence[int]) -> Sums:
+        return Sums(
+            usage=Usage(*usage(attempts)),
+            answer_usage=Usage(*answer_usage(attempts)),
+            input_parts=InputParts(*input_parts(requests)),
+            **dict(zip(names, count_attempts(attempts) + count_requests(requests), strict=True)),
+        )
+
+    return read

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -268,6 +269,11 @@ class SqliteDatabase:
         """The rows of one query."""
         with self._reading, _translated(self._path):
             return _fetched(self._reader, sql, bindings)
+
+    def read_plain(self, sql: str, *bindings: Value) -> list[tuple[Any, ...]]:
+        """The same, as tuples."""
+        with self._reading, _translated(self._path):
+            return self._reader.execute(sql, bindings).fetchall()
 
     def tables(self) -> list[Table]:
         """All tables that hold data, by name."""

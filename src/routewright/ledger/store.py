@@ -4,10 +4,12 @@ Delivering a batch twice changes nothing. The store knows no database by name: s
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, get_args
+from functools import cache, partial
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +31,7 @@ from routewright.ledger.posting import post
 from routewright.ledger.prompt_audit import PromptAudit, absorb_prompts, read_audit
 from routewright.ledger.rows import event_of, rows_of
 from routewright.ledger.seals import arrivals, closes_before, note_late
-from routewright.ledger.spending import Dimension, Sums, named
+from routewright.ledger.spending import Dimension, Keys, Sums, reader
 from routewright.route import KindShare, Verdict
 
 _FOREVER_NS = 2**63 - 1
@@ -37,7 +39,6 @@ MOST_EMBEDDINGS = 100_000
 """Older ones go."""
 
 By: TypeAlias = Dimension | Literal["all"]
-_KNOWN = {*get_args(Dimension), "all"}
 _TIMES = {"day", "hour"}
 
 
@@ -46,7 +47,7 @@ class Spend(Sums, frozen=True, kw_only=True):
 
     key: str | None
     """None for requests that nobody answered, and for whatever has no tier, key or team."""
-    keys: tuple[str | None, ...] = ()
+    keys: Keys = ()
     """The same of each dimension, in the order in which they were asked for."""
 
 
@@ -181,12 +182,14 @@ def _verdict(route: str | None) -> Verdict | None:
     return classified.verdict if classified else None
 
 
-def _spend(row: Row, by: Sequence[By]) -> Spend:
-    keys = tuple(_key(name, row[f"k{place}"]) for place, name in enumerate(by))
-    return Spend(key=keys[0], keys=keys, **named(row))
+_sums_of = reader(*rollups.SUMS)
 
 
-def _key(dimension: By, value: str | int) -> str | None:
+def _fields(sums: Sums) -> dict[str, Any]:
+    return {name: getattr(sums, name) for name in Sums.__struct_fields__}
+
+
+def _key(dimension: Dimension, value: str | int) -> str | None:
     if dimension in ("day", "hour"):
         moment = datetime.fromtimestamp(int(value) // 10**9, UTC)
         return f"{moment:%Y-%m-%d}" if dimension == "day" else f"{moment:%Y-%m-%d %H:%M}"
@@ -287,15 +290,46 @@ class Store:
         is that of its own attempts, whoever answered in the end; its requests are those it answered. By cause, there
         are only attempts. What has several tags counts for each of them, and what has none is not there.
 
-        Raises ValueError for other dimensions than these, for one that is there twice, and for tags beside more than
-        one other dimension (and time): these are not summed.
+        Raises ValueError as `sums` does.
         """
-        dimensions = (by,) if isinstance(by, str) else tuple(by)
-        if not 1 <= len(set(dimensions)) == len(dimensions) or not set(dimensions) <= _KNOWN:
-            raise ValueError(f"{dimensions} are not some of {', '.join(get_args(Dimension))}")
-        if "tag" in dimensions and len(set(dimensions) - _TIMES) > 2:
-            raise ValueError(f"{dimensions}: tags are summed beside one other dimension only")
-        return [_spend(row, dimensions) for row in rollups.grouped(self._database, dimensions, since_ns, until_ns)]
+        if not by:
+            raise ValueError("nothing to tell spending by; all of it is told by `all`")
+        dimensions = (() if by == "all" else (by,)) if isinstance(by, str) else by
+        found = self.sums(dimensions, since_ns, until_ns)
+        return [Spend(key=keys[0] if keys else "all", keys=keys or ("all",), **_fields(sums)) for keys, sums in found]
+
+    def sums(
+        self,
+        by: Sequence[Dimension],
+        since_ns: int = 0,
+        until_ns: int = _FOREVER_NS,
+        only: Mapping[Dimension, str] = MappingProxyType({}),
+    ) -> list[tuple[Keys, Sums]]:
+        """The same as plain sums, under their keys; all in one without a dimension, and nothing if there is nothing.
+
+        `only` has what a value must be in a dimension, an empty text for what has no name.
+
+        Raises ValueError for other dimensions than there are, for one that is there twice, and for tags beside more
+        than one other dimension (and time): these are not summed.
+        """
+        looked_at = {*by, *only}
+        if len(set(by)) < len(by) or not looked_at <= set(get_args(Dimension)):
+            raise ValueError(f"{by} are not some of {', '.join(get_args(Dimension))}")
+        if "tag" in looked_at and len(looked_at - _TIMES) > 2:
+            raise ValueError(f"{sorted(looked_at)}: tags are summed beside one other dimension only")
+        found = rollups.grouped(
+            self._database, by or ("all",), since_ns, until_ns, {str(name): value for name, value in only.items()}
+        )
+        if not by:
+            return [((), _sums_of(group.attempts, group.requests)) for group in found]
+        names = [cache(partial(_key, dimension)) for dimension in by]
+        return [
+            (
+                tuple([name(key) for name, key in zip(names, group.keys, strict=True)]),
+                _sums_of(group.attempts, group.requests),
+            )
+            for group in found
+        ]
 
     def baselines(self, since_ns: int = 0, until_ns: int = _FOREVER_NS) -> list[str]:
         """The models that answered requests were compared with."""

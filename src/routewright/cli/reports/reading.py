@@ -78,42 +78,39 @@ def read_report(store: Store | None, question: Question) -> Report:
 
 
 def read_table(store: Store | None, by: tuple[Dimension, ...], question: Question) -> Table:
-    """One table. What is left out is asked for apart and dropped, so any dimension can be a filter."""
-    asked = tuple(dict.fromkeys((*by, *question.only)))
-    lines = _lines(store, asked, question)
-    left = [line for line in lines if _is_left_in(line, asked, question.only)]
+    """One table; any dimension can be a filter."""
+    lines = _lines(store, by, question)
     if not _overlaps(by, question.only):
-        return Table(by, merged(left, range(len(by))), together(left))
+        return Table(by, lines, together(lines))
     # With a tag for each of its lines, a request stands in many: the total must be asked for by itself.
     others = replace(question, tables=())
-    return Table(by, merged(left, range(len(by))), read_table(store, (), others).total, overlaps=True)
+    return Table(by, lines, read_table(store, (), others).total, overlaps=True)
 
 
 def _overlaps(by: Sequence[Dimension], only: Mapping[Dimension, str]) -> bool:
     return "tag" in by and "tag" not in only
 
 
-def _lines(store: Store | None, by: tuple[Dimension, ...], question: Question) -> Sequence[Line]:
+def _lines(store: Store | None, by: tuple[Dimension, ...], question: Question) -> tuple[Line, ...]:
+    """In the order of their keys, what is not known last."""
     if store is None:
         return ()
-    window, baseline = question.window, question.baseline
+    baseline = question.baseline
     if baseline is None or "cause" in by:
-        return _asked(store, by, window)
+        lines = _asked(store, by, question)
+        return merged(lines, range(len(by))) if any(None in line.keys for line in lines) else tuple(lines)
     when: Dimension = "hour" if baseline.changes_by_hour else "day"
     timed = tuple(dict.fromkeys((*by, when)))
     place = timed.index(when)
     lines = [
-        Line(line.keys, _priced_at(baseline, line.sums, line.keys[place])) for line in _asked(store, timed, window)
+        Line(line.keys, _priced_at(baseline, line.sums, line.keys[place])) for line in _asked(store, timed, question)
     ]
     return merged(lines, range(len(by)))
 
 
-def _asked(store: Store, by: tuple[Dimension, ...], window: Window) -> Sequence[Line]:
-    found = store.spend(by or "all", window.since_ns, window.until_ns)
-    return [
-        Line(spend.keys if by else (), Sums(**{name: getattr(spend, name) for name in Sums.__struct_fields__}))
-        for spend in found
-    ]
+def _asked(store: Store, by: tuple[Dimension, ...], question: Question) -> list[Line]:
+    window = question.window
+    return [Line(keys, sums) for keys, sums in store.sums(by, window.since_ns, window.until_ns, question.only)]
 
 
 def _priced_at(baseline: Baseline, sums: Sums, time: str | None) -> Sums:
@@ -133,10 +130,6 @@ def _priced_at(baseline: Baseline, sums: Sums, time: str | None) -> Sums:
         least_saved_nanousd=saved,
         most_saved_nanousd=saved,
     )
-
-
-def _is_left_in(line: Line, asked: Sequence[Dimension], only: Mapping[Dimension, str]) -> bool:
-    return all((line.keys[asked.index(dimension)] or "") == name for dimension, name in only.items())
 
 
 def _notes(total: Sums, question: Question) -> Iterable[str]:

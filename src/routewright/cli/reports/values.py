@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from routewright.ledger.spending import Dimension, Sums
-
-Keys = tuple[str | None, ...]
-"""What a line is about, one for each dimension of its table; None where nobody knows."""
+from routewright.ledger.spending import Dimension, Keys, Sums, added
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, gc=False):
     """One row of a table."""
 
     keys: Keys
+    """One for each dimension of the table."""
     sums: Sums
 
 
@@ -84,7 +82,7 @@ def _in_order(keys: Keys) -> tuple[tuple[bool, str], ...]:
 
 def together(lines: Iterable[Line]) -> Sums:
     """All lines as one."""
-    return sum((line.sums for line in lines), Sums())
+    return added(line.sums for line in lines)
 
 
 def saving_of(total: Sums, baselines: Iterable[str]) -> Saving:
