@@ -48,9 +48,10 @@ def test_an_answer_is_shortened_and_then_refused_when_the_budget_is_spent(client
     assert 0 <= min(left) < 0.0002
     assert refused.value.status_code == 402
     assert refused.value.response.headers["x-should-retry"] == "false"
+    assert refused.value.request_id == refused.value.response.headers["x-routewright-request-id"]
     body = refused.value.response.json()["error"]
     assert (body["code"], body["type"]) == ("budget_exceeded", "insufficient_quota")
-    assert 'budget "all" of $0.0002 per day is used up' in body["message"]
+    assert 'budget "all" of $0.0002 per day has no room for' in body["message"]
     assert body["budget"]["limit_nanousd"] == 200_000
     assert body["budget"]["spent_nanousd"] <= 200_000
 

@@ -116,7 +116,7 @@ class Gateway:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request.of(scope, receive)
+        request = Request.of(scope, receive, self._engine.mint_id())
         sent = _Sent(send)
         try:
             endpoint = self._find(request)
