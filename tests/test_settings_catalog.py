@@ -226,7 +226,8 @@ def test_names_of_models_that_do_not_exist_are_told_together(desk: Desk) -> None
         'models.deepseek-v3.fallbacks: no model is called "gpt-5.5" (routewright.toml:6:1)',
         'policy.baseline: no model is called "gpt-5" (routewright.toml:2:1)',
         'aliases.slow: no model is called "deepseek-v4" (routewright.toml:9:1) — did you mean "deepseek-v3"?',
-        'budgets.dear.scope: no model is called "claude-opus-4" (routewright.toml:11:1) — did you mean "claude-opus-4.7"?',
+        'budgets.dear.scope: no model is called "claude-opus-4" (routewright.toml:11:1)'
+        ' — did you mean "claude-opus-4.7"?',
     ]
 
 
