@@ -7,6 +7,9 @@ import openai
 import pytest
 
 from lobby import GOOD, lobby
+from routewright.call import Call
+from routewright.errors import LedgerUnavailable
+from routewright.reply import Reply
 from served import serving
 
 SETTINGS = """
@@ -70,3 +73,17 @@ async def test_a_key_s_own_budget_holds_from_the_moment_it_is_made(tmp_path: Pat
         spent = standings[f"key/{rich.key.id}/day"]
         assert spent.budget.time_zone == "Europe/Berlin"
         assert spent.spent_nanousd > 0
+
+
+async def test_a_client_is_not_told_the_files_of_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(call: Call) -> Reply:
+        raise LedgerUnavailable(f"no segment can be added to the journal in {tmp_path}: No space left on device")
+
+    async with lobby(tmp_path) as house:
+        monkeypatch.setattr(house.runtime.engine, "ask", ask)
+        refused = await house.call("POST", "/v1/chat/completions", GOOD, key=house.key("app").text.reveal())
+        assert (refused.status, refused.code) == (503, "ledger_unavailable")
+        assert refused.json["error"]["message"].startswith("the ledger cannot take this request now")
+        assert str(tmp_path) not in refused.body.decode()
