@@ -47,7 +47,7 @@ class Hooks:
                 self.send_response(200)
                 self.end_headers()
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - so it is called where it is from
                 """Not to stderr."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -72,12 +72,13 @@ def hooks() -> Iterator[Hooks]:
         taken.server.server_close()
 
 
-def ask(served: Served) -> None:
-    """One request of a known most: it costs a quarter of a cent or less."""
+def ask(served: Served, times: int = 1) -> None:
+    """Requests of a known most: one costs 0.28 cents or less."""
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="unused", max_retries=0) as client:
-        client.chat.completions.create(
-            model="claude-opus-4.7", messages=[{"role": "user", "content": "Prove it"}], max_tokens=100
-        )
+        for _ in range(times):
+            client.chat.completions.create(
+                model="claude-opus-4.7", messages=[{"role": "user", "content": "Prove it"}], max_tokens=100
+            )
 
 
 def metric(served: Served, name: str) -> float:
@@ -102,8 +103,7 @@ def test_each_crossing_reaches_webhook_and_slack_once_though_the_gateway_is_kill
             served.kill()
             served.start()
             with pytest.raises(openai.APIStatusError) as refused:
-                for _ in range(100):
-                    ask(served)
+                ask(served, times=100)
             taken.wait_for(2)
             assert refused.value.status_code == 402
             assert metric(served, "routewright_budget_alerts_total") == 1, "since this start"
