@@ -122,3 +122,10 @@ def test_every_page_that_is_linked_is_there() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_every_room_is_in_the_plan_of_the_house() -> None:
+    plan = re.findall(r"^[├└]── (.*?)  ", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = {name.rstrip("/") for line in plan for name in line.split()}
+    rooms = {path.name for path in (ROOT / "src/routewright").iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert {room for room in rooms if not room.startswith("__")} - named == set()
