@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from routewright.call import Options
 from routewright.settings import load_settings
 from served import serving
 
@@ -122,3 +123,20 @@ def test_every_page_that_is_linked_is_there() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_every_room_is_in_the_plan_of_the_house() -> None:
+    plan = re.findall(r"^[├└]── (.*?)  ", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = {name.rstrip("/") for line in plan for name in line.split()}
+    rooms = {path.name for path in (ROOT / "src/routewright").iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert {room for room in rooms if not room.startswith("__")} - named == set()
+
+
+def test_the_page_of_the_api_has_every_header_and_option() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    code = (ROOT / "src/routewright/gateway/headers.py").read_text(encoding="utf-8")
+    told = set(re.findall(r'"(x-(?:routewright|request)-[a-z-]+)"', code))
+    options = {f"x-routewright-{name.replace('_', '-')}" for name in Options.__struct_fields__}
+    options -= {"x-routewright-max-cost-nanousd", "x-routewright-deadline-s"}  # as `max_cost_usd`, `deadline_ms`
+    assert told
+    assert {header for header in told | options if f"`{header}`" not in page} == set()

@@ -142,7 +142,7 @@ async def test_new_limits_hold_at_once_and_what_is_counted_stays(
     answer = await ask(runtime)
     write(tmp_path, "0.0000001")
     runtime.reload()
-    with pytest.raises(BudgetExceeded, match="is used up"):
+    with pytest.raises(BudgetExceeded, match="has no room"):
         await ask(runtime)
     write(tmp_path, "1")
     runtime.reload()
@@ -183,7 +183,7 @@ def test_the_synchronous_router_keeps_budgets_too(tmp_path: Path) -> None:
 
     with (
         SyncRouter(config=tmp_path / "routewright.toml", environ={"HOME": str(tmp_path)}) as router,
-        pytest.raises(BudgetExceeded, match="is used up"),
+        pytest.raises(BudgetExceeded, match="has no room"),
     ):
         until_refused(router)
     assert 0 < sum(answer.cost_usd for answer in answers) <= Decimal("0.0006")

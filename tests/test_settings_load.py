@@ -186,7 +186,7 @@ base_url = "ftp://host"
         'models."gpt-5.5".tier: "huge" is not "complex", "standard", "structured" or "bulk" (routewright.toml:11:1)',
         'models."gpt-5.5".capabilities: ["tools", "telepathy"] is not a list of "tools", "vision", "json_schema" or '
         '"reasoning" (routewright.toml:12:1)',
-        'models."gpt-5.5".price.input: a price must be a finite number of at least 0, not -1 (routewright.toml:13:11)',
+        'models."gpt-5.5".price.input: must be a finite number of at least 0, not -1 (routewright.toml:13:11)',
         'unknown key "ouput" in [models."gpt-5.5".price] (routewright.toml:13:23) — did you mean "output"?',
         'providers.openai.dialect: "openai" is not "openai_chat" or "anthropic_messages" (routewright.toml:15:1)',
         "providers.openai.base_url: 'ftp://host' is not an address; write it like \"https://api.openai.com/v1\" "

@@ -163,7 +163,7 @@ class Reply:
         self.error: RoutewrightError | None = None
         self.receipt: Receipt | None = None
         self.budget_remaining_nanousd: int | None = None
-        """What was left, once this attempt was held, of the hard budget that had the least left; None without any."""
+        """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first

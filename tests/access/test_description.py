@@ -102,3 +102,18 @@ def test_a_budget_can_be_written_in_one_word(text: str, fields: tuple[str, str, 
 def test_what_is_no_budget_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="write it like"):
         read_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "param"),
+    [
+        ({"name": ""}, "name: expected `str` of length >= 1", "name"),
+        ({"name": "app", "tags": ["a", ""]}, "tags[1]: expected `str` of length >= 1", "tags"),
+        ({"name": "app", "requests_per_minute": 0}, "requests_per_minute: expected `int` >= 1", "requests_per_minute"),
+        ({"name": "app", "owner": "me"}, "that cannot be a key: Object contains unknown field `owner`", None),
+    ],
+)
+def test_what_is_wrong_begins_with_its_field(fields: dict[str, Any], message: str, param: str | None) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_wish(fields)
+    assert (refused.value.message, refused.value.param) == (message, param)

@@ -70,6 +70,13 @@ def test_show_lists_the_models_of_the_settings_with_version_and_source(terminal:
     assert f"prices of {TODAY}, 0 days old, from list 1.0" in result.stderr
 
 
+def test_sound_from_a_cache_has_no_column_where_it_costs_what_the_cache_costs(terminal: Terminal) -> None:
+    rows = [{"input": 1_000_000, "output": 1_000_000, "cache_read": 100_000}]
+    put(terminal, document(swift={"standard": [rows], "variants": {}}))
+    header = terminal.run("prices", "show", "swift").stdout.splitlines()[1]
+    assert header.split() == ["tier", "when", "input", "output", "cached"]
+
+
 def test_show_of_a_model_has_every_tier_and_time_that_holds_now_or_will(terminal: Terminal) -> None:
     rows = [
         {"input": 1_000_000, "output": 1_000_000},

@@ -138,3 +138,10 @@ def test_a_file_that_cannot_be_read_is_an_error_with_its_problem(terminal: Termi
     assert "none of the known sets of columns" in terminal.run("ledger", "reconcile", "export.csv").stderr
     (terminal.home / "export.csv").write_text(made.OPENAI_COST.splitlines()[0])
     assert terminal.run("ledger", "reconcile", "export.csv").exit_code == 0
+
+
+def test_a_provider_that_nobody_knows_is_a_slip(terminal: Terminal) -> None:
+    (terminal.home / "export.csv").write_text(made.ANTHROPIC_USAGE, encoding="utf-8")
+    result = terminal.run("ledger", "reconcile", "export.csv", "--provider", "antropic")
+    assert result.exit_code == 2
+    assert "neither the settings nor the price table know a provider 'antropic'" in result.stderr

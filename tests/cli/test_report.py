@@ -160,6 +160,24 @@ def test_empty_ledger_says_so_and_what_to_do_next(tmp_path: Path) -> None:
     assert json.loads(terminal.run("report", "--json").stdout)["totals"]["requests"] == 0
 
 
+def test_nothing_of_a_filter_does_not_mean_an_empty_ledger(terminal: Terminal) -> None:
+    told = terminal.run("report", "--key", "nobody", "--since", "2020-01-01").stderr
+    assert "the ledger has nothing of key nobody since 2020-01-01 00:00:00 UTC" in told
+
+
+def test_a_key_has_its_name_for_people_and_its_id_for_programs(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    key = json.loads(terminal.run("keys", "create", "app", "--json").stdout)["id"]
+    terminal.record(request("a", key=key), settled("a", key=key), request("b", key="gone"), settled("b", key="gone"))
+    text = terminal.run("report", "--by", "key").stdout
+    assert f"  {key} (app)  " in text
+    assert "  gone  " in text
+    assert f"{key} (app)" in terminal.run("report", "--by", "key", "--html", "-").stdout
+    assert [line.partition(",")[0] for line in terminal.run("report", "--by", "key", "--csv").stdout.split()[1:]] == (
+        sorted([key, "gone"])
+    )
+
+
 def test_names_from_outside_cannot_drive_the_terminal(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.record(request(model="\x1b[2Jswift", tier=None), settled(model="\x1b[2Jswift", usage=Usage(input=1)))

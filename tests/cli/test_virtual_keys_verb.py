@@ -80,7 +80,7 @@ def test_an_option_that_is_none_is_a_usage_error(terminal: Terminal, options: li
 
 def test_a_budget_without_a_number_is_told(terminal: Terminal) -> None:
     result = terminal.run("keys", "create", "app", "--budget", "ten/month")
-    assert (result.exit_code, "error[E102]" in result.stderr) == (1, True)
+    assert (result.exit_code, "'ten' is not a number" in result.stderr) == (2, True)
     assert not terminal.ledger.exists()
 
 
@@ -144,3 +144,10 @@ def test_an_open_address_without_a_key_is_not_served(terminal: Terminal) -> None
     assert refused.returncode == 78
     assert "is open to other machines" in refused.stderr
     assert "`routewright keys create NAME`" in refused.stderr
+
+
+def test_a_model_that_nobody_knows_is_noted_and_may_come_later(terminal: Terminal) -> None:
+    result = terminal.run("keys", "create", "app", "--model", "deepseek-v33", "--model", "auto", "--model", "ollama/x")
+    assert result.exit_code == 0
+    assert "note: the settings know no model 'deepseek-v33' — did you mean \"deepseek-v3\"?" in result.stderr
+    assert result.stderr.count("note:") == 1

@@ -94,6 +94,13 @@ def test_a_turn_beside_a_result_is_still_the_users() -> None:
     assert found.user == MESSAGE_TOKENS + estimate_tokens("And now?") + IMAGE_TOKENS + REPLY_TOKENS
 
 
+def test_a_turn_too_short_to_be_a_token_is_still_the_users() -> None:
+    assert estimate_tokens("ok") == 0
+    found = extract(call(messages=(message("Search it"), message("Done.", "assistant"), message("ok")))).input_parts
+    assert found.user == MESSAGE_TOKENS + REPLY_TOKENS
+    assert extract(call(messages=(message("ok"),))).input_parts.history == 0
+
+
 def test_the_form_of_the_answer_counts_as_a_tool() -> None:
     plain = extract(call()).input_parts
     formed = extract(call(output_format=OutputFormat("json_schema", schema={"type": "object"}))).input_parts

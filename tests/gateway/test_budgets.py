@@ -7,6 +7,9 @@ import openai
 import pytest
 
 from lobby import GOOD, lobby
+from routewright.call import Call
+from routewright.errors import LedgerUnavailable
+from routewright.reply import Reply
 from served import serving
 
 SETTINGS = """
@@ -48,9 +51,10 @@ def test_an_answer_is_shortened_and_then_refused_when_the_budget_is_spent(client
     assert 0 <= min(left) < 0.0002
     assert refused.value.status_code == 402
     assert refused.value.response.headers["x-should-retry"] == "false"
+    assert refused.value.request_id == refused.value.response.headers["x-routewright-request-id"]
     body = refused.value.response.json()["error"]
     assert (body["code"], body["type"]) == ("budget_exceeded", "insufficient_quota")
-    assert 'budget "all" of $0.0002 per day is used up' in body["message"]
+    assert 'budget "all" of $0.0002 per day has no room for' in body["message"]
     assert body["budget"]["limit_nanousd"] == 200_000
     assert body["budget"]["spent_nanousd"] <= 200_000
 
@@ -69,3 +73,17 @@ async def test_a_key_s_own_budget_holds_from_the_moment_it_is_made(tmp_path: Pat
         spent = standings[f"key/{rich.key.id}/day"]
         assert spent.budget.time_zone == "Europe/Berlin"
         assert spent.spent_nanousd > 0
+
+
+async def test_a_client_is_not_told_the_files_of_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(call: Call) -> Reply:
+        raise LedgerUnavailable(f"no segment can be added to the journal in {tmp_path}: No space left on device")
+
+    async with lobby(tmp_path) as house:
+        monkeypatch.setattr(house.runtime.engine, "ask", ask)
+        refused = await house.call("POST", "/v1/chat/completions", GOOD, key=house.key("app").text.reveal())
+        assert (refused.status, refused.code) == (503, "ledger_unavailable")
+        assert refused.json["error"]["message"].startswith("the ledger cannot take this request now")
+        assert str(tmp_path) not in refused.body.decode()

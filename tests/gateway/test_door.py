@@ -116,6 +116,8 @@ async def test_c11_x15_every_bad_key_gets_one_and_the_same_answer(house: Lobby) 
     answers = [await house.call("GET", "/v1/models", raw_headers=headers) for headers in bad]
     assert {answer.status for answer in answers} == {401}
     assert len({answer.body for answer in answers}) == 1
+    ids = [answer.headers.pop("x-request-id") for answer in answers]
+    assert [answer.headers.pop("x-routewright-request-id") for answer in answers] == ids
     assert len({tuple(answer.headers.items()) for answer in answers}) == 1
     assert answers[0].code == "invalid_api_key"
     assert (await house.call("GET", "/v1/models", key=good)).status == 200

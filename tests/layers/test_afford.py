@@ -195,8 +195,8 @@ def test_the_refusal_names_the_budget_its_limit_what_is_spent_and_held_and_when_
     with pytest.raises(BudgetExceeded) as refused:
         house.ask(DEAR, CHEAP)
     assert refused.value.message == (
-        'budget "all" of $0.000001 per month is used up: $0.0000004 spent, $0.0000001 held, '
-        "and this request needs up to $0.05051; it resets at 2027-02-01T00:00:00+01:00"
+        'budget "all" of $0.000001 per month has no room for $0.05051, the most that this request may cost: '
+        "$0.0000004 spent, $0.0000001 held; it resets at 2027-02-01T00:00:00+01:00"
     )
     assert needed(ASKED, DEAR) == 50_510_000
     assert refused.value.details == {
@@ -213,7 +213,7 @@ def test_the_refusal_names_the_budget_its_limit_what_is_spent_and_held_and_when_
 
 
 def test_a_budget_for_ever_does_not_reset() -> None:
-    with pytest.raises(BudgetExceeded, match=r"\$0\.00 in all is used up.*does not reset"):
+    with pytest.raises(BudgetExceeded, match=r"\$0\.00 in all has no room.*does not reset"):
         House(0, period=Period.FOREVER).ask(DEAR)
 
 

@@ -380,6 +380,7 @@ async def test_an_attempt_is_held_against_its_budgets_and_every_event_says_who_p
     while await answer.next():
         pass
     assert [standing.spent_nanousd for standing in house.balances.standings(0)] == [50_000, 50_000]
+    assert answer.budget_remaining_nanousd == ALL.limit_nanousd - 50_000, "what was not used is there again"
     held, settled = house.events
     assert isinstance(held, Reserved)
     assert isinstance(settled, Settled)

@@ -210,6 +210,7 @@ def test_a_soft_budget_is_counted_and_never_refuses() -> None:
     assert (standing.spent_nanousd, standing.remaining_nanousd, standing.is_frozen) == (1_500, 0, False)
     assert desk.balances.room(charges) is None
     assert desk.balances.remaining(charges) is None
+    assert desk.balances.remaining([Charge("long ago", 0)]) is None
     assert not desk.balances.is_metered(charges)
     assert not desk.balances.has_hard
 

@@ -302,3 +302,22 @@ def test_a_claim_that_comes_after_all_was_given_back_is_none(clock: FakeClock, e
 
     clock.run(main())
     assert escrow.claims == 0
+
+
+def test_a_round_that_asked_nothing_does_not_say_that_the_escrow_answers(
+    clock: FakeClock, escrow: MemoryEscrow, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        one = Process(escrow, clock)
+        assert await one.admit("a", 10) is None
+        escrow.failure = StoreUnavailable("gone")
+        await asyncio.sleep(1.5 * POLL_S)  # in the middle between two rounds that ask for everything
+        assert one.keeper.is_cut_off
+        one.keeper._calls.set()
+        await asyncio.sleep(POLL_S / 4)
+        assert one.keeper.is_cut_off
+
+    with caplog.at_level("INFO"):
+        clock.run(main())
+    assert caplog.text.count("nothing more can be granted") == 1
+    assert "answers again" not in caplog.text

@@ -4,6 +4,7 @@ Both go through here, so that they know the same fields, with the same bounds, a
 refused, never passed over. Nothing of a secret is in what is told.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -84,12 +85,20 @@ class KeyTold(Struct, frozen=True, kw_only=True):
     """Until when the text before the last rotation is taken too."""
 
 
+def _misfit(error: str) -> InvalidRequest:
+    """What msgspec says ("Expected … - at `$.name`"), with the field first."""
+    said, _, place = error.partition(" - at `$.")
+    if not place:
+        return InvalidRequest(f"that cannot be a key: {said}", hint=f"there are {', '.join(_FIELDS)}")
+    return InvalidRequest(f"{place.rstrip('`')}: {said[0].lower()}{said[1:]}", param=re.split(r"\W", place)[0])
+
+
 def read_wish(fields: Mapping[str, Any]) -> VirtualKey:
     """A key as it is wished for: without id, HMAC and time. Raises InvalidRequest naming what is wrong."""
     try:
         wish = msgspec.convert(fields, KeyWish)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"that cannot be a key: {error}", hint=f"there are {', '.join(_FIELDS)}") from error
+        raise _misfit(str(error)) from error
     not_before, expires = _nanoseconds(wish.not_before, "not_before"), _nanoseconds(wish.expires_at, "expires_at")
     if not_before is not None and expires is not None and expires <= not_before:
         raise InvalidRequest("expires_at is not after not_before", param="expires_at")
@@ -153,6 +162,7 @@ def read_budget(text: str) -> dict[str, object]:
     period, _, kind = rest.partition("/")
     if period not in tuple(Period) or kind not in ("", "hard", "soft"):
         raise ValueError(f'{text!r} is not an amount and a period; write it like "10/month" or "5/day/soft"')
+    parse_usd(amount, text)
     return {"limit_usd": amount, "period": period, "is_hard": kind != "soft"}
 
 

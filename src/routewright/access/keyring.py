@@ -32,6 +32,7 @@ _BY_ID = f"{_SELECT} WHERE id = ?"
 _ALL = f"{_SELECT} ORDER BY created_at_ns, id"
 _NEWER = f"{_SELECT} WHERE version > ?"
 _UPDATE = f"UPDATE virtual_keys SET {', '.join(f'{name} = ?' for name in _MUTABLE)}, version = ? WHERE id = ?"  # noqa: S608
+_NAMES = "SELECT id, name FROM virtual_keys"
 _BUMP = "UPDATE access_state SET version = version + 1 WHERE only_row = 1 RETURNING version, fingerprint"
 _STATE = "SELECT version, fingerprint FROM access_state"
 _SIGNED = "UPDATE access_state SET fingerprint = ? WHERE only_row = 1"
@@ -52,6 +53,11 @@ class Issued(Struct, frozen=True):
 
     key: VirtualKey
     text: Secret
+
+
+def key_names(database: Database) -> dict[str, str]:
+    """What each key is called, by its id. Raises StoreUnavailable."""
+    return {row["id"]: row["name"] for row in database.read(_NAMES)}
 
 
 class Keyring:

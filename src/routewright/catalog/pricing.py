@@ -246,5 +246,5 @@ def parse_usd(amount: Decimal | int | str, path: str) -> Decimal:
     except InvalidOperation:
         raise PriceError(f"{path}: {amount!r} is not a number; write it like 0.27") from None
     if not usd.is_finite() or usd < 0:
-        raise PriceError(f"{path}: a price must be a finite number of at least 0, not {amount}")
+        raise PriceError(f"{path}: must be a finite number of at least 0, not {amount}")
     return usd

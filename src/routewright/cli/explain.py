@@ -60,7 +60,7 @@ HELP: Mapping[str, str] = {
     "E301": "The message has what each attempt met, in order; explain those.",
     "E302": "Raise policy.deadline_ms, or the request's own `x-routewright-deadline-ms`.",
     "E401": "Look at the ledger's disk: space, permissions, errors. `routewright doctor` checks them.",
-    "E402": "Look at the ledger's disk and at who else has ledger.db open; nothing is lost meanwhile.",
+    "E402": "Look at the ledger's disk, or PostgreSQL, and at who else uses it; nothing is lost meanwhile.",
     "E403": "Come back later, as `retry-after` says; or run more processes.",
     "E404": "Correct the lines that the message names; `routewright config check` checks them again.",
     "E405": "Close what else uses this machine, and measure again; the message has the last words of what failed.",

@@ -150,7 +150,7 @@ def _rows(tariff: Tariff, now: int) -> Iterator[tuple[str, Price]]:
 def _is_of_interest(name: str, prices: list[Price]) -> bool:
     """Whether a class costs anything else than the one it is part of."""
     usual = {"input": None, "output": None, "reasoning": "output", "audio_output": "output", "request": None}
-    parent = usual.get(name, "input")
+    parent = {**usual, "audio_cache_read": "cache_read"}.get(name, "input")
     return any(getattr(price, name) != (getattr(price, parent) if parent else 0) for price in prices)
 
 

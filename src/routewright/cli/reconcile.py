@@ -20,6 +20,7 @@ from routewright.ledger.billing import priced_usage
 from routewright.ledger.database import Database
 from routewright.ledger.rerating import NANOSECONDS, Settlement, settlements
 from routewright.reconciliation import MONEY, Comparison, Difference, Reconciliation, Recorded, only_key
+from routewright.settings.catalog import SIMULATOR
 from routewright.usage import Usage
 
 _OPEN = """
@@ -59,6 +60,8 @@ def reconcile(
         export = only_key(export, key)
     desk = open_desk(config, flags)
     whose = desk.table.known_as(provider or export.provider)
+    if whose not in (*desk.table.providers, *desk.settings.providers, SIMULATOR):
+        raise click.UsageError(f"neither the settings nor the price table know a provider {one_line(whose)!r}")
     comparison = Comparison(export, _namer(desk.table, whose))
     with database_of(desk.settings) as database:
         if database is None:

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
+from msgspec.structs import replace
 
 from routewright.cli.failures import NotRecorded
 from routewright.cli.ledger import EMPTY, reading, when
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.reports.reading import END_NS, NANOSECONDS, Baseline, Question, Window, read_report, read_table
+from routewright.cli.reports.values import Report, with_key_names
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import one_line
 from routewright.errors import UnpricedModel
 from routewright.ledger.spending import Dimension
+from routewright.settings import Settings
 
 if TYPE_CHECKING:
     from routewright.ledger.store import Store
@@ -137,7 +140,7 @@ def command(
     with reading(settings) as store:
         is_told = _tell(store, question, form)
     if not is_told:
-        _say_empty(str(settings.ledger.path), window)
+        _say_empty(settings, question)
 
 
 def _last_week(until_ns: int | None) -> int:
@@ -197,15 +200,26 @@ def _tell(store: "Store | None", question: Question, form: _Form) -> bool:
     elif form.html is not None:
         from routewright.cli.reports.spending_page import Overview, report_page
 
+        report = _with_key_names(store, report)
         days, models, tiers = (read_table(store, table, question) for table in (("day",), ("model",), ("tier",)))
         _write(report_page(report, Overview(days, models, tiers), of_input=form.of_input), form.html)
     elif report.totals.attempts + report.totals.requests:
         from routewright.cli.reports.screen_text import print_report
 
-        print_report(report, of_input=form.of_input)
+        print_report(_with_key_names(store, report), of_input=form.of_input)
     else:
         return False
     return True
+
+
+def _with_key_names(store: "Store | None", report: Report) -> Report:
+    """For people; programs know keys by their ids."""
+    if store is None or not any("key" in table.by for table in report.tables):
+        return report
+    from routewright.access.keyring import key_names
+
+    names = key_names(store.database)
+    return replace(report, tables=tuple(with_key_names(table, names) for table in report.tables))
 
 
 def _tell_prompts(store: "Store | None", window: Window, form: _Form) -> None:
@@ -259,8 +273,15 @@ def _write(page: str, path: str) -> None:
     say(f"written: {path}")
 
 
-def _say_empty(path: str, window: Window) -> None:
-    if window != Window():
-        say(f"the ledger has nothing since {when(window.since_ns)} UTC; `routewright report` looks at all of it")
+def _say_empty(settings: Settings, question: Question) -> None:
+    window = question.window
+    of = " and ".join(f"{dimension} {one_line(name) or '(none)'}" for dimension, name in question.only.items())
+    if of or window != Window():
+        since = f" since {when(window.since_ns)} UTC" if window.since_ns else ""
+        until = f" until {when(window.until_ns)} UTC" if window.until_ns != END_NS else ""
+        say(
+            f"the ledger has nothing{f' of {of}' if of else ''}{since}{until}; "
+            "`routewright report` without options looks at all of it"
+        )
     else:
-        say(f"{EMPTY} (looked in {path})")
+        say(f"{EMPTY} (looked in {settings.ledger.database_url or settings.ledger.path})")

@@ -13,13 +13,14 @@ from routewright.access.description import KeyTold, read_budget, read_wish, told
 from routewright.access.installation import Installation
 from routewright.access.keyring import Issued, Keyring
 from routewright.access.keys import Role
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import one_line
 from routewright.clock import SystemClock
 from routewright.settings import Settings
+from routewright.settings.given import did_you_mean
 from routewright.stores import ledger_file, open_store
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -130,8 +131,18 @@ def create(
             "expires_at": None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
         }
     )
-    with keyring_of(settings_of(config, flags)) as keyring:
+    settings = settings_of(config, flags)
+    with keyring_of(settings) as keyring:
         _hand_over(keyring.create(wish), as_json=as_json)
+    _note_unknown(settings, models)
+
+
+def _note_unknown(settings: Settings, models: tuple[str, ...]) -> None:
+    """A name nobody knows may be a slip, or a model that a local server will have."""
+    known = (*VIRTUAL_MODELS, *settings.models, *settings.aliases)
+    for name in models:
+        if name not in known and "/" not in name:
+            say(f"note: the settings know no model {one_line(name)!r}{did_you_mean(name, known)}")
 
 
 @click.command("revoke")

@@ -147,6 +147,11 @@ def extract_text(text: str) -> Features:
     return extract(Call(id="", dialect="", model="auto", messages=(message,), body={}))
 
 
+def _says_something(message: Message) -> bool:
+    """A turn that only hands over what tools gave back is not the user's; "ok" is, though estimated at no token."""
+    return any(isinstance(part, Text) and part.text for part in message.parts)
+
+
 def _forced_tool(choice: ToolChoice | None) -> str | None:
     return (choice.name or "*") if choice is not None and choice.mode == "required" else None
 
@@ -167,7 +172,7 @@ class _Walk:
                 self._system_tokens += MESSAGE_TOKENS + self.tokens - before
             elif message.role == "user":
                 said = self.tokens - before - (self._result_tokens - results_before)
-                if said:  # a turn that only hands over what tools gave back is not the user's
+                if said or _says_something(message):
                     self._user_tokens = MESSAGE_TOKENS + said
 
     def parts(self, tools: int) -> InputParts:

@@ -14,7 +14,14 @@ from routewright.clock import Clock
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import MethodNotAllowed, Overloaded, RouteNotFound, RoutewrightError
+from routewright.errors import (
+    LedgerUnavailable,
+    MethodNotAllowed,
+    Overloaded,
+    RouteNotFound,
+    RoutewrightError,
+    StoreUnavailable,
+)
 from routewright.gateway.admin_api import KEYS, AdminKeys
 from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
 from routewright.gateway.door import Access, Door
@@ -116,7 +123,7 @@ class Gateway:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request.of(scope, receive)
+        request = Request.of(scope, receive, self._engine.mint_id())
         sent = _Sent(send)
         try:
             endpoint = self._find(request)
@@ -157,7 +164,7 @@ class Gateway:
         if sent.has_begun:
             log.error("an answer broke off after its head was sent: %s", error.message)
             return
-        body = self._dialect.write_error(error)
+        body = self._dialect.write_error(_for_clients(error))
         limits = limit_headers(self._engine.standing(request.caller.tenant))
         await respond(sent, error.http_status, [JSON_TYPE, *error_headers(request, error), *limits], body)
 
@@ -167,6 +174,13 @@ class Gateway:
     async def _ready(self, request: Request, send: Send) -> None:
         status = {"status": "draining" if self.is_draining else "ready"}
         await respond(send, 503 if self.is_draining else 200, [JSON_TYPE], _encode(status))
+
+
+def _for_clients(error: RoutewrightError) -> RoutewrightError:
+    """What a client may read: which files and addresses the installation has is for the log."""
+    if isinstance(error, LedgerUnavailable | StoreUnavailable):
+        return type(error)("the ledger cannot take this request now", hint="try again later; the log has the reason")
+    return error
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -51,7 +51,7 @@ class Door:
         if role not in caller.roles:
             if caller is NEIGHBOUR:
                 raise _unauthorised()
-            raise NotPermitted(f"this key has not the role {role.value!r}", hint="use one that has")
+            raise NotPermitted(f"this key does not have the role {role.value!r}", hint="use one that has")
         return caller
 
     def _caller(self, request: Request) -> Caller:

@@ -90,10 +90,11 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
 
 
 def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
-    """Our request id, and whether and when it makes sense to come back."""
-    headers: RawHeaders = []
-    if request.client_id is not None:
-        headers.append((b"x-request-id", request.client_id.encode()))
+    """By which id to find it again (`routewright ledger show`), and whether and when it makes sense to come back."""
+    headers: RawHeaders = [
+        (b"x-request-id", (request.client_id or request.id).encode()),
+        (b"x-routewright-request-id", request.id.encode()),
+    ]
     pause_s = error.retry_after_s if isinstance(error, AllAttemptsFailed | RateLimited | Overloaded) else None
     if pause_s is not None:
         headers.append((b"retry-after", b"%d" % ceil(pause_s)))

@@ -40,18 +40,20 @@ class Request(Struct, frozen=True):
     headers: dict[bytes, bytes]
     """Lower-case names; of a repeated header the last."""
     receive: Receive
+    id: str = ""
+    """By which the ledger knows it; ours, whatever the client calls it."""
     repeated: frozenset[bytes] = frozenset()
     """Names of headers that came more than once."""
     caller: Caller = NOBODY_YET
     """Who sent it, once that is known: the gateway's finding, never a field of the request."""
 
     @classmethod
-    def of(cls, scope: Scope, receive: Receive) -> Self:
-        """The request behind an ASGI scope."""
+    def of(cls, scope: Scope, receive: Receive, request_id: str) -> Self:
+        """The request behind an ASGI scope, by the id that it is given."""
         sent: list[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(sent)
         repeated = frozenset() if len(headers) == len(sent) else _repeated(name for name, _ in sent)
-        return cls(scope["method"], scope["path"], headers, receive, repeated)
+        return cls(scope["method"], scope["path"], headers, receive, request_id, repeated)
 
     def header(self, name: bytes) -> str | None:
         """A header's text, if it was sent."""

@@ -108,7 +108,7 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
     """The call a request means. Raises CallerError."""
     options = read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
-    call = dialect.read(body, request_id=engine.mint_id(), options=options)
+    call = dialect.read(body, request_id=request.id, options=options)
     session = read_session(request.headers)
     return replace(call, session=session or call.session, tenant=request.caller.tenant)
 

@@ -111,6 +111,8 @@ def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
         first_event_ms=first_event_ms,
         ends_request=not reply.attempt.cause.is_errand,
     )
+    if reply.budget_remaining_nanousd is not None:
+        reply.budget_remaining_nanousd = hold.remaining_nanousd
 
 
 def _partial_usage(reply: Reply) -> Usage:

@@ -155,8 +155,11 @@ class AttemptHold:
         self._amount: int | None = None
         self._charges: tuple[Charge, ...] = ()
         self.opened_at = clock.monotonic()
-        self.remaining_nanousd: int | None = None
-        """What is left, after this hold, of the hard budget that has the least left; None without any."""
+
+    @property
+    def remaining_nanousd(self) -> int | None:
+        """What is left now of the hard budget, of those that are held against, that has the least left."""
+        return self._balances.remaining(self._charges)
 
     def reserve(self, input_tokens_ub: int) -> None:
         """Hold the amount against its budgets, then write it; both or neither."""
@@ -177,7 +180,6 @@ class AttemptHold:
         refusal = self._balances.admit(self._attempt.id, charges, self._amount or 0)
         if refusal is not None:
             raise hold_refused(refusal)
-        self.remaining_nanousd = self._balances.remaining(charges)
 
     def _write(self) -> None:
         attempt = self._attempt

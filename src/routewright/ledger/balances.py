@@ -417,8 +417,9 @@ class Balances:
         return min((0 if account.is_frozen else max(0, account.spare) for account in hard), default=None)
 
     def remaining(self, charges: Sequence[Charge]) -> int | None:
-        """What is left, in all, of the hard budget that has the least left; None without any."""
-        return min((each.remaining for each in self._find(charges) if each.budget.is_hard), default=None)
+        """What is left, in all, of the hard budget that has the least left; None without any, or when they are over."""
+        found = [account for charge in charges if (account := self._accounts.get(charge)) is not None]
+        return min((account.remaining for account in found if account.budget.is_hard), default=None)
 
     def is_metered(self, charges: Sequence[Charge]) -> bool:
         """Whether a hard budget is among them."""

@@ -140,8 +140,8 @@ def refuse_newer(name: str, version: int, newest: int) -> None:
     """Raises SchemaRefused for a schema that this code does not know."""
     if version > newest:
         raise SchemaRefused(
-            f"the ledger {name} was written by a newer routewright "
-            f"(schema {version}, this one knows {newest}); upgrade routewright, or choose another ledger"
+            f"the ledger {name} was written by a newer routewright (schema {version}, this one knows {newest})",
+            hint="upgrade routewright, or choose another ledger",
         )
 
 

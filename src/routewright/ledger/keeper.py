@@ -190,8 +190,8 @@ class Keeper:
             except StoreUnavailable as error:
                 self._cut_off(error)
                 return
+            self._reached()
             self._take(position.charge, grant, asked_ns)
-        self._reached()
 
     def _to_keep(self, position: Position) -> int:
         """What to say that we have: all that was granted, or less if another process needs what we do not use.

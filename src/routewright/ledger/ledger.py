@@ -214,7 +214,7 @@ class Hold(Protocol):
 
     @property
     def remaining_nanousd(self) -> int | None:
-        """What is left, after this hold, of the hard budget that has the least left; None without any."""
+        """What is left now of the hard budget that has the least left, this attempt taken off; None without any."""
         ...
 
     async def durable(self) -> None:

@@ -404,7 +404,8 @@ class PostgresDatabase:
         except _TRANSIENT as error:
             reason = " ".join(str(error).split())
             raise StoreUnavailable(
-                f"the ledger {self._name} does not answer: {reason}; check PostgreSQL, the address and who else uses it"
+                f"the ledger {self._name} does not answer: {reason}",
+                hint="check PostgreSQL, the address and who else uses it",
             ) from error
 
 

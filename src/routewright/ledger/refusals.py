@@ -37,9 +37,9 @@ def _message(refusal: Refusal) -> str:
         f" and {_usd(refusal.elsewhere_nanousd)} granted to other processes" if refusal.elsewhere_nanousd else ""
     )
     return (
-        f'budget "{budget.name}" of {_usd(budget.limit_nanousd)} {_period(budget.period)} is used up: '
-        f"{_usd(refusal.spent_nanousd)} spent, {_usd(refusal.held_nanousd)} held{elsewhere}, "
-        f"and this request needs up to {_usd(refusal.asked_nanousd)}; {_reset(refusal)}"
+        f'budget "{budget.name}" of {_usd(budget.limit_nanousd)} {_period(budget.period)} has no room for '
+        f"{_usd(refusal.asked_nanousd)}, the most that this request may cost: "
+        f"{_usd(refusal.spent_nanousd)} spent, {_usd(refusal.held_nanousd)} held{elsewhere}; {_reset(refusal)}"
     )
 
 

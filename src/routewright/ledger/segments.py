@@ -195,7 +195,7 @@ class Slot:
             fd = files.open_lock(path / "lock")
         except OSError as error:
             raise LedgerUnavailable(
-                f"cannot open the journal's {path}: {error.strerror}; check its disk and permissions"
+                f"cannot open the journal's {path}: {error.strerror}", hint="check its disk and permissions"
             ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

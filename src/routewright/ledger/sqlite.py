@@ -119,7 +119,9 @@ def _translated(path: Path) -> Iterator[None]:
         apsw.CorruptError,
         apsw.NotADBError,
     ) as error:
-        raise StoreUnavailable(f"the ledger {path} does not answer: {error}; check its disk and who uses it") from error
+        raise StoreUnavailable(
+            f"the ledger {path} does not answer: {error}", hint="check its disk and who uses it"
+        ) from error
 
 
 def _connect(path: Path, vfs: str | None) -> apsw.Connection:
@@ -151,7 +153,9 @@ def _create_private(path: Path) -> None:
         OS_FILES.make_directory(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise StoreUnavailable(f"cannot open the ledger {path}: {error.strerror}; check its path") from error
+        raise StoreUnavailable(
+            f"cannot open the ledger {path}: {error.strerror}", hint="check ledger.path and who may write there"
+        ) from error
 
 
 class _Statements:
@@ -290,7 +294,9 @@ class SqliteDatabase:
             self._writer.close()
             self._writer = _connect(self._path, self._vfs)
             if (verdict := self._writer.pragma("quick_check", 1)) != "ok":
-                raise StoreUnavailable(f"the ledger {self._path} is damaged ({verdict}); restore it from a backup")
+                raise StoreUnavailable(
+                    f"the ledger {self._path} is damaged ({verdict})", hint="restore it from a backup"
+                )
             self._is_suspect = False
         return self._writer
 

@@ -189,7 +189,7 @@ class Tape:
             return Segment(path, self._files.create(path, self._segment_bytes), files=self._files)
         except OSError as error:
             raise LedgerUnavailable(
-                f"no segment can be added to the journal in {self._directory}: {error.strerror}; check its disk"
+                f"no segment can be added to the journal in {self._directory}: {error.strerror}", hint="check its disk"
             ) from error
 
     # -- syncing

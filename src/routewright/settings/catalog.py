@@ -12,6 +12,7 @@ from routewright.catalog.served import priced
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
 from routewright.decision.intent import CHEAPEST
 from routewright.errors import ModelNotFound, SettingsError
+from routewright.ledger.budgets import Scope
 from routewright.settings.given import did_you_mean, raise_if
 from routewright.settings.load import Settings
 from routewright.settings.places import KeyPath
@@ -249,6 +250,11 @@ def _unknown_names(settings: Settings, known: tuple[str, ...]) -> Iterator[str]:
     wish = settings.policy.quality
     named += [(("policy", "quality"), (wish.model,), (*known, *settings.aliases))] if wish else []
     named += [(("aliases", alias), (to,), (*known, *settings.aliases)) for alias, to in settings.aliases.items()]
+    named += [  # no alias: who counts is the model that is asked
+        (("budgets", budget, "scope"), (model,), (*known, *settings.models))
+        for budget, (kind, _, model) in ((name, each.scope.partition(":")) for name, each in settings.budgets.items())
+        if kind == Scope.MODEL
+    ]
     for path, names, choice in named:
         for name in names:
             if name not in choice:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.ledger.spending import Dimension, Keys, Sums, added
 
@@ -169,6 +170,19 @@ def measures(by: Sequence[Dimension], *, of_input: bool) -> tuple[Measure, ...]:
     if of_input:
         return INPUT
     return tuple(each for each in MONEY if each.name not in _OF_REQUESTS) if "cause" in by else MONEY
+
+
+def with_key_names(table: Table, names: Mapping[str, str]) -> Table:
+    """The table with the names of virtual keys behind their ids, for people."""
+    if "key" not in table.by:
+        return table
+    place = table.by.index("key")
+
+    def named(keys: Keys) -> Keys:
+        key = keys[place] or ""
+        return (*keys[:place], f"{key} ({names[key]})", *keys[place + 1 :]) if key in names else keys
+
+    return replace(table, lines=tuple(replace(line, keys=named(line.keys)) for line in table.lines))
 
 
 def name_of(key: str | None, dimension: Dimension) -> str:
