@@ -4,7 +4,8 @@
 
 A fault is a comparison, an arithmetic or a Boolean operator exchanged for another, a whole number that is one more, a
 truth value turned round, a `not` left out, a `return` without its value, or a statement left out. Left alone are texts,
-what is logged, types, and the constants of modules and defaults of parameters: those are chosen, not derived.
+what is logged and when, types, how long random names are, and the constants of modules and defaults of parameters:
+those are chosen, not derived.
 
 For each file, a process imports the tests that mirror it, once, and tries them on the code as it is. Each fault is
 then tried in a fork of that process, in which the function gets its faulty code; one that runs for much longer than
@@ -162,6 +163,12 @@ def _left_alone(tree: ast.Module) -> set[int]:
             leave(node.annotation)
         if isinstance(node, ast.Expr) and (_is_logging(node.value) or isinstance(node.value, ast.Constant)):
             leave(node)
+        if isinstance(node, ast.If) and all(
+            isinstance(inner, ast.Expr) and _is_logging(inner.value) for inner in node.body
+        ):
+            leave(node.test)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("secrets."):
+            leave(node)
         if isinstance(node, ast.JoinedStr):
             leave(node)
         if isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases):
@@ -258,8 +265,8 @@ class Source:
         has_changed = False
         for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
             code = function.__code__
-            if code.co_filename == str(self.path) and faulty[_key(code)] != code:
-                function.__code__ = faulty[_key(code)]
+            if code.co_filename == str(self.path) and (other := faulty.get(_key(code), code)) != code:
+                function.__code__ = other
                 has_changed = True
         if not has_changed:
             raise LookupError(f"{self.path}:{place.line} {place.fault}: no function has this code")
@@ -378,7 +385,7 @@ def try_file(name: str, chosen: list[Place]) -> list[Outcome] | None:
         settings.register_profile("unshrunk", deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
         trials = Trials(name, chosen, Path(folder))
         options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-W", PRELOADING_IS_MEANT]
-        options += ["--hypothesis-profile=unshrunk", "-k", "not postgres and not kill"]
+        options += ["--hypothesis-profile=unshrunk", "-k", "not postgres"]
         code = pytest.main([*options, *tests_of(name)], plugins=[trials])
         if os.getpid() != owner:
             os._exit(int(code))
