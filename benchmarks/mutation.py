@@ -167,6 +167,8 @@ def _left_alone(tree: ast.Module) -> set[int]:
             isinstance(inner, ast.Expr) and _is_logging(inner.value) for inner in node.body
         ):
             leave(node.test)
+        if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: it states what is so
+            leave(node)
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("secrets."):
             leave(node)
         if isinstance(node, ast.JoinedStr):
@@ -259,8 +261,11 @@ class Source:
         self.tree = _tree_of(name)
         self._module = importlib.import_module("routewright." + name.removesuffix(".py").replace("/", "."))
 
-    def put_in(self, place: Place) -> None:
-        """Give the function at this place its faulty code, in this process, for good."""
+    def put_in(self, place: Place) -> bool:
+        """Give the function at this place its faulty code, in this process, for good; False if there is none.
+
+        Raises what comes of it where constants of the module are made by it.
+        """
         faulty = dict(_functions(compile(with_fault(self.tree, place), str(self.path), "exec")))
         has_changed = False
         for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
@@ -268,9 +273,8 @@ class Source:
             if code.co_filename == str(self.path) and (other := faulty.get(_key(code), code)) != code:
                 function.__code__ = other
                 has_changed = True
-        if not has_changed:
-            raise LookupError(f"{self.path}:{place.line} {place.fault}: no function has this code")
         self._derive_constants()
+        return has_changed
 
     def _derive_constants(self) -> None:
         """Make those constants of the module anew that its own functions have made."""
@@ -301,6 +305,10 @@ def _key(code: CodeType) -> tuple[str, int]:
 
 
 # ---- trying them ------------------------------------------------------------------------------------------------
+
+
+_NOT_MADE = 99
+"""The exit code of a fork in which no function has the code that is at fault; what pytest itself uses is below 10."""
 
 
 class Outcome(NamedTuple):
@@ -346,8 +354,8 @@ class Trials:
             os.setsid()
             os.environ.update(PYTEST_DEBUG_TEMPROOT=str(folder), TMPDIR=str(folder))
             tempfile.tempdir = None
-            if place is not None:
-                Source(self._name).put_in(place)
+            if place is not None and not Source(self._name).put_in(place):
+                os._exit(_NOT_MADE)
             return None
         try:
             return _has_passed(child, limit_s)
@@ -363,7 +371,7 @@ def _has_passed(child: int, limit_s: float) -> bool:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)  # what it has left behind
             code = os.waitstatus_to_exitcode(status)
-            if code == pytest.ExitCode.INTERNAL_ERROR:
+            if code == _NOT_MADE:
                 raise RuntimeError("a fault could not be made")
             return code == 0
         time.sleep(0.01)

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from builders import DOLLAR_PRICES
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.catalog.pricing import Tariff, price_version
+from routewright.ledger import price_check
 from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
@@ -249,3 +250,35 @@ def test_a_cost_that_is_not_that_of_its_tokens_is_named(database: Database, subj
     finding = run(subject, "prices")
     assert finding.rows == (f"r2-attempt-1: 1 n$, at {version} its tokens cost 2000000 n$",)
     assert finding.found == "2 attempts at the prices of their version; 1 are of versions that are not known"
+
+
+def test_days_that_are_over_and_not_sealed_are_told_and_no_difference(database: Database, subject: Subject) -> None:
+    absorb(Store(database), generated(300))
+    seal_due(database, day(2) * DAY_NS + GRACE_NS)
+    left = database.read("SELECT count(*) AS n FROM requests WHERE at_ns >= ?", day(2) * DAY_NS)[0]["n"]
+    finding = run(subject, "sealing")
+    told = f"up to 2026-11-01; not sealed yet: {left} requests after 2026-11-01; say `routewright ledger seal`"
+    assert (finding.verdict, finding.found) == (Verdict.OK, told)
+    just_due = replace(subject, now_ns=day(2) * DAY_NS + 2 * GRACE_NS)
+    assert run(just_due, "sealing").found == "up to 2026-11-01", "nothing later is over"
+
+
+def test_a_ledger_from_before_budgets_and_sums_is_checked_for_what_it_has(database: Database, subject: Subject) -> None:
+    full(database)
+    assert run(replace(subject, tables=frozenset()), "budgets").verdict is Verdict.SKIPPED
+    execute(database, "UPDATE rollups_made SET is_made = 0")
+    assert run(subject, "roll-ups").verdict is Verdict.SKIPPED
+
+
+def test_more_price_versions_than_are_remembered_are_checked_all_the_same(
+    database: Database, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_check, "_MOST_VERSIONS", 1)
+    version = price_version(Tariff(DOLLAR_PRICES))
+    kept = PriceVersion(version=version, model="swift", tariff=Tariff(DOLLAR_PRICES), source="test")
+    PriceHistory(database).remember([kept], now_ns=1)
+    absorb(Store(database), [settled(f"r{number}", price_version=(version, "test")[number % 2]) for number in range(4)])
+    finding = run(subject, "prices")
+    assert (finding.rows, finding.found) == (
+        (), "2 attempts at the prices of their version; 2 are of versions that are not known",
+    )  # fmt: skip

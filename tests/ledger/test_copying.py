@@ -179,3 +179,22 @@ def test_a_copy_that_is_not_equal_is_told(source: Database, target: Database, ch
     monkey = [change_one]
     with pytest.raises(LedgersDiffer, match=told):
         copy(source, target, lambda rows: monkey[0](rows) if monkey else None)
+
+
+def test_a_table_that_the_target_does_not_have_is_told_before_anything_is_copied(
+    source: Database, target: Database
+) -> None:
+    fill(source)
+    with target.transaction() as transaction:
+        transaction.execute("DROP TABLE unread")
+    with pytest.raises(LedgersDiffer, match="no such table unread"):
+        copy(source, target)
+    assert target.read("SELECT 1 AS it FROM events") == []
+
+
+def test_a_copy_that_was_cut_off_before_its_first_page_begins_there(source: Database, target: Database) -> None:
+    fill(source)
+    with target.transaction() as transaction:
+        transaction.insert("copied_tables", ("name", "source", "rows", "is_done"), [("events", source.name, 0, 0)])
+    copy(source, target)
+    assert everything(target) == everything(source)

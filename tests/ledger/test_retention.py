@@ -5,8 +5,9 @@ import pytest
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.ledger.database import Database
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
-from routewright.ledger.retention import Due, can_prune, due, oldest_kept, prune
+from routewright.ledger.retention import Due, can_prune, due, free_bytes, oldest_kept, prune
 from routewright.ledger.seals import GRACE_NS, seal_due, seals_after
+from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import NOON, settled
 
@@ -94,3 +95,18 @@ def test_days_are_counted_back_from_now(database: Database) -> None:
     assert oldest_kept(NOON, 1) == "2026-10-31"
     assert oldest_kept(NOON, 36_500) == "1970-01-01"
     assert can_prune(database)
+
+
+def test_what_a_file_has_free_is_told_and_postgres_looks_after_itself(database: Database) -> None:
+    before = free_bytes(database)
+    with database.transaction() as transaction:
+        transaction.execute("DELETE FROM events")
+    size = database.read("SELECT page_size AS n FROM pragma_page_size")[0]["n"] if is_sqlite(database) else 0
+    freed = free_bytes(database) - before
+    assert freed >= 20 * size, "of two thousand rows"
+    assert freed % (size or 1) == 0
+    assert (freed > 0) == is_sqlite(database)
+
+
+def is_sqlite(database: Database) -> bool:
+    return isinstance(database, SqliteDatabase)

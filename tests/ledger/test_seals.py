@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from databases import open_database
 from ledger_rows import DAY_NS, day, generated
-from routewright.ledger.database import Database
+from routewright.ledger.database import Database, Transaction
 from routewright.ledger.ledger import LedgerEvent, encode_event
 from routewright.ledger.seals import GENESIS, GRACE_NS, last_seal, seal_due, seals_after
 from routewright.ledger.store import Store
@@ -115,3 +116,23 @@ def test_a_changed_amount_changes_the_seal(database: Database, new_place: Callab
     absorb(other, replace(settled(), cost_nanousd=2_000_001))
     assert seal_due(database, LONG_AFTER)[0].content_hash != seal_due(other, LONG_AFTER)[0].content_hash
     other.close()
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["a day", "a supplement"])
+def test_what_another_process_closes_meanwhile_is_closed_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    absorb(database, settled())
+    if is_late:
+        seal_due(database, LONG_AFTER)
+        absorb(database, settled("late"))
+    transaction = database.transaction
+
+    def overtaken() -> AbstractContextManager[Transaction]:
+        monkeypatch.undo()
+        assert len(seal_due(database, LONG_AFTER)) == 1, "by the other process"
+        return transaction()
+
+    monkeypatch.setattr(database, "transaction", overtaken)
+    assert seal_due(database, LONG_AFTER) == []
+    assert [seal.supplement for seal in seals_after(database, 0)] == ([0, 1] if is_late else [0])
