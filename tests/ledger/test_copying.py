@@ -198,3 +198,17 @@ def test_a_copy_that_was_cut_off_before_its_first_page_begins_there(source: Data
         transaction.insert("copied_tables", ("name", "source", "rows", "is_done"), [("events", source.name, 0, 0)])
     copy(source, target)
     assert everything(target) == everything(source)
+
+
+def test_a_copy_goes_on_behind_a_key_of_bytes(source: Database, target: Database) -> None:
+    fill(source, 10)
+
+    def cut(rows: int) -> None:
+        if target.read("SELECT 1 AS it FROM unread"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy_ledger(source, target, cut, page=1)
+    assert len(everything(target)["unread"]) == 1
+    copy(source, target)
+    assert everything(target) == everything(source)
