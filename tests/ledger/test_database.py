@@ -36,7 +36,7 @@ def test_tables_are_made_of_their_columns_with_the_key_in_its_own_order() -> Non
 def test_the_steps_of_the_schema_are_numbered_without_a_gap(kind: str) -> None:
     steps = migrations(kind)
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
-    assert all("CREATE" in step.sql or "ALTER" in step.sql for step in steps)
+    assert all(step.sql.strip() for step in steps)
 
 
 def test_a_schema_is_refused_only_where_it_is_another() -> None:
@@ -46,7 +46,7 @@ def test_a_schema_is_refused_only_where_it_is_another() -> None:
         refuse_newer("x.db", 6, 5)
     with pytest.raises(SchemaRefused, match="schema 1, this one reads 5"):
         refuse_older("x.db", 1, 5)
-    with pytest.raises(SchemaRefused, match="no ledger in x.db yet"):
+    with pytest.raises(SchemaRefused, match="there is no ledger in"):
         refuse_older("x.db", 0, 5)
 
 
