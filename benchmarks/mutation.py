@@ -277,11 +277,17 @@ class Source:
         return has_changed
 
     def _derive_constants(self) -> None:
-        """Make those constants of the module anew that its own functions have made."""
+        """Make those constants of the module anew that its own functions have made, wherever they are imported."""
         own = {node.name for node in self.tree.body if isinstance(node, ast.FunctionDef)}
+        before = dict(vars(self._module))
         for node in self.tree.body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and own & _names(node):
                 exec(compile(ast.Module([node], []), str(self.path), "exec"), vars(self._module))  # noqa: S102
+        for name, value in list(vars(self._module).items()):
+            if value is not before.get(name):
+                for module in list(sys.modules.values()):
+                    if vars(module).get(name) is before[name]:
+                        setattr(module, name, value)
 
 
 def _tree_of(name: str) -> ast.Module:

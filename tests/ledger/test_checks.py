@@ -15,7 +15,7 @@ from routewright.ledger.ledger import Charge, LedgerEvent, Released, Reserved, e
 from routewright.ledger.price_history import PriceHistory, PriceVersion
 from routewright.ledger.retention import prune
 from routewright.ledger.rollups import HOUR_NS
-from routewright.ledger.seals import GRACE_NS, seal_due
+from routewright.ledger.seals import GRACE_NS, seal_due, seals_after
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.usage import Usage
@@ -109,10 +109,13 @@ def test_a_pruned_day_is_accepted_and_its_place_in_the_chain_still_checked(
     database: Database, subject: Subject
 ) -> None:
     full(database)
+    assert subject.pruned_until_ns == 0
     prune(database, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
+    assert subject.pruned_until_ns == day(3) * DAY_NS, "a day longer: some requests span midnight"
     finding = run(subject, "day seals")
     assert finding.verdict is Verdict.OK
-    assert "3 seals, 1 of them pruned" in finding.found
+    left = sum(seal.rows for seal in seals_after(database, 1))
+    assert finding.found == f"3 seals, 1 of them pruned; {left:,} rows hashed again"
     assert run(subject, "request costs").verdict is Verdict.OK
     execute(database, "UPDATE day_seals SET content_hash = 'x' WHERE number = 1")
     assert run(subject, "day seals").verdict is Verdict.DIFFERENCE
