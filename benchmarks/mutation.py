@@ -8,8 +8,8 @@ what is logged and when, types, how long random names are, and the constants of 
 those are chosen, not derived.
 
 For each file, a process imports the tests that mirror it, once, and tries them on the code as it is. Each fault is
-then tried in a fork of that process, in which the function gets its faulty code; one that runs for much longer than
-usual counts as noticed. PostgreSQL is not asked, and no other program is started. Exit code 1 when the score is below
+then tried in a fork of that process, in which the function gets its faulty code, by the tests that reach its line; one
+that runs for much longer than usual counts as noticed. PostgreSQL is not asked. Exit code 1 when the score is below
 90 %.
 """
 
@@ -19,6 +19,7 @@ import contextlib
 import copy
 import gc
 import importlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -26,13 +27,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
 import pytest
+from coverage import Coverage
 from hypothesis import Phase, settings
 from rich.console import Console
 
@@ -276,6 +278,15 @@ class Source:
         self._derive_constants()
         return has_changed
 
+    def reaching(self, place: Place, tests: Mapping[str, list[str]]) -> set[str]:
+        """The tests that reach a place, or at least its function, of those by line; none where it is for constants."""
+        if found := tests.get(str(place.line)):
+            return set(found)
+        around = [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        around = [node for node in around if node.lineno <= place.line <= (node.end_lineno or node.lineno)]
+        lines = range(around[0].body[0].lineno, (around[0].end_lineno or 0) + 1) if around else ()
+        return {test for line in lines for test in tests.get(str(line), ())}
+
     def _derive_constants(self) -> None:
         """Make those constants of the module anew that its own functions have made, wherever they are imported."""
         own = {node.name for node in self.tree.body if isinstance(node, ast.FunctionDef)}
@@ -332,24 +343,46 @@ class Trials:
         self.outcomes: list[Outcome] = []
         self.does_pass = False
         self._name = name
+        self._source = Source(name)
         self._chosen = chosen
         self._folder = folder
+        self._reached = folder / "reached.json"
+        self._coverage: Coverage | None = None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self) -> bool | None:
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """In the process itself nothing is run: True. In a fork the tests are: None, so pytest goes on."""
         began = time.monotonic()
         passed = self._try(None, 300)
         if passed is None:
+            self._coverage = Coverage(data_file=None, config_file=False, include=[str(self._source.path)])
+            self._coverage.start()
             return None
+        limit_s = 5 + 2 * (time.monotonic() - began)
         self.does_pass = passed
-        limit_s = 5 + 4 * (time.monotonic() - began)
+        tests = json.loads(self._reached.read_text()) if passed else {}
         for place in self._chosen if passed else ():
             passed = self._try(place, limit_s)
             if passed is None:
+                reached = self._source.reaching(place, tests)
+                session.items[:] = [item for item in session.items if not reached or item.nodeid in reached]
                 return None
             self.outcomes.append(Outcome(self._name, place, not passed))
         return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Where the code is as it is, note which lines each test reaches."""
+        if self._coverage is not None:
+            self._coverage.switch_context(item.nodeid)
+        return (yield)
+
+    def pytest_sessionfinish(self) -> None:
+        """Hand that over."""
+        if self._coverage is not None:
+            self._coverage.stop()
+            lines = self._coverage.get_data().contexts_by_lineno(str(self._source.path))
+            self._reached.write_text(json.dumps(lines))
 
     def _try(self, place: Place | None, limit_s: float) -> bool | None:
         """Whether the tests pass; in the fork, None."""
@@ -360,7 +393,7 @@ class Trials:
             os.setsid()
             os.environ.update(PYTEST_DEBUG_TEMPROOT=str(folder), TMPDIR=str(folder))
             tempfile.tempdir = None
-            if place is not None and not Source(self._name).put_in(place):
+            if place is not None and not self._source.put_in(place):
                 os._exit(_NOT_MADE)
             return None
         try:
