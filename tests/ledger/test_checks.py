@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from builders import DOLLAR_PRICES
 from ledger_rows import DAY_NS, absorb, day, generated
-from routewright.catalog.pricing import Tariff, price_version
+from routewright.catalog.pricing import PriceSchedule, Tariff, price_version
 from routewright.ledger import price_check
 from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
@@ -285,3 +285,27 @@ def test_more_price_versions_than_are_remembered_are_checked_all_the_same(
     assert (finding.rows, finding.found) == (
         (), "2 attempts at the prices of their version; 2 are of versions that are not known",
     )  # fmt: skip
+
+
+def test_an_attempt_is_priced_at_the_moment_of_its_hold(database: Database, subject: Subject) -> None:
+    usual = DOLLAR_PRICES.prices[0]
+    tariff = Tariff(PriceSchedule((usual, replace(usual, since=NOON // 10**9 + DAY_NS // 10**9, input=7_000_000))))
+    version = price_version(tariff)
+    kept = PriceVersion(version=version, model="swift", tariff=tariff, source="test")
+    PriceHistory(database).remember([kept], now_ns=1)
+    later = settled("r2", price_version=version, at_ns=NOON + DAY_NS)
+    absorb(Store(database), [settled("r1", price_version=version), later])
+    assert run(subject, "prices").rows == (f"r2-attempt-1: 2000000 n$, at {version} its tokens cost 8000000 n$",)
+
+
+def test_what_looks_at_every_row_pauses_between(database: Database, subject: Subject) -> None:
+    full(database)
+    PriceHistory(database).remember(
+        [PriceVersion(version="test", model="swift", tariff=Tariff(DOLLAR_PRICES), source="test")], now_ns=1
+    )
+    pauses: list[None] = []
+    paused = {}
+    for finding in verify(replace(subject, pause=lambda: pauses.append(None))):
+        paused[finding.name] = len(pauses)
+        pauses.clear()
+    assert {name for name, times in paused.items() if times} >= {"day seals", "roll-ups", "prices"}
