@@ -74,6 +74,15 @@ def test_a_settlement_that_ends_its_request_is_written_with_the_requests_row() -
     assert [type(event).__name__ for event in office.log.events] == ["Reserved", "Settled", "RequestRecorded"]
 
 
+def test_an_attempt_lasts_from_its_hold_to_its_end() -> None:
+    office = Office()
+    hold = office.ledger.hold(attempt(), 100)
+    office.clock.advance(5)
+    hold.release(outcome="upstream_failed")
+    (released,) = [event for event in office.log.events if isinstance(event, Released)]
+    assert released.total_ms == 5_000
+
+
 def test_the_first_hold_of_a_request_stays_the_first() -> None:
     office = Office()
     office.ledger.hold(attempt(), 100)

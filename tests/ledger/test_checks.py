@@ -300,12 +300,9 @@ def test_an_attempt_is_priced_at_the_moment_of_its_hold(database: Database, subj
 
 def test_what_looks_at_every_row_pauses_between(database: Database, subject: Subject) -> None:
     full(database)
-    PriceHistory(database).remember(
-        [PriceVersion(version="test", model="swift", tariff=Tariff(DOLLAR_PRICES), source="test")], now_ns=1
-    )
     pauses: list[None] = []
     paused = {}
     for finding in verify(replace(subject, pause=lambda: pauses.append(None))):
         paused[finding.name] = len(pauses)
         pauses.clear()
-    assert {name for name, times in paused.items() if times} >= {"day seals", "roll-ups", "prices"}
+    assert {name for name, times in paused.items() if times} >= {"day seals", "roll-ups"}

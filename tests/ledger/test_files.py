@@ -89,3 +89,11 @@ def test_a_directory_is_really_synced(tmp_path: Path, monkeypatch: pytest.Monkey
     assert is_directory
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="has another call for it")
+def test_what_is_synced_is_the_file_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", asked.append)
+    OsFiles().sync(7)
+    assert asked == [7]
