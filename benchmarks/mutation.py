@@ -67,6 +67,7 @@ MORE_TESTS = {
     "ledger/price_check.py": ("ledger/test_checks.py",),
     "ledger/refusals.py": ("layers/test_budget.py", "layers/test_afford.py"),
     "ledger/rollup_check.py": ("ledger/test_checks.py",),
+    "ledger/rollups.py": ("ledger/test_escrow.py",),
     "ledger/rows.py": ("ledger/test_store.py",),
     "ledger/sealed_rows.py": ("ledger/test_seals.py", "ledger/test_checks.py"),
     "ledger/segments.py": ("ledger/test_journal.py", *DISKS),
