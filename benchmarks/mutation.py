@@ -276,7 +276,7 @@ class Source:
             if code.co_filename == str(self.path) and (other := faulty.get(_key(code), code)) != code:
                 function.__code__ = other
                 has_changed = True
-        self._derive_constants()
+        self._derive_constants(place)
         return has_changed
 
     def reaching(self, place: Place, tests: Mapping[str, list[str]]) -> set[str]:
@@ -288,9 +288,11 @@ class Source:
         lines = range(around[0].body[0].lineno, (around[0].end_lineno or 0) + 1) if around else ()
         return {test for line in lines for test in tests.get(str(line), ())}
 
-    def _derive_constants(self) -> None:
-        """Make those constants of the module anew that its own functions have made, wherever they are imported."""
+    def _derive_constants(self, place: Place) -> None:
+        """Make those constants of the module anew that its functions or this class made, wherever they are imported."""
         own = {node.name for node in self.tree.body if isinstance(node, ast.FunctionDef)}
+        classes = [node for node in self.tree.body if isinstance(node, ast.ClassDef)]
+        own |= {node.name for node in classes if node.lineno <= place.line <= (node.end_lineno or 0)}
         before = dict(vars(self._module))
         for node in self.tree.body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and own & _names(node):
