@@ -436,9 +436,12 @@ def try_file(name: str, chosen: list[Place]) -> list[Outcome] | None:
         trials = Trials(name, chosen, Path(folder))
         options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-W", PRELOADING_IS_MEANT]
         options += ["--hypothesis-profile=unshrunk", "-k", "not postgres"]
-        code = pytest.main([*options, *tests_of(name)], plugins=[trials])
-        if os.getpid() != owner:
-            os._exit(int(code))
+        code = 1
+        try:
+            code = pytest.main([*options, *tests_of(name)], plugins=[trials])
+        finally:
+            if os.getpid() != owner:
+                os._exit(int(code))
     if trials.does_pass and len(trials.outcomes) < len(chosen):
         raise RuntimeError(f"{name}: the trials ended before their time")
     return trials.outcomes if trials.does_pass else None

@@ -226,6 +226,15 @@ def test_what_is_not_kept_is_not_answered(store: Store, by: tuple[Dimension, ...
         store.spend(by)
 
 
+@pytest.mark.parametrize(
+    "by", [("tag", "model"), ("tag", "day", "model"), ("hour", "tag"), ("model", "tier", "key", "team")]
+)
+def test_what_is_kept_is_answered(store: Store, by: tuple[Dimension, ...]) -> None:
+    absorb(store, settled("a1", tags=("x",), model="m", team="t", key="k"))
+    ((row,)) = [row for row in store.spend(by) if row.attempts]
+    assert row.cost_nanousd == 700
+
+
 def test_a_failed_transaction_leaves_no_sums(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups, "_places", lambda columns: 1 // 0)
     with pytest.raises(ZeroDivisionError):
