@@ -78,9 +78,10 @@ def test_a_budget_of_nothing_is_silent_until_something_is_spent() -> None:
     assert [alert.percent for alert in crossings(nothing, replace(ROW, posted_nanousd=1), 7)] == [50, 100]
 
 
-def test_m04_overruns_are_told_with_their_count() -> None:
-    (alert,) = crossings(BUDGET, replace(ROW, overruns=2, is_frozen=True), 7)
-    assert (alert.percent, alert.overruns, alert.is_frozen) == (0, 2, True)
+@pytest.mark.parametrize("overruns", [1, 2])
+def test_m04_overruns_are_told_with_their_count(overruns: int) -> None:
+    (alert,) = crossings(BUDGET, replace(ROW, overruns=overruns, is_frozen=True), 7)
+    assert (alert.percent, alert.overruns, alert.is_frozen) == (0, overruns, True)
 
 
 def test_what_is_told_is_told_in_every_way_and_only_of_budgets_that_are_defined() -> None:

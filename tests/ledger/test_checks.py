@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from builders import DOLLAR_PRICES
 from ledger_rows import DAY_NS, absorb, day, generated
-from routewright.catalog.pricing import Tariff, price_version
+from routewright.catalog.pricing import PriceSchedule, Tariff, price_version
+from routewright.ledger import price_check
 from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
@@ -14,7 +15,7 @@ from routewright.ledger.ledger import Charge, LedgerEvent, Released, Reserved, e
 from routewright.ledger.price_history import PriceHistory, PriceVersion
 from routewright.ledger.retention import prune
 from routewright.ledger.rollups import HOUR_NS
-from routewright.ledger.seals import GRACE_NS, seal_due
+from routewright.ledger.seals import GRACE_NS, seal_due, seals_after
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.usage import Usage
@@ -108,10 +109,13 @@ def test_a_pruned_day_is_accepted_and_its_place_in_the_chain_still_checked(
     database: Database, subject: Subject
 ) -> None:
     full(database)
+    assert subject.pruned_until_ns == 0
     prune(database, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
+    assert subject.pruned_until_ns == day(3) * DAY_NS, "a day longer: some requests span midnight"
     finding = run(subject, "day seals")
     assert finding.verdict is Verdict.OK
-    assert "3 seals, 1 of them pruned" in finding.found
+    left = sum(seal.rows for seal in seals_after(database, 1))
+    assert finding.found == f"3 seals, 1 of them pruned; {left:,} rows hashed again"
     assert run(subject, "request costs").verdict is Verdict.OK
     execute(database, "UPDATE day_seals SET content_hash = 'x' WHERE number = 1")
     assert run(subject, "day seals").verdict is Verdict.DIFFERENCE
@@ -198,7 +202,9 @@ def test_a_budget_holds_what_its_attempts_cost(database: Database, subject: Subj
 
 def test_a_sum_that_is_not_that_of_its_rows_is_named(database: Database, subject: Subject) -> None:
     full(database)
-    assert run(subject, "roll-ups").verdict is Verdict.OK
+    assert run(subject, "roll-ups").found == "6 days of sums against their rows", "three of attempts, three of requests"
+    since_noon = replace(subject, since_ns=day(2) * DAY_NS + DAY_NS // 2)
+    assert run(since_noon, "roll-ups").found == "4 days of sums against their rows", "that day is looked at as a whole"
     execute(
         database,
         "UPDATE attempts_rollup SET cost_nanousd = cost_nanousd + 1 WHERE grain = ? AND facet = 'model' "
@@ -208,8 +214,9 @@ def test_a_sum_that_is_not_that_of_its_rows_is_named(database: Database, subject
     )
     finding = run(subject, "roll-ups")
     assert finding.verdict is Verdict.DIFFERENCE
-    assert "cost_nanousd differs by -" in finding.rows[0]
-    assert "2026-11-02" in finding.rows[0]
+    for row in finding.rows[:2]:
+        assert row.startswith("attempts_rollup, 2026-11-02, s")
+        assert row.endswith(": cost_nanousd differs by -1")
     assert any("periods of 672 hours, facet all" in row for row in finding.rows)
 
 
@@ -249,3 +256,56 @@ def test_a_cost_that_is_not_that_of_its_tokens_is_named(database: Database, subj
     finding = run(subject, "prices")
     assert finding.rows == (f"r2-attempt-1: 1 n$, at {version} its tokens cost 2000000 n$",)
     assert finding.found == "2 attempts at the prices of their version; 1 are of versions that are not known"
+
+
+def test_days_that_are_over_and_not_sealed_are_told_and_no_difference(database: Database, subject: Subject) -> None:
+    absorb(Store(database), generated(300))
+    seal_due(database, day(2) * DAY_NS + GRACE_NS)
+    left = database.read("SELECT count(*) AS n FROM requests WHERE at_ns >= ?", day(2) * DAY_NS)[0]["n"]
+    finding = run(subject, "sealing")
+    told = f"up to 2026-11-01; not sealed yet: {left} requests after 2026-11-01; say `routewright ledger seal`"
+    assert (finding.verdict, finding.found) == (Verdict.OK, told)
+    just_due = replace(subject, now_ns=day(2) * DAY_NS + 2 * GRACE_NS)
+    assert run(just_due, "sealing").found == "up to 2026-11-01", "nothing later is over"
+
+
+def test_a_ledger_from_before_budgets_and_sums_is_checked_for_what_it_has(database: Database, subject: Subject) -> None:
+    full(database)
+    assert run(replace(subject, tables=frozenset()), "budgets").verdict is Verdict.SKIPPED
+    execute(database, "UPDATE rollups_made SET is_made = 0")
+    assert run(subject, "roll-ups").verdict is Verdict.SKIPPED
+
+
+def test_more_price_versions_than_are_remembered_are_checked_all_the_same(
+    database: Database, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_check, "_MOST_VERSIONS", 1)
+    version = price_version(Tariff(DOLLAR_PRICES))
+    kept = PriceVersion(version=version, model="swift", tariff=Tariff(DOLLAR_PRICES), source="test")
+    PriceHistory(database).remember([kept], now_ns=1)
+    absorb(Store(database), [settled(f"r{number}", price_version=(version, "test")[number % 2]) for number in range(4)])
+    finding = run(subject, "prices")
+    assert (finding.rows, finding.found) == (
+        (), "2 attempts at the prices of their version; 2 are of versions that are not known",
+    )  # fmt: skip
+
+
+def test_an_attempt_is_priced_at_the_moment_of_its_hold(database: Database, subject: Subject) -> None:
+    usual = DOLLAR_PRICES.prices[0]
+    tariff = Tariff(PriceSchedule((usual, replace(usual, since=NOON // 10**9 + DAY_NS // 10**9, input=7_000_000))))
+    version = price_version(tariff)
+    kept = PriceVersion(version=version, model="swift", tariff=tariff, source="test")
+    PriceHistory(database).remember([kept], now_ns=1)
+    later = settled("r2", price_version=version, at_ns=NOON + DAY_NS)
+    absorb(Store(database), [settled("r1", price_version=version), later])
+    assert run(subject, "prices").rows == (f"r2-attempt-1: 2000000 n$, at {version} its tokens cost 8000000 n$",)
+
+
+def test_what_looks_at_every_row_pauses_between(database: Database, subject: Subject) -> None:
+    full(database)
+    pauses: list[None] = []
+    paused = {}
+    for finding in verify(replace(subject, pause=lambda: pauses.append(None))):
+        paused[finding.name] = len(pauses)
+        pauses.clear()
+    assert {name for name, times in paused.items() if times} >= {"day seals", "roll-ups"}

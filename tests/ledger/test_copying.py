@@ -6,7 +6,7 @@ import pytest
 from databases import PostgresServer, open_database
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.errors import LedgersDiffer
-from routewright.ledger.copying import APPENDED, copy_ledger
+from routewright.ledger.copying import APPENDED, Copied, Told, copy_ledger
 from routewright.ledger.database import Database
 from routewright.ledger.exporting import FIELDS, pages
 from routewright.ledger.ledger import Reserved, encode_event
@@ -18,6 +18,8 @@ from terminal import settled
 
 NOW_NS = day(3) * DAY_NS + GRACE_NS
 FOREVER_NS = 2**63 - 1
+PAGE = 100
+"""Small, so that few rows are many pages."""
 
 
 WAYS = [("sqlite", "sqlite"), ("sqlite", "postgres"), ("postgres", "sqlite")]
@@ -49,7 +51,7 @@ def target(both: tuple[Database, Database]) -> Database:
     return both[1]
 
 
-def fill(database: Database, rows: int = 4_000) -> None:
+def fill(database: Database, rows: int = 400) -> None:
     """Rows of all kinds, two days sealed, one of them with a supplement, and one open hold."""
     store = Store(database)
     absorb(store, generated(rows))
@@ -61,6 +63,10 @@ def fill(database: Database, rows: int = 4_000) -> None:
     seal_due(database, NOW_NS)
     absorb(store, [settled("late"), settled("later")])
     seal_due(database, NOW_NS)
+
+
+def copy(source: Database, target: Database, told: Told = lambda rows: None) -> Copied:
+    return copy_ledger(source, target, told, PAGE)
 
 
 def exports(database: Database) -> dict[str, list[object]]:
@@ -79,8 +85,8 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 
 def test_every_row_of_every_table_arrives(source: Database, target: Database) -> None:
-    fill(source, 20_000)
-    copied = copy_ledger(source, target)
+    fill(source, 2_000)
+    copied = copy(source, target)
     assert everything(target) == everything(source)
     assert exports(target) == exports(source)
     assert all(copied.rows[name] for name in (*APPENDED, "open_holds", "day_seals", "late_rows"))
@@ -89,7 +95,7 @@ def test_every_row_of_every_table_arrives(source: Database, target: Database) ->
 
 def test_the_copy_goes_on_as_the_source_would(source: Database, target: Database) -> None:
     fill(source)
-    copy_ledger(source, target)
+    copy(source, target)
     for database in (source, target):
         absorb(Store(database), [settled("next", at_ns=NOW_NS)])
         seal_due(database, NOW_NS + 2 * DAY_NS)
@@ -108,8 +114,8 @@ def test_a_copy_that_was_cut_off_goes_on(source: Database, target: Database, cut
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        copy_ledger(source, target, cut)
-    copy_ledger(source, target, cut)
+        copy(source, target, cut)
+    copy(source, target, cut)
     assert everything(target) == everything(source)
     assert sum(parts) == sum(map(len, everything(source).values())), "no row was copied twice"
 
@@ -117,7 +123,7 @@ def test_a_copy_that_was_cut_off_goes_on(source: Database, target: Database, cut
 def test_a_pruned_ledger_stays_one(source: Database, target: Database) -> None:
     fill(source)
     prune(source, "2026-11-02", NOW_NS, monotonic=lambda: 0.0)
-    copy_ledger(source, target)
+    copy(source, target)
     assert everything(target) == everything(source)
 
 
@@ -126,12 +132,12 @@ def test_a_ledger_is_never_laid_over_another(source: Database, target: Database,
     absorb(Store(target), [settled("own")])
     before = everything(target)
     with pytest.raises(LedgersDiffer, match="rows of its own"):
-        copy_ledger(source, target)
+        copy(source, target)
     assert everything(target) == before
     empty = SqliteDatabase(tmp_path / "empty.db")
-    copy_ledger(source, empty)
+    copy(source, empty)
     with pytest.raises(LedgersDiffer, match="complete copy"):
-        copy_ledger(source, empty)
+        copy(source, empty)
     empty.close()
 
 
@@ -144,10 +150,10 @@ def test_half_a_copy_is_continued_only_from_where_it_was_begun(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        copy_ledger(source, target, cut)
+        copy(source, target, cut)
     other = SqliteDatabase(tmp_path / "other.db")
     with pytest.raises(LedgersDiffer, match="part of a copy"):
-        copy_ledger(other, target)
+        copy(other, target)
     other.close()
 
 
@@ -172,4 +178,37 @@ def test_a_copy_that_is_not_equal_is_told(source: Database, target: Database, ch
 
     monkey = [change_one]
     with pytest.raises(LedgersDiffer, match=told):
-        copy_ledger(source, target, lambda rows: monkey[0](rows) if monkey else None)
+        copy(source, target, lambda rows: monkey[0](rows) if monkey else None)
+
+
+def test_a_table_that_the_target_does_not_have_is_told_before_anything_is_copied(
+    source: Database, target: Database
+) -> None:
+    fill(source)
+    with target.transaction() as transaction:
+        transaction.execute("DROP TABLE unread")
+    with pytest.raises(LedgersDiffer, match="no such table unread"):
+        copy(source, target)
+    assert target.read("SELECT 1 AS it FROM events") == []
+
+
+def test_a_copy_that_was_cut_off_before_its_first_page_begins_there(source: Database, target: Database) -> None:
+    fill(source)
+    with target.transaction() as transaction:
+        transaction.insert("copied_tables", ("name", "source", "rows", "is_done"), [("events", source.name, 0, 0)])
+    copy(source, target)
+    assert everything(target) == everything(source)
+
+
+def test_a_copy_goes_on_behind_a_key_of_bytes(source: Database, target: Database) -> None:
+    fill(source, 10)
+
+    def cut(rows: int) -> None:
+        if target.read("SELECT 1 AS it FROM unread"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy_ledger(source, target, cut, page=1)
+    assert len(everything(target)["unread"]) == 1
+    copy(source, target)
+    assert everything(target) == everything(source)

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from ledger_rows import DAY_NS, absorb, generated
 from routewright.errors import ExportFailed
-from routewright.ledger import exporting
+from routewright.ledger import export_files, exporting
 from routewright.ledger.export_files import write_file
 from routewright.ledger.exporting import FIELDS, iso, pages, usd
 from routewright.ledger.ledger import LedgerEvent, Released, RequestRecorded, Reserved, Settled
@@ -149,3 +150,31 @@ def test_amounts_and_moments_are_exact() -> None:
     assert usd(-1) == "-0.000000001"
     assert usd(12_345_678_901) == "12.345678901"
     assert iso(NOON + 1) == "2026-11-01T12:00:00.000000001Z"
+
+
+def test_parquet_is_written_in_groups_and_an_empty_export_is_a_table_too(
+    database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_files, "_ROWS_PER_GROUP", 100)
+    rows = [row for page in pages(database, "requests", 0, FOREVER_NS) for row in page][:250]
+    parts = [rows[:100], rows[100:160], rows[160:]]
+    assert write_file(tmp_path / "r.parquet", "parquet", FIELDS["requests"], iter(parts)) == 250
+    file = pyarrow.parquet.ParquetFile(tmp_path / "r.parquet")
+    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [100, 150]
+    assert [row["request_id"] for row in file.read().to_pylist()] == [row[0] for row in rows]
+    assert write_file(tmp_path / "none.parquet", "parquet", FIELDS["requests"], iter(())) == 0
+    assert pyarrow.parquet.read_table(tmp_path / "none.parquet").num_rows == 0
+
+
+def test_a_file_takes_its_name_when_all_of_it_is_on_the_disk_and_is_private(
+    database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "r.jsonl", []
+
+    def sync(fd: int) -> None:
+        synced.append((os.fstat(fd).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    exported(database, path, "requests")
+    assert synced == [(path.stat().st_size, False)]
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -66,7 +66,7 @@ def test_only_a_new_lock_needs_its_directory_synced(tmp_path: Path, synced: list
         fd = OsFiles().open_lock(tmp_path / "lock")
         assert os.pwrite(fd, b"x", 0) == 1
         os.close(fd)
-    assert synced == [tmp_path]
+        assert synced == [tmp_path]
     assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
 
 
@@ -82,7 +82,18 @@ def test_macos_flushes_the_drives_cache_and_cannot_reserve(tmp_path: Path, monke
 
 
 def test_a_directory_is_really_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[bool] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: seen.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
+    seen: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: seen.append((fd, stat.S_ISDIR(os.fstat(fd).st_mode))))
     files.sync_directory(tmp_path)
-    assert seen == [True]
+    ((fd, is_directory),) = seen
+    assert is_directory
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="has another call for it")
+def test_what_is_synced_is_the_file_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", asked.append)
+    OsFiles().sync(7)
+    assert asked == [7]

@@ -192,6 +192,31 @@ async def test_durable_returns_when_the_record_is_synced(open_journal: Open) -> 
     assert files.syncs > before
 
 
+async def test_an_event_loop_that_waits_does_not_wait_for_a_group_to_fill_either(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, pace=Pace(idle_s=3600, drain_s=3600))
+    store = Store()
+    journal.start(store.absorb)
+    async with asyncio.timeout(10):
+        await journal.durable(journal.append(b"{}"))
+        await journal.flush()
+    assert store.taken == [b"{}"]
+    journal.close()
+
+
+async def test_what_is_not_durable_yet_is_not_waited_for_after_a_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, pace=Pace(idle_s=3600))
+    position = journal.append(b"{}")
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(LedgerUnavailable, match="belongs to process"):
+            await asyncio.wait_for(journal.durable(position), 10)
+        with pytest.raises(LedgerUnavailable, match="belongs to process"):
+            journal.durable_blocking(position)
+    journal.close()
+
+
 async def test_durable_does_not_suspend_when_it_is_durable_already(open_journal: Open) -> None:
     journal = open_journal()
     position = journal.append(b"{}")
@@ -552,6 +577,28 @@ def test_a_refused_batch_is_kept_and_offered_again(open_journal: Open, fault: Ex
     store.fault = None
     journal.flush_blocking()
     assert store.taken == sent
+
+
+def test_a_store_that_refuses_is_left_alone_until_its_pause_is_over_or_somebody_asks(tmp_path: Path) -> None:
+    journal, store = Journal(tmp_path, pace=Pace(gather_s=0, idle_s=0, drain_s=0, retry_s=3600)), Store()
+    refused: list[int] = []
+
+    def refuse(batch: Sequence[bytes]) -> None:
+        refused.append(len(batch))
+        store.absorb(batch)
+
+    store.fault = StoreUnavailable("locked")
+    journal.start(refuse)
+    journal.append(b"{}")
+    assert store.has_refused.wait(5)
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable, match="did not take"):
+            journal.flush_blocking(timeout_s=0.05)
+    assert 1 <= len(refused) <= 3, "once, and when it was asked for"
+    store.fault = None
+    journal.flush_blocking()
+    assert store.taken == [b"{}"]
+    journal.close()
 
 
 def test_drained_segments_are_deleted(open_journal: Open, tmp_path: Path) -> None:

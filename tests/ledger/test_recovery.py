@@ -10,7 +10,7 @@ from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import Reserved, Settled, encode_event
-from routewright.ledger.recovery import Recovered, Recovery, writers_in
+from routewright.ledger.recovery import Recovered, Recovery, has_left_overs, writers_in
 from routewright.ledger.segments import boots_in
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
@@ -137,3 +137,42 @@ def test_who_died_gives_back_what_it_was_granted(tmp_path: Path, store: Store, l
 def test_the_living_are_known_by_their_locks(tmp_path: Path, living: Journal) -> None:
     die(tmp_path, "undrained")
     assert [path.name for path in writers_in(tmp_path / "journal")] == ["slot-0"]
+
+
+def test_what_no_slot_knows_any_more_is_settled_where_everybody_writes_here(
+    tmp_path: Path, store: Store, living: Journal
+) -> None:
+    def hold(attempt_id: str, boot: str) -> bytes:
+        return encode_event(
+            Reserved(
+                attempt_id=attempt_id, request_id="r", at_ns=1, boot=boot, model="m", deployment="p/m", cause="first",
+                amount_nanousd=7, price_version="v",
+            )
+        )  # fmt: skip
+
+    store.absorb([hold("mine", living.boot), hold("forgotten", "long-gone")])
+    recovery = Recovery(tmp_path / "journal", store, FakeClock())
+    assert recovery.look() == Recovered(), "it may live on another machine"
+    assert recovery.settle_the_forgotten() == Recovered(holds=1)
+    assert closings(store)["forgotten"].cost_nanousd == 7
+    assert [each.attempt_id for each in store.open_holds()] == ["mine"]
+    assert recovery.settle_the_forgotten() == Recovered()
+
+
+def test_only_what_the_dead_left_is_left_over(tmp_path: Path, store: Store, living: Journal) -> None:
+    journal = tmp_path / "journal"
+    assert not has_left_overs(journal)
+    die(tmp_path, "undrained")
+    assert has_left_overs(journal)
+    Recovery(journal, store, FakeClock()).look()
+    assert not has_left_overs(journal)
+
+
+def test_a_file_of_damaged_lines_only_is_kept_aside_and_stops_nobody(
+    tmp_path: Path, store: Store, living: Journal
+) -> None:
+    die(tmp_path, "undrained")
+    (log,) = (tmp_path / "journal/slot-1").glob("*.log")
+    log.write_bytes(b"no record\n")
+    assert Recovery(tmp_path / "journal", store, FakeClock()).look() == Recovered()
+    assert [path.name for path in (tmp_path / "journal/slot-1").glob("*.corrupt")] == [f"{log.name}.corrupt"]

@@ -260,3 +260,12 @@ def test_a_version_prices_the_attempts_of_its_model() -> None:
     assert pricing(settlement(service_tier="flex")) == (35, "v7")
     assert pricing(settlement(model="odd", deployment="acme/odd")) == (70, "v7")
     assert pricing(settlement(model="strong", deployment="acme/strong")) is None
+
+
+def test_an_attempt_without_any_cost_is_counted_and_not_kept(database: Database) -> None:
+    record(database, settled("r1", cost_nanousd=None, model="unheard"))
+    view = View(name="v", at_ns=1, prices="doubled", since_ns=0, until_ns=FOREVER)
+    (line,) = rerate(database, double, since_ns=0, until_ns=FOREVER, keep_as=view).lines
+    assert (line.attempts, line.kept, line.before_nanousd, line.after_nanousd) == (1, 1, 0, 0)
+    assert database.read("SELECT * FROM rerated") == []
+    assert views(database) == [view]

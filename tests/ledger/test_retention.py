@@ -5,8 +5,20 @@ import pytest
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.ledger.database import Database
 from routewright.ledger.ledger import LedgerEvent, Reserved, encode_event
-from routewright.ledger.retention import Due, can_prune, due, oldest_kept, prune
+from routewright.ledger.retention import (
+    LARGEST_BATCH,
+    LONGEST_S,
+    SMALLEST_BATCH,
+    Due,
+    _next_batch,
+    can_prune,
+    due,
+    free_bytes,
+    oldest_kept,
+    prune,
+)
 from routewright.ledger.seals import GRACE_NS, seal_due, seals_after
+from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import NOON, settled
 
@@ -43,6 +55,28 @@ def test_sealed_days_go_whole_and_later_ones_stay(database: Database, quick: boo
     assert [seal.pruned_at_ns for seal in seals_after(database, 0)] == [NOW_NS, NOW_NS, None]
     assert prune_before(database, "2026-11-03", quick) == ()
     assert due(database, "2026-11-03") == Due(seals=0, rows=0, first_day=None, last_day=None)
+
+
+def test_how_many_rows_went_is_told(database: Database) -> None:
+    seal_due(database, NOW_NS)
+    before = sum(counts(database).values())
+    pruned = prune(database, "2026-11-03", NOW_NS, monotonic=lambda: 0.0)
+    assert pruned.rows == before - sum(counts(database).values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "took_s", "following"),
+    [
+        (4 * SMALLEST_BATCH, LONGEST_S * 0.51, 2 * SMALLEST_BATCH),
+        (4 * SMALLEST_BATCH, LONGEST_S / 2, 4 * SMALLEST_BATCH),
+        (4 * SMALLEST_BATCH, LONGEST_S / 8, 4 * SMALLEST_BATCH),
+        (4 * SMALLEST_BATCH, LONGEST_S * 0.12, 8 * SMALLEST_BATCH),
+        (SMALLEST_BATCH, LONGEST_S, SMALLEST_BATCH),
+        (LARGEST_BATCH, 0.0, LARGEST_BATCH),
+    ],
+)
+def test_a_batch_is_as_large_as_the_time_allows(batch: int, took_s: float, following: int) -> None:
+    assert _next_batch(batch, took_s) == following
 
 
 def test_what_is_not_sealed_stays(database: Database) -> None:
@@ -94,3 +128,18 @@ def test_days_are_counted_back_from_now(database: Database) -> None:
     assert oldest_kept(NOON, 1) == "2026-10-31"
     assert oldest_kept(NOON, 36_500) == "1970-01-01"
     assert can_prune(database)
+
+
+def test_what_a_file_has_free_is_told_and_a_server_looks_after_itself(database: Database) -> None:
+    before = free_bytes(database)
+    with database.transaction() as transaction:
+        transaction.execute("DELETE FROM events")
+    size = database.read("SELECT page_size AS n FROM pragma_page_size")[0]["n"] if is_sqlite(database) else 0
+    freed = free_bytes(database) - before
+    assert freed >= 20 * size, "of two thousand rows"
+    assert freed % (size or 1) == 0
+    assert (freed > 0) == is_sqlite(database)
+
+
+def is_sqlite(database: Database) -> bool:
+    return isinstance(database, SqliteDatabase)

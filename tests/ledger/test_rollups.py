@@ -227,6 +227,10 @@ def test_the_pieces_of_a_time_are_whole_periods_side_by_side(since_ns: int, unti
     assert all(before.until_ns == after.since_ns for before, after in pairwise(its))
     assert all(not time % piece.grain for piece in its for time in piece[1:])
     assert len(its) <= 2 * len(GRAINS) - 1
+    for piece in its:
+        for longer in (grain for grain in GRAINS if grain > piece.grain):
+            first = -(-max(piece.since_ns, since_ns) // longer) * longer
+            assert first + longer > min(piece.until_ns, until_ns), "a longer period would fit"
 
 
 def test_a_time_begins_and_ends_with_whole_hours(store: Store) -> None:
@@ -254,6 +258,15 @@ def test_attempts_and_requests_are_found_by_two_dimensions(store: Store) -> None
 def test_what_is_not_kept_is_not_answered(store: Store, by: tuple[Dimension, ...]) -> None:
     with pytest.raises(ValueError, match=r"not some of model, tier|beside one other|told by `all`"):
         store.spend(by)
+
+
+@pytest.mark.parametrize(
+    "by", [("tag", "model"), ("tag", "day", "model"), ("hour", "tag"), ("model", "tier", "key", "team")]
+)
+def test_what_is_kept_is_answered(store: Store, by: tuple[Dimension, ...]) -> None:
+    absorb(store, settled("a1", tags=("x",), model="m", team="t", key="k"))
+    ((row,)) = [row for row in store.spend(by) if row.attempts]
+    assert row.cost_nanousd == 700
 
 
 def test_a_failed_transaction_leaves_no_sums(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +303,7 @@ def test_sums_that_another_process_has_made_meanwhile_stand(store: Store, monkey
 
 
 def test_sums_are_made_of_the_rows_there_are_when_they_were_not_made_yet(place: Path | str, store: Store) -> None:
-    for day in (0, 1, 40):
+    for day in (2, 3, 42):
         absorb(store, settled(f"a{day}", at_ns=day * DAY, tags=("x",), key="k"), recorded(f"r{day}", at_ns=day * DAY))
     absorb(store, reserved("a2"))
     before = {table: sorted(map(repr, database_of(store).read(f"SELECT * FROM {table}"))) for table in TABLES}  # noqa: S608 names from above
@@ -301,6 +314,7 @@ def test_sums_are_made_of_the_rows_there_are_when_they_were_not_made_yet(place: 
     with closing(Store(open_database(place))) as again:
         database = database_of(again)
         assert {table: sorted(map(repr, database.read(f"SELECT * FROM {table}"))) for table in TABLES} == before  # noqa: S608 names from above
+        assert database.read("SELECT is_made FROM rollups_made") == [{"is_made": 1}]
         with closing(Store(open_database(place))) as once_more:
             assert once_more.totals() == again.totals()
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 
@@ -7,9 +8,9 @@ from msgspec.structs import replace
 
 from databases import open_database
 from ledger_rows import DAY_NS, day, generated
-from routewright.ledger.database import Database
+from routewright.ledger.database import Database, Transaction
 from routewright.ledger.ledger import LedgerEvent, encode_event
-from routewright.ledger.seals import GENESIS, GRACE_NS, last_seal, seal_due, seals_after
+from routewright.ledger.seals import GENESIS, GRACE_NS, closes_before, last_seal, open_days, seal_due, seals_after
 from routewright.ledger.store import Store
 from terminal import NOON, request, settled
 
@@ -115,3 +116,55 @@ def test_a_changed_amount_changes_the_seal(database: Database, new_place: Callab
     absorb(other, replace(settled(), cost_nanousd=2_000_001))
     assert seal_due(database, LONG_AFTER)[0].content_hash != seal_due(other, LONG_AFTER)[0].content_hash
     other.close()
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["a day", "a supplement"])
+def test_what_another_process_closes_meanwhile_is_closed_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    absorb(database, settled())
+    if is_late:
+        seal_due(database, LONG_AFTER)
+        absorb(database, settled("late"))
+    transaction = database.transaction
+
+    def overtaken() -> AbstractContextManager[Transaction]:
+        monkeypatch.undo()
+        assert len(seal_due(database, LONG_AFTER)) == 1, "by the other process"
+        return transaction()
+
+    monkeypatch.setattr(database, "transaction", overtaken)
+    assert seal_due(database, LONG_AFTER) == []
+    assert [seal.supplement for seal in seals_after(database, 0)] == ([0, 1] if is_late else [0])
+
+
+def test_every_day_that_has_late_rows_gets_its_supplement_at_once(database: Database) -> None:
+    absorb(database, settled(), settled("request-2", at_ns=NOON + DAY_NS))
+    seal_due(database, LONG_AFTER)
+    absorb(database, settled("late", at_ns=NOON + DAY_NS), settled("later"))
+    made = seal_due(database, LONG_AFTER)
+    assert [(seal.day, seal.supplement) for seal in made] == [("2026-11-01", 1), ("2026-11-02", 1)]
+
+
+def test_what_is_of_the_next_day_is_not_late(database: Database) -> None:
+    absorb(database, settled())
+    seal_due(database, LONG_AFTER)
+    midnight_ns = NOON + DAY_NS // 2
+    absorb(database, settled("on time", at_ns=midnight_ns), settled("late", at_ns=midnight_ns - 1))
+    assert [row["row_id"] for row in database.read("SELECT row_id FROM late_rows")] == ["late-attempt-1"]
+
+
+def test_days_that_are_open_are_those_with_rows_after_the_last_seal(database: Database) -> None:
+    assert list(open_days(database)) == []
+    absorb(
+        database, settled(), request("request-2", at_ns=NOON + DAY_NS), settled("request-3", at_ns=NOON + 3 * DAY_NS)
+    )
+    assert list(open_days(database)) == ["2026-11-01", "2026-11-02", "2026-11-04"]
+    seal_due(database, NOON + DAY_NS)
+    assert list(open_days(database)) == ["2026-11-02", "2026-11-04"]
+
+
+def test_a_day_may_be_closed_half_a_grace_before_it_is_sealed() -> None:
+    midnight_ns = NOON + DAY_NS // 2
+    assert closes_before(midnight_ns + GRACE_NS // 2) == midnight_ns
+    assert closes_before(midnight_ns + GRACE_NS // 2 - 1) == midnight_ns - DAY_NS

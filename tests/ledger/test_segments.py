@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from routewright.errors import LedgerUnavailable
+from routewright.ledger import segments
 from routewright.ledger.files import OsFiles
 from routewright.ledger.segments import BATCH_BYTES, Segment, Slot, boots_in, encode_line
 
@@ -139,3 +140,32 @@ def test_the_highest_number_counts_also_of_what_was_kept_aside(tmp_path: Path) -
     (tmp_path / "000000000003.log").touch()
     assert slot.last_number() == 7
     slot.release()
+
+
+def test_a_record_longer_than_a_batch_is_read_whole(tmp_path: Path) -> None:
+    long = b"x" * (3 * BATCH_BYTES)
+    segment = segment_at(tmp_path / "000000000001.log", long, b"next")
+    records, reached = segment.read(0)
+    assert records == [long, b"next"]
+    assert reached == segment.end
+    segment.close()
+
+
+def test_a_line_feed_that_no_longer_reads_as_one_loses_its_line_and_no_other(tmp_path: Path) -> None:
+    segment = segment_at(tmp_path / "000000000001.log", b"first", b"second")
+    os.pwrite(segment.fd, b"?", segment.end - 1)
+    records, offset = segment.read(0)
+    assert records == [b"first"]
+    assert segment.read(offset) == ([], segment.end)
+    assert segment.is_damaged
+    segment.close()
+
+
+def test_more_processes_than_there_are_slots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_MOST_SLOTS", 2)
+    taken = [Slot.take_first_free(tmp_path) for _ in range(2)]
+    assert [slot.path.name for slot in taken] == ["slot-0", "slot-1"]
+    with pytest.raises(LedgerUnavailable, match="all 2 slots of the journal"):
+        Slot.take_first_free(tmp_path)
+    for slot in taken:
+        slot.release()

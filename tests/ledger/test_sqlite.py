@@ -213,3 +213,22 @@ def test_s03_a_damaged_ledger_takes_no_more(store: Store, tmp_path: Path) -> Non
     path.write_bytes(image)
     with pytest.raises(StoreUnavailable):
         Store(SqliteDatabase(path)).absorb([encode_event(settled("a1"))])
+
+
+def test_s03_a_disk_that_failed_and_has_damaged_the_ledger_is_told_from_one_that_only_failed(
+    tmp_path: Path, disk: FailingSync
+) -> None:
+    path = tmp_path / "ledger.db"
+    store = Store(SqliteDatabase(path, vfs="failing-sync"))
+    absorb(store, *(settled(f"a{number}") for number in range(500)))
+    writer_of(store).wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    disk.countdown = 1
+    with pytest.raises(StoreUnavailable):
+        absorb(store, settled("b"))
+    image = bytearray(path.read_bytes())
+    middle = len(image) // 2 // 4096 * 4096
+    image[middle : middle + 4096] = bytes(4096)
+    path.write_bytes(image)
+    with pytest.raises(StoreUnavailable, match=r"(?s)is damaged \(.*restore it from a backup"):
+        absorb(store, settled("b"))
+    store.close()

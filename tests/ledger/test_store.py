@@ -557,3 +557,14 @@ def set_schema(store: Store, version: int) -> None:
 def test_both_databases_have_the_same_steps() -> None:
     numbers = [[step.number for step in migrations(kind)] for kind in ("sqlite", "postgres")]
     assert numbers[0] == numbers[1] == sorted(set(numbers[0]))
+
+
+def test_learning_may_begin_with_the_last_of_what_there_is(store: Store) -> None:
+    assert (store.outcomes_start(2), store.answers_start(2)) == (0, 0)
+    absorb(store, *(settled(f"a{number}", request_id=f"r{number}") for number in range(4)))
+    absorb(store, *(recorded(f"r{number}", route=CLASSIFIED) for number in range(4)))
+    absorb(store, *(outcome(number, request_id=f"r{number}") for number in range(4)))
+    assert len(store.outcomes(store.outcomes_start(3))) == 3
+    assert len(store.answers(store.answers_start(3))) == 3
+    assert len(store.outcomes(store.outcomes_start(9))) == 4
+    assert len(store.answers(store.answers_start(9))) == 4

@@ -37,8 +37,10 @@ class Copied(Struct, frozen=True, kw_only=True):
     """By table."""
 
 
-def copy_ledger(source: Database, target: Database, told: Told = lambda rows: None) -> Copied:
+def copy_ledger(source: Database, target: Database, told: Told = lambda rows: None, page: int = PAGE) -> Copied:
     """Copy, or go on copying, and compare both at the end; nobody may write to either meanwhile.
+
+    `page` is how many rows one transaction brings.
 
     Raises LedgersDiffer when `target` has rows that are not from here, or at the end is not what `source` is, and
     StoreUnavailable: then say it again.
@@ -46,7 +48,7 @@ def copy_ledger(source: Database, target: Database, told: Told = lambda rows: No
     tables = _tables(source, target)
     _require_own_copy(source, target)
     for table in tables:
-        _copy(source, target, table, told)
+        _copy(source, target, table, told, page)
     for table in tables:
         target.continue_numbering(table)
     counts = {table.name: _compared(source, target, table) for table in tables}
@@ -91,7 +93,7 @@ def _require_own_copy(source: Database, target: Database) -> None:
 # ---- copying ----------------------------------------------------------------------------------------------------
 
 
-def _copy(source: Database, target: Database, table: Table, told: Told) -> None:
+def _copy(source: Database, target: Database, table: Table, told: Told, page: int) -> None:
     begun = target.read("SELECT after, is_done FROM copied_tables WHERE name = ?", table.name)
     if begun and begun[0]["is_done"]:
         return
@@ -102,7 +104,7 @@ def _copy(source: Database, target: Database, table: Table, told: Told) -> None:
             columns = ("name", "source", "rows", "is_done")
             transaction.insert("copied_tables", columns, [(table.name, source.name, 0, 0)])
     after = _key_from(begun[0]["after"]) if begun else None
-    for rows in _pages(source, table, after):
+    for rows in _pages(source, table, after, page):
         with target.transaction() as transaction:
             transaction.insert(table.name, table.columns, [tuple(row.values()) for row in rows])
             _note(transaction, table, rows)
@@ -118,13 +120,13 @@ def _note(transaction: Transaction, table: Table, rows: Sequence[Row]) -> None:
     )
 
 
-def _pages(source: Database, table: Table, after: Sequence[Value] | None) -> Iterator[list[Row]]:
+def _pages(source: Database, table: Table, after: Sequence[Value] | None, page: int) -> Iterator[list[Row]]:
     key = _key(table)
     columns, order = _quoted(table.columns), _quoted(key)
     above = f"WHERE ({order}) > ({', '.join('?' * len(key))})"
     while True:
         condition = "" if after is None else above
-        sql = f"SELECT {columns} FROM {table.name} {condition} ORDER BY {order} LIMIT {PAGE}"  # noqa: S608 of the schema
+        sql = f"SELECT {columns} FROM {table.name} {condition} ORDER BY {order} LIMIT {page}"  # noqa: S608 of the schema
         rows = source.read(sql, *(after or ()))
         if not rows:
             return

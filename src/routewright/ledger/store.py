@@ -212,7 +212,8 @@ def _attempts(events: Iterable[LedgerEvent]) -> tuple[AttemptRecord, ...]:
     for event in events:
         if isinstance(event, Reserved):
             holds[event.attempt_id] = event
-        elif isinstance(event, Settled | Released):
+        else:
+            assert isinstance(event, Settled | Released)
             closes[event.attempt_id] = event
     return tuple(AttemptRecord(holds.get(attempt), closes.get(attempt)) for attempt in sorted({**holds, **closes}))
 

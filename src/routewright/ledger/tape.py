@@ -267,16 +267,14 @@ class Tape:
         What is appended meanwhile waits for the next time: a commit of a few records costs much more for each.
         """
         target = self.appended
-        while self.drained.reached < target and self._drain_batch(sink):
-            pass
+        while self.drained.reached < target:
+            self._drain_batch(sink)
         self._drop_drained()
         self._drain_parked(sink)
 
-    def _drain_batch(self, sink: Sink) -> bool:
+    def _drain_batch(self, sink: Sink) -> None:
         with self._lock:
-            segment = next((segment for segment in self._queue if segment.drained < segment.end), None)
-            if segment is None:
-                return False
+            segment = next(segment for segment in self._queue if segment.drained < segment.end)
             is_remembered = segment.drained >= segment.remembered_from
             records, reached = segment.recall() if is_remembered else ([], segment.remembered_from)
         if not is_remembered:
@@ -290,7 +288,6 @@ class Tape:
             self._drop_drained()
         finally:
             self.drained.rise(segment.start + reached)
-        return True
 
     def _drain_parked(self, sink: Sink) -> None:
         if parked := list(self._parked):
