@@ -121,7 +121,7 @@ def test_silence_is_settled_by_the_time_it_had_to_generate_in() -> None:
     with pytest.raises(FirstEventTimeout):
         house.clock.run(house.layer(attempt(), silent))
     settled = house.settled()
-    assert settled.usage == Usage(input=125, output=2000)
+    assert settled.usage == Usage(input=125, output=2000 + TOKENS_IN_FLIGHT)
     assert settled.is_estimated
 
 

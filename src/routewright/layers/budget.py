@@ -84,7 +84,8 @@ class Budget:
         return await keeper.room(demand.charges, demand.amount_nanousd or 0, until=until) is None
 
     def _settle_unseen(self, hold: Hold, attempt: Attempt, outcome: str, sent_at: float) -> None:
-        generated = ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S)
+        # As for an answer that broke: what comes at once, or from a provider's cache, was not made in the time it took.
+        generated = ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S) + TOKENS_IN_FLIGHT
         usage = Usage(input=_input_estimate(attempt), output=min(generated, _most_output(attempt)))
         hold.settle(outcome=outcome, served_model="", usage=usage, is_estimated=True, first_event_ms=None)
 
