@@ -31,6 +31,7 @@ from routewright.layers.afford import Afford, Spending
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.condense import Condense, Summaries
+from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
@@ -103,6 +104,7 @@ class Engine:
         self._random = random or Random()
         self._classifier = classifier
         self._circuits = Circuits()
+        self._refusals = Refusals()
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
@@ -321,6 +323,8 @@ class Engine:
         return (
             # the same model again; below fallback, so that each model has its own tries
             Stack.outermost(Retry(policy.max_retry_attempts, clock, self._random))
+            # a key that was refused is not offered again; above breaker, as nothing is learned about health
+            .then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
             # every try has its own hold before a byte is sent

@@ -200,7 +200,7 @@ async def lab(
 ) -> AsyncIterator[Lab]:
     """A gateway with these models, and `ok`, before a provider with these faults.
 
-    `policy` are more lines of that section, `settings` more sections.
+    `policy` are more lines of that section, `settings` more sections, where `{port}` is the provider's.
     """
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(faulty_upstream(home / "bill.jsonl", faults or {}))
@@ -214,7 +214,9 @@ async def lab(
             patience_ms=round(PATIENCE_S * 1000),
             deadline_ms=round(DEADLINE_S * 1000),
         )
-        (home / "routewright.toml").write_text("\n".join([written, *models, model("ok", "good/ok"), settings]))
+        (home / "routewright.toml").write_text(
+            "\n".join([written, *models, model("ok", "good/ok"), settings.replace("{port}", str(upstream.port))])
+        )
         environ = {"HOME": str(home), "LAB_KEY": CANARY, "OTHER_KEY": f"{CANARY}-2"}
         runtime = Runtime.open(SettingsSource(environ=environ, cwd=home))
         stack.push_async_callback(runtime.close)
