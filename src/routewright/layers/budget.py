@@ -91,7 +91,7 @@ class Budget:
 
 
 def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
-    is_final = reply.ending is Ending.COMPLETE and reply.usage is not None
+    is_final = reply.ending is Ending.COMPLETE and reply.usage is not None and not reply.is_usage_partial
     if reply.unpriced:
         log.warning("%s charges for %s, which is not in the ledger", reply.attempt.deployment.id, reply.unpriced)
     hold.settle(
