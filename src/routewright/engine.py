@@ -32,6 +32,7 @@ from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.condense import Condense, Summaries
+from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
@@ -108,6 +109,7 @@ class Engine:
         self._circuits = Circuits(self._random)
         self._paces = Paces()
         self._retry_budget = RetryBudget()
+        self._refusals = Refusals()
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota()
@@ -331,6 +333,8 @@ class Engine:
             Stack.outermost(Balance(self._paces, self._circuits, clock, self._random, caches))
             # the same model again; below fallback, so that each model has its own tries
             .then(Retry(policy.max_retry_attempts, clock, self._random))
+            # a key that was refused is not offered again; above breaker, as nothing is learned about health
+            .then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
             # what is too late is not started; above budget and quota, as waiting for these is part of the pace

@@ -44,6 +44,8 @@ class Event(Struct, frozen=True, kw_only=True):
     finish: FinishReason | None = None
     usage: Usage | None = None
     """Counts so far; the last one seen holds."""
+    is_usage_partial: bool = False
+    """What was generated is not counted in it yet."""
     is_usage_only: bool = False
     """Carries usage and nothing else: kept from clients that did not ask for it."""
     model: str = ""
@@ -151,6 +153,8 @@ class Reply:
     def __init__(self, attempt: Attempt, source: Source, first: tuple[Event, ...]) -> None:
         self.attempt = attempt
         self.usage: Usage | None = None
+        self.is_usage_partial = False
+        """`usage` does not have all of what was generated, and nothing better was reported."""
         self.finish: FinishReason | None = None
         self.served_model = ""
         self.provider_id = ""
@@ -238,7 +242,7 @@ class Reply:
             for delta in event.tool_calls:
                 self.text_bytes += utf8_length(delta.name) + utf8_length(delta.arguments)
             if event.usage is not None:
-                self.usage = event.usage
+                self.usage, self.is_usage_partial = event.usage, event.is_usage_partial
             if event.finish is not None:
                 self.finish = event.finish
             if event.model:

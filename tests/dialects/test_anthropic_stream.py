@@ -41,7 +41,8 @@ def delta(reader: MessageReader, index: int = 0, **fields: Any) -> Event:
 
 def test_the_start_tells_who_answers_and_what_was_read() -> None:
     event = start(MessageReader(), input_tokens=25, output_tokens=1)
-    assert event == Event(raw=b"raw", usage=Usage(input=25, output=1), model="claude-sonnet-5", provider_id="msg_1")
+    assert (event.usage, event.is_usage_partial) == (Usage(input=25, output=1), True)
+    assert (event.model, event.provider_id) == ("claude-sonnet-5", "msg_1")
 
 
 def test_text_and_thinking_are_read() -> None:
@@ -174,6 +175,16 @@ def test_counts_become_disjoint_or_are_ignored(usage: object, expected: Usage | 
     body = msgspec.json.encode({"type": "message", "content": [], "usage": usage})
     [event] = read_message(body)
     assert event.usage == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_partial"),
+    [({"output_tokens": 9}, False), ({"input_tokens": 25}, True), ({"input_tokens": 25, "output_tokens": None}, True)],
+)
+def test_u17_counts_are_partial_until_they_say_what_was_generated(counts: dict[str, Any], is_partial: bool) -> None:
+    reader = MessageReader()
+    start(reader, input_tokens=25, output_tokens=1)
+    assert read(reader, "message_delta", delta={}, usage=counts).is_usage_partial is is_partial
 
 
 def test_an_absurd_count_does_not_spoil_the_ones_before() -> None:

@@ -89,6 +89,21 @@ async def test_what_the_provider_reports_is_settled_to_the_nano_dollar() -> None
     assert [report.cost_nanousd for report in house.ledger.account("request-1").reports] == [50_000]
 
 
+async def test_u17_usage_without_what_was_generated_is_completed_and_flagged() -> None:
+    house = House()
+
+    async def below(request: Attempt) -> Reply:
+        started = Event(usage=Usage(input=7, output=1), is_usage_partial=True)
+        return reply(request, (started,), (Event(text="x" * 85),))
+
+    answer = await house.layer(attempt(), below)
+    while await answer.next():
+        pass
+    settled = house.settled()
+    assert settled.usage == Usage(input=7, output=90 // 3)
+    assert (settled.outcome, settled.is_estimated) == ("complete", True)
+
+
 async def test_closing_twice_settles_once() -> None:
     house = House()
     answer = await house.layer(attempt(), Below())
@@ -115,7 +130,7 @@ async def test_an_error_answer_costs_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("is_streamed", "silence_s", "output"),
-    [(True, 0.5, 0.5 * FASTEST_TOKENS_PER_S), (True, 100, 4_000), (False, 0.5, 4_000)],
+    [(True, 0.5, 0.5 * FASTEST_TOKENS_PER_S + TOKENS_IN_FLIGHT), (True, 100, 4_000), (False, 0.5, 4_000)],
 )
 def test_a_stream_that_never_began_is_settled_by_its_time_and_a_whole_answer_in_full(
     is_streamed: bool, silence_s: float, output: int

@@ -120,6 +120,8 @@ class _Tally:
     """The counts so far."""
 
     def __init__(self) -> None:
+        self.has_output = False
+        """The counts that came last say what was generated."""
         self._counts = _Counts()
 
     def update(self, raw: Raw) -> Usage | None:
@@ -133,6 +135,7 @@ class _Tally:
         except (*UNREADABLE, ValueError):
             return None
         self._counts = counts
+        self.has_output = told["output_tokens"] is not None
         return usage
 
     @property
@@ -196,6 +199,7 @@ class MessageReader:
                     Event(
                         raw=raw,
                         usage=usage,
+                        is_usage_partial=True,  # its output is the first token or none, whatever is to come
                         model=message.model,
                         provider_id=message.id,
                         service_tier=self._tally.service_tier,
@@ -242,11 +246,13 @@ class MessageReader:
         return Event(raw=raw, tool_calls=(ToolCallDelta(self._tools[index], arguments="{}"),))
 
     def _message_delta(self, raw: bytes, delta: _Delta, usage: Raw) -> Event:
+        counted = self._tally.update(usage)
         return Event(
             raw=raw,
             refusal=_refusal(delta.stop_details),
             finish=_finish(delta.stop_reason),
-            usage=self._tally.update(usage),
+            usage=counted,
+            is_usage_partial=counted is not None and not self._tally.has_output,
             service_tier=self._tally.service_tier,
             unpriced=self._tally.unpriced,
         )

@@ -75,7 +75,7 @@ def _write_usage(usage: Usage) -> JsonObject:
 
 def _usage_of(reply: Reply, receipt: Receipt | None) -> JsonObject:
     """What the provider counted for this reply, or else what the ledger was charged for, marked as an estimate."""
-    if reply.usage is not None:
+    if reply.usage is not None and not reply.is_usage_partial:
         return _write_usage(reply.usage) | _cost(receipt)
     reports = receipt.attempts if receipt is not None else ()
     settled = [report.usage for report in reports if report.attempt_id == reply.attempt.id]

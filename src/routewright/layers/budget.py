@@ -93,13 +93,15 @@ class Budget:
     def _settle_unseen(self, hold: Hold, attempt: Attempt, outcome: str, sent_at: float) -> None:
         generated = _most_output(attempt)
         if attempt.call.stream:
-            generated = min(generated, ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S))
+            # As for an answer that broke: what comes at once, or from a provider's cache, took no time to make.
+            pace = ceil((self._clock.monotonic() - sent_at) * FASTEST_TOKENS_PER_S)
+            generated = min(generated, pace + TOKENS_IN_FLIGHT)
         usage = Usage(input=_input_estimate(attempt), output=generated)
         hold.settle(outcome=outcome, served_model="", usage=usage, is_estimated=True, first_event_ms=None)
 
 
 def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
-    is_final = reply.ending is Ending.COMPLETE and reply.usage is not None
+    is_final = reply.ending is Ending.COMPLETE and reply.usage is not None and not reply.is_usage_partial
     if reply.unpriced:
         log.warning("%s charges for %s, which is not in the ledger", reply.attempt.deployment.id, reply.unpriced)
     hold.settle(

@@ -44,6 +44,7 @@ class Upstream:
                 body = await _read_error_body(response)
                 now_s = self.clock.time_ns() / 1e9
                 raise dialect.read_error(response.status, response.headers, body, now_s=now_s)
+            _check_encoding(attempt, response)
             source = Decoded(response, dialect.decoder(attempt), attempt, self)
             return Reply(attempt, source, await source.begin())
         except BaseException:
@@ -173,6 +174,18 @@ class _Patience:
 
 def _says_something(event: Event) -> bool:
     return bool(event.text or event.reasoning or event.refusal or event.tool_calls or event.finish)
+
+
+def _check_encoding(attempt: Attempt, response: WireResponse) -> None:
+    """Nothing is decompressed here: we ask for no compression, and a small answer could be one of any size.
+
+    Raises InvalidResponse.
+    """
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise InvalidResponse(
+            f"{attempt.deployment.id} compressed its answer ({encoding[:20]}), which nobody asked for"
+        )
 
 
 async def _read_error_body(response: WireResponse) -> bytes:
