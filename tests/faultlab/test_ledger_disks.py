@@ -160,7 +160,7 @@ def write_file_for_directory(folder: Path) -> None:
     ("prepare", "told"),
     [
         (write_in_the_way, "cannot open the ledger"),
-        (write_newer, "upgrade routewright"),
+        (write_newer, "written by a newer routewright"),
         (write_something_else, "not a database"),
         (write_file_for_directory, "cannot open the journal's"),
     ],
