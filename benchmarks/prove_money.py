@@ -271,6 +271,7 @@ def _reports(run: Run, began: float, measured: Measured) -> list[Figure]:
     slowest = sorted(barred, key=lambda answer: answer.p50_ms, reverse=True)
     in_time = sum(answer.is_in_time for answer in barred)
     slow = "; ".join(f"by {answer.asked.name}: {_told_answer(answer)}" for answer in slowest[:SLOWEST_TOLD])
+    most_cpu_ms = max(answer.cpu_ms for answer in barred)
     more = "; ".join(
         f"by {answer.asked.name}: {_told_answer(answer)}" for answer in measured.answers if not answer.asked.has_bar
     )
@@ -279,7 +280,7 @@ def _reports(run: Run, began: float, measured: Measured) -> list[Figure]:
             name=f"reports {measured.title}",
             what=f"reports by one and by two dimensions, {measured.entries:,} entries (p50 of {REPEATS} runs)",
             bar=f"< {BAR_MS} ms each",
-            measured=f"{in_time} of {len(barred)} in time; the slowest, {slow}",
+            measured=f"{in_time} of {len(barred)} in time, CPU at most {most_cpu_ms:.0f} ms; the slowest, {slow}",
             has_passed=in_time == len(barred),
             run=run.told(began, f"history made in {measured.fill_s:.0f} s; no bar for {more}"),
         )
