@@ -23,11 +23,12 @@ async def test_u01_a_refused_connection_is_free_and_the_next_deployment_answers_
     tmp_path: Path, stream: bool
 ) -> None:
     async with lab(tmp_path, model("two", "through/two", "good/two"), toxics=Toxics(refuse=True)) as it:
-        seen = await it.ask("two", stream=stream)
-        assert seen.is_complete
+        for _ in range(12):  # which place is asked first is chosen by chance
+            seen = await it.ask("two", stream=stream)
+            assert seen.is_complete
         rows = await it.audit()
         refused = [row for row in rows if row.deployment == "through/two" and row.kind != "reserved"]
-        assert [(row.kind, row.outcome) for row in refused] == [("released", "upstream_connect_failed")]
+        assert {(row.kind, row.outcome) for row in refused} == {("released", "upstream_connect_failed")}
 
 
 async def test_u01_without_another_place_it_is_another_model(tmp_path: Path) -> None:
