@@ -296,6 +296,7 @@ class Source:
         before = dict(vars(self._module))
         for node in self.tree.body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and own & _names(node):
+                own |= _names(node.targets[0] if isinstance(node, ast.Assign) else node.target)
                 exec(compile(ast.Module([node], []), str(self.path), "exec"), vars(self._module))  # noqa: S102
         for name, value in list(vars(self._module).items()):
             if value is not before.get(name):

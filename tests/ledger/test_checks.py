@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from builders import DOLLAR_PRICES
 from ledger_rows import DAY_NS, absorb, day, generated
 from routewright.catalog.pricing import PriceSchedule, Tariff, price_version
-from routewright.ledger import price_check
+from routewright.ledger import checks, price_check
 from routewright.ledger.checks import verify
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
@@ -265,8 +265,10 @@ def test_days_that_are_over_and_not_sealed_are_told_and_no_difference(database: 
     finding = run(subject, "sealing")
     told = f"up to 2026-11-01; not sealed yet: {left} requests after 2026-11-01; say `routewright ledger seal`"
     assert (finding.verdict, finding.found) == (Verdict.OK, told)
-    just_due = replace(subject, now_ns=day(2) * DAY_NS + 2 * GRACE_NS)
-    assert run(just_due, "sealing").found == "up to 2026-11-01", "nothing later is over"
+    not_due = replace(subject, now_ns=day(3) * DAY_NS + 2 * GRACE_NS - 1)
+    assert run(not_due, "sealing").found == "up to 2026-11-01", "nothing later is over for two hours"
+    just_due = replace(subject, now_ns=day(3) * DAY_NS + 2 * GRACE_NS)
+    assert "requests after 2026-11-01" in run(just_due, "sealing").found
 
 
 def test_a_ledger_from_before_budgets_and_sums_is_checked_for_what_it_has(database: Database, subject: Subject) -> None:
@@ -299,13 +301,30 @@ def test_an_attempt_is_priced_at_the_moment_of_its_hold(database: Database, subj
     later = settled("r2", price_version=version, at_ns=NOON + DAY_NS)
     absorb(Store(database), [settled("r1", price_version=version), later])
     assert run(subject, "prices").rows == (f"r2-attempt-1: 2000000 n$, at {version} its tokens cost 8000000 n$",)
+    assert "prices" in paused(subject)
 
 
 def test_what_looks_at_every_row_pauses_between(database: Database, subject: Subject) -> None:
     full(database)
+    assert paused(subject) >= {"day seals", "roll-ups"}
+
+
+def paused(subject: Subject) -> set[str]:
+    """The checks that paused."""
     pauses: list[None] = []
-    paused = {}
+    found = set()
     for finding in verify(replace(subject, pause=lambda: pauses.append(None))):
-        paused[finding.name] = len(pauses)
+        if pauses:
+            found.add(finding.name)
         pauses.clear()
-    assert {name for name, times in paused.items() if times} >= {"day seals", "roll-ups"}
+    return found
+
+
+def test_a_hold_is_old_when_the_longest_deadline_and_some_slack_are_over(database: Database, subject: Subject) -> None:
+    hold = Reserved(
+        attempt_id="just", request_id="r", at_ns=NOW_NS - 600 * 10**9 - checks._SLACK_NS, boot="b", model="m",
+        deployment="p/m", cause="first", amount_nanousd=1, price_version="v",
+    )  # fmt: skip
+    absorb(Store(database), [hold])
+    assert run(subject, "open holds").verdict is Verdict.OK
+    assert run(replace(subject, now_ns=NOW_NS + 1), "open holds").verdict is Verdict.DIFFERENCE

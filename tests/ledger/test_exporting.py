@@ -157,7 +157,7 @@ def test_parquet_is_written_in_groups_and_an_empty_export_is_a_table_too(
 ) -> None:
     monkeypatch.setattr(export_files, "_ROWS_PER_GROUP", 100)
     rows = [row for page in pages(database, "requests", 0, FOREVER_NS) for row in page][:250]
-    parts = [rows[:100], rows[100:160], rows[160:]]
+    parts = [rows[:100], rows[100:199], rows[199:]]
     assert write_file(tmp_path / "r.parquet", "parquet", FIELDS["requests"], iter(parts)) == 250
     file = pyarrow.parquet.ParquetFile(tmp_path / "r.parquet")
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [100, 150]
@@ -175,6 +175,16 @@ def test_a_file_takes_its_name_when_all_of_it_is_on_the_disk_and_is_private(
         synced.append((os.fstat(fd).st_size, path.exists()))
 
     monkeypatch.setattr(os, "fsync", sync)
-    exported(database, path, "requests")
+    (row, *_) = next(pages(database, "requests", 0, FOREVER_NS))
+    write_file(path, "jsonl", FIELDS["requests"], [[row]])
     assert synced == [(path.stat().st_size, False)]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_held_is_exported_where_the_hold_itself_is_gone(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "ledger.db")
+    absorb(Store(database), [settled(held_nanousd=5)])
+    ((row,),) = pages(database, "attempts", 0, FOREVER_NS)
+    told = dict(zip((field.name for field in FIELDS["attempts"]), row, strict=True))
+    assert (told["held_nanousd"], told["held_usd"]) == (5, "0.000000005")
+    database.close()

@@ -192,6 +192,27 @@ async def test_durable_returns_when_the_record_is_synced(open_journal: Open) -> 
     assert files.syncs > before
 
 
+def test_what_nobody_waits_for_is_gathered_before_it_is_synced_and_drained(tmp_path: Path) -> None:
+    files, store = FailingFiles(), Store()
+    patient = Journal(tmp_path / "patient", files=files, pace=Pace(idle_s=3600, drain_s=3600))
+    hasty = Journal(tmp_path / "hasty", pace=AT_ONCE)
+    patient.start(store.absorb)
+    before, sent = files.syncs, numbered(range(20))
+    for payload in sent:
+        patient.append(payload)
+        hasty.durable_blocking(hasty.append(payload))  # takes long enough for a thread that does not wait
+    assert files.syncs == before
+    patient.durable_blocking(patient.append(b"{}"))
+    for payload in sent:
+        hasty.durable_blocking(hasty.append(payload))
+    assert files.syncs == before + 1
+    assert store.taken == []
+    patient.flush_blocking()
+    assert store.taken == [*sent, b"{}"]
+    patient.close()
+    hasty.close()
+
+
 async def test_an_event_loop_that_waits_does_not_wait_for_a_group_to_fill_either(tmp_path: Path) -> None:
     journal = Journal(tmp_path, pace=Pace(idle_s=3600, drain_s=3600))
     store = Store()

@@ -176,3 +176,12 @@ def test_a_file_of_damaged_lines_only_is_kept_aside_and_stops_nobody(
     log.write_bytes(b"no record\n")
     assert Recovery(tmp_path / "journal", store, FakeClock()).look() == Recovered()
     assert [path.name for path in (tmp_path / "journal/slot-1").glob("*.corrupt")] == [f"{log.name}.corrupt"]
+
+
+def test_holds_are_settled_of_a_process_that_left_nothing_else(tmp_path: Path, store: Store, living: Journal) -> None:
+    die(tmp_path, "drained")
+    for log in (tmp_path / "journal/slot-1").glob("*.log"):
+        log.unlink()
+    recovery = Recovery(tmp_path / "journal", store, FakeClock())
+    assert recovery.look() == Recovered(holds=3)
+    assert store.open_holds() == []

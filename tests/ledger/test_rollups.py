@@ -213,6 +213,7 @@ def test_baselines_are_known_by_day(store: Store) -> None:
     )
     assert store.baselines() == ["huge", "large"]
     assert store.baselines(2 * DAY) == ["huge"]
+    assert store.baselines(4 * DAY - 1) == ["huge"], "a day is known as a whole"
     assert store.baselines(until_ns=3 * DAY) == ["large"]
 
 
