@@ -15,7 +15,7 @@ from faulty_upstream import CHUNKED, STREAM, TO_THE_END, Exchange, Fault, body_o
 from lab import DEADLINE_S, PATIENCE_S, lab, model, open_files
 from oracles import Seen
 from proxy import Toxics
-from speech import ANTHROPIC, DIALECTS, OPENAI, Speech, data
+from speech import ANTHROPIC, DIALECTS, Speech, data
 
 both_dialects = pytest.mark.parametrize("dialect", DIALECTS)
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
@@ -185,11 +185,10 @@ async def test_u08_f9_a_stream_cut_anywhere_is_never_presented_as_complete(
         places = [random.randrange(1_000_000) for _ in range(count)]
         seen = await ask_for_cuts(folder, dialect, framing, places, stream=True)
         broken = [answer for answer in seen if not answer.is_complete]
-        assert len(broken) > 0.8 * count
         assert all(not answer.is_done and answer.error is not None for answer in broken)
-        if dialect == OPENAI and framing == "to the end":
-            continue  # without `[DONE]`, an answer with its finish is complete: some servers leave it out
-        assert len(broken) == count
+        # Where nothing else tells the end, an answer with its finish, or all but the last line feed, is whole: some
+        # servers leave `[DONE]` out. That the others said all there was to say is an oracle.
+        assert len(broken) > 0.6 * count if framing == "to the end" else len(broken) == count
 
 
 @both_dialects
