@@ -12,7 +12,8 @@ RoutewrightError
 │   ├── FirstEventTimeout · IdleTimeout                sent: the provider may bill it
 │   ├── ProviderOverloaded · ProviderFailed            answered with an error: costs nothing
 │   ├── ProviderRejected · CredentialRefused           answered with an error: the same words again will not help
-│   └── CircuitOpen · CoolingDown · DeploymentBusy · HoldRefused · RetriesSpent · TooLate   refused by us, unsent
+│   ├── CircuitOpen · CoolingDown · DeploymentBusy · HoldRefused   refused by us, unsent
+│   └── RetriesSpent · TooLate · CredentialResting                 the same
 ├── AllAttemptsFailed · DeadlineExceeded               the request as a whole failed
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
@@ -359,6 +360,14 @@ class TooLate(ProviderError):
     """The deployment takes longer to begin an answer than is left before the deadline."""
 
     number, code, status = "E217", "too_late", 504
+    is_sick = False
+    is_unsent = True
+
+
+class CredentialResting(ProviderError):
+    """The provider refused our key a moment ago, so it was not offered again. The operator's to mend."""
+
+    number, code = "E218", "credential_resting"
     is_sick = False
     is_unsent = True
 

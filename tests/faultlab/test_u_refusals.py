@@ -166,7 +166,7 @@ async def test_u13_a_refused_key_is_not_offered_again_anywhere(
         assert (await it.ask("locked")).headers["x-routewright-model"] == "ok"
         for name in ("locked", "same-key"):
             assert (await it.ask(name)).headers["x-routewright-model"] == "ok"
-        assert (await it.ask("alone")).code == "upstream_credential_refused"
+        assert (await it.ask("alone")).code == "credential_resting"
         assert [it.upstream.reached(name) for name in ("locked", "same-key", "alone")] == [1, 0, 0]
         assert "mock/locked is not called with this key" in caplog.text
         assert CANARY not in caplog.text

@@ -5,7 +5,7 @@ import pytest
 
 from builders import Below, attempt, deployment, model
 from routewright.call import Attempt
-from routewright.errors import CredentialRefused, ProviderFailed, RoutewrightError
+from routewright.errors import CredentialRefused, CredentialResting, ProviderFailed, RoutewrightError
 from routewright.layers.credentials import LONGEST_REST_S, MOST_REFUSED, Credentials, Refusals
 from routewright.secret import Secret
 from routewright.testing import FakeClock
@@ -55,7 +55,7 @@ async def test_u13_a_resting_key_is_told_as_a_refused_one_and_in_the_log(caplog:
         await house.layer(at(key="sk-secret"), house.below)
     assert "acme/swift is not called with this key" in caplog.text
     assert "sk-secret" not in caplog.text
-    with pytest.raises(CredentialRefused, match="a moment ago"):
+    with pytest.raises(CredentialResting, match="a moment ago"):
         await house.layer(at(key="sk-secret"), house.below)
 
 

@@ -57,6 +57,7 @@ HELP: Mapping[str, str] = {
     "E215": "Nothing to do: the provider named the pause. More keys or another deployment would share the load.",
     "E216": "It ends with the outage. A second deployment, or another model as a fallback, gets through.",
     "E217": "Allow more time with `x-routewright-deadline-ms`, or name a faster model as a fallback.",
+    "E218": "Mend or replace the key, or what it may use: the log says what it met. It is tried again by itself.",
     "E301": "The message has what each attempt met, in order; explain those.",
     "E302": "Raise policy.deadline_ms, or the request's own `x-routewright-deadline-ms`.",
     "E401": "Look at the ledger's disk: space, permissions, errors. `routewright doctor` checks them.",

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
-from routewright.errors import CredentialRefused
+from routewright.errors import CredentialRefused, CredentialResting
 from routewright.layers.service import Service
 from routewright.reply import Reply
 from routewright.secret import Secret
@@ -73,7 +73,10 @@ class Credentials:
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         place = attempt.deployment
         if not self._refusals.admits(place, self._clock.monotonic()):
-            raise CredentialRefused(f"{place.provider} refused our key a moment ago", hint="check the key, and its use")
+            raise CredentialResting(
+                f"{place.provider} refused our key a moment ago",
+                hint="check the key in the settings and what it is allowed to use",
+            )
         try:
             reply = await forward(attempt)
         except CredentialRefused as error:
