@@ -112,7 +112,7 @@ class Engine:
         self._refusals = Refusals()
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
-        self._deployment_quota = DeploymentQuota()
+        self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
         self.tally = Tally()
         """What became of requests and attempts since the start."""
@@ -186,6 +186,7 @@ class Engine:
             self._limit(settings)
         self._circuits.keep_only(registry.deployments.values())
         self._paces.keep_only(registry.deployments.values())
+        self._deployment_quota.keep_only(registry.deployments.values())
         self.settings_error = None
 
     def standing(self, tenant: Tenant) -> Standing | None:
