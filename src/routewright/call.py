@@ -177,6 +177,8 @@ class Cause(StrEnum):
     FIRST = "first"
     RETRY = "retry"
     FALLBACK = "fallback"
+    HEDGE = "hedge"
+    """The first attempt was slow to begin; whichever answers first is taken."""
     JUDGE = "judge"
     """A small model was asked how hard the request is."""
     SUMMARY = "summary"

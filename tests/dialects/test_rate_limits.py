@@ -26,7 +26,8 @@ def test_u11_every_way_of_telling_the_time_is_understood_and_bounded(reset: str,
     headers = {"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": reset}
     told = allowance(headers, NOW_S)
     assert told is not None
-    assert (told.calls, told.next_in_s, told.resets_in_s) == (3, pytest.approx(seconds), pytest.approx(seconds))
+    assert told.calls == 3
+    assert told.next_in_s == told.resets_in_s == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("reset", ["", "soon", "-5", "2027-01-15T08:00:30", "1e9", "9" * 50, "٣"])
