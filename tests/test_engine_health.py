@@ -55,9 +55,11 @@ STREAM = (
 class House:
     """An engine before two providers; `down` maps those that fail to what comes of them."""
 
-    def __init__(self, folder: Path, **flags: object) -> None:
-        self.clock, self.random = FakeClock(), Random(1)
+    def __init__(self, folder: Path, seed: int = 1, **flags: object) -> None:
+        self.clock, self.random = FakeClock(), Random(seed)
         self.down: dict[str, ScriptedResponse | RoutewrightError] = {}
+        self.failing_share = 1.0
+        """Of the requests to those that are down."""
         self.asked: list[tuple[float, str]] = []
         desk = Desk(folder)
         desk.write(SETTINGS)
@@ -76,7 +78,7 @@ class House:
         """The provider's, after a tenth of a second."""
         name = request.url.split("/")[2].partition(".")[0]
         self.asked.append((self.clock.monotonic(), name))
-        if name in self.down:
+        if name in self.down and self.random.random() < self.failing_share:
             return self.down[name]
         return ScriptedResponse(200, [0.1, STREAM if b'"stream":true' in request.body else BODY])
 
@@ -128,7 +130,26 @@ def test_u01_a_place_that_refuses_connections_costs_no_request(house: House) -> 
     assert len(house.asked) <= 1.1 * len(results)
 
 
-def test_u27_an_outage_of_everything_gets_fast_503s_and_ends_within_two_seconds(house: House) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_u25_a_provider_that_fails_now_and_then_costs_no_request_while_another_does_well(
+    tmp_path: Path, seed: int
+) -> None:
+    house = House(tmp_path, seed)
+
+    async def story() -> list[tuple[float, Answer | RoutewrightError]]:
+        await house.traffic(5)
+        house.down, house.failing_share = {"one": down()}, 0.3
+        return await house.traffic(120)
+
+    results = house.clock.run(story())
+    assert all(isinstance(result, Answer) for _, result in results)
+    assert len(house.asked) <= 1.1 * (len(results) + 100), "E7"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_u27_an_outage_of_everything_gets_fast_503s_and_ends_within_two_seconds(tmp_path: Path, seed: int) -> None:
+    house = House(tmp_path, seed)
+
     async def story() -> list[tuple[float, Answer | RoutewrightError]]:
         await house.traffic(5)
         house.down = {"one": down(), "two": down()}

@@ -281,6 +281,13 @@ class Circuits:
             elif (pause_s := circuit.cools_for_s(now)) > 0:
                 yield name, f"cooling down for {pause_s:.1f} s at the provider's wish"
 
+    def ailing(self, now: float) -> frozenset[str]:
+        """The deployments that do not take every call now."""
+        circuits = self._circuits.items()
+        return frozenset(
+            name for (name, _), each in circuits if each.state is not State.CLOSED or each.cools_for_s(now) > 0
+        )
+
     def keep_only(self, deployments: Iterable[Deployment]) -> None:
         """Forget deployments and credentials that the settings no longer name."""
         named = {(each.id, each.key) for each in deployments}
@@ -321,9 +328,9 @@ class Breaker:
         raise CircuitOpen(f"{name} is resting, as {circuit.why}", retry_after_s=rest_s)
 
     def _is_nobody_awake(self, attempt: Attempt, now: float) -> bool:
-        resting = self._circuits.resting(now)
+        ailing = self._circuits.ailing(now)
         places = (name for model in attempt.routed.route.eligible for name in model.deployments)
-        return all(name in resting or name == attempt.deployment.id for name in places)
+        return all(name in ailing or name == attempt.deployment.id for name in places)
 
     def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
         if reply.ending is Ending.COMPLETE:
