@@ -26,6 +26,7 @@ _TOKENS = (
     ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
     ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
 )
+_TOLD = frozenset(names[0] for names in (*_REQUESTS, *_TOKENS))
 _COUNT = re.compile(r"[0-9]{1,15}", re.ASCII)
 _PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|µs|ns|h|m|s)", re.ASCII)
 _DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
@@ -38,6 +39,8 @@ def allowance(headers: Mapping[str, str], now_s: float) -> Allowance | None:
 
     Names are in lower case; `now_s` is UTC in seconds since 1970.
     """
+    if _TOLD.isdisjoint(headers):
+        return None
     told = [each for names in _REQUESTS if (each := _read(headers, *names, now_s=now_s)) is not None]
     for remaining, reset in _TOKENS:
         if headers.get(remaining) == "0":

@@ -132,7 +132,8 @@ class Slots:
     def leave(self) -> None:
         """A call has left."""
         self._in_flight -= 1
-        self._advance()
+        if self._waiting:
+            self._advance()
 
     def overloaded(self) -> None:
         """A call met a 429."""
