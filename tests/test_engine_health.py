@@ -17,6 +17,7 @@ from routewright.errors import AllAttemptsFailed, ConnectFailed, RoutewrightErro
 from routewright.ids import uuid7
 from routewright.ledger.accounts import JournaledLedger
 from routewright.ledger.balances import Balances
+from routewright.ledger.ledger import Settled
 from routewright.reply import Answer
 from routewright.settings.catalog import build_catalog
 from routewright.testing import FakeClock, MemoryLog, ScriptedResponse, ScriptedTransport
@@ -45,19 +46,25 @@ BODY = json.dumps(
         "usage": {"prompt_tokens": 3, "completion_tokens": 1},
     }
 ).encode()
+STREAM = (
+    b'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\n'
+    b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\ndata: [DONE]\n\n'
+)
 
 
 class House:
     """An engine before two providers; `down` maps those that fail to what comes of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.clock, self.random = FakeClock(), Random(1)
+    def __init__(self, folder: Path, seed: int = 1, **flags: object) -> None:
+        self.clock, self.random = FakeClock(), Random(seed)
         self.down: dict[str, ScriptedResponse | RoutewrightError] = {}
+        self.failing_share = 1.0
+        """Of the requests to those that are down."""
         self.asked: list[tuple[float, str]] = []
         desk = Desk(folder)
         desk.write(SETTINGS)
-        settings = desk.load()
-        log = MemoryLog()
+        settings = desk.load(flags={f"policy.{name}": value for name, value in flags.items()})
+        self.log = log = MemoryLog()
         self.engine = Engine(
             settings,
             build_catalog(settings, Found()),
@@ -71,9 +78,11 @@ class House:
         """The provider's, after a tenth of a second."""
         name = request.url.split("/")[2].partition(".")[0]
         self.asked.append((self.clock.monotonic(), name))
-        return self.down.get(name) or ScriptedResponse(200, [0.1, BODY])
+        if name in self.down and self.random.random() < self.failing_share:
+            return self.down[name]
+        return ScriptedResponse(200, [0.1, STREAM if b'"stream":true' in request.body else BODY])
 
-    async def ask(self, model: str = "swift", **options: float) -> Answer | RoutewrightError:
+    async def ask(self, model: str = "swift", *, stream: bool = False, **options: float) -> Answer | RoutewrightError:
         """What comes of a request."""
         call = Call(
             id=uuid7(self.clock.time_ns(), self.random),
@@ -81,6 +90,7 @@ class House:
             model=model,
             messages=(message("Hello"),),
             body={},
+            stream=stream,
             options=Options(**options),  # type: ignore[arg-type]  # floats only
         )
         try:
@@ -120,7 +130,26 @@ def test_u01_a_place_that_refuses_connections_costs_no_request(house: House) -> 
     assert len(house.asked) <= 1.1 * len(results)
 
 
-def test_u27_an_outage_of_everything_gets_fast_503s_and_ends_within_two_seconds(house: House) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_u25_a_provider_that_fails_now_and_then_costs_no_request_while_another_does_well(
+    tmp_path: Path, seed: int
+) -> None:
+    house = House(tmp_path, seed)
+
+    async def story() -> list[tuple[float, Answer | RoutewrightError]]:
+        await house.traffic(5)
+        house.down, house.failing_share = {"one": down()}, 0.3
+        return await house.traffic(120)
+
+    results = house.clock.run(story())
+    assert all(isinstance(result, Answer) for _, result in results)
+    assert len(house.asked) <= 1.1 * (len(results) + 100), "E7"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_u27_an_outage_of_everything_gets_fast_503s_and_ends_within_two_seconds(tmp_path: Path, seed: int) -> None:
+    house = House(tmp_path, seed)
+
     async def story() -> list[tuple[float, Answer | RoutewrightError]]:
         await house.traffic(5)
         house.down = {"one": down(), "two": down()}
@@ -191,3 +220,35 @@ def test_u26_a_provider_that_flaps_is_probed_one_call_at_a_time(house: House) ->
 
     house.clock.run(story())
     assert len(house.asked) <= 1.1 * 60 * 20
+
+
+def test_c16_a_deadline_that_no_attempt_can_keep_is_refused_with_504_and_costs_nothing(house: House) -> None:
+    async def story() -> AllAttemptsFailed | object:
+        for _ in range(10):
+            assert isinstance(await house.ask(stream=True), Answer)
+        before = len(house.asked)
+        refused = await house.ask(stream=True, deadline_s=0.06)
+        assert len(house.asked) == before
+        return refused
+
+    refused = house.clock.run(story())
+    assert isinstance(refused, AllAttemptsFailed)
+    assert refused.http_status == 504
+
+
+def test_of_a_hedged_request_both_attempts_are_in_the_books(tmp_path: Path) -> None:
+    house = House(tmp_path, hedge_after_ms=500)
+
+    async def story() -> Answer | RoutewrightError:
+        house.down = {"one": ScriptedResponse(200, [60.0]), "two": ScriptedResponse(200, [0.6, STREAM])}
+        return await house.ask(stream=True)
+
+    answer = house.clock.run(story())
+    assert isinstance(answer, Answer)
+    assert [name for _, name in house.asked] in (["one", "two"], ["two", "one"])
+    loser, winner = answer.receipt.attempts
+    assert (winner.outcome, winner.is_estimated) == ("complete", False)
+    assert (loser.outcome, loser.is_estimated) == ("abandoned", True)
+    assert sorted([loser.cause, winner.cause]) == ["first", "hedge"]
+    closed = [event for event in house.log.events if isinstance(event, Settled)]
+    assert len(closed) == 2

@@ -7,7 +7,7 @@ written from.
 """
 
 import math
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -113,6 +113,16 @@ class Options(Struct, frozen=True, kw_only=True):
     """Nothing of the content may be kept, whatever the settings allow."""
 
 
+class Priority(IntEnum):
+    """Who goes first where calls wait for one another."""
+
+    LIVE = 0
+    """Somebody waits for the answer."""
+    BATCH = 1
+    SHADOW = 2
+    """Nobody will see the answer."""
+
+
 class Call(Struct, frozen=True, kw_only=True):
     """A request as the client meant it."""
 
@@ -145,6 +155,8 @@ class Call(Struct, frozen=True, kw_only=True):
     service_tier: str = ""
     """The way of being served that is asked for, where it may have a price of its own (`flex`, `priority`, `auto`, …);
     empty for the usual one. `batch` is set by who sends batches, and by no field of a request."""
+    priority: Priority = Priority.LIVE
+    """Set by the face that knows, never by a field of the request."""
     tenant: Tenant = NOBODY
     """Who pays; set by the face that knows, never by a field of the request."""
     session: str = ""
@@ -165,6 +177,8 @@ class Cause(StrEnum):
     FIRST = "first"
     RETRY = "retry"
     FALLBACK = "fallback"
+    HEDGE = "hedge"
+    """The first attempt was slow to begin; whichever answers first is taken."""
     JUDGE = "judge"
     """A small model was asked how hard the request is."""
     SUMMARY = "summary"

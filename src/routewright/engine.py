@@ -37,6 +37,7 @@ from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
+from routewright.layers.hedge import Hedge, Hedging
 from routewright.layers.key_quota import KeyQuota, Standing
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
@@ -112,7 +113,7 @@ class Engine:
         self._refusals = Refusals()
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
-        self._deployment_quota = DeploymentQuota()
+        self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
         self.tally = Tally()
         """What became of requests and attempts since the start."""
@@ -186,6 +187,7 @@ class Engine:
             self._limit(settings)
         self._circuits.keep_only(registry.deployments.values())
         self._paces.keep_only(registry.deployments.values())
+        self._deployment_quota.keep_only(registry.deployments.values())
         self.settings_error = None
 
     def standing(self, tenant: Tenant) -> Standing | None:
@@ -328,13 +330,19 @@ class Engine:
             idle_timeout_s=policy.idle_timeout_ms / 1000,
             max_reply_bytes=policy.max_reply_bytes,
         )
-        return (
+        tries = (
             # where to begin; above retry, which goes round from there
             Stack.outermost(Balance(self._paces, self._circuits, clock, self._random, caches))
             # the same model again; below fallback, so that each model has its own tries
             .then(Retry(policy.max_retry_attempts, clock, self._random))
+        )
+        if policy.hedge_after_ms is not None:
+            # below retry, so that both attempts are one try; above breaker, which judges each by itself
+            hedging = Hedging(policy.hedge_after_ms / 1000, int(policy.hedge_max_usd * 10**9))
+            tries = tries.then(Hedge(hedging, clock, self._random))
+        return (
             # a key that was refused is not offered again; above breaker, as nothing is learned about health
-            .then(Credentials(self._refusals, clock))
+            tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
             # what is too late is not started; above budget and quota, as waiting for these is part of the pace

@@ -144,6 +144,16 @@ class Answer(Struct, frozen=True, kw_only=True):
         return len(self.receipt.attempts)
 
 
+class Allowance(Struct, frozen=True):
+    """How many more calls a deployment takes; times are in seconds from now, 0 to 120."""
+
+    calls: int
+    next_in_s: float
+    """Beyond these, one more call in this time, and one more after as long again: where a limit refills evenly."""
+    resets_in_s: float
+    """By then all is as if nothing had been called."""
+
+
 Callback: TypeAlias = Callable[["Reply"], None]
 
 
@@ -168,6 +178,8 @@ class Reply:
         self.receipt: Receipt | None = None
         self.budget_remaining_nanousd: int | None = None
         """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
+        self.allowance: Allowance | None = None
+        """How much more the deployment takes, if it said so; from the leaf."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first

@@ -225,6 +225,19 @@ def test_a_probe_without_verdict_lets_the_next_call_probe() -> None:
     assert circuit.admit(2) is not None
 
 
+def test_who_fails_now_and_then_or_has_just_refused_is_not_proven() -> None:
+    circuit = Circuit(Random(1))
+    for number in range(20):
+        (fail if number % 5 == 0 else succeed)(circuit, 0)
+    assert not circuit.is_proven(0)
+    for _ in range(20):
+        succeed(circuit, 0)
+    assert circuit.is_proven(0), "one in ten is few"
+    circuit.cooled(admitted(circuit, 0), 0, 0)
+    assert not circuit.is_proven(9)
+    assert circuit.is_proven(11)
+
+
 def test_proven_is_who_was_last_heard_of_well() -> None:
     circuit = Circuit(Random(1))
     assert not circuit.is_proven(0)

@@ -164,7 +164,7 @@ async def test_a_cancelled_attempt_is_settled_as_abandoned() -> None:
 
 
 async def test_an_attempt_given_up_while_it_waited_for_its_turn_costs_nothing() -> None:
-    house, quota = House(), DeploymentQuota()
+    house, quota = House(), DeploymentQuota(FakeClock())
     narrow = attempt(at=model("narrow", deployment("acme/narrow", concurrency=1)), id="attempt-0")
 
     async def below(request: Attempt) -> Reply:

@@ -1,17 +1,24 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from builders import Below, attempt, deployment, model
-from routewright.errors import DeploymentBusy, ProviderFailed
+from builders import Below, attempt, call, deployment, model, reply
+from routewright.call import Attempt, Priority
+from routewright.clock import SystemClock
+from routewright.errors import DeploymentBusy, ProviderFailed, ProviderOverloaded
 from routewright.layers import quota
-from routewright.layers.quota import DeploymentQuota
+from routewright.layers.quota import CUT_EVERY_S, PATIENCE_S, DeploymentQuota, Limit
+from routewright.reply import Allowance, Reply
+from routewright.testing import FakeClock
 
 NARROW = model("narrow", deployment("acme/narrow", concurrency=1))
 
 
 async def test_the_next_call_waits_until_the_answer_before_it_has_closed() -> None:
-    layer, below = DeploymentQuota(), Below()
+    layer, below = DeploymentQuota(SystemClock()), Below()
     first = await layer(attempt(at=NARROW), below)
     waiting = asyncio.ensure_future(layer(attempt(at=NARROW), below))
     await asyncio.sleep(0)
@@ -22,7 +29,7 @@ async def test_the_next_call_waits_until_the_answer_before_it_has_closed() -> No
 
 
 async def test_a_failed_call_gives_its_place_back() -> None:
-    layer, below = DeploymentQuota(), Below(ProviderFailed("500"), None)
+    layer, below = DeploymentQuota(SystemClock()), Below(ProviderFailed("500"), None)
     with pytest.raises(ProviderFailed):
         await layer(attempt(at=NARROW), below)
     await layer(attempt(at=NARROW), below)
@@ -30,7 +37,7 @@ async def test_a_failed_call_gives_its_place_back() -> None:
 
 async def test_a_full_waiting_room_refuses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "WAITING_ROOM", 1)
-    layer, below = DeploymentQuota(), Below()
+    layer, below = DeploymentQuota(SystemClock()), Below()
     await layer(attempt(at=NARROW), below)
     waiting = asyncio.ensure_future(layer(attempt(at=NARROW), below))
     await asyncio.sleep(0)
@@ -42,7 +49,7 @@ async def test_a_full_waiting_room_refuses_at_once(monkeypatch: pytest.MonkeyPat
 
 
 async def test_one_that_stops_waiting_takes_no_place() -> None:
-    layer, below = DeploymentQuota(), Below()
+    layer, below = DeploymentQuota(SystemClock()), Below()
     first = await layer(attempt(at=NARROW), below)
     waiting = asyncio.ensure_future(layer(attempt(at=NARROW), below))
     await asyncio.sleep(0)
@@ -54,6 +61,167 @@ async def test_one_that_stops_waiting_takes_no_place() -> None:
 
 
 async def test_without_a_limit_nobody_waits() -> None:
-    layer, below = DeploymentQuota(), Below()
+    layer, below = DeploymentQuota(SystemClock()), Below()
     for _ in range(50):
         await layer(attempt(), below)
+
+
+def test_a_429_cuts_the_limit_once_a_second_and_answers_raise_it_again() -> None:
+    limit = Limit(100)
+    limit.overloaded(0, 20)
+    limit.overloaded(0.1, 19)
+    assert limit.size == pytest.approx(14)
+    limit.overloaded(CUT_EVERY_S, 10)
+    assert limit.size == pytest.approx(7)
+    for _ in range(8):
+        limit.went_well()
+    assert 8 <= limit.size < 8.2, "one more after a round of answers"
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(1, 200)), max_size=200), st.one_of(st.none(), st.integers(1, 100)))
+def test_the_limit_is_never_less_than_one_call_nor_more_than_the_settings(
+    steps: list[int | None], most: int | None
+) -> None:
+    limit = Limit(most)
+    for second, in_flight in enumerate(steps):
+        if in_flight is None:
+            limit.went_well()
+        else:
+            limit.overloaded(second, in_flight)
+        assert 1 <= limit.size <= (most or float("inf"))
+        assert limit.admits(second, 0)
+
+
+def test_new_settings_hold_at_once_and_what_was_learned_stays() -> None:
+    limit = Limit(10)
+    limit.adopt(20)
+    assert limit.size == 20
+    limit.overloaded(0, 10)
+    limit.adopt(30)
+    assert limit.size == pytest.approx(7)
+    limit.adopt(3)
+    assert limit.size == 3
+
+
+def test_what_the_headers_leave_is_not_exceeded_and_then_refills_evenly() -> None:
+    limit = Limit(None)
+    limit.told(0, Allowance(2, 1.0, 60.0))
+    for _ in range(2):
+        assert limit.admits(0, 0)
+        limit.started()
+    assert not limit.admits(0.9, 0)
+    assert limit.admits(1.0, 0)
+    limit.started()
+    assert not limit.admits(1.5, 0)
+    assert limit.admits(2.0, 0)
+    assert limit.admits(60.0, 0)
+    limit.started()
+    assert limit.admits(60.0, 0), "all is as if nothing had been called"
+
+
+def test_a_burst_is_served_at_the_pace_that_the_headers_tell() -> None:
+    clock, began_at = FakeClock(), []
+    layer = DeploymentQuota(clock)
+
+    async def serve(request: Attempt) -> Reply:
+        began_at.append(clock.monotonic())
+        await asyncio.sleep(0.01)
+        answer = reply(request)
+        answer.allowance = Allowance(0, 0.5, 30.0)
+        return answer
+
+    async def ask() -> None:
+        (await layer(attempt(), serve)).close()
+
+    async def burst() -> None:
+        await ask()
+        await asyncio.gather(*(ask() for _ in range(10)))
+
+    clock.run(burst())
+    pauses = [later - earlier for earlier, later in pairwise(began_at)]
+    assert min(pauses) >= 0.5
+    assert len(began_at) == 11
+
+
+@pytest.mark.parametrize("is_last_model", [True, False])
+def test_a_long_pause_is_only_waited_for_where_nobody_else_could_serve(is_last_model: bool) -> None:
+    clock = FakeClock()
+    layer, below = DeploymentQuota(clock), Below()
+
+    async def full(request: Attempt) -> Reply:
+        answer = reply(request)
+        answer.allowance = Allowance(0, 5 * PATIENCE_S, 30.0)
+        return answer
+
+    async def story() -> None:
+        (await layer(attempt(), full)).close()
+        with pytest.raises(DeploymentBusy) as busy:
+            await layer(attempt(call(deadline_at=3.0)), below)
+        assert busy.value.retry_after_s == pytest.approx(5)
+        asked = attempt(is_last_model=is_last_model)
+        if is_last_model:
+            (await layer(asked, below)).close()
+            assert clock.monotonic() == pytest.approx(5)
+        else:
+            with pytest.raises(DeploymentBusy):
+                await layer(asked, below)
+
+    clock.run(story())
+
+
+async def test_live_calls_go_before_those_of_a_batch_and_these_before_shadows() -> None:
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    running = await layer(attempt(at=NARROW), below)
+
+    async def ask(priority: Priority) -> None:
+        answer = await layer(attempt(call(priority=priority), NARROW), below)
+        await asyncio.sleep(0)
+        answer.close()
+
+    order = (Priority.SHADOW, Priority.BATCH, Priority.LIVE, Priority.BATCH, Priority.LIVE)
+    waiting = [asyncio.ensure_future(ask(priority)) for priority in order]
+    await asyncio.sleep(0)
+    running.close()
+    await asyncio.gather(*waiting)
+    assert [request.call.priority for request in below.requests[1:]] == sorted(order)
+
+
+async def test_in_a_full_waiting_room_the_last_of_the_least_urgent_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "WAITING_ROOM", 1)
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    running = await layer(attempt(at=NARROW), below)
+    batch = asyncio.ensure_future(layer(attempt(call(priority=Priority.BATCH), NARROW), below))
+    await asyncio.sleep(0)
+    live = asyncio.ensure_future(layer(attempt(at=NARROW), below))
+    with pytest.raises(DeploymentBusy, match="more urgent"):
+        await batch
+    running.close()
+    (await live).close()
+
+
+async def test_one_that_is_cancelled_in_the_moment_of_its_turn_gives_it_to_the_next() -> None:
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    for leaves_first in (True, False):
+        running = await layer(attempt(at=NARROW), below)
+        first, second = (asyncio.ensure_future(layer(attempt(at=NARROW), below)) for _ in range(2))
+        await asyncio.sleep(0)
+        for step in (running.close, first.cancel) if leaves_first else (first.cancel, running.close):
+            step()
+        (await second).close()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_a_429_is_learned_from() -> None:
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    running = [await layer(attempt(), below) for _ in range(9)]
+    with pytest.raises(ProviderOverloaded):
+        await layer(attempt(), Below(ProviderOverloaded("429")))
+    waiting = asyncio.ensure_future(layer(attempt(), below))
+    await asyncio.sleep(0)
+    for answer in running[:2]:
+        answer.close()
+        await asyncio.sleep(0)
+    assert not waiting.done(), "seven are in flight, and seven was what it takes"
+    running[2].close()
+    (await waiting).close()

@@ -1,18 +1,20 @@
 import asyncio
+from contextlib import suppress
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import Below, attempt, call, deployment, model, registry, route
-from routewright.call import Routed
-from routewright.errors import AllAttemptsFailed, ProviderFailed, RetriesSpent
+from builders import Below, attempt, call, deployment, model, registry, reply, route
+from routewright.call import Attempt, Routed
+from routewright.errors import AllAttemptsFailed, ProviderFailed, ProviderOverloaded, RetriesSpent, RoutewrightError
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.fallback import Fallback
 from routewright.layers.retry import Retry
 from routewright.layers.retry_budget import FLOOR, SHARE, WINDOW_S, FurtherAttempts, RetryBudget
 from routewright.layers.service import Stack
+from routewright.reply import Reply
 from routewright.testing import FakeClock
 
 
@@ -102,3 +104,43 @@ def test_f8_when_everything_fails_attempts_are_at_most_a_tenth_more_than_request
     assert len(below.requests) <= (1 + SHARE) * requests + FLOOR
     if breaker_opens:
         assert len(below.requests) < 0.2 * requests, "most are refused before anything is sent"
+
+
+@pytest.mark.parametrize(("share", "error"), [(0.4, ProviderFailed("500")), (0.5, ProviderOverloaded("429"))])
+def test_e7_where_every_place_fails_now_and_then_attempts_are_bounded_as_well(
+    share: float, error: RoutewrightError
+) -> None:
+    clock, random = FakeClock(), Random(1)
+    circuits, asked = Circuits(random), 0
+
+    async def serve(request: Attempt) -> Reply:
+        nonlocal asked
+        asked += 1
+        if random.random() < share:
+            raise error
+        return reply(request)
+
+    service = (
+        Stack.outermost(Fallback(registry(STRONG, WEAK), clock, random))
+        .then(Retry(2, clock, random))
+        .then(Breaker(circuits, clock))
+        .then(FurtherAttempts(RetryBudget(), circuits, clock))
+        .over(serve)
+    )
+    requests = 3000
+
+    async def ask() -> None:
+        with suppress(AllAttemptsFailed):
+            answer = await service(Routed(call(), route(STRONG, WEAK)))
+            while await answer.next():
+                pass
+
+    async def traffic() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(requests):
+                group.create_task(ask())
+                await asyncio.sleep(0.02)
+
+    clock.run(traffic())
+    free = 10  # at places that did well, as far as one could know
+    assert asked <= (1 + SHARE) * requests + FLOOR + free

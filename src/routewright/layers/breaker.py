@@ -22,7 +22,7 @@ from msgspec import Struct
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
-from routewright.errors import CircuitOpen, CoolingDown, ProviderError
+from routewright.errors import CircuitOpen, CoolingDown, ProviderError, ProviderOverloaded
 from routewright.layers.lag import Lag
 from routewright.layers.service import Service
 from routewright.reply import Ending, Reply
@@ -40,6 +40,10 @@ SUCCESSES_TO_PROVE = 3
 RAMP_S = 3.0
 """How long the share of calls that is admitted grows, once the probes went well: a cold provider is not run over."""
 FIRST_SHARE = 0.25
+FEW_FAILURES = 0.1
+"""Up to this share, a deployment does well."""
+OVERLOADED_S = 10.0
+"""So long after a 429 it does not."""
 MAX_SAMPLES = 1000
 """The window's memory; beyond it the oldest call is forgotten early."""
 
@@ -105,6 +109,7 @@ class Circuit:
         self._samples: deque[tuple[float, Origin | None]] = deque(maxlen=MAX_SAMPLES)
         self._failed_in_a_row: Counter[Origin] = Counter()
         self._succeeded_at: float | None = None
+        self._overloaded_at = float("-inf")
         self._openings_in_a_row = 0
         self._opened_at = 0.0
         self._rests_until = 0.0
@@ -141,9 +146,13 @@ class Circuit:
         return 0.0 if self._probe is None else FIRST_REST_S
 
     def is_proven(self, now: float) -> bool:
-        """Whether the last that was heard of it is a success, not long ago."""
-        heard = self._succeeded_at is not None and now - self._succeeded_at <= WINDOW_S
-        return heard and self.state is State.CLOSED and not self._failed_in_a_row
+        """Whether it does well: the last that was heard is a success, few calls failed, and none was too many."""
+        if self._succeeded_at is None or self.state is not State.CLOSED or self._failed_in_a_row:
+            return False
+        if now - self._succeeded_at > WINDOW_S or now - self._overloaded_at <= OVERLOADED_S:
+            return False
+        calls = self._calls(now)
+        return calls.total() - calls[None] <= FEW_FAILURES * calls.total()
 
     def answered(self, passed: Pass, now: float) -> None:
         """A call's first event has come: enough for a probe, which need not be waited for to its end."""
@@ -180,7 +189,8 @@ class Circuit:
             self._open(now, why)
 
     def cooled(self, passed: Pass, now: float, pause_s: float) -> None:
-        """The provider asked for a pause."""
+        """The provider asked for a pause; if it did not say how long, that is 0 s."""
+        self._overloaded_at = now
         self._cools_until = max(self._cools_until, now + pause_s)
         self.gave_no_verdict(passed)
 
@@ -215,13 +225,17 @@ class Circuit:
             return f"it {origin} again"
         if self._failed_in_a_row[origin] >= FAILURES_IN_A_ROW:
             return f"it {origin} {FAILURES_IN_A_ROW} times in a row"
-        while self._samples[0][0] < now - WINDOW_S:
-            self._samples.popleft()
-        calls = Counter(sample for _, sample in self._samples)
+        calls = self._calls(now)
         failures = calls[Origin.LOCAL] + calls[Origin.PROVIDER]
         if calls.total() < MINIMUM_CALLS or failures < FAILURE_RATE * calls.total():
             return ""
         return ", ".join(f"it {each} in {calls[each]} of {calls.total()} calls" for each in Origin if calls[each])
+
+    def _calls(self, now: float) -> Counter[Origin | None]:
+        """The calls of the window by what they met."""
+        while self._samples and self._samples[0][0] < now - WINDOW_S:
+            self._samples.popleft()
+        return Counter(sample for _, sample in self._samples)
 
     def _open(self, now: float, why: str) -> None:
         # One that flaps has not recovered: the rest goes on growing unless it was well for a whole window.
@@ -267,6 +281,13 @@ class Circuits:
             elif (pause_s := circuit.cools_for_s(now)) > 0:
                 yield name, f"cooling down for {pause_s:.1f} s at the provider's wish"
 
+    def ailing(self, now: float) -> frozenset[str]:
+        """The deployments that do not take every call now."""
+        circuits = self._circuits.items()
+        return frozenset(
+            name for (name, _), each in circuits if each.state is not State.CLOSED or each.cools_for_s(now) > 0
+        )
+
     def keep_only(self, deployments: Iterable[Deployment]) -> None:
         """Forget deployments and credentials that the settings no longer name."""
         named = {(each.id, each.key) for each in deployments}
@@ -307,9 +328,9 @@ class Breaker:
         raise CircuitOpen(f"{name} is resting, as {circuit.why}", retry_after_s=rest_s)
 
     def _is_nobody_awake(self, attempt: Attempt, now: float) -> bool:
-        resting = self._circuits.resting(now)
+        ailing = self._circuits.ailing(now)
         places = (name for model in attempt.routed.route.eligible for name in model.deployments)
-        return all(name in resting or name == attempt.deployment.id for name in places)
+        return all(name in ailing or name == attempt.deployment.id for name in places)
 
     def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
         if reply.ending is Ending.COMPLETE:
@@ -324,8 +345,8 @@ class Breaker:
         now = self._clock.monotonic()
         if not isinstance(error, ProviderError) or error.is_unsent:
             circuit.gave_no_verdict(passed)
-        elif not error.is_sick and error.retry_after_s is not None:
-            circuit.cooled(passed, now, error.retry_after_s)
+        elif isinstance(error, ProviderOverloaded):
+            circuit.cooled(passed, now, error.retry_after_s or 0.0)
         elif not error.is_sick or self._lag.stood_still(started_at, now):
             circuit.gave_no_verdict(passed)
         else:

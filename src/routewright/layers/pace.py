@@ -6,6 +6,7 @@ an unstreamed answer has one event only. A failure counts as a slow answer, as a
 send more.
 """
 
+import asyncio
 from collections.abc import Iterable
 from math import exp, inf
 
@@ -67,6 +68,11 @@ class Pace:
         self._peak_s = max(took_s, FAILURE_S, self._faded(self._peak_s or 0.0, now))
         self._heard_at = now
 
+    def was_waited_for(self, now: float, took_s: float) -> None:
+        """A call was given up, by its client or for a faster one: it would have taken longer than that."""
+        if self._peak_s is not None and took_s > self._faded(self._peak_s, now):
+            self._peak_s, self._heard_at = took_s, now
+
     def _faded(self, value: float, now: float) -> float:
         return value * exp((self._heard_at - now) / FADES_IN_S)
 
@@ -114,8 +120,10 @@ class Measure:
             reply = await forward(attempt)
         except BaseException as error:
             pace.in_flight -= 1
-            if isinstance(error, ProviderError) and not error.is_unsent:
-                now = self._clock.monotonic()
+            now = self._clock.monotonic()
+            if isinstance(error, asyncio.CancelledError):
+                pace.was_waited_for(now, now - started_at)
+            elif isinstance(error, ProviderError) and not error.is_unsent:
                 pace.failed(now, now - started_at)
             raise
         now = self._clock.monotonic()

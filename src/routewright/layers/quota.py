@@ -1,62 +1,224 @@
-"""Quota: how many calls may be in flight at a deployment, and how many may wait for their turn.
+"""Quota: how many calls may be in flight at a deployment, and which of those that wait goes next.
 
-Beyond both bounds a call is refused at once, so that another model can take it; waiting ends with the deadline.
+The limit is that of the settings, and less where the provider shows that it is too much: a 429 cuts it to 70 % of what
+was in flight, every answer that ends well adds a little (AIMD, as TCP does), and what the headers of an answer leave is
+not exceeded. So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch,
+and these before shadows; waiting ends with the deadline. Beyond the waiting room a call is refused at once, so that
+another model can take it.
 """
 
 import asyncio
+from bisect import insort
+from collections.abc import Iterable
+from math import inf
 
-from routewright.call import Attempt
-from routewright.errors import DeploymentBusy
+from msgspec import Struct
+
+from routewright.call import Attempt, Priority
+from routewright.catalog.registry import Deployment
+from routewright.clock import Clock
+from routewright.errors import DeploymentBusy, ProviderOverloaded
 from routewright.layers.service import Service
-from routewright.reply import Reply
+from routewright.reply import Allowance, Ending, Reply
 
 WAITING_ROOM = 1000
-"""How many calls may wait for one deployment."""
-
+"""How many calls may wait for one deployment; a more urgent one takes the place of the last of the least urgent."""
+CUT = 0.7
+CUT_EVERY_S = 1.0
+"""The refusals of one burst are one sign, not many."""
+PATIENCE_S = 1.0
+"""How long a call waits for what the headers leave, where another place could take it."""
 UNSENT = "given up while it waited for its turn: nothing was sent"
 """A note on the cancellation of such a call, for the layer that would else have to take it for a costly one."""
 
 
+class Limit:
+    """How much one deployment takes. `now` is in monotonic seconds, and never goes back."""
+
+    def __init__(self, most: int | None) -> None:
+        """`most` is the limit of the settings."""
+        self._most: float = inf
+        self.size: float = inf
+        self.adopt(most)
+        self._cut_at = -inf
+        self._calls_left = inf
+        self._next_at = 0.0
+        self._next_every_s = 0.0
+        self._resets_at = 0.0
+
+    def adopt(self, most: int | None) -> None:
+        """The settings have changed; what was learned is kept, within them."""
+        was_full, self._most = self.size >= self._most, inf if most is None else most
+        self.size = self._most if was_full else min(self.size, self._most)
+
+    def admits(self, now: float, in_flight: int) -> bool:
+        """Whether one more call may go."""
+        return in_flight + 1 <= self.size and now >= self.opens_at(now)
+
+    def opens_at(self, now: float) -> float:
+        """When the headers leave room for one more call; in the past as a rule."""
+        if now >= self._resets_at:
+            self._calls_left = inf
+        return 0.0 if self._calls_left > 0 else self._next_at
+
+    def started(self) -> None:
+        """One more call goes."""
+        if self._calls_left > 0:
+            self._calls_left -= 1
+        else:
+            self._next_at += self._next_every_s
+
+    def told(self, now: float, allowance: Allowance) -> None:
+        """An answer says what is left."""
+        self._calls_left = allowance.calls
+        self._next_every_s = allowance.next_in_s
+        self._next_at = now + allowance.next_in_s
+        self._resets_at = now + allowance.resets_in_s
+
+    def overloaded(self, now: float, in_flight: int) -> None:
+        """A call met a 429, `in_flight` with itself."""
+        if now - self._cut_at >= CUT_EVERY_S:
+            self._cut_at = now
+            self.size = max(1.0, min(self.size, in_flight) * CUT)
+
+    def went_well(self) -> None:
+        """A call has ended well."""
+        self.size = min(self._most, self.size + 1 / self.size)
+
+
+class _Waiter(Struct, frozen=True, eq=False):
+    priority: Priority
+    number: int
+    turn: asyncio.Future[None]
+
+
+def _place(waiter: _Waiter) -> tuple[int, int]:
+    return waiter.priority, waiter.number
+
+
 class Slots:
-    """The places of one deployment, given out in order of arrival."""
+    """The places of one deployment: given to the most urgent, and among these in order of arrival."""
 
-    def __init__(self, limit: int) -> None:
-        self._places = asyncio.Semaphore(limit)
-        self._waiting = 0
+    def __init__(self, most: int | None, clock: Clock) -> None:
+        self.limit = Limit(most)
+        self._clock = clock
+        self._in_flight = 0
+        self._waiting: list[_Waiter] = []
+        self._arrivals = 0
+        self._alarm: asyncio.TimerHandle | None = None
 
-    async def take(self, deployment_id: str) -> None:
-        """Wait for a place. Raises DeploymentBusy when the waiting room is full."""
-        if self._waiting >= WAITING_ROOM:
-            raise DeploymentBusy(f"{deployment_id}: {self._waiting} calls wait for their turn already")
-        self._waiting += 1
+    async def take(self, attempt: Attempt) -> None:
+        """Wait for a place. Raises DeploymentBusy when the waiting room is full, or the place would come too late."""
+        now = self._clock.monotonic()
+        if not self._waiting and self.limit.admits(now, self._in_flight):
+            self._start()
+            return
+        self._check_patience(attempt, now)
+        self._check_room(attempt)
+        self._arrivals += 1
+        waiter = _Waiter(attempt.call.priority, self._arrivals, asyncio.get_running_loop().create_future())
+        insort(self._waiting, waiter, key=_place)
+        self._set_alarm(now)
         try:
-            await self._places.acquire()
+            await waiter.turn
         except asyncio.CancelledError as error:
             error.add_note(UNSENT)
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif not waiter.turn.cancelled() and waiter.turn.exception() is None:  # it had its turn, and is gone
+                self.leave()
             raise
-        finally:
-            self._waiting -= 1
 
-    def give_back(self) -> None:
+    def leave(self) -> None:
         """A call has left."""
-        self._places.release()
+        self._in_flight -= 1
+        if self._waiting:
+            self._advance()
+
+    def overloaded(self) -> None:
+        """A call met a 429."""
+        self.limit.overloaded(self._clock.monotonic(), self._in_flight)
+
+    def told(self, allowance: Allowance) -> None:
+        """An answer says what is left."""
+        self.limit.told(self._clock.monotonic(), allowance)
+
+    def _start(self) -> None:
+        self._in_flight += 1
+        self.limit.started()
+
+    def _advance(self) -> None:
+        now = self._clock.monotonic()
+        while self._waiting and self.limit.admits(now, self._in_flight):
+            waiter = self._waiting.pop(0)
+            if not waiter.turn.done():  # else it was cancelled, and does not know yet
+                self._start()
+                waiter.turn.set_result(None)
+        self._set_alarm(now)
+
+    def _set_alarm(self, now: float) -> None:
+        """Look again when time alone makes room."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        opens_at = self.limit.opens_at(now)
+        if self._waiting and opens_at > now:
+            self._alarm = asyncio.get_running_loop().call_later(opens_at - now, self._advance)
+
+    def _check_patience(self, attempt: Attempt, now: float) -> None:
+        pause_s = self.limit.opens_at(now) - now
+        has_others = bool(attempt.others) or not attempt.is_last_model
+        if now + pause_s >= attempt.call.deadline_at or (has_others and pause_s > PATIENCE_S):
+            name = attempt.deployment.id
+            raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
+
+    def _check_room(self, attempt: Attempt) -> None:
+        if len(self._waiting) < WAITING_ROOM:
+            return
+        message = f"{attempt.deployment.id}: {len(self._waiting)} calls wait for their turn already"
+        if self._waiting[-1].priority <= attempt.call.priority:
+            raise DeploymentBusy(message)
+        last = self._waiting.pop()
+        if not last.turn.done():
+            last.turn.set_exception(DeploymentBusy(f"{message}, and more urgent ones have come"))
 
 
 class DeploymentQuota:
     """Below the budget's hold, directly above what is sent: a place is held for as long as the answer lasts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._slots: dict[str, Slots] = {}
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        deployment = attempt.deployment
-        if deployment.concurrency is None:
-            return await forward(attempt)
-        slots = self._slots.setdefault(deployment.id, Slots(deployment.concurrency))
-        await slots.take(deployment.id)
+        slots = self._of(attempt.deployment)
+        await slots.take(attempt)
         try:
             reply = await forward(attempt)
-        except BaseException:
-            slots.give_back()
+        except BaseException as error:
+            if isinstance(error, ProviderOverloaded):
+                slots.overloaded()
+            slots.leave()
             raise
-        return reply.on_close(lambda _: slots.give_back())
+        if reply.allowance is not None:
+            slots.told(reply.allowance)
+        return reply.on_close(lambda closed: _close(slots, closed))
+
+    def _of(self, deployment: Deployment) -> Slots:
+        slots = self._slots.get(deployment.id)
+        if slots is None:
+            slots = self._slots[deployment.id] = Slots(deployment.concurrency, self._clock)
+        return slots
+
+    def keep_only(self, deployments: Iterable[Deployment]) -> None:
+        """Forget deployments that the settings no longer name, and take over what they say of the others."""
+        most = {each.id: each.concurrency for each in deployments}
+        self._slots = {name: slots for name, slots in self._slots.items() if name in most}
+        for name, slots in self._slots.items():
+            slots.limit.adopt(most[name])
+
+
+def _close(slots: Slots, reply: Reply) -> None:
+    if reply.ending is Ending.COMPLETE:
+        slots.limit.went_well()
+    slots.leave()

@@ -8,7 +8,7 @@ An attempt at a place that was last heard of well takes nothing: it multiplies n
 for. In an outage of everything nobody is well, so the bound holds when it is needed.
 """
 
-from routewright.call import Attempt
+from routewright.call import Attempt, Cause
 from routewright.clock import Clock
 from routewright.errors import RetriesSpent
 from routewright.layers.breaker import Circuits
@@ -62,6 +62,10 @@ class FurtherAttempts:
         now = self._clock.monotonic()
         if attempt.number == 1:
             self._budget.request(now)
-        elif not (self._circuits.of(attempt.deployment).is_proven(now) or self._budget.take(now)):
+        elif not (self._is_free(attempt, now) or self._budget.take(now)):
             raise RetriesSpent(f"{attempt.deployment.id} is not tried as well: too many attempts fail just now")
         return await forward(attempt)
+
+    def _is_free(self, attempt: Attempt, now: float) -> bool:
+        """A hedge never is: it adds to what is asked of those that do well."""
+        return attempt.cause is not Cause.HEDGE and self._circuits.of(attempt.deployment).is_proven(now)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from routewright.call import Attempt
 from routewright.clock import Clock
+from routewright.dialects.rate_limits import allowance
 from routewright.dialects.wire import Decoder
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse
@@ -46,7 +47,9 @@ class Upstream:
                 raise dialect.read_error(response.status, response.headers, body, now_s=now_s)
             _check_encoding(attempt, response)
             source = Decoded(response, dialect.decoder(attempt), attempt, self)
-            return Reply(attempt, source, await source.begin())
+            reply = Reply(attempt, source, await source.begin())
+            reply.allowance = allowance(response.headers, self.clock.time_ns() / 1e9)
+            return reply
         except BaseException:
             response.abort()
             raise
