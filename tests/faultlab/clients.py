@@ -8,7 +8,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.gateway.connection import Limits
-from routewright.gateway.server import Server, limits_of, make_server
+from routewright.gateway.server import Server, limits_of, listen, make_server
 from routewright.runtime import Runtime, SettingsSource
 
 MODEL = """
@@ -50,6 +49,9 @@ class Provider:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.raw: list[bytes] = []
+        """The bodies as they came; `heads` is what came before each."""
+        self.heads: list[str] = []
         self.sent = 0
         """Bytes of endless answers that went out."""
         self.left = asyncio.Event()
@@ -61,7 +63,10 @@ class Provider:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-                body = json.loads(await reader.readexactly(int(headers["content-length"])))
+                raw = await reader.readexactly(int(headers["content-length"]))
+                body = json.loads(raw)
+                self.heads.append(head)
+                self.raw.append(raw)
                 self.bodies.append(body)
                 await self._answer(body["model"], reader, writer, streamed=body.get("stream", False))
         except asyncio.IncompleteReadError:
@@ -290,7 +295,7 @@ async def house(
     usual: Limits = limits_of(runtime.engine.settings.server)
     server = make_server(runtime, lambda _: None, replace(usual, **(limits or {})))
     ledger = folder / ".local/share/routewright/ledger.db"
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         serving = asyncio.create_task(server.serve([listener]))
         try:
