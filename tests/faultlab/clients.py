@@ -27,6 +27,7 @@ MODEL = """
 tier = "standard"
 deployments = ["mock/{name}"]
 context_window = 100_000
+capabilities = ["tools", "vision", "json_schema"]
 price.input = "1"
 price.output = "2"
 """

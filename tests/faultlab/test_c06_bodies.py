@@ -136,7 +136,7 @@ async def _ask(wire: Wire, body: object) -> Any:
 
 def _spoilt(chance: random.Random) -> bytes:
     """A good body with one thing wrong: a value of another kind, a key more, or a byte."""
-    junk = [
+    junk: list[Any] = [
         None,
         True,
         -1,

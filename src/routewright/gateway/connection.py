@@ -21,6 +21,8 @@ OVERLOAD_PAUSE_S = 1.0
 MOST_HEADERS = 100
 MOST_TARGET_BYTES = 8192
 MOST_PIPELINED = 16
+BODY_PACE_S, BODY_PACE_BYTES = 10.0, 1024
+WRITE_STALL_S = 60.0
 MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 """Read, and thrown away, of a body that was refused: most clients look at the answer when all is sent."""
 
@@ -34,10 +36,10 @@ class Limits(Struct, frozen=True):
     """Of a head in all; also of whatever comes without being part of a body, such as trailers."""
     header_timeout_s: float
     """For a head, from its first byte; for the first one from the connection on."""
-    body_pace_s: float = 10.0
-    body_pace_bytes: int = 1024
+    body_pace_s: float = BODY_PACE_S
+    body_pace_bytes: int = BODY_PACE_BYTES
     """A body that brings fewer bytes than this in that time is given up."""
-    write_stall_s: float = 60.0
+    write_stall_s: float = WRITE_STALL_S
     """A client that takes nothing for so long is cut."""
 
 
