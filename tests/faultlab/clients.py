@@ -252,6 +252,7 @@ class House:
         """The requests in the ledger, as soon as there are so many, all settled."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
+                await self.runtime.flush()
                 found = self._read("SELECT 1 FROM requests")
                 if len(found) >= count and not self._read("SELECT 1 FROM open_holds"):
                     columns = "request_id, outcome, is_estimated, cost_nanousd"
@@ -259,7 +260,7 @@ class House:
                         dict(zip(columns.split(", "), row, strict=True))
                         for row in self._read(f"SELECT {columns} FROM requests ORDER BY request_id")  # noqa: S608
                     ]
-                await asyncio.sleep(0.02)  # the ledger is written by a thread: there is no event to wait for
+                await asyncio.sleep(0.02)  # a client's departure is noticed by nothing that tests could wait for
 
     def _read(self, sql: str) -> list[tuple[Any, ...]]:
         """By the gateway's own SQLite: a second one in a process takes the locks of the first away."""
