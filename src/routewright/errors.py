@@ -5,7 +5,8 @@ RoutewrightError
 │   ├── InvalidJson · InvalidRequest · BodyTooLarge · Unauthorized · RouteNotFound · MethodNotAllowed
 │   ├── ModelNotFound · ContextTooLong · NoEligibleModel · UnpricedModel
 │   ├── BudgetExceeded · RateLimited · ForeignOrigin
-│   └── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
+│   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
+│   └── InvalidHttp · HeadTooLarge · RequestTimeout
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -18,7 +19,7 @@ RoutewrightError
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
     ├── SettingsError · ArtefactError · EmbeddingFailed · AccessUnavailable
-    └── ExportFailed · LedgerInUse · LedgersDiffer
+    └── ShuttingDown · ExportFailed · LedgerInUse · LedgersDiffer
 """
 
 from collections.abc import Mapping, Sequence
@@ -197,6 +198,24 @@ class IdempotencyMismatch(CallerError):
     """The Idempotency-Key came before, with another body."""
 
     number, code, status = "E117", "idempotency_key_reused", 422
+
+
+class InvalidHttp(CallerError):
+    """The bytes are not a request, or one that could be read in two ways."""
+
+    number, code = "E118", "invalid_http"
+
+
+class HeadTooLarge(CallerError):
+    """Too many headers, or too long ones."""
+
+    number, code, status = "E119", "head_too_large", 431
+
+
+class RequestTimeout(CallerError):
+    """The request came so slowly that it was given up."""
+
+    number, code, status = "E120", "request_timeout", 408
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------
@@ -465,6 +484,12 @@ class AccessUnavailable(OperatorError):
     """The keys could not be read for so long that a metered one cannot be trusted to be valid still."""
 
     number, code = "E409", "access_unavailable"
+
+
+class ShuttingDown(OperatorError):
+    """The gateway ends, and the time that its last answers were given is over."""
+
+    number, code = "E410", "shutting_down"
 
 
 class ExportFailed(OperatorError):

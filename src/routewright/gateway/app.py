@@ -1,5 +1,6 @@
 """The gateway as an ASGI application: one table of endpoints, each with who may call it, and one border for errors."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from routewright.errors import (
     Overloaded,
     RouteNotFound,
     RoutewrightError,
+    ShuttingDown,
     StoreUnavailable,
 )
 from routewright.gateway.admin_api import KEYS, AdminKeys
@@ -27,7 +29,18 @@ from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budget
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
 from routewright.gateway.headers import error_headers, limit_headers
-from routewright.gateway.http import JSON_TYPE, ClientLeft, Handler, Message, Receive, Request, Scope, Send, respond
+from routewright.gateway.http import (
+    JSON_TYPE,
+    ClientLeft,
+    Handler,
+    Message,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    respond,
+    whole_answer,
+)
 from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
@@ -133,9 +146,19 @@ class Gateway:
             return
         except RoutewrightError as error:
             await self._refuse(request, sent, error)
+        except asyncio.CancelledError:
+            if not self.is_draining:
+                raise
+            await self._refuse(request, sent, ShuttingDown("the gateway ended before this answer was there"))
         except Exception:  # the outermost edge: a bug must not leave a client without an answer
             log.exception("bug while answering %s %s", request.method, request.path)
             await self._refuse(request, sent, RoutewrightError("an internal error; the log has the details"))
+
+    def write_refusal(self, error: RoutewrightError) -> bytes:
+        """The whole answer, as it goes out, to what never became a request; the connection ends with it."""
+        nothing = Request("", "", {}, _nothing, self._engine.mint_id())
+        headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
+        return whole_answer(error.http_status, headers, self._dialect.write_error(error))
 
     async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
         if self._in_flight >= MAX_IN_FLIGHT:
@@ -181,6 +204,10 @@ def _for_clients(error: RoutewrightError) -> RoutewrightError:
     if isinstance(error, LedgerUnavailable | StoreUnavailable):
         return type(error)("the ledger cannot take this request now", hint="try again later; the log has the reason")
     return error
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def _pattern(path: str) -> re.Pattern[str]:

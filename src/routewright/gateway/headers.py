@@ -8,10 +8,11 @@ from routewright.dialects.options import read_options as options_from
 from routewright.dialects.session import hashed_session
 from routewright.errors import (
     AllAttemptsFailed,
-    BudgetExceeded,
-    DeadlineExceeded,
+    OperatorError,
     Overloaded,
     RateLimited,
+    RequestInProgress,
+    RequestTimeout,
     RoutewrightError,
 )
 from routewright.gateway.http import RawHeaders, Request
@@ -23,7 +24,8 @@ _PREFIX = b"x-routewright-"
 _GRANTED = {"shadow": ("off",), "policy": ("default",)}
 """Wishes that are the rule anyway: nothing is shadowed, and there is one policy."""
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id")
-_FINAL = (AllAttemptsFailed, BudgetExceeded, DeadlineExceeded)
+_PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
+"""What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
 
 
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
@@ -99,8 +101,7 @@ def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
     if pause_s is not None:
         headers.append((b"retry-after", b"%d" % ceil(pause_s)))
         headers.append((b"retry-after-ms", b"%d" % ceil(pause_s * 1000)))
-    if isinstance(error, _FINAL):
-        headers.append((b"x-should-retry", b"false"))
+    headers.append((b"x-should-retry", b"true" if isinstance(error, _PASSING) else b"false"))
     return headers
 
 

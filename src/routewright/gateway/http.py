@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -144,6 +145,13 @@ async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+def whole_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """The bytes of an answer where there is no request that a server could answer."""
+    lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", body])
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -1,5 +1,6 @@
 """The OpenAI-compatible face: `/v1/chat/completions`, `/v1/models`, and `/v1/route`, which decides and calls nobody."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from routewright.clock import Clock
 from routewright.decision.permission import NOT_ALLOWED, is_restricted, may_ask
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import DeadlineExceeded, ModelNotFound, ProviderError
+from routewright.errors import DeadlineExceeded, ModelNotFound, ProviderError, ShuttingDown
 from routewright.gateway.headers import answer_headers, limit_headers, read_options, read_session
 from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, RawHeaders, Request, Send, respond
 from routewright.reply import Reply
@@ -55,6 +56,11 @@ class ChatCompletions:
             last = writer.end(reply)
         except (ProviderError, DeadlineExceeded) as error:
             last = writer.fail(error)
+        except asyncio.CancelledError:  # the client left, and does not see this; or the process ends, and it does
+            reply.close()
+            last = writer.fail(ShuttingDown("the gateway ended before this answer was complete"))
+            await send({"type": "http.response.body", "body": last})
+            raise
         await send({"type": "http.response.body", "body": last})
 
     def _headers(self, request: Request, reply: Reply) -> RawHeaders:

@@ -3,21 +3,30 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from routewright.gateway.app import Gateway
+from routewright.gateway.connection import Connection, Entrance, Limits
 from routewright.runtime import Runtime
+from routewright.settings.schema import ServerSettings
 
 log = logging.getLogger(__name__)
 
 IDLE_CONNECTION_S = 75
 BACKLOG = 2048
 AGAIN_AFTER_S = 1.0
+SPARE_FILES = 256
+"""Kept for the ledger and everything else when connections are counted by how many files may be open."""
+LAST_WORDS_S = 5.0
+"""For what is cut off at the end to say so to its clients, and to settle."""
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,6 +45,15 @@ class Server(uvicorn.Server):
             host, port = listener.sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait as long as it was allowed to; what is not over then is cut off here, while it can still be settled."""
+        await super().shutdown(sockets)
+        leftover = [task for task in self.server_state.tasks if not task.done()]
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            await asyncio.wait(leftover, timeout=LAST_WORDS_S)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Not uvicorn's own, which raises the signal again at the end and so would leave the ledger unflushed."""
@@ -53,13 +71,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` is given the address once requests are taken.
-
-    Raises OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
-    """
-    settings = runtime.engine.settings.server
-    runtime.open_door()
+def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limits) -> Server:
+    """A server around the gateway of a runtime; `announce` is given the address once requests are taken."""
     gateway = Gateway(
         runtime.engine,
         runtime.clock,
@@ -69,9 +82,10 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
     )
+    connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
     config = uvicorn.Config(
         gateway,
-        http="httptools",
+        http=connection,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -79,8 +93,19 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_CONNECTION_S,
-        timeout_graceful_shutdown=settings.drain_seconds,
+        timeout_graceful_shutdown=runtime.engine.settings.server.drain_seconds,
     )
+    return Server(config, gateway, announce)
+
+
+async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is given the address once requests are taken.
+
+    Raises OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
+    """
+    settings = runtime.engine.settings.server
+    runtime.open_door()
+    server = make_server(runtime, announce, limits_of(settings))
     follows = (
         runtime.follow_settings,
         runtime.follow_ledger,
@@ -91,8 +116,8 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
     )
     following = asyncio.gather(*map(follow_steadily, follows))
     try:
-        with _listen(settings.host, settings.port) as listener:
-            await Server(config, gateway, announce).serve([listener])
+        with listen(settings.host, settings.port) as listener:
+            await server.serve([listener])
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -109,7 +134,37 @@ async def follow_steadily(follow: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(AGAIN_AFTER_S)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; made here, so that a port in use is an error to tell, not an exit inside the server."""
+def limits_of(settings: ServerSettings) -> Limits:
+    """What the settings allow, and the operating system with them: each connection may need one to a provider too."""
+    files = _open_files(2 * settings.max_connections + SPARE_FILES)
+    return Limits(
+        max_connections=max(1, min(settings.max_connections, (files - SPARE_FILES) // 2)),
+        max_connections_per_address=settings.max_connections_per_address,
+        max_header_bytes=settings.max_header_bytes,
+        header_timeout_s=settings.header_timeout_ms / 1000,
+    )
+
+
+def _open_files(wanted: int) -> int:
+    """How many files this process may have open; as many as wanted, if it may raise its limit so far."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    except (OSError, ValueError):  # some systems have a lower limit than they tell
+        return soft
+    return raised
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; made here, so that a port in use is an error to tell, not an exit inside the server.
+
+    Its connections send what they are given at once: without that, and without uvloop, which sees to it itself, the
+    body of an answer waits 40 ms for the head to be acknowledged.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

@@ -1,0 +1,104 @@
+"""X05, X13: what the code does not do at all, looked for in the code itself."""
+
+import ast
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import routewright
+
+ROOT = Path(routewright.__file__).parent
+FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "jinja2", "dill", "cloudpickle", "joblib", "yaml", "code", "runpy"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+OF_OURSELVES = {
+    "__init__.py": {"importlib"},  # names of this package, from a table
+    "cli/ledger.py": {"importlib"},
+    "cli/program.py": {"importlib"},
+    "classifiers.py": {"importlib"},  # what the operator has installed, by its entry point
+    "bench/processes.py": {"subprocess", "ctypes"},
+    "bench/starting.py": {"subprocess"},
+}
+"""Only the command line and the settings get there, never a request."""
+PATTERNS_MADE = {
+    "catalog/sources.py",  # clauses of the price document, which the operator chooses; names are short
+    "decision/paraphrase.py",  # a word, escaped
+    "gateway/app.py",  # the table of endpoints
+    "simulator/answers.py",  # a word of a table
+}
+FACING_CLIENTS = ("gateway", "access", "dialects", "layers", "decision", "ledger")
+
+
+@cache
+def sources() -> Sequence[tuple[str, ast.Module]]:
+    """Every file, by its path in the package."""
+    return [(str(file.relative_to(ROOT)), ast.parse(file.read_text())) for file in sorted(ROOT.rglob("*.py"))]
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """First parts of the names of the modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif node_is_reading_only(node):
+            continue
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def node_is_reading_only(node: ast.AST) -> bool:
+    """Files and versions of packages, read by importlib's other half."""
+    harmless = {"files", "version", "PackageNotFoundError"}
+    return isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} <= harmless
+
+
+def test_x05_nothing_makes_code_of_data() -> None:
+    seen = 0
+    for path, tree in sources():
+        seen += 1
+        modules = imported(tree)
+        assert not modules & FORBIDDEN_MODULES, path
+        risky = modules & {"importlib", "subprocess", "multiprocessing", "ctypes"}
+        assert risky <= OF_OURSELVES.get(path, set()), path
+        if path.startswith(FACING_CLIENTS):
+            assert not risky, path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in FORBIDDEN_CALLS, f"{path}:{node.lineno}"
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+                assert node.attr not in {"system", "popen", "execv", "execve", "spawnv"}, f"{path}:{node.lineno}"
+    assert seen > 150
+
+
+def test_x05_arrays_from_files_carry_no_objects() -> None:
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load":
+                allowed = [key for key in node.keywords if key.arg == "allow_pickle"]
+                assert all(isinstance(key.value, ast.Constant) and key.value.value is False for key in allowed), path
+
+
+def test_x13_no_pattern_comes_from_outside() -> None:
+    """Patterns are ours: literals, or made of our own constants when a module is loaded or an application is built."""
+    seen, made = 0, []
+    for path, tree in sources():
+        own = {
+            id(call) for node in tree.body for call in ast.walk(node) if isinstance(node, ast.Assign | ast.AnnAssign)
+        }
+        for node in ast.walk(tree):
+            is_pattern = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "re"
+                and node.func.attr not in {"escape", "Pattern"}
+            )
+            if not is_pattern:
+                continue
+            assert isinstance(node, ast.Call)
+            seen += 1
+            if not isinstance(node.args[0], ast.Constant) and id(node) not in own:
+                made.append(path)
+    assert seen > 30
+    assert set(made) == PATTERNS_MADE

@@ -1,0 +1,89 @@
+"""The table of bounds in docs/architecture.md is true, and SECURITY.md names tests that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routewright.access import keyring
+from routewright.dialects import options, strict_json
+from routewright.gateway import admin_api, app, connection, idempotency, server
+from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
+
+ROOT = Path(__file__).parents[1]
+ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)`")
+CONSTANTS: dict[str, tuple[float, ...]] = {
+    "nesting of a body": (strict_json.DEPTH_LIMIT,),
+    "members and elements of a body": (strict_json.VALUE_LIMIT,),
+    "headers of a request": (connection.MOST_HEADERS,),
+    "target of a request": (connection.MOST_TARGET_BYTES,),
+    "pace of a body": (connection.BODY_PACE_BYTES, connection.BODY_PACE_S),
+    "read of a body that was refused": (connection.MOST_DISCARDED_BYTES,),
+    "idle connections": (server.IDLE_CONNECTION_S,),
+    "requests waiting on one connection": (connection.MOST_PIPELINED,),
+    "a client that takes nothing": (connection.WRITE_STALL_S,),
+    "requests in flight": (app.MAX_IN_FLIGHT,),
+    "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
+    "keys": (keyring.MOST_KEYS,),
+    "answers kept for `Idempotency-Key`": (
+        idempotency.MOST_ANSWERS,
+        idempotency.MOST_ANSWER_BYTES,
+        idempotency.MOST_BYTES,
+    ),
+    "body of an admin request": (admin_api.MAX_BODY_BYTES,),
+}
+UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
+NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """All numbers in a text, in bytes where it says so."""
+    return tuple(float(digits.replace(",", "")) * UNITS.get(unit, 1) for digits, unit in NUMBER.findall(text))
+
+
+def default_of(section: str, key: str) -> Any:
+    """A setting's default."""
+    of_section = without_none(keys_of(Sections)[section].type)
+    return keys_of(of_section)[key].default
+
+
+def bounds() -> dict[str, tuple[str, str]]:
+    """Default and overflow of every bound on the page."""
+    page = (ROOT / "docs/architecture.md").read_text().partition("## Bounds")[2]
+    rows = {name: (default, overflow) for name, default, overflow in ROW.findall(page)}
+    del rows["what"]
+    return rows
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_a_bound_on_the_page_is_the_one_in_the_code(name: str) -> None:
+    default, overflow = bounds()[name]
+    assert overflow
+    assert numbers(default) == CONSTANTS[name]
+
+
+def test_a_default_that_is_a_setting_is_the_settings() -> None:
+    seen = 0
+    for name, (default, _) in bounds().items():
+        for section, key in SETTING.findall(default):
+            value = default_of(section, key)
+            if "eighth" in default:
+                continue
+            seen += 1
+            assert (value / 1000 if key.endswith("_ms") else value) in numbers(default), name
+    assert seen > 10
+
+
+def test_every_bound_of_the_gateway_is_on_the_page() -> None:
+    page = " ".join(default for default, _ in bounds().values())
+    for key in keys_of(ServerSettings):
+        if key.startswith("max_") or key.endswith(("_ms", "_seconds")):
+            assert f"`server.{key}`" in page, key
+
+
+def test_what_the_threat_model_leans_on_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
