@@ -159,6 +159,7 @@ class Runtime:
         self._simulator = simulator
         self._transport = transport
         self._lessons_path = lessons_path
+        self._is_closed = False
 
     @classmethod
     def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
@@ -312,7 +313,10 @@ class Runtime:
         await self._journal.flush()
 
     async def close(self) -> None:
-        """Cut what is in flight, bring the ledger's events home, and close files."""
+        """Cut what is in flight, bring the ledger's events home, and close files; a second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         await self._transport.close()
         await self._keeper.stop()
         await asyncio.to_thread(self.housekeeping.stop)

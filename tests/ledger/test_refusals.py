@@ -28,8 +28,8 @@ def refusal(period: Period = Period.MONTH, *, elsewhere: int = 0, is_frozen: boo
 def test_a_refusal_names_the_budget_its_amounts_to_the_nano_dollar_and_when_it_resets() -> None:
     refused = hold_refused(refusal())
     assert refused.message == (
-        'budget "team" of $10.00 per month is used up: $9.500000001 spent, $0.40 held, '
-        "and this request needs up to $0.00123; it resets at 2026-12-01T00:00:00+01:00"
+        'budget "team" of $10.00 per month has no room for $0.00123, the most that this request may cost: '
+        "$9.500000001 spent, $0.40 held; it resets at 2026-12-01T00:00:00+01:00"
     )
     assert refused.details == {
         "name": "team",
@@ -44,14 +44,13 @@ def test_a_refusal_names_the_budget_its_amounts_to_the_nano_dollar_and_when_it_r
 
 
 def test_what_other_processes_have_is_told_where_it_is_known() -> None:
-    assert (
-        "$0.40 held and $0.25 granted to other processes, and" in budget_exceeded(refusal(elsewhere=25 * 10**7)).message
-    )
+    told = budget_exceeded(refusal(elsewhere=25 * 10**7)).message
+    assert "$0.40 held and $0.25 granted to other processes; it resets" in told
 
 
 def test_a_budget_for_ever_does_not_reset() -> None:
     refused = budget_exceeded(refusal(Period.FOREVER))
-    assert "of $10.00 in all is used up" in refused.message
+    assert "of $10.00 in all has no room for $0.00123" in refused.message
     assert refused.message.endswith("; it does not reset")
     assert refused.details is not None
     assert refused.details["resets_at"] is None
@@ -61,7 +60,7 @@ def test_a_budget_for_ever_does_not_reset() -> None:
     ("is_frozen", "message", "hint"),
     [
         (True, 'budget "team" is frozen: an attempt cost more', "`routewright budgets thaw team`"),
-        (False, "is used up", "raise its limit, or ask for fewer output tokens"),
+        (False, "has no room for $0.00123", "raise its limit, or ask for fewer output tokens"),
     ],
 )
 def test_the_hint_is_what_helps(is_frozen: bool, message: str, hint: str) -> None:
