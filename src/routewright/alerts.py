@@ -18,7 +18,8 @@ from routewright.clock import Clock
 from routewright.dialects.wire import WireRequest
 from routewright.errors import RoutewrightError, StoreUnavailable
 from routewright.ledger.alerts import Alert, AlertBook, Key, Notice, Way, due
-from routewright.ledger.budgets import NANOSECONDS, Budget, Escrow, window_at
+from routewright.ledger.budgets import Budget, Escrow, window_at
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.windows import WindowRow
 from routewright.money import exact_usd
 from routewright.secret import Secret

@@ -17,8 +17,7 @@ from routewright.errors import (
     ProviderFailed,
     RoutewrightError,
 )
-from routewright.ledger.budgets import NANOSECONDS
-from routewright.ledger.ledger import Released, Reserved, Settled
+from routewright.ledger.ledger import NANOSECONDS, Released, Reserved, Settled
 from routewright.reply import Answer
 from routewright.tenant import Tenant
 from routewright.testing import ScriptedResponse

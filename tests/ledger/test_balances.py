@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from routewright.errors import Overloaded
 from routewright.ledger import balances as balances_module
 from routewright.ledger.balances import Balances
-from routewright.ledger.budgets import NANOSECONDS, Budget, Grant, Period, Scope
-from routewright.ledger.ledger import Charge
+from routewright.ledger.budgets import Budget, Grant, Period, Scope
+from routewright.ledger.ledger import NANOSECONDS, Charge
 from routewright.tenant import NOBODY, Tenant
 
 DAY_NS = 86_400 * NANOSECONDS

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from routewright.ledger.balances import Balances
-from routewright.ledger.budgets import NANOSECONDS, Budget, Period, Scope
-from routewright.ledger.ledger import Charge
+from routewright.ledger.budgets import Budget, Period, Scope
+from routewright.ledger.ledger import NANOSECONDS, Charge
 from routewright.tenant import Tenant
 from routewright.testing import MemoryEscrow
 

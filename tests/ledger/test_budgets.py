@@ -2,18 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from routewright.ledger.budgets import (
-    ALL_TIME,
-    NANOSECONDS,
-    Budget,
-    Period,
-    Position,
-    Refusal,
-    Scope,
-    Window,
-    window_at,
-)
-from routewright.ledger.ledger import Charge
+from routewright.ledger.budgets import ALL_TIME, Budget, Period, Position, Refusal, Scope, Window, window_at
+from routewright.ledger.ledger import NANOSECONDS, Charge
 
 
 def at(text: str) -> int:

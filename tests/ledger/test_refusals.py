@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from routewright.ledger.budgets import NANOSECONDS, Budget, Period, Refusal, Scope
-from routewright.ledger.ledger import Charge
+from routewright.ledger.budgets import Budget, Period, Refusal, Scope
+from routewright.ledger.ledger import NANOSECONDS, Charge
 from routewright.ledger.refusals import budget_exceeded, hold_refused
 
 ENDS_NS = int(datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp()) * NANOSECONDS

@@ -16,8 +16,9 @@ from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import one_line, percent, usd
 from routewright.ledger.alerts import AlertBook
-from routewright.ledger.budgets import NANOSECONDS, Budget, window_at, zone_of
+from routewright.ledger.budgets import Budget, window_at, zone_of
 from routewright.ledger.escrow import DatabaseEscrow
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.windows import WindowRow
 from routewright.settings.budgets import budgets_of
 from routewright.stores import open_store

@@ -18,7 +18,8 @@ from routewright.cli.text import counted, one_line, usd
 from routewright.exports import MOST_BYTES, Export, ExportError, read_export
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.database import Database
-from routewright.ledger.rerating import NANOSECONDS, Settlement, settlements
+from routewright.ledger.ledger import NANOSECONDS
+from routewright.ledger.rerating import Settlement, settlements
 from routewright.reconciliation import MONEY, Comparison, Difference, Reconciliation, Recorded, only_key
 from routewright.settings.catalog import SIMULATOR
 from routewright.usage import Usage

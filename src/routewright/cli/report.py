@@ -14,11 +14,12 @@ from routewright.cli.failures import NotRecorded
 from routewright.cli.ledger import EMPTY, reading, when
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
-from routewright.cli.reports.reading import END_NS, NANOSECONDS, Baseline, Question, Window, read_report, read_table
+from routewright.cli.reports.reading import END_NS, Baseline, Question, Window, read_report, read_table
 from routewright.cli.reports.values import Report, with_key_names
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import one_line
 from routewright.errors import UnpricedModel
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension
 from routewright.settings import Settings
 

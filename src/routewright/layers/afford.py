@@ -25,9 +25,9 @@ from routewright.errors import (
 from routewright.layers.budget import LEAST_TIME_LEFT_S
 from routewright.layers.service import Service
 from routewright.ledger.balances import Demand
-from routewright.ledger.budgets import NANOSECONDS, Refusal, WhenFull
+from routewright.ledger.budgets import Refusal, WhenFull
 from routewright.ledger.keeper import PATIENCE_S, Keeper
-from routewright.ledger.ledger import Charge
+from routewright.ledger.ledger import NANOSECONDS, Charge
 from routewright.ledger.refusals import budget_exceeded, unpriced
 from routewright.reply import Reply
 from routewright.route import Candidate, Route

@@ -8,6 +8,7 @@ from routewright.clock import Clock
 from routewright.ledger.balances import Balances
 from routewright.ledger.billing import Pinned, Served, same_price
 from routewright.ledger.ledger import (
+    NANOSECONDS,
     Charge,
     EmbeddingRecorded,
     OutcomeRecorded,
@@ -21,8 +22,6 @@ from routewright.ledger.refusals import hold_refused, unpriced
 from routewright.reply import AttemptReport
 from routewright.route import Route
 from routewright.usage import Usage
-
-NANOSECONDS = 1_000_000_000
 
 
 class Log(Protocol):

@@ -11,8 +11,9 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from routewright.ledger.budgets import NANOSECONDS, Budget, Period, Scope
+from routewright.ledger.budgets import Budget, Period, Scope
 from routewright.ledger.database import Database, Row
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.windows import WindowRow
 
 TOLD_AFTER_ITS_END_NS = 3600 * NANOSECONDS

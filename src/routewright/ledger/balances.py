@@ -16,17 +16,8 @@ from routewright.call import Attempt
 from routewright.decision.holds import hold_nanousd
 from routewright.errors import Overloaded
 from routewright.ledger.applying import Rules
-from routewright.ledger.budgets import (
-    NANOSECONDS,
-    Budget,
-    BudgetStanding,
-    Grant,
-    Position,
-    Refusal,
-    Window,
-    window_at,
-)
-from routewright.ledger.ledger import Charge
+from routewright.ledger.budgets import Budget, BudgetStanding, Grant, Position, Refusal, Window, window_at
+from routewright.ledger.ledger import NANOSECONDS, Charge
 from routewright.tenant import Tenant
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routewright.ledger.ledger import Charge
+from routewright.ledger.ledger import NANOSECONDS, Charge
 
-NANOSECONDS = 1_000_000_000
 KEY_BUDGETS = "key"
 """What the names of single keys' budgets begin with, before a slash. No budget of the settings is called so, else one
 that each tag has for itself could be taken for a key's."""

@@ -30,9 +30,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.ledger import rollups
-from routewright.ledger.budgets import NANOSECONDS, Budget, Grant, Scope, Window, window_at
+from routewright.ledger.budgets import Budget, Grant, Scope, Window, window_at
 from routewright.ledger.database import Database, Row, Transaction, Value
-from routewright.ledger.ledger import Charge
+from routewright.ledger.ledger import NANOSECONDS, Charge
 from routewright.ledger.windows import WindowRow, lease_nanousd, lock, write
 
 LASTS_S = 30.0

@@ -10,12 +10,12 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from routewright.ledger.database import Database, Row, Value
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.money import exact_usd
 from routewright.usage import Usage
 
 PAGE = 2_000
 """Rows read and written at once."""
-NANOSECONDS = 1_000_000_000
 
 Cell: TypeAlias = str | int | float | bool | None
 

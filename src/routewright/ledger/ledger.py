@@ -18,6 +18,9 @@ from routewright.reply import AttemptReport
 from routewright.route import Route
 from routewright.usage import NO_INPUT, InputParts, Usage
 
+NANOSECONDS = 1_000_000_000
+"""In a second: times in the ledger are UTC nanoseconds since 1970."""
+
 
 class Charge(Struct, frozen=True, array_like=True):
     """A budget that an attempt counts against, in the period in which it was held: a later period owes nothing."""

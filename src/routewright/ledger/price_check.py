@@ -5,8 +5,9 @@ from itertools import islice
 
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.findings import MOST_NAMED, Finding, Subject, finding, skipped
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.price_history import PriceHistory, PriceVersion
-from routewright.ledger.rerating import NANOSECONDS, Settlement, settlements
+from routewright.ledger.rerating import Settlement, settlements
 
 NAME = "prices"
 _MOST_VERSIONS = 10_000

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from routewright.catalog.registry import Model
 from routewright.errors import BudgetExceeded, HoldRefused, UnpricedModel
-from routewright.ledger.budgets import NANOSECONDS, Period, Refusal, zone_of
+from routewright.ledger.budgets import Period, Refusal, zone_of
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.money import exact_usd
 
 

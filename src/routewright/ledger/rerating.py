@@ -15,9 +15,9 @@ from routewright.catalog.served import Priced, priced
 from routewright.catalog.sources import PriceTable
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.database import Database, Row
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.usage import Usage
 
-NANOSECONDS = 1_000_000_000
 PAGE = 5_000
 """Attempts that are read, and written, at once."""
 MOST_NAMES = 10_000

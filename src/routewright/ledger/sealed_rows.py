@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from routewright.ledger.database import Database, Row, Value
+from routewright.ledger.ledger import NANOSECONDS
 
-NANOSECONDS = 1_000_000_000
 DAY_NS = 86_400 * NANOSECONDS
 PAGE = 500
 """Rows read and hashed at once: some 5 ms, in which an event loop beside us waits."""

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from routewright.catalog.pricing import PriceSchedule, cost_nanousd
 from routewright.cli.reports.values import Line, Report, Table, merged, saving_of, together
 from routewright.cli.text import counted
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension, Sums
 from routewright.ledger.store import Store
 from routewright.usage import Usage
 
-NANOSECONDS = 1_000_000_000
 HOUR_NS = 3600 * NANOSECONDS
 END_NS = 2**63 - 1
 
