@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from exchanges import serve_requests
+
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
 LONG = WORDS * 40
 TOKENS_PER_S = 2_500
@@ -30,16 +32,7 @@ class MockUpstream:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request."""
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-                body = json.loads(await reader.readexactly(int(headers["content-length"])))
-                await self._answer(writer, headers["x-attempt-id"], body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await serve_requests(reader, writer, self._answer)
 
     async def _answer(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
         fault = body["model"]

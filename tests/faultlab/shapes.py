@@ -17,6 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TextIO
 
+from exchanges import serve_requests
+
 Tokens = dict[str, int]
 
 TABLE: dict[str, dict[str, str]] = {
@@ -181,16 +183,7 @@ class Provider:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request."""
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-                body = json.loads(await reader.readexactly(int(headers["content-length"])))
-                await self._answer(writer, headers["x-attempt-id"], body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await serve_requests(reader, writer, self._answer)
 
     async def _answer(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
         model = body["model"]
