@@ -11,7 +11,7 @@ from routewright.errors import InvalidRequest, ModelNotFound, SettingsError, Sto
 from routewright.ids import uuid7
 from routewright.ledger.ledger import OutcomeRecorded, Reserved, Settled, encode_event
 from routewright.ledger.price_history import PriceHistory
-from routewright.ledger.segments import encode_line
+from routewright.ledger.segments import encode_lines
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
@@ -128,7 +128,7 @@ async def test_an_outcome_survives_the_process_it_was_told_to(source: SettingsSo
     await first.close()
     outcome = OutcomeRecorded(outcome_id="o1", request_id=answer.request_id, at_ns=1, source="feedback", score=0.5)
     slot = first.engine.settings.ledger.path / "journal/slot-0"
-    (slot / f"{10**6:012d}.log").write_bytes(encode_line(encode_event(outcome)) * 2)
+    (slot / f"{10**6:012d}.log").write_bytes(encode_lines([encode_event(outcome)]) * 2)
     second = Runtime.open(source)
     assert [(row.model, row.score) for row in second.store.outcomes(0)] == [("one", 0.5)]
     await second.close()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.files import FileCalls, OsFiles
 from routewright.ledger.journal import Journal, Pace
-from routewright.ledger.segments import Segment, decode_line, encode_line
+from routewright.ledger.segments import Segment, decode_line, encode_lines
 from routewright.ledger.tape import Tape
 from routewright.ledger.watermark import Watermark
 
@@ -99,7 +99,7 @@ def leave(directory: Path, *segments: bytes, slot: int = 0) -> None:
 
 
 def lines(*payloads: bytes) -> bytes:
-    return b"".join(map(encode_line, payloads))
+    return encode_lines(payloads)
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -119,14 +119,14 @@ def numbered(numbers: range) -> list[bytes]:
 
 @given(st.binary().filter(lambda payload: b"\n" not in payload))
 def test_a_line_gives_its_payload_back(payload: bytes) -> None:
-    line = encode_line(payload)
+    line = encode_lines([payload])
     assert line.count(b"\n") == 1
     assert decode_line(line.removesuffix(b"\n")) == payload
 
 
 @given(st.data(), st.binary(min_size=1, max_size=50))
 def test_no_single_changed_byte_goes_unnoticed(data: st.DataObject, payload: bytes) -> None:
-    line = bytearray(encode_line(payload)[:-1])
+    line = bytearray(encode_lines([payload])[:-1])
     place = data.draw(st.integers(0, len(line) - 1))
     line[place] ^= data.draw(st.integers(1, 255))
     assert decode_line(bytes(line)) is None
@@ -683,7 +683,7 @@ def test_closing_does_not_wait_for_ever_for_a_store_that_hangs(open_journal: Ope
 
 
 def test_a_torn_last_line_is_ignored(open_journal: Open, tmp_path: Path) -> None:
-    leave(tmp_path, lines(b'{"n":1}', b'{"n":2}') + encode_line(b'{"n":3}')[:-1])
+    leave(tmp_path, lines(b'{"n":1}', b'{"n":2}') + lines(b'{"n":3}')[:-1])
     assert list(open_journal().recover()) == numbered(range(1, 3))
 
 

@@ -7,7 +7,7 @@ import pytest
 from routewright.errors import LedgerUnavailable
 from routewright.ledger import segments
 from routewright.ledger.files import OsFiles
-from routewright.ledger.segments import BATCH_BYTES, Segment, Slot, boots_in, encode_line
+from routewright.ledger.segments import BATCH_BYTES, Segment, Slot, boots_in, encode_lines
 
 
 class BadFiles(OsFiles):
@@ -40,7 +40,7 @@ def segment_at(path: Path, *payloads: bytes) -> Segment:
     """A segment that this process writes."""
     segment = Segment(path, os.open(path, os.O_RDWR | os.O_CREAT))
     for payload in payloads:
-        line = encode_line(payload)
+        line = encode_lines([payload])
         os.pwrite(segment.fd, line, segment.end)
         segment.remember(payload)
     return segment
@@ -49,14 +49,14 @@ def segment_at(path: Path, *payloads: bytes) -> Segment:
 @pytest.mark.parametrize("call", ["open", "read"])
 def test_what_cannot_be_read_is_said_with_its_path(tmp_path: Path, call: str) -> None:
     path = tmp_path / "000000000001.log"
-    path.write_bytes(encode_line(b"{}"))
+    path.write_bytes(encode_lines([b"{}"]))
     with pytest.raises(LedgerUnavailable, match=rf"cannot read what the journal left in {path}: bad sector"):
         Segment.reopen(path, files=BadFiles(call))
 
 
 def test_a_read_that_fails_later_is_said_too(tmp_path: Path) -> None:
     path = tmp_path / "000000000001.log"
-    path.write_bytes(encode_line(b"{}"))
+    path.write_bytes(encode_lines([b"{}"]))
     files = BadFiles("nothing")
     segment = Segment.reopen(path, files=files)
     files.call = "read"
@@ -67,7 +67,7 @@ def test_a_read_that_fails_later_is_said_too(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_deleted_is_told_and_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "000000000001.log"
-    path.write_bytes(encode_line(b"{}"))
+    path.write_bytes(encode_lines([b"{}"]))
     segment = Segment.reopen(path, files=BadFiles("unlink"))
     segment.drop()
     assert path.exists()

@@ -29,13 +29,11 @@ LINE_OVERHEAD = 10
 # ---- lines ------------------------------------------------------------------------------------------------------
 
 
-def encode_line(payload: bytes) -> bytes:
-    """A record as it stands in a segment: checksum, payload, line feed."""
-    return b"%08x %b\n" % (zlib.crc32(payload), payload)
-
-
 def encode_lines(payloads: Sequence[bytes]) -> bytes:
-    """The same of several, each copied once. Raises ValueError for a payload with a line feed in it."""
+    """Records as they stand in a segment: checksum, payload, line feed, each copied once.
+
+    Raises ValueError for a payload with a line feed in it.
+    """
     parts: list[bytes] = []
     for payload in payloads:
         if b"\n" in payload:
