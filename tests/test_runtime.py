@@ -103,9 +103,9 @@ async def test_how_an_answer_turned_out_is_in_the_store_beside_what_it_took(runt
     ("request_id", "score", "param"),
     [
         ("chosen-by-the-client", 1.0, "request_id"),
-        (uuid7(1, Random()), 1.5, "score"),
-        (uuid7(1, Random()), -0.1, "score"),
-        (uuid7(1, Random()), float("nan"), "score"),
+        (uuid7(1, Random(1)), 1.5, "score"),
+        (uuid7(1, Random(1)), -0.1, "score"),
+        (uuid7(1, Random(1)), float("nan"), "score"),
     ],
 )
 async def test_an_outcome_that_means_nothing_is_refused(
