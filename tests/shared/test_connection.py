@@ -101,6 +101,17 @@ async def test_s09_one_that_takes_five_seconds_is_left_alone(server: RedisServer
         assert await refused(connection) < 0.01
 
 
+async def test_s09_one_that_answers_but_not_in_time_is_not_let_in(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "CONNECT_S", 3.0)
+    async with proxy(server.port, Toxics(latency_s=0.08)) as slow, connected(slow.port) as connection:
+        async with asyncio.timeout(3):
+            while "within 50 ms" not in str(connection.trouble):  # noqa: ASYNC110 nobody tells
+                await asyncio.sleep(0.005)
+        assert connection.failures == 0
+
+
 async def test_an_answer_that_comes_too_late_is_nobody_elses(server: RedisServer) -> None:
     async with connected(server.port) as connection:
         await until_open(connection)

@@ -47,9 +47,9 @@ class One:
         assert standing.requests is not None
         return standing.requests.remaining
 
-    def breaks(self) -> None:
+    def breaks(self, failures: int = FAILURES_IN_A_ROW) -> None:
         now = self.clock.monotonic()
-        for _ in range(FAILURES_IN_A_ROW):
+        for _ in range(failures):
             passed = self.circuit.admit(now)
             assert passed is not None
             self.circuit.failed(passed, now)
@@ -144,6 +144,21 @@ async def test_s09_what_was_taken_without_redis_is_counted_when_it_is_back() -> 
     assert [one.remaining(requests_per_minute=60) for one in gateways.all] == pytest.approx([27, 26], abs=1)
 
 
+async def test_s09_what_was_taken_without_redis_is_told_though_nobody_asks_any_more() -> None:
+    gateways = await several(2)
+    gateways.place.is_away = True
+    await gateways.go_round()
+    one, other = gateways.all
+    while await one.asks(requests_per_minute=60):
+        pass
+    await gateways.go_round()
+    gateways.place.is_away = False
+    await gateways.go_round()
+    assert await other.asks(requests_per_minute=60)
+    await gateways.go_round()
+    assert other.remaining(requests_per_minute=60) == 29
+
+
 async def test_s09_an_hour_without_redis_leaves_no_debt() -> None:
     gateways = await several(2)
     gateways.place.is_away = True
@@ -202,9 +217,13 @@ async def test_what_was_heard_once_is_not_heard_again_while_it_is_told() -> None
     gateways = await several(2)
     one, other = gateways.all
     one.breaks()
+    for _ in range(3):  # each rest is longer than the one before
+        gateways.clock.advance(10)
+        one.breaks(failures=1)
     for _ in range(3):
         await gateways.go_round()
     gateways.clock.advance(0.7)
+    assert list(one.circuit.findings(gateways.clock.monotonic()))
     probe = other.circuit.admit(gateways.clock.monotonic(), is_only=True)
     assert probe is not None
     other.circuit.answered(probe, gateways.clock.monotonic())

@@ -141,7 +141,7 @@ class RedisBoard:
                 "minute_s": MINUTE_S,
                 "turn_ms": round(TURN_S * 1000),
                 "takes": told.takes,
-                "turns_on": self._turns & told.probing,
+                "turns_on": told.probing,
                 "turns_over": over,
                 "findings": [{"circuit": circuit, **asdict(finding)} for circuit, finding in told.findings],
             }
