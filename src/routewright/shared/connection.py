@@ -53,9 +53,8 @@ class Connection:
                 socket_timeout=None,  # `run` has the one bound there is
                 retry=Retry(NoBackoff(), 0),
             )
-            pool.connection_class(
-                **pool.connection_kwargs
-            )  # connects nowhere, and takes no option that it does not know
+            # connects nowhere, and refuses options that it does not know
+            pool.connection_class(**pool.connection_kwargs)
         except (ValueError, TypeError) as error:
             raise SettingsError(f"redis.url: {self._address} is not an address of Redis ({error})") from error
         self._client: Client = Redis.from_pool(pool)
