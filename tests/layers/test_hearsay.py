@@ -155,7 +155,7 @@ class Turns:
 async def test_a_probe_is_sent_only_by_whose_turn_it_is() -> None:
     clock, circuits, turns = FakeClock(), Circuits(Random(1)), Turns()
     breaker, below = Breaker(circuits, clock, turns), Below()
-    asked = attempt(model("swift", SWIFT))
+    asked = attempt(at=model("swift", SWIFT))
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(ProviderFailed):
             await breaker(asked, Below(ProviderFailed("500")))

@@ -171,7 +171,6 @@ async def test_s09_a_redis_that_comes_back_empty_gives_a_bucket_anew_and_nothing
 async def test_a_gateway_rests_when_another_opens_its_circuit() -> None:
     gateways = await several(2)
     one, other = gateways.all
-    assert other.circuit.state is State.CLOSED
     one.breaks()
     await gateways.go_round()
     assert other.circuit.state is State.OPEN

@@ -23,6 +23,7 @@ from msgspec import Struct
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
+from routewright.dialects.provider_errors import LONGEST_PAUSE_S
 from routewright.errors import CircuitOpen, CoolingDown, ProviderError, ProviderOverloaded
 from routewright.layers.hearsay import Finding, News, NobodyElse, Turns
 from routewright.layers.lag import Lag
@@ -231,7 +232,7 @@ class Circuit:
     def heard(self, finding: Finding, now: float) -> None:
         """Another gateway found something; what is being found out here just now is waited for."""
         if finding.news is News.COOLS:
-            self._cool(now, finding.lasts_s)
+            self._cool(now, min(finding.lasts_s, LONGEST_PAUSE_S))
         elif self._probe is not None:
             return
         elif finding.news is News.RESTS:

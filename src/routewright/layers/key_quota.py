@@ -30,7 +30,7 @@ USUAL_OUTPUT_TOKENS = 500
 PAUSE_WHEN_BUSY_S = 1.0
 ROUNDING = 1e-6
 """What a bucket may lack by the arithmetic of floats."""
-MOST_TAKES = 1_000
+MOST_TAKES = 250
 """Keys told of in one round; the others have their turn in the next one."""
 SWEEP_ABOVE = 1_000
 """Keys with a state; beyond it those that have been idle for a minute go: their buckets are full again anyway."""

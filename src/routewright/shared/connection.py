@@ -72,7 +72,7 @@ class Connection:
     async def follow(self) -> None:
         """Open the door whenever Redis answers in time, for as long as it is awaited."""
         while True:
-            await self._look()
+            await self.look()
             if self.trouble is None:
                 self._failed.clear()
                 await self._failed.wait()
@@ -82,7 +82,8 @@ class Connection:
         """Give back the connections."""
         await self._client.aclose()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Open the door if Redis answers in time, else say why not."""
         try:
             await self._within(CONNECT_S, _reconnect)
             await self._within(OPERATION_S, _ping)
