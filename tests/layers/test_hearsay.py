@@ -119,7 +119,8 @@ def test_who_hears_that_it_is_back_ramps_without_probes_of_its_own() -> None:
     for number in range(SUCCESSES_TO_PROVE):
         circuit.answered(admitted(circuit, 1 + number), 1 + number)
     (found,) = told(circuit, 3)
-    assert found.news is News.PROVED
+    assert (found.news, found.lasts_s) == (News.PROVED, RAMP_S)
+    assert told(circuit, 3 + RAMP_S) == []
     other = opened()
     other.heard(found, 0.2)
     assert other.state is State.RAMPING

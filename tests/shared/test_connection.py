@@ -117,7 +117,18 @@ async def test_what_redis_refuses_to_do_is_a_failure_like_others(server: RedisSe
             await connection.run(lambda client: client.eval("redis.call('SET', 'l', 1) redis.call('LPOP', 'l')", 0))
 
 
-def test_an_address_is_not_shown_with_its_password() -> None:
-    with pytest.raises(SettingsError, match=r"redis://ann:\*\*\*@") as raised:
-        Connection(Secret("redis://ann:very-secret@host:port/0"))
+async def test_one_that_fails_again_and_again_is_tried_ever_more_rarely(server: RedisServer) -> None:
+    async with connected(server.port) as connection:
+        began = time.monotonic()
+        while time.monotonic() - began < 0.5:
+            with suppress(RedisUnavailable):
+                await connection.run(lambda client: client.eval("return redis.error_reply('no')", 0))
+            await asyncio.sleep(0.001)
+        assert 2 <= connection.failures <= 5, "after 40, 80, 160, 320 ms"
+
+
+@pytest.mark.parametrize("wrong", ["host:port/0", "host/0?socket_timeout=long", "host/0?such=none"])
+def test_an_address_that_is_none_is_refused_without_its_password(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"redis://ann:\*\*\*@host") as raised:
+        Connection(Secret(f"redis://ann:very-secret@{wrong}"))
     assert "very-secret" not in str(raised.value)

@@ -224,8 +224,9 @@ class Circuit:
         """What was found here and holds still, for other gateways."""
         if self.state is State.OPEN and self._opened_by is Origin.PROVIDER and now < self._rests_until:
             yield Finding(News.RESTS, self._usual.opening, self._rests_until - now, self.why)
-        if self.state is State.RAMPING and self._is_proved_here:
-            yield Finding(News.PROVED, self._usual.opening, RAMP_S)
+        ramps_until = self._ramping_since + RAMP_S
+        if self.state is State.RAMPING and self._is_proved_here and now < ramps_until:
+            yield Finding(News.PROVED, self._usual.opening, ramps_until - now)
         if now < self._pause_until:
             yield Finding(News.COOLS, self._pauses, self._pause_until - now)
 

@@ -27,7 +27,10 @@ OPERATION_S = 0.05
 CONNECT_S = 1.0
 """What connecting may take, aside: over TLS, from afar."""
 AGAIN_AFTER_S = 0.5
-"""The pause between two looks at a Redis that failed."""
+"""The pause between two looks at a Redis that failed; twice as long if it fails soon after it was seen to answer."""
+LONGEST_PAUSE_S = 8.0
+STEADY_S = 2.0
+"""One that fails after so long may be looked at soon again."""
 MOST_CONNECTIONS = 16
 
 
@@ -50,7 +53,8 @@ class Connection:
                 socket_timeout=None,  # `run` has the one bound there is
                 retry=Retry(NoBackoff(), 0),
             )
-        except ValueError as error:
+            pool.connection_class(**pool.connection_kwargs)  # connects nowhere, and takes no option that it does not know
+        except (ValueError, TypeError) as error:
             raise SettingsError(f"redis.url: {self._address} is not an address of Redis ({error})") from error
         self._client: Client = Redis.from_pool(pool)
         self._failed = asyncio.Event()
@@ -71,12 +75,16 @@ class Connection:
 
     async def follow(self) -> None:
         """Open the door whenever Redis answers in time, for as long as it is awaited."""
+        pause_s, time = AGAIN_AFTER_S, asyncio.get_running_loop().time
         while True:
             await self.look()
             if self.trouble is None:
+                opened_at = time()
                 self._failed.clear()
                 await self._failed.wait()
-            await asyncio.sleep(AGAIN_AFTER_S)
+                was_steady = time() - opened_at >= STEADY_S
+                pause_s = AGAIN_AFTER_S if was_steady else min(2 * pause_s, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     async def close(self) -> None:
         """Give back the connections."""
