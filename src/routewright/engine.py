@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
@@ -31,6 +32,7 @@ from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
+from routewright.layers.cache import Cache, Rules
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -51,10 +53,10 @@ from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
-from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
+from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, Settings
+from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
@@ -131,6 +133,7 @@ class Engine:
         self._lessons: Lessons | None = None
         self._memory: tuple[object, Memory] | None = None
         self._local_model: tuple[object, OnnxModel] | None = None
+        self._answer_places = Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
@@ -302,7 +305,7 @@ class Engine:
         self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
     ) -> Service[Call]:
         policy, clock = settings.policy, self._clock
-        decided = (
+        above = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(
                 Record(
@@ -318,9 +321,12 @@ class Engine:
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a key's own limits; above decide, so that a refused request costs nothing
             .then(self._key_quota)
-            # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider, self._second_opinion(settings, registry, decider)))
         )
+        if settings.cache.is_used:
+            # above decide, so that a hit pays for no second opinion; below key quota, so that it counts
+            above = above.then(self._cache(settings, registry, decider))
+        # a route is needed to know who may be tried; nothing below sees a call without one
+        decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -370,6 +376,28 @@ class Engine:
             .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
             .over(leaf)
         )
+
+    def _cache(self, settings: Settings, registry: Registry, decider: Decider) -> Cache:
+        cache = settings.cache
+        place = Place(
+            store=cache.store,
+            folder=settings.ledger.path,
+            max_entries=cache.max_entries,
+            max_bytes=cache.max_bytes,
+        )
+        return Cache(
+            _rules(cache),
+            self._answer_places.at(place),
+            decide=decider.decide,
+            registry=registry,
+            dialects=UPSTREAMS,
+            ledger=self._ledger,
+            clock=self._clock,
+        )
+
+    async def close(self) -> None:
+        """Let go of files and connections of its own; what was handed in belongs to who handed it in."""
+        await self._answer_places.close()
 
     def _second_opinion(self, settings: Settings, registry: Registry, decider: Decider) -> SecondOpinion | None:
         second = settings.second_opinion
@@ -437,6 +465,17 @@ class Engine:
             clock=self._clock,
             warmth=caches,
         )
+
+
+def _rules(cache: CacheSettings) -> Rules:
+    return Rules(
+        routes=frozenset(cache.routes),
+        keys=frozenset(cache.keys),
+        is_shared=cache.shared,
+        fresh_ns=cache.ttl_s * NANOSECONDS,
+        stale_ns=cache.stale_if_error_s * NANOSECONDS,
+        max_answer_bytes=cache.max_answer_bytes,
+    )
 
 
 def _spending(settings: Settings) -> Spending:

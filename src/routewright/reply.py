@@ -165,7 +165,24 @@ class Allowance(Struct, frozen=True):
     """By then all is as if nothing had been called."""
 
 
+class Cached(Struct, frozen=True):
+    """What the response cache has to do with a reply."""
+
+    state: Literal["hit", "stale", "miss"]
+    """`stale`: an old answer, as nobody gives a new one; `miss`: a new one, which may be kept."""
+    age_s: int | None = None
+    """How old the answer is; None for a new one, as the next."""
+    saved_nanousd: int | None = None
+    """What it cost when it was made; None also for a model without a price."""
+
+    @property
+    def is_kept(self) -> bool:
+        """The answer was kept, and nobody was asked for it."""
+        return self.state != "miss"
+
+
 Callback: TypeAlias = Callable[["Reply"], None]
+Listener: TypeAlias = Callable[[tuple[Event, ...]], None]
 
 
 class Reply:
@@ -191,6 +208,8 @@ class Reply:
         """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
         self.allowance: Allowance | None = None
         """How much more the deployment takes, if it said so; from the leaf."""
+        self.cached: Cached | None = None
+        """None where the cache is not used."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first
@@ -205,6 +224,11 @@ class Reply:
         """Have `callback(self)` called once, when the reply closes; callbacks run in the order they were added."""
         self._callbacks.append(callback)
         return self
+
+    def overhear(self, listener: Listener) -> None:
+        """Have `listener` hear all events; to be called before any was read."""
+        listener(self._waiting)
+        self._source = _Overheard(self._source, listener)
 
     async def next(self) -> tuple[Event, ...]:
         """The events that arrived together; empty once the reply has ended.
@@ -283,6 +307,22 @@ class Reply:
         if self.error is not None:
             return self.error.code
         return str(self.ending or "open")
+
+
+class _Overheard:
+    """A `Source` that somebody listens to."""
+
+    def __init__(self, source: Source, listener: Listener) -> None:
+        self._source = source
+        self._listener = listener
+
+    async def next(self) -> tuple[Event, ...]:
+        events = await self._source.next()
+        self._listener(events)
+        return events
+
+    def abort(self) -> None:
+        self._source.abort()
 
 
 class _DraftCall:

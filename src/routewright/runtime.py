@@ -343,6 +343,7 @@ class Runtime:
             return
         self._is_closed = True
         await self._transport.close()
+        await self.engine.close()
         if self.redis is not None:
             await self.redis.close()
         await self._keeper.stop()

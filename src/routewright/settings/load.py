@@ -20,6 +20,7 @@ from routewright.settings.schema import (
     AccessSettings,
     AlertSettings,
     BudgetSettings,
+    CacheSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -63,6 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    cache: CacheSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
@@ -271,6 +273,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "cache": CacheSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
         "access": AccessSettings,

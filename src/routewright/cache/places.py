@@ -1,0 +1,47 @@
+"""Which store the settings name, opened once: a reload that names the same one goes on with what it has."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from routewright.cache.answers import Answers
+from routewright.cache.aside import Aside
+from routewright.cache.memory import MemoryAnswers
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where answers are kept, and how many."""
+
+    store: str
+    """`memory`, `sqlite` or `redis`."""
+    folder: Path
+    """Of the file."""
+    max_entries: int
+    max_bytes: int
+
+
+class Places:
+    """The stores opened so far: one, unless a reload named another."""
+
+    def __init__(self) -> None:
+        self._open: dict[Place, Answers] = {}
+
+    def at(self, place: Place) -> Answers:
+        """The store there."""
+        if place not in self._open:
+            self._open[place] = _open(place)
+        return self._open[place]
+
+    async def close(self) -> None:
+        """Let go of all of them."""
+        for answers in self._open.values():
+            await answers.close()
+
+
+def _open(place: Place) -> Answers:
+    if place.store == "sqlite":
+        from routewright.cache.sqlite import FILE, SqliteAnswers
+
+        path = place.folder / FILE
+        return Aside(SqliteAnswers(path, max_entries=place.max_entries, max_bytes=place.max_bytes))
+    return MemoryAnswers(max_entries=place.max_entries, max_bytes=place.max_bytes)
