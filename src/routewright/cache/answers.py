@@ -37,7 +37,7 @@ def decode_kept(kept: bytes) -> Kept | None:
 
 
 class Answers(Protocol):
-    """Where the layer looks. A store that fails, or does not answer in time, has nothing; nobody fails or waits for it."""
+    """Where the layer looks. A store that fails or is slow has nothing: nobody fails or waits for it."""
 
     async def find(self, key: bytes, now_ns: int) -> bytes | None:
         """What was kept under a key and may still be used."""
