@@ -98,9 +98,11 @@ class Engine:
         experiences: Experiences | None = None,
         keeper: Keeper | None = None,
         board: Board | None = None,
+        answers: Places | None = None,
     ) -> None:
         """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, without a
-        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways.
+        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways. `answers` is
+        where the response cache finds its store.
 
         Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
         """
@@ -133,7 +135,7 @@ class Engine:
         self._lessons: Lessons | None = None
         self._memory: tuple[object, Memory] | None = None
         self._local_model: tuple[object, OnnxModel] | None = None
-        self._answer_places = Places()
+        self._answers = answers or Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
@@ -387,17 +389,13 @@ class Engine:
         )
         return Cache(
             _rules(cache),
-            self._answer_places.at(place),
+            self._answers.at(place),
             decide=decider.decide,
             registry=registry,
             dialects=UPSTREAMS,
             ledger=self._ledger,
             clock=self._clock,
         )
-
-    async def close(self) -> None:
-        """Let go of files and connections of its own; what was handed in belongs to who handed it in."""
-        await self._answer_places.close()
 
     def _second_opinion(self, settings: Settings, registry: Registry, decider: Decider) -> SecondOpinion | None:
         second = settings.second_opinion

@@ -21,7 +21,7 @@ def key(*about: Any, is_shared: bool = False, **changes: Any) -> bytes:
     return key_of(asked(*about, **changes), is_shared=is_shared)
 
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 requests = st.tuples(texts, st.sampled_from(["openai_chat", "anthropic_messages"]), st.dictionaries(texts, texts))
 
 

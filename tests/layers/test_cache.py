@@ -340,7 +340,7 @@ async def test_what_cannot_be_read_any_more_is_a_miss() -> None:
     assert await states(house, question(), question()) == ["miss", "hit"]
 
 
-# ---- when everything else has failed ----------------------------------------------------------------------------------
+# ---- when everything else has failed --------------------------------------------------------------------------------
 
 
 def outage(*failures: Any) -> AllAttemptsFailed:

@@ -1,12 +1,17 @@
 """Which store the settings name, opened once: a reload that names the same one goes on with what it has."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from routewright.cache.answers import Answers
 from routewright.cache.aside import Aside
 from routewright.cache.memory import MemoryAnswers
+from routewright.errors import SettingsError
+
+if TYPE_CHECKING:  # it needs the redis package, which is not always installed
+    from routewright.shared.connection import Connection
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -23,13 +28,15 @@ class Place(Struct, frozen=True, kw_only=True):
 class Places:
     """The stores opened so far: one, unless a reload named another."""
 
-    def __init__(self) -> None:
+    def __init__(self, redis: "Connection | None" = None) -> None:
+        """`redis` is needed for a place there."""
+        self._redis = redis
         self._open: dict[Place, Answers] = {}
 
     def at(self, place: Place) -> Answers:
-        """The store there."""
+        """The store there. Raises SettingsError for one in a Redis that is not known yet."""
         if place not in self._open:
-            self._open[place] = _open(place)
+            self._open[place] = self._opened(place)
         return self._open[place]
 
     async def close(self) -> None:
@@ -37,11 +44,16 @@ class Places:
         for answers in self._open.values():
             await answers.close()
 
+    def _opened(self, place: Place) -> Answers:
+        if place.store == "redis":
+            from routewright.cache.redis import RedisAnswers
 
-def _open(place: Place) -> Answers:
-    if place.store == "sqlite":
-        from routewright.cache.sqlite import FILE, SqliteAnswers
+            if self._redis is None:
+                raise SettingsError("cache.store: redis.url was not set when this process began", hint="restart it")
+            return RedisAnswers(self._redis)
+        if place.store == "sqlite":
+            from routewright.cache.sqlite import FILE, SqliteAnswers
 
-        path = place.folder / FILE
-        return Aside(SqliteAnswers(path, max_entries=place.max_entries, max_bytes=place.max_bytes))
-    return MemoryAnswers(max_entries=place.max_entries, max_bytes=place.max_bytes)
+            path = place.folder / FILE
+            return Aside(SqliteAnswers(path, max_entries=place.max_entries, max_bytes=place.max_bytes))
+        return MemoryAnswers(max_entries=place.max_entries, max_bytes=place.max_bytes)

@@ -35,7 +35,7 @@ CREATE TRIGGER answer_goes AFTER DELETE ON answers BEGIN
     UPDATE held SET entries = entries - 1, bytes = bytes - length(OLD.kept);
 END;
 """
-_OLDEST = "DELETE FROM answers WHERE number IN (SELECT number FROM answers ORDER BY number LIMIT 8)"
+_OLDEST = "DELETE FROM answers WHERE number = (SELECT min(number) FROM answers)"
 
 
 class SqliteAnswers:

@@ -205,6 +205,7 @@ def load_settings(
             *_check_budgets(settings),
             *_check_models(settings),
             *_check_neighbours(settings),
+            *_check_cache(settings),
         ]
     )
     return settings
@@ -346,6 +347,11 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
         yield _told(settings, (*path, "onnx"), "the tokenizer.json that belongs to it is missing: set tokenizer")
     elif second.embeddings is not None:
         yield from _check_embeddings(settings, second.embeddings)
+
+
+def _check_cache(settings: Settings) -> Iterator[str]:
+    if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
+        yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
 
 
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
