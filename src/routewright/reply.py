@@ -115,6 +115,22 @@ class Receipt(Struct, frozen=True, kw_only=True):
     """Our own time before the first attempt was sent, in seconds; None when nothing was."""
 
 
+class Cached(Struct, frozen=True):
+    """What the response cache has to do with a reply."""
+
+    state: Literal["hit", "stale", "miss"]
+    """`stale`: an old answer, as nobody gives a new one; `miss`: a new one, which may be kept."""
+    age_s: int | None = None
+    """How old the answer is; None for a new one, as the next."""
+    saved_nanousd: int | None = None
+    """What it cost when it was made; None also for a model without a price."""
+
+    @property
+    def is_kept(self) -> bool:
+        """The answer was kept, and nobody was asked for it."""
+        return self.state != "miss"
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """A whole answer, with what it took to get it."""
 
@@ -138,6 +154,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     usage: Usage
     receipt: Receipt
     route: Route
+    cached: Cached | None = None
+    """None where the response cache is not used."""
 
     @property
     def content(self) -> str:
@@ -163,22 +181,6 @@ class Allowance(Struct, frozen=True):
     """Beyond these, one more call in this time, and one more after as long again: where a limit refills evenly."""
     resets_in_s: float
     """By then all is as if nothing had been called."""
-
-
-class Cached(Struct, frozen=True):
-    """What the response cache has to do with a reply."""
-
-    state: Literal["hit", "stale", "miss"]
-    """`stale`: an old answer, as nobody gives a new one; `miss`: a new one, which may be kept."""
-    age_s: int | None = None
-    """How old the answer is; None for a new one, as the next."""
-    saved_nanousd: int | None = None
-    """What it cost when it was made; None also for a model without a price."""
-
-    @property
-    def is_kept(self) -> bool:
-        """The answer was kept, and nobody was asked for it."""
-        return self.state != "miss"
 
 
 Callback: TypeAlias = Callable[["Reply"], None]
@@ -384,6 +386,7 @@ class Draft:
             usage=reply.usage or Usage(),
             receipt=reply.receipt,
             route=reply.route,
+            cached=reply.cached,
         )
 
     def _thinking(self, dialect: str) -> Iterator[Thinking]:

@@ -135,6 +135,30 @@ def test_another_baseline_is_priced_anew_and_may_show_a_loss(terminal: Terminal)
     assert complex_row[-6:-1] == ["$0.013000", "$0.002000", "-$0.011000", "-550.0", "%"]
 
 
+CACHED = {"cache": "hit", "cost_nanousd": 0, "cache_saved_nanousd": 2_000_000, "attempts": 0}
+
+
+def test_what_the_response_cache_saved_is_told_apart_and_in_the_saving(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(request("a", cache="miss"), settled("a"), request("b", **CACHED), request("c", **CACHED))
+    lines = terminal.run("report").stdout.splitlines()
+    assert lines[0].startswith("spent $0.002000 in all · 3 requests, 100.0 % answered to the end · 1 attempt ")
+    assert lines[1] == "2 answers from the response cache, which cost $0.004000 when they were made"
+    assert "actual $0.002000, would have cost $0.030000, saved $0.028000" in lines[2]
+    (row,) = csv_rows(terminal.run("report", "--csv").stdout)
+    assert (row["requests"], row["from_cache"], row["cache_saved_usd"]) == ("3", "2", "0.004000000")
+    assert "hit: $0.002000 when it was made" in terminal.run("ledger", "show", "b").stdout
+
+
+def test_another_baseline_does_not_count_answers_that_took_no_tokens(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.settings(BASELINE)
+    terminal.record(request("a"), settled("a"), request("b", **CACHED))
+    told = terminal.run("report", "--baseline", "cheap").stdout
+    assert "actual $0.002000, would have cost $0.002000, saved $0" in told
+    assert "not priced anew: 1 answer from the response cache, which took no tokens" in told
+
+
 @pytest.mark.parametrize(("name", "number"), [("unpriced", "E110"), ("nobody", "E107")])
 def test_baseline_must_be_a_model_with_a_price(terminal: Terminal, name: str, number: str) -> None:
     terminal.settings(BASELINE)

@@ -150,7 +150,7 @@ def _notes(total: Sums, question: Question) -> Iterable[str]:
     if baseline is None:
         return
     if total.from_cache:
-        yield f"{counted(total.from_cache, 'answer')} from the response cache took no tokens, and are not priced anew"
+        yield f"not priced anew: {counted(total.from_cache, 'answer')} from the response cache, which took no tokens"
     yield f"{baseline.name} was priced from the tokens of each {'hour' if baseline.changes_by_hour else 'day'} together"
     if baseline.changes_by_length:
         yield f"{baseline.name} costs more for long input, which sums do not tell of: priced as short"
