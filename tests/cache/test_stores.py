@@ -1,12 +1,14 @@
 """What every store of answers does, and what each does at its bounds and when it fails."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from redises import RedisServer, redis_server
 from routewright.cache.answers import Answers
@@ -200,11 +202,24 @@ async def test_a_redis_that_does_not_answer_costs_fifty_milliseconds_once() -> N
 # ---- which ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_place_is_opened_once(tmp_path: Path) -> None:
+async def test_a_place_is_opened_once_and_left_for_another(tmp_path: Path) -> None:
     places = Places()
-    place = Place(store="memory", folder=tmp_path, max_entries=9, max_bytes=9)
-    assert places.at(place) is places.at(place)
-    assert isinstance(places.at(Place(store="sqlite", folder=tmp_path, max_entries=9, max_bytes=9)), Aside)
+    memory = Place(store="memory", folder=tmp_path, max_entries=9, max_bytes=9)
+    file = Place(store="sqlite", folder=tmp_path, max_entries=9, max_bytes=9)
+    assert places.at(memory) is places.at(memory)
+    left = places.at(file)
+    assert isinstance(left, Aside)
+    assert await left.find(b"a", 0) is None  # its thread runs
+    larger = places.at(replace(file, max_entries=10))
+    assert larger is not left
+    del left
+    async with asyncio.timeout(3):
+        while len(_threads()) > 0:  # noqa: ASYNC110 nobody tells
+            await asyncio.sleep(0.005)
     with pytest.raises(SettingsError, match="when this process began"):
-        places.at(Place(store="redis", folder=tmp_path, max_entries=9, max_bytes=9))
+        places.at(replace(file, store="redis"))
     await places.close()
+
+
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("routewright-cache")]

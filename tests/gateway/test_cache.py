@@ -101,6 +101,17 @@ async def test_one_key_may_have_it_alone(tmp_path: Path) -> None:
         assert states(*asked) == ["miss", None, "hit", None]
 
 
+async def test_monitoring_sees_how_often_it_helps(tmp_path: Path) -> None:
+    async with lobby(tmp_path, ALL) as house:
+        for _ in range(3):
+            await ask(house)
+        lines = (await house.call("GET", "/metrics")).body.decode().splitlines()
+        assert [line for line in lines if line.startswith("routewright_cache_requests_total")] == [
+            'routewright_cache_requests_total{state="miss"} 1',
+            'routewright_cache_requests_total{state="hit"} 2',
+        ]
+
+
 async def test_a_hit_counts_against_the_limits_of_its_key(tmp_path: Path) -> None:
     async with lobby(tmp_path, ALL) as house:
         key = house.key(requests_per_minute=2).text.reveal()

@@ -26,23 +26,23 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Places:
-    """The stores opened so far: one, unless a reload named another."""
+    """The store in force; one that a reload replaced goes with the requests that still use it."""
 
     def __init__(self, redis: "Connection | None" = None) -> None:
         """`redis` is needed for a place there."""
         self._redis = redis
-        self._open: dict[Place, Answers] = {}
+        self._open: tuple[Place, Answers] | None = None
 
     def at(self, place: Place) -> Answers:
         """The store there. Raises SettingsError for one in a Redis that is not known yet."""
-        if place not in self._open:
-            self._open[place] = self._opened(place)
-        return self._open[place]
+        if self._open is None or self._open[0] != place:
+            self._open = place, self._opened(place)
+        return self._open[1]
 
     async def close(self) -> None:
-        """Let go of all of them."""
-        for answers in self._open.values():
-            await answers.close()
+        """Let go of it."""
+        if self._open is not None:
+            await self._open[1].close()
 
     def _opened(self, place: Place) -> Answers:
         if place.store == "redis":

@@ -129,6 +129,8 @@ class Record:
         self._tally.request(row.model or "", row.tier or "", outcome)
         for report in receipt.attempts:
             self._tally.attempt(report)
+        if cached is not None:
+            self._tally.cached[cached.state] += 1
         self._ledger.record(row)
         if self._logs_requests:
             _log_request(row)
