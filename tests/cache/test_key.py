@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import call
+from routewright.cache import key as key_module
 from routewright.cache.key import WITHOUT_EFFECT, key_of
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
@@ -52,6 +53,13 @@ def test_who_asks_and_how_it_is_delivered_makes_no_other_request(field: str) -> 
 @pytest.mark.parametrize("field", ["temperature", "seed", "tools", "logprobs", "a field that nobody knows"])
 def test_all_else_does(field: str) -> None:
     assert key(body={**BODY, field: 1}) != key()
+
+
+def test_of_the_call_itself_all_counts_that_is_not_known_to_change_nothing() -> None:
+    """A field that is added to calls or options makes another request until somebody says that it does not."""
+    assert key_module._OF_CALL == ["dialect", "model", "stream"]
+    assert key_module._OF_OPTIONS == ["max_cost_nanousd", "min_quality", "tier"]
+    assert key(model="plain") != key()
 
 
 def test_ids_sessions_tags_and_patience_make_no_other_request() -> None:

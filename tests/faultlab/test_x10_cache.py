@@ -50,7 +50,7 @@ async def test_x10_words_that_move_from_one_field_to_the_next_are_another_questi
             chat("ok", messages=turns("a", "bc")),
             chat("ok", messages=turns("abc")),
             chat("ok", messages=turns("ab", "c"), stop="c"),
-            chat("ok", messages=turns("ab", "c"), **{"a field of no dialect": 1}),
+            chat("ok", messages=turns("ab", "c"), a_field_of_no_dialect=1),
             chat("held", messages=turns("ab", "c")),
             chat("ok", messages=turns('ab"},{"role":"user","content":"c')),
         ]

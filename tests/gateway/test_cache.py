@@ -34,7 +34,7 @@ def made(house: Lobby) -> int:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_same_question_again_gets_the_same_answer_and_costs_nothing(tmp_path: Path, stream: bool) -> None:
-    about = {"stream": stream, "stream_options": {"include_usage": True}} if stream else {}
+    about: dict[str, Any] = {"stream": stream, "stream_options": {"include_usage": True}} if stream else {}
     async with lobby(tmp_path, ALL) as house:
         first = await ask(house, **about)
         house.clock.advance(90)
