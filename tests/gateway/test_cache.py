@@ -1,5 +1,8 @@
 """The response cache through the gateway's door: who gets which answer, and what they are told of it."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from lobby import Answered, Lobby, lobby
+from redises import RedisServer, redis_server
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed
 from routewright.simulator import Simulator
@@ -157,6 +161,34 @@ async def test_in_a_file_it_outlives_the_process(tmp_path: Path) -> None:
     for state in ("miss", "hit"):
         async with lobby(tmp_path, ALL + 'store = "sqlite"\n') as house:
             assert states(await ask(house)) == [state]
+
+
+@asynccontextmanager
+async def sharing(folder: Path, server: RedisServer) -> AsyncIterator[Lobby]:
+    """A gateway that keeps answers in Redis, once it has reached it."""
+    folder.mkdir()  # noqa: ASYNC240 a moment, in a test
+    settings = f'{ALL}store = "redis"\n[redis]\nurl = "{server.url}"\n'
+    async with lobby(folder, settings) as house:
+        following = asyncio.ensure_future(house.runtime.follow_redis())
+        try:
+            async with asyncio.timeout(3):
+                while house.runtime.redis is None or house.runtime.redis.trouble is not None:  # noqa: ASYNC110 nobody tells
+                    await asyncio.sleep(0.005)
+            yield house
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+
+
+async def test_in_redis_gateways_share_it_and_none_needs_it(tmp_path: Path) -> None:
+    with redis_server() as server:
+        async with sharing(tmp_path / "one", server) as one:
+            assert states(await ask(one)) == ["miss"]
+        async with sharing(tmp_path / "other", server) as other:
+            assert states(await ask(other)) == ["hit"]
+            server.kill()
+            assert states(await ask(other), await ask(other)) == ["miss", "miss"]
 
 
 async def test_no_word_of_an_answer_is_in_the_ledger(tmp_path: Path) -> None:
