@@ -29,12 +29,13 @@ from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budget
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
 from routewright.gateway.generation import Generation
-from routewright.gateway.headers import error_headers, limit_headers
+from routewright.gateway.headers import error_headers, id_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
     ClientLeft,
     Handler,
     Message,
+    RawHeaders,
     Receive,
     Request,
     Scope,
@@ -144,7 +145,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request.of(scope, receive, self._engine.mint_id())
-        sent = _Sent(send)
+        sent = _Sent(send, request)
         try:
             endpoint = self._find(request)
             request = replace(request, caller=self._door.admit(request, endpoint.access))
@@ -231,12 +232,17 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 class _Sent:
-    """A `Send` that remembers whether the head of an answer is out."""
+    """A `Send` that remembers whether the head of an answer is out, and sees that it names its request."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request: Request) -> None:
         self.has_begun = False
         self._send = send
+        self._request = request
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        self.has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
+            headers: RawHeaders = message["headers"]
+            if not any(name == b"x-request-id" for name, _ in headers):
+                message["headers"] = headers + id_headers(self._request)
         return self._send(message)

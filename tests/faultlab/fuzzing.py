@@ -1,0 +1,470 @@
+"""F11: a gateway is given damaged input of every kind, and must answer each as documented.
+
+Three ways in, each from a corpus of good input beside this file (`fuzz/`):
+
+* `wire`: bytes, cut anywhere, into the HTTP connection itself; no socket is needed for that;
+* `request`: bodies and headers to every endpoint, by callers without a key, with a wrong one, with two low roles, and by
+  the operator;
+* `answer`: what a provider says, whole or streamed, in both dialects, its status and headers included.
+
+Each case is drawn from the seed and its number, so that any of them can be made again, and a run that was interrupted
+goes on at `first`. A case is a *finding* if it ends in a 5xx that is not documented for it, in an exception, in an error
+of another shape, an answer without `x-request-id`, an endpoint that lets in whom it should not, a stream that neither
+ends nor fails, or nothing for a second (twice, since the machine may be busy).
+"""
+
+import asyncio
+import json
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+from mutators import encode, mutate_bytes, mutate_json, pieces
+
+from lobby import GOOD, OPERATOR_KEY, Answered, Lobby, lobby
+from routewright import errors
+from routewright.access.format import new_id, write_key
+from routewright.access.keys import Role
+from routewright.dialects.wire import WireRequest
+from routewright.errors import RoutewrightError, StreamCut
+from routewright.gateway.app import Endpoint
+from routewright.gateway.door import Access
+from routewright.gateway.http import Receive, Scope, Send
+from routewright.gateway.server import limits_of, make_server
+from routewright.simulator import Simulator
+from routewright.testing import ScriptedResponse
+from routewright.transport import WireResponse
+
+CORPUS = Path(__file__).with_name("fuzz")
+ROUND = 500
+"""Cases that meet one gateway; the next ones meet a new one."""
+SLOW_S = 1.0
+MOST_TOLD = 20
+REST_S = 200.0
+"""Between two cases, by the gateway's clock: longer than any circuit or credential rests."""
+
+SETTINGS = """
+[server]
+api_key = "env:DOOR"
+[providers.claudes]
+base_url = "simulator:"
+dialect = "anthropic_messages"
+[models.claude]
+tier = "standard"
+deployments = ["claudes/claude"]
+context_window = 100_000
+price = { input = "1", output = "2" }
+"""
+ENVIRON = {
+    "DOOR": OPERATOR_KEY,
+    "ROUTEWRIGHT_POLICY__MAX_RETRY_ATTEMPTS": "0",
+    "ROUTEWRIGHT_POLICY__DEADLINE_MS": "500",
+}
+CALLERS: Mapping[str, frozenset[Role]] = {
+    "none": frozenset(),
+    "wrong": frozenset(),
+    "use": frozenset({Role.USE}),
+    "read": frozenset({Role.READ}),
+    "operator": frozenset(Role),
+}
+NEEDED = {Access.USE: Role.USE, Access.READ: Role.READ, Access.ADMIN: Role.ADMIN}
+HEADERS = (
+    ("x-routewright-tier", "bulk"), ("x-routewright-tags", "a,b"), ("x-routewright-max-cost-usd", "0.01"), ("x-request-id", "mine"),
+    ("x-routewright-min-quality", "0.9"), ("x-routewright-no-log", "1"), ("x-routewright-shadow", "off"), ("idempotency-key", "one"),
+    ("x-session-id", "s"), ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("content-length", "5"),
+    ("origin", "http://evil.example"), ("content-type", "text/plain"), ("accept-encoding", "gzip"),
+)  # fmt: skip
+PROVIDER_HEADERS = (
+    ("content-type", "text/html"), ("content-type", ""), ("content-encoding", "gzip"), ("retry-after", "0"), ("retry-after", "7"),
+    ("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), ("retry-after-ms", "-5"), ("x-ratelimit-remaining-requests", "0"),
+    ("x-ratelimit-reset-requests", "1m6.0s"), ("x-ratelimit-limit-tokens", "9" * 30), ("anthropic-ratelimit-tokens-reset", "soon"),
+    ("location", "http://169.254.169.254/"), ("set-cookie", "a=b"), ("x-should-retry", "true"), ("x-request-id", "theirs\r\nx: y"),
+)  # fmt: skip
+STATUSES = (200,) * 30 + (201, 204, 301, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 501, 502, 503, 504, 529, 599, 100, 0)
+
+
+def _documented() -> dict[str, type[RoutewrightError]]:
+    found, left = {}, [RoutewrightError]
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        found[kind.code] = kind
+    return found
+
+
+DOCUMENTED = _documented()
+OF_US = {errors.DeadlineExceeded.code, errors.TooLate.code}
+"""The only 5xx that a caller can bring about."""
+_LINE_END = re.compile("\r\n|\r")
+_HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
+
+
+class Finding(Exception):
+    """A case that ended as it must not; the text says how."""
+
+
+class Fuzzed(Struct, frozen=True, kw_only=True):
+    """What was tried, and what was found."""
+
+    cases: int
+    seed: int
+    ways: Mapping[str, int]
+    """Cases by their way in."""
+    statuses: Mapping[str, int]
+    """Answers by way and status: `wire 400`."""
+    upstream: int
+    """Damaged answers that reached the gateway."""
+    found: int
+    findings: tuple[str, ...]
+    """The first of them, each with the number of its case."""
+    slowest_s: float
+    seconds: float
+
+
+class Damaged(Simulator):
+    """A provider that says what it is given to say."""
+
+    def __init__(self) -> None:
+        super().__init__(time_scale=0)
+        self.script: Callable[[], ScriptedResponse] | None = None
+        self.said = 0
+
+    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+        if self.script is None:
+            return await super().send(request, connect_timeout_s=connect_timeout_s)
+        self.said += 1
+        return self.script()
+
+
+class Pipe(asyncio.Transport):
+    """A connection's other end without a socket: keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 8484)})
+        self.written = bytearray()
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        """Nobody reads: pieces are pushed."""
+
+    resume_reading = pause_reading
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+# ---- what is right ------------------------------------------------------------------------------------------------
+
+
+def judge(answered: Answered, allowed: Callable[[int, str], bool]) -> None:
+    """Raises Finding for an answer that is not a documented one; `allowed` says which errors of 5xx are."""
+    if not answered.headers.get("x-request-id"):
+        raise Finding(f"{answered.status} without x-request-id")
+    if answered.status < 400:
+        return
+    shown = answered.body[:200]
+    if answered.headers.get("content-type") != "application/json" or "x-should-retry" not in answered.headers:
+        raise Finding(f"{answered.status} with headers {answered.headers}")
+    try:
+        body = json.loads(answered.body)
+        error = body["error"]
+        is_right = set(body) == {"error"} and all(isinstance(error[name], str) for name in ("message", "type", "code"))
+        is_right &= isinstance(error["param"], str | None)
+    except (ValueError, LookupError, TypeError) as reason:
+        raise Finding(f"{answered.status} of another shape: {shown!r}") from reason
+    kind = DOCUMENTED.get(error["code"])
+    if not is_right or kind is None or kind is RoutewrightError:
+        raise Finding(f"{answered.status} of another shape or code: {shown!r}")
+    if answered.status != kind.status and kind is not errors.AllAttemptsFailed:
+        raise Finding(f"{answered.status} for {kind.code}, which is {kind.status}")
+    if answered.status >= 500 and not allowed(answered.status, error["code"]):
+        raise Finding(f"an unspecified {answered.status}: {shown!r}")
+
+
+def judge_stream(body: bytes) -> None:
+    """Raises Finding unless it is events of JSON, and ends in one of the two ways."""
+    text = _LINE_END.sub("\n", body.decode())
+    if not text.endswith("\n\n"):
+        raise Finding(f"a stream that ends within an event: {text[-100:]!r}")
+    said = []
+    for event in text.split("\n\n"):
+        lines = [line[5:].removeprefix(" ") for line in event.split("\n") if line.startswith("data:")]
+        said += ["\n".join(lines)] if lines else []
+    ends = [number for number, event in enumerate(said) if event == "[DONE]"]
+    failures = [event for event in said if event != "[DONE]" and "error" in json.loads(event)]
+    if ends not in ([], [len(said) - 1]) or bool(ends) == bool(failures):
+        raise Finding(f"a stream with {len(ends)} ends and {len(failures)} failures: {text[-200:]!r}")
+
+
+def answers_in(data: bytes, methods: list[str]) -> list[Answered]:
+    """The answers on a connection. Raises Finding where it is not HTTP."""
+    found: list[Answered] = []
+    left = iter(methods)
+    while data:
+        head = _HEAD.match(data)
+        if head is None:
+            raise Finding(f"no HTTP: {data[:100]!r}")
+        status, lines = int(head[1]), head[2].decode("latin-1").split("\r\n")[:-1]
+        headers = dict(line.split(": ", 1) for line in lines)
+        data = data[head.end() :]
+        if status == 100:
+            continue
+        if next(left, "") == "HEAD":
+            continue
+        body, data = _body(headers, data)
+        found.append(Answered(status, headers, body))
+    return found
+
+
+def _body(headers: Mapping[str, str], data: bytes) -> tuple[bytes, bytes]:
+    if "content-length" in headers:
+        length = int(headers["content-length"])
+        return data[:length], data[length:]
+    body = b""
+    while True:
+        size, mark, rest = data.partition(b"\r\n")
+        if not mark:
+            return body, b""
+        length = int(size, 16)
+        body, data = body + rest[:length], rest[length + 2 :]
+        if length == 0:
+            return body, data
+
+
+# ---- the ways in ----------------------------------------------------------------------------------------------------
+
+
+class Fuzzer:
+    """One gateway, and the corpus."""
+
+    def __init__(self, house: Lobby, provider: Damaged, statuses: Counter[str]) -> None:
+        self.house = house
+        self.provider = provider
+        self.statuses = statuses
+        self.methods: list[str] = []
+        """Of the requests that got through the connection of a case."""
+        self.http = [file.read_bytes() for file in sorted((CORPUS / "http").iterdir())]
+        self.bodies: dict[str, list[Any]] = json.loads((CORPUS / "bodies.json").read_text())
+        endpoints = house.gateway.endpoints
+        self.places = [*endpoints, *(endpoint for endpoint in endpoints for _ in self.bodies.get(endpoint.path, ()))]
+        """Every endpoint, and those that read bodies more often."""
+        self.answers = {file.stem: file.read_bytes() for file in sorted((CORPUS / "answers").iterdir())}
+        self.streams = {file.stem: file.read_bytes() for file in sorted((CORPUS / "streams").iterdir())}
+        self.keys = {
+            "wrong": write_key(new_id(b"0" * 16), b"1" * 32),
+            "use": house.key("use", roles=["use"]).text.reveal(),
+            "read": house.key("read", roles=["read"]).text.reveal(),
+            "operator": OPERATOR_KEY,
+        }
+        self.target = house.key("target").key.id
+        self.server = make_server(house.runtime, lambda _: None, limits_of(house.runtime.engine.settings.server))
+        self.server.config.load()
+        gateway = self.server.config.loaded_app
+
+        async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+            self.methods.append(scope["method"])
+            await gateway(scope, receive, send)
+
+        self.server.config.loaded_app = noting
+
+    def _note(self, way: str, answered: Answered) -> None:
+        self.statuses[f"{way} {answered.status}"] += 1
+
+    async def wire(self, chance: Random) -> None:
+        """Bytes into a connection, which then ends."""
+        data = mutate_bytes(chance.choice(self.http), chance, self.http)
+        self.methods.clear()
+        pipe, state = Pipe(), self.server.server_state
+        protocol: Any = self.server.config.http_protocol_class(  # type: ignore[call-arg, union-attr, operator]
+            config=self.server.config, server_state=state, app_state={}
+        )
+        protocol.connection_made(pipe)
+        for piece in pieces(data, chance):
+            if pipe.is_closed:
+                break
+            protocol.data_received(piece)
+            if chance.random() < 0.1:
+                await asyncio.sleep(0)
+        turns = 0
+        while state.tasks and (turns < 5 or not protocol.cycle.more_body):
+            await asyncio.sleep(0 if turns < 50 else 0.0005)
+            turns += 1
+        protocol.connection_lost(None)
+        while state.tasks:  # noqa: ASYNC110 whoever waited for more is told that none will come
+            await asyncio.sleep(0)
+        for answered in answers_in(bytes(pipe.written), self.methods):
+            self._note("wire", answered)
+            judge(answered, lambda _, code: code in OF_US)
+
+    async def request(self, chance: Random) -> None:
+        """A damaged body and damaged headers, at any endpoint, from anybody."""
+        endpoint, who = chance.choice(self.places), chance.choice(list(CALLERS))
+        path = endpoint.path.replace("/**", "/swift")
+        if "*" in path:
+            odd = mutate_bytes(self.target.encode(), chance, [b"/rotate"]).decode("latin-1").replace("/", "_") or "_"
+            path = path.replace("*", self.target if chance.random() < 0.5 else odd)
+        good = chance.choice(self.bodies.get(endpoint.path, [{}]))
+        body = encode(mutate_json(good, chance), chance)
+        if chance.random() < 0.1:
+            body = mutate_bytes(body, chance, [b"{}"])
+        sent = {name.encode(): value.encode() for name, value in chance.sample(HEADERS, chance.choice((0, 0, 1, 2)))}
+        sent = {name: mutate_bytes(value, chance, [b"x"]) if chance.random() < 0.5 else value for name, value in sent.items()}
+        answered = await self.house.call(
+            endpoint.method, path, body, key=self.keys.get(who), raw_headers=tuple(sent.items())
+        )
+        self._note("request", answered)
+        judge(answered, lambda _, code: code in OF_US)
+        self._judge_entry(endpoint, who, answered, is_foreign=b"origin" in sent)
+        if answered.status == 200 and answered.headers["content-type"].startswith("text/event-stream"):
+            judge_stream(answered.body)
+
+    def _judge_entry(self, endpoint: Endpoint, who: str, answered: Answered, *, is_foreign: bool) -> None:
+        """Whatever is sent, an endpoint lets in whom it says, and nobody else."""
+        access = Access.READ if endpoint.access is Access.LOCAL and is_foreign else endpoint.access
+        needed = NEEDED.get(access)
+        if needed is None or needed in CALLERS[who]:
+            if answered.status in (401, 403):
+                raise Finding(f"{who} is kept out of {endpoint.method} {endpoint.path}: {answered.body[:200]!r}")
+            return
+        due = 403 if CALLERS[who] else 401
+        if answered.status != due:
+            raise Finding(f"{who} gets {answered.status} at {endpoint.method} {endpoint.path}")
+
+    async def answer(self, chance: Random) -> None:
+        """A damaged answer of a provider to a good request."""
+        is_stream = chance.random() < 0.6
+        dialect = chance.choice(("openai", "anthropic"))
+        corpus = self.streams if is_stream else self.answers
+        good = {name: data for name, data in corpus.items() if name.startswith(dialect)}
+        data, status = chance.choice(list(good.values())), chance.choice(STATUSES)
+        if chance.random() < 0.5:
+            data = mutate_bytes(data, chance, list(good.values()))
+        elif is_stream:
+            data = _mutate_events(data, chance)
+        else:
+            data = encode(mutate_json(json.loads(data), chance), chance)
+        headers = {"content-type": "text/event-stream" if is_stream else "application/json"}
+        headers.update(chance.sample(PROVIDER_HEADERS, chance.choice((0, 0, 0, 1, 2))))
+        script: list[bytes | RoutewrightError | float] = [piece for piece in pieces(data, chance) if piece]
+        if chance.random() < 0.1:
+            script.append(StreamCut("as the case has it"))
+        self.provider.script = lambda: ScriptedResponse(status, script, headers)
+        model = "claude" if dialect == "anthropic" else "swift"
+        body = {**GOOD, "model": model, "stream": is_stream}
+        try:
+            answered = await self.house.call("POST", "/v1/chat/completions", body, key=OPERATOR_KEY)
+        finally:
+            self.provider.script = None
+        self._note("answer", answered)
+        judge(answered, lambda status, code: status in (502, 503, 504))
+        if answered.status == 200 and is_stream:
+            judge_stream(answered.body)
+        elif answered.status == 200 and not isinstance(json.loads(answered.body), dict):
+            raise Finding(f"an answer that is none: {answered.body[:200]!r}")
+
+
+def _mutate_events(data: bytes, chance: Random) -> bytes:
+    """One event's JSON changed, gone, doubled, or moved."""
+    mark = b"\r\n\r\n" if b"\r\n" in data else b"\n\n"
+    events = data.split(mark)[:-1]
+    at = chance.randrange(len(events))
+    head, name, body = events[at].partition(b"data: ")
+    match chance.randrange(5):
+        case 0:
+            del events[at]
+        case 1:
+            events.insert(at, events[at])
+        case 2:
+            events.insert(chance.randrange(len(events)), events.pop(at))
+        case _ if body.startswith(b"{"):
+            events[at] = head + name + encode(mutate_json(json.loads(body), chance), chance)
+        case _:
+            events[at:] = []
+    return b"".join(event + mark for event in events)
+
+
+# ---- a run ----------------------------------------------------------------------------------------------------------
+
+
+WAYS = ("wire",) * 4 + ("request",) * 4 + ("answer",) * 2
+
+
+class Run:
+    """What a run has seen so far."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.ways: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self.findings: list[str] = []
+        self.upstream = 0
+        self.slowest_s = 0.0
+
+    async def round(self, numbers: range) -> None:
+        """Cases that meet one gateway."""
+        provider = Damaged()
+        loose: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: loose.append(repr(context)[:300]))
+        with tempfile.TemporaryDirectory() as folder:
+            async with lobby(Path(folder), SETTINGS, ENVIRON, simulator=provider) as house:
+                fuzzer = Fuzzer(house, provider, self.statuses)
+                for number in numbers:
+                    way = WAYS[number % len(WAYS)]
+                    self.ways[way] += 1
+                    house.clock.advance(REST_S)
+                    await self._case(number, way, fuzzer)
+                    self.findings += [f"case {number} ({way}): left behind: {told}" for told in loose]
+                    loose.clear()
+        self.upstream += provider.said
+
+    async def _case(self, number: int, way: str, fuzzer: Fuzzer) -> None:
+        case: Callable[[Random], Awaitable[None]] = getattr(fuzzer, way)
+        took_s = []
+        for _ in range(2):
+            began = time.perf_counter()
+            try:
+                await asyncio.wait_for(case(Random(f"{self.seed}/{number}")), 10 * SLOW_S)
+            except Exception as reason:  # noqa: BLE001 whatever it is, it is the case's finding
+                self.findings.append(f"case {number} ({way}): {type(reason).__name__}: {reason}")
+            took_s.append(time.perf_counter() - began)
+            if took_s[-1] < SLOW_S:
+                break
+        self.slowest_s = max(self.slowest_s, min(took_s))
+        if min(took_s) >= SLOW_S:
+            self.findings.append(f"case {number} ({way}): took {min(took_s):.1f} s")
+
+
+def measure(cases: int, seed: int, first: int = 0, told: Callable[[int], None] = lambda done: None) -> Fuzzed:
+    """Run the cases from number `first` on; `told` hears after each round how many are done."""
+    run, began = Run(seed), time.monotonic()
+    for start in range(first, first + cases, ROUND):
+        asyncio.run(run.round(range(start, min(start + ROUND, first + cases))))
+        told(start - first + ROUND)
+    return Fuzzed(
+        cases=cases,
+        seed=seed,
+        ways=dict(run.ways),
+        statuses=dict(sorted(run.statuses.items())),
+        upstream=run.upstream,
+        found=len(run.findings),
+        findings=tuple(run.findings[:MOST_TOLD]),
+        slowest_s=run.slowest_s,
+        seconds=time.monotonic() - began,
+    )
