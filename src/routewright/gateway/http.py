@@ -48,6 +48,10 @@ class Request(Struct, frozen=True):
     caller: Caller = NOBODY_YET
     """Who sent it, once that is known: the gateway's finding, never a field of the request."""
 
+    def __repr__(self) -> str:
+        """Without its headers, one of which is a key."""
+        return f"Request({self.method} {self.path!r}, {self.id})"
+
     @classmethod
     def of(cls, scope: Scope, receive: Receive, request_id: str) -> Self:
         """The request behind an ASGI scope, by the id that it is given."""
