@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from routewright import patterns
 from routewright.access import keyring
 from routewright.cache import aside
+from routewright.catalog import registry
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, app, connection, idempotency, server
 from routewright.layers import breaker, key_quota
@@ -30,6 +32,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "requests in flight": (app.MAX_IN_FLIGHT,),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
+    "a model's or a user's name": (registry.LONGEST_NAME,),
+    "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (
         idempotency.MOST_ANSWERS,

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from routewright.call import Attempt, Thinking, ToolCall, utf8_length
+from routewright.catalog.registry import LONGEST_NAME
 from routewright.catalog.registry import Tier
 from routewright.errors import RoutewrightError
 from routewright.route import Route
@@ -295,7 +296,7 @@ class Reply:
             if event.finish is not None:
                 self.finish = event.finish
             if event.model:
-                self.served_model = event.model
+                self.served_model = event.model[:LONGEST_NAME]
             if event.provider_id:
                 self.provider_id = event.provider_id
             if event.service_tier:
