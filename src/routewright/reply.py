@@ -13,8 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from routewright.call import Attempt, Thinking, ToolCall, utf8_length
-from routewright.catalog.registry import LONGEST_NAME
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import LONGEST_NAME, Tier
 from routewright.errors import RoutewrightError
 from routewright.route import Route
 from routewright.usage import Usage

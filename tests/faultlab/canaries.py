@@ -1,9 +1,9 @@
 """F10: secrets that are easy to find are put in wherever there are secrets, and looked for in all that comes out.
 
 A gateway is asked, well and badly, before a provider that repeats the key it was sent; it is killed and started again;
-then an operator's verbs are run over what is left. Another one, in this process, logs all there is, in both forms, while
-bugs are planted in it. What is said and written is kept by its place: a *surface*. A secret counts as found in any form
-that one could turn back: as it is, half of it, in Base64, in hexadecimal, or percent-encoded.
+then an operator's verbs are run over what is left. Another one, in this process, logs all there is, in both forms,
+while bugs are planted in it. What is said and written is kept by its place: a *surface*. A secret counts as found in
+any form that one could turn back: as it is, half of it, in Base64, in hexadecimal, or percent-encoded.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from routewright.dialects.wire import WireRequest
 from routewright.errors import ProviderFailed
 from routewright.gateway.http import Request
 from routewright.simulator import Simulator
-from routewright.transport import WireResponse
+from routewright.simulator.provider import SimulatedResponse
 from served import Served
 
 PROVIDER_KEY = "sk-canaryprovider0123456789abcdef"
@@ -100,9 +100,11 @@ FAULTS = ("fails", "breaks", "page", "tells")
 the key rests."""
 
 VERBS = (
-    ("config", "show"), ("config", "show", "--origin"), ("config", "check"), ("doctor",), ("doctor", "--json"), ("keys", "list"),
-    ("keys", "list", "--json"), ("report",), ("report", "--json"), ("report", "--by", "key"), ("ledger", "tail"), ("ledger", "tail", "--json"),
-    ("ledger", "verify"), ("ledger", "export", "--output", "export.csv"), ("budgets", "list"), ("budgets", "list", "--json"), ("prices", "check"),
+    ("config", "show"), ("config", "show", "--origin"), ("config", "check"), ("doctor",), ("doctor", "--json"),
+    ("keys", "list"), ("keys", "list", "--json"), ("report",), ("report", "--json"), ("report", "--by", "key"),
+    ("ledger", "tail"), ("ledger", "tail", "--json"), ("ledger", "verify"),
+    ("ledger", "export", "--output", "export.csv"), ("budgets", "list"), ("budgets", "list", "--json"),
+    ("prices", "check"),
 )  # fmt: skip
 
 
@@ -265,7 +267,10 @@ class Hunt:
 
     def exercise(self, served: Served, virtual: str) -> None:
         """Everything that a gateway can be asked, by everybody."""
-        chat = {"model": "mock-ok", "messages": [{"role": "system", "content": PROMPT}, {"role": "user", "content": PROMPT}]}
+        chat = {
+            "model": "mock-ok",
+            "messages": [{"role": "system", "content": PROMPT}, {"role": "user", "content": PROMPT}],
+        }
         for key in (virtual, SERVER_KEY):
             for provider, fault in product(("mock", "stored"), ("ok", *FAULTS)):
                 asked = {**chat, "model": f"{provider}-{fault}", "stream": fault == "breaks"}
@@ -278,7 +283,11 @@ class Hunt:
             self.ask(served, "GET", path)
         self.ask(served, "POST", "/v1/route", chat)
         self.ask(served, "POST", "/v1/feedback", {"request_id": SERVER_KEY, "good": True, "note": 1})
-        for wrong_body in ({**chat, "n": 0, "user": PROMPT}, {**chat, "messages": [PROMPT]}, {**chat, "tools": [{"x": PROMPT}]}):
+        for wrong_body in (
+            {**chat, "n": 0, "user": PROMPT},
+            {**chat, "messages": [PROMPT]},
+            {**chat, "tools": [{"x": PROMPT}]},
+        ):
             self.ask(served, "POST", "/v1/chat/completions", wrong_body)
 
     # ---- the operator's verbs -----------------------------------------------------------------------------------
@@ -319,7 +328,9 @@ class Hunt:
             self.met[surface] += "bug while answering" in stream.getvalue()
 
     async def _with_bugs(self, folder: Path) -> None:
-        settings = '[server]\napi_key = "env:GATEWAY_KEY"\nlog_requests = true\n[providers.keyed]\nbase_url = "simulator:"\n'
+        settings = (
+            '[server]\napi_key = "env:GATEWAY_KEY"\nlog_requests = true\n[providers.keyed]\nbase_url = "simulator:"\n'
+        )
         settings += 'api_key = "env:PROVIDER_KEY"\n' + MODEL.format(name="keyed", provider="keyed")
         environ = {"GATEWAY_KEY": SERVER_KEY, "PROVIDER_KEY": PROVIDER_KEY}
         async with lobby(folder, settings, environ, simulator=Buggy()) as house:
@@ -349,7 +360,7 @@ class Buggy(Simulator):
         super().__init__(time_scale=0)
         self._calls = 0
 
-    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> SimulatedResponse:
         assert PROVIDER_KEY in str(dict(request.headers)), "the key is there to be lost"
         end = self.ENDS[self._calls % len(self.ENDS)]
         self._calls += 1
@@ -387,7 +398,10 @@ def measure(home: Path) -> Hunted:
         }
         hunt.serve(environ)
         hunt.run_verbs(environ, "")
-        database = {"ROUTEWRIGHT_LEDGER__DATABASE_URL": "env:DATABASE", "DATABASE": f"postgresql://me:{PASSWORD}@127.0.0.1:1/x"}
+        database = {
+            "ROUTEWRIGHT_LEDGER__DATABASE_URL": "env:DATABASE",
+            "DATABASE": f"postgresql://me:{PASSWORD}@127.0.0.1:1/x",
+        }
         hunt.run_verbs({**environ, **database}, ", no database")
         asyncio.run(hunt.log_all())
     return Hunted(

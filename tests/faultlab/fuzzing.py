@@ -3,14 +3,14 @@
 Three ways in, each from a corpus of good input beside this file (`fuzz/`):
 
 * `wire`: bytes, cut anywhere, into the HTTP connection itself; no socket is needed for that;
-* `request`: bodies and headers to every endpoint, by callers without a key, with a wrong one, with two low roles, and by
-  the operator;
+* `request`: bodies and headers to every endpoint, by callers without a key, with a wrong one, with two low roles, and
+  by the operator;
 * `answer`: what a provider says, whole or streamed, in both dialects, its status and headers included.
 
 Each case is drawn from the seed and its number, so that any of them can be made again, and a run that was interrupted
-goes on at `first`. A case is a *finding* if it ends in a 5xx that is not documented for it, in an exception, in an error
-of another shape, an answer without `x-request-id`, an endpoint that lets in whom it should not, a stream that neither
-ends nor fails, or nothing for a second (twice, since the machine may be busy).
+goes on at `first`. A case is a *finding* if it ends in a 5xx that is not documented for it, in an exception, in an
+error of another shape, an answer without `x-request-id`, an endpoint that lets in whom it should not, a stream that
+neither ends nor fails, or nothing for a second (twice, since the machine may be busy).
 """
 
 import asyncio
@@ -32,14 +32,13 @@ from routewright import errors
 from routewright.access.format import new_id, write_key
 from routewright.access.keys import Role
 from routewright.dialects.wire import WireRequest
-from routewright.errors import RoutewrightError, StreamCut
+from routewright.errors import RoutewrightError
 from routewright.gateway.app import Endpoint
 from routewright.gateway.door import Access
 from routewright.gateway.http import Receive, Scope, Send
 from routewright.gateway.server import limits_of, make_server
 from routewright.simulator import Simulator
-from routewright.testing import ScriptedResponse
-from routewright.transport import WireResponse
+from routewright.simulator.provider import SimulatedResponse
 
 CORPUS = Path(__file__).with_name("fuzz")
 ROUND = 500
@@ -75,18 +74,43 @@ CALLERS: Mapping[str, frozenset[Role]] = {
 }
 NEEDED = {Access.USE: Role.USE, Access.READ: Role.READ, Access.ADMIN: Role.ADMIN}
 HEADERS = (
-    ("x-routewright-tier", "bulk"), ("x-routewright-tags", "a,b"), ("x-routewright-max-cost-usd", "0.01"), ("x-request-id", "mine"),
-    ("x-routewright-min-quality", "0.9"), ("x-routewright-no-log", "1"), ("x-routewright-shadow", "off"), ("idempotency-key", "one"),
-    ("x-session-id", "s"), ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("content-length", "5"),
+    ("x-routewright-tier", "bulk"), ("x-routewright-tags", "a,b"), ("x-routewright-max-cost-usd", "0.01"),
+    ("x-request-id", "mine"), ("x-routewright-min-quality", "0.9"), ("x-routewright-no-log", "1"),
+    ("x-routewright-shadow", "off"), ("idempotency-key", "one"), ("x-session-id", "s"),
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("content-length", "5"),
     ("origin", "http://evil.example"), ("content-type", "text/plain"), ("accept-encoding", "gzip"),
 )  # fmt: skip
 PROVIDER_HEADERS = (
-    ("content-type", "text/html"), ("content-type", ""), ("content-encoding", "gzip"), ("retry-after", "0"), ("retry-after", "7"),
-    ("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), ("retry-after-ms", "-5"), ("x-ratelimit-remaining-requests", "0"),
-    ("x-ratelimit-reset-requests", "1m6.0s"), ("x-ratelimit-limit-tokens", "9" * 30), ("anthropic-ratelimit-tokens-reset", "soon"),
-    ("location", "http://169.254.169.254/"), ("set-cookie", "a=b"), ("x-should-retry", "true"), ("x-request-id", "theirs\r\nx: y"),
+    ("content-type", "text/html"), ("content-type", ""), ("content-encoding", "gzip"), ("retry-after", "0"),
+    ("retry-after", "7"), ("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), ("retry-after-ms", "-5"),
+    ("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1m6.0s"),
+    ("x-ratelimit-limit-tokens", "9" * 30), ("anthropic-ratelimit-tokens-reset", "soon"),
+    ("location", "http://169.254.169.254/"), ("set-cookie", "a=b"), ("x-should-retry", "true"),
+    ("x-request-id", "theirs\r\nx: y"),
 )  # fmt: skip
-STATUSES = (200,) * 30 + (201, 204, 301, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 501, 502, 503, 504, 529, 599, 100, 0)
+STATUSES = (200,) * 30 + (
+    201,
+    204,
+    301,
+    400,
+    401,
+    402,
+    403,
+    404,
+    408,
+    413,
+    422,
+    429,
+    500,
+    501,
+    502,
+    503,
+    504,
+    529,
+    599,
+    100,
+    0,
+)
 
 
 def _documented() -> dict[str, type[RoutewrightError]]:
@@ -132,10 +156,10 @@ class Damaged(Simulator):
 
     def __init__(self) -> None:
         super().__init__(time_scale=0)
-        self.script: Callable[[], ScriptedResponse] | None = None
+        self.script: Callable[[], SimulatedResponse] | None = None
         self.said = 0
 
-    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> SimulatedResponse:
         if self.script is None:
             return await super().send(request, connect_timeout_s=connect_timeout_s)
         self.said += 1
@@ -292,7 +316,7 @@ class Fuzzer:
         data = mutate_bytes(chance.choice(self.http), chance, self.http)
         self.methods.clear()
         pipe, state = Pipe(), self.server.server_state
-        protocol: Any = self.server.config.http_protocol_class(  # type: ignore[call-arg, union-attr, operator]
+        protocol: Any = self.server.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.server.config, server_state=state, app_state={}
         )
         protocol.connection_made(pipe)
@@ -325,7 +349,10 @@ class Fuzzer:
         if chance.random() < 0.1:
             body = mutate_bytes(body, chance, [b"{}"])
         sent = {name.encode(): value.encode() for name, value in chance.sample(HEADERS, chance.choice((0, 0, 1, 2)))}
-        sent = {name: mutate_bytes(value, chance, [b"x"]) if chance.random() < 0.5 else value for name, value in sent.items()}
+        sent = {
+            name: mutate_bytes(value, chance, [b"x"]) if chance.random() < 0.5 else value
+            for name, value in sent.items()
+        }
         answered = await self.house.call(
             endpoint.method, path, body, key=self.keys.get(who), raw_headers=tuple(sent.items())
         )
@@ -362,10 +389,9 @@ class Fuzzer:
             data = encode(mutate_json(json.loads(data), chance), chance)
         headers = {"content-type": "text/event-stream" if is_stream else "application/json"}
         headers.update(chance.sample(PROVIDER_HEADERS, chance.choice((0, 0, 0, 1, 2))))
-        script: list[bytes | RoutewrightError | float] = [piece for piece in pieces(data, chance) if piece]
-        if chance.random() < 0.1:
-            script.append(StreamCut("as the case has it"))
-        self.provider.script = lambda: ScriptedResponse(status, script, headers)
+        script = [(0.0, piece) for piece in pieces(data, chance) if piece]
+        cut_at = len(data) if chance.random() < 0.1 else None
+        self.provider.script = lambda: SimulatedResponse(status, headers, iter(script), cut_at=cut_at)
         model = "claude" if dialect == "anthropic" else "swift"
         body = {**GOOD, "model": model, "stream": is_stream}
         try:

@@ -1,37 +1,41 @@
 """What fuzzing does to good bytes and good JSON: small damage of every kind, drawn from a generator that is given."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from random import Random
 from typing import Any
 
 WORDS = (
-    b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\x00", b"\x80", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80", b" ", b"\t", b":", b",", b";", b"0",
-    b"-1", b"99999999999999999999", b"0x10", b"1e999", b"NaN", b"null", b"{}", b"[", b"]", b'"', b"\\ud800", b"\\u0000",
-    b"HTTP/1.1", b"HTTP/2.0", b"GET", b"POST", b"HEAD", b"CONNECT", b"OPTIONS *", b"host: evil\r\n", b"content-length: 7\r\n",
-    b"content-length: -1\r\n", b"transfer-encoding: chunked\r\n", b"transfer-encoding: identity\r\n", b"connection: close\r\n",
-    b"connection: upgrade\r\nupgrade: websocket\r\n", b"expect: 100-continue\r\n", b"x-routewright-tags: \xff\r\n", b"../", b"%2e%2e%2f",
-    b"%00", b"#", b"?", b"//", b"data: ", b"data:", b"event: ", b"id: 1\n", b"retry: 1\n", b": \n", b"[DONE]", b"data: [DONE]\n\n",
+    b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\x00", b"\x80", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80", b" ", b"\t", b":",
+    b",", b";", b"0", b"-1", b"99999999999999999999", b"0x10", b"1e999", b"NaN", b"null", b"{}", b"[", b"]", b'"',
+    b"\\ud800", b"\\u0000", b"HTTP/1.1", b"HTTP/2.0", b"GET", b"POST", b"HEAD", b"CONNECT", b"OPTIONS *",
+    b"host: evil\r\n", b"content-length: 7\r\n", b"content-length: -1\r\n", b"transfer-encoding: chunked\r\n",
+    b"transfer-encoding: identity\r\n", b"connection: close\r\n", b"connection: upgrade\r\nupgrade: websocket\r\n",
+    b"expect: 100-continue\r\n", b"x-routewright-tags: \xff\r\n", b"../", b"%2e%2e%2f", b"%00", b"#", b"?", b"//",
+    b"data: ", b"data:", b"event: ", b"id: 1\n", b"retry: 1\n", b": \n", b"[DONE]", b"data: [DONE]\n\n",
     b"data: {}\n\n", b'data: {"error":{"message":"x"}}\n\n', b"event: error\n", b"event: message_stop\n",
 )  # fmt: skip
 """What means something to those who read HTTP, JSON and event streams."""
 
 NAMES = (
-    "model", "messages", "role", "content", "type", "text", "stream", "stream_options", "include_usage", "n", "stop", "tools", "tool_calls",
-    "tool_choice", "tool_call_id", "function", "functions", "function_call", "name", "arguments", "response_format", "metadata", "user",
-    "service_tier", "max_tokens", "max_completion_tokens", "temperature", "logit_bias", "modalities", "audio", "prediction", "input_audio",
-    "file", "refusal", "reasoning_effort", "routewright", "tier", "tags", "deadline_ms", "max_cost_usd", "request_id", "score", "good",
-    "roles", "budgets", "limit_usd", "period", "models", "expires_at", "usage", "prompt_tokens", "completion_tokens", "choices", "delta",
-    "message", "index", "finish_reason", "error", "code", "stop_reason", "input_tokens", "output_tokens", "id", "__proto__", "",
+    "model", "messages", "role", "content", "type", "text", "stream", "stream_options", "include_usage", "n", "stop",
+    "tools", "tool_calls", "tool_choice", "tool_call_id", "function", "functions", "function_call", "name", "arguments",
+    "response_format", "metadata", "user", "service_tier", "max_tokens", "max_completion_tokens", "temperature",
+    "logit_bias", "modalities", "audio", "prediction", "input_audio", "file", "refusal", "reasoning_effort",
+    "routewright", "tier", "tags", "deadline_ms", "max_cost_usd", "request_id", "score", "good", "roles", "budgets",
+    "limit_usd", "period", "models", "expires_at", "usage", "prompt_tokens", "completion_tokens", "choices", "delta",
+    "message", "index", "finish_reason", "error", "code", "stop_reason", "input_tokens", "output_tokens", "id",
+    "__proto__", "",
 )  # fmt: skip
 """Names of fields, each also where it does not belong."""
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 0.5, -0.0, 1e300, 2**31, 2**63, 2**64, -(2**63) - 1, 10**30, "", "x", "auto", "swift", "user", "tool", "0",
-    "1e5", "-1", "NaN", "\x00", "\ud800", "é" * 300, "a" * 5000, "' OR 1=1 --", "../../etc/passwd", "%s{0}", "<script>", "=1+1", "\x1b[31m",
-    "2027-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0000-00-00", "data:image/png;base64,", "http://169.254.169.254/", "env:HOME", [], {},
-    [[]], [None], [{}], {"": {}}, {"type": "text"}, {"$ref": "#"},
+    None, True, False, 0, -1, 1, 0.5, -0.0, 1e300, 2**31, 2**63, 2**64, -(2**63) - 1, 10**30, "", "x", "auto", "swift",
+    "user", "tool", "0", "1e5", "-1", "NaN", "\x00", "\ud800", "é" * 300, "a" * 5000, "' OR 1=1 --", "../../etc/passwd",
+    "%s{0}", "<script>", "=1+1", "\x1b[31m", "2027-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0000-00-00",
+    "data:image/png;base64,", "http://169.254.169.254/", "env:HOME", [], {}, [[]], [None], [{}], {"": {}},
+    {"type": "text"}, {"$ref": "#"},
 )  # fmt: skip
 """Values of every kind, and those at which readers stumble."""
 
@@ -76,20 +80,23 @@ def mutate_json(value: Any, chance: Random) -> Any:
         if not places:
             return _value(chance)
         parent, key = chance.choice(places)
-        _change(parent, key, chance, lambda places=places: _at(*chance.choice(places)))
+        other, other_key = chance.choice(places)
+        _change(parent, key, chance, other[other_key])
     return copy
 
 
-def _change(parent: Any, key: Any, chance: Random, another: Callable[[], Any]) -> None:
+def _change(parent: Any, key: Any, chance: Random, another: Any) -> None:
     match chance.randrange(8):
         case 0 | 1 | 2:
             parent[key] = _value(chance)
         case 3:
             del parent[key]
         case 4:
-            parent[key] = deepcopy(another())
+            parent[key] = deepcopy(another)
         case 5:
-            parent[key] = chance.choice(([parent[key]], [parent[key], 1, deepcopy(parent[key])], {chance.choice(NAMES): parent[key]}))
+            parent[key] = chance.choice(
+                ([parent[key]], [parent[key], 1, deepcopy(parent[key])], {chance.choice(NAMES): parent[key]})
+            )
         case 6 if isinstance(parent, dict):
             parent[chance.choice(NAMES)] = parent.pop(key)
         case 7 if isinstance(parent[key], str):
@@ -112,13 +119,6 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     for key in keys:
         yield value, key
         yield from _places(value[key])
-
-
-def _at(parent: Any, key: Any) -> Any:
-    try:
-        return parent[key]
-    except LookupError:  # an earlier change took it away
-        return None
 
 
 def encode(value: Any, chance: Random) -> bytes:

@@ -4,11 +4,11 @@ In CI some hundred cases; `measure(cases=100_000, seed=…)` is the proof.
 """
 
 import pytest
-from fuzzing import CALLERS, SETTINGS, Finding, Fuzzed, judge, judge_stream, measure
+from fuzzing import Finding, judge, judge_stream, measure
 
 from lobby import Answered
 from routewright.dialects.openai_chat import OpenAIChat
-from routewright.gateway.openai_api import RouteOnly
+from routewright.gateway.models_api import RouteOnly
 
 CASES, SEED = 600, 20261127
 
@@ -68,7 +68,13 @@ def test_f11_what_is_not_documented_is_a_finding(status: int, headers: dict[str,
 
 @pytest.mark.parametrize(
     "body",
-    [b"data: {}", b"data: {}\n\n", b"data: [DONE]\n\ndata: {}\n\n", b'data: {"error":{}}\n\ndata: [DONE]\n\n', b"data: x\n\n"],
+    [
+        b"data: {}",
+        b"data: {}\n\n",
+        b"data: [DONE]\n\ndata: {}\n\n",
+        b'data: {"error":{}}\n\ndata: [DONE]\n\n',
+        b"data: x\n\n",
+    ],
 )
 def test_f11_a_stream_has_one_end_and_one_only(body: bytes) -> None:
     with pytest.raises((Finding, ValueError)):

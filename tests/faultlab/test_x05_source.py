@@ -41,10 +41,16 @@ def sources() -> Sequence[tuple[str, ast.Module]]:
     return [(str(file.relative_to(ROOT)), ast.parse(file.read_text())) for file in sorted(ROOT.rglob("*.py"))]
 
 
+@cache
+def nodes(tree: ast.Module) -> Sequence[ast.AST]:
+    """All of a file."""
+    return list(ast.walk(tree))
+
+
 def imported(tree: ast.Module) -> set[str]:
     """First parts of the names of the modules that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif node_is_reading_only(node):
@@ -70,7 +76,7 @@ def test_x05_nothing_makes_code_of_data() -> None:
         assert risky <= OF_OURSELVES.get(path, set()), path
         if path.startswith(FACING_CLIENTS):
             assert not risky, path
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in FORBIDDEN_CALLS, f"{path}:{node.lineno}"
             if isinstance(node, ast.Attribute):
@@ -95,13 +101,13 @@ def test_x04_sql_is_made_of_our_own_names_and_far_from_requests() -> None:
     assert allowed > 20
     for path, tree in sources():
         if path.startswith(("gateway", "dialects", "layers", "decision")):
-            texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is str]
+            texts = [node.value for node in nodes(tree) if isinstance(node, ast.Constant) and type(node.value) is str]
             assert not [text for text in texts if SQL.match(text)], path
 
 
 def test_x05_arrays_from_files_carry_no_objects() -> None:
     for path, tree in sources():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load":
                 allowed = [key for key in node.keywords if key.arg == "allow_pickle"]
                 assert all(isinstance(key.value, ast.Constant) and key.value.value is False for key in allowed), path
@@ -118,7 +124,7 @@ def test_x13_no_pattern_from_outside_is_run_by_re() -> None:
         own = {
             id(call) for node in tree.body for call in ast.walk(node) if isinstance(node, ast.Assign | ast.AnnAssign)
         }
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             is_pattern = (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)

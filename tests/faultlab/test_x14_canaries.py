@@ -32,7 +32,11 @@ async def test_x14_a_secret_that_shows_itself_is_found(tmp_path: Path, monkeypat
 def test_x14_a_secret_is_found_in_every_form_that_can_be_turned_back(tmp_path: Path) -> None:
     secret = CANARIES["provider key"]
     shown = [secret, secret[16:], secret.encode().hex(), secret.replace("-", "%2D")]
-    shown += [base64.b64encode(f"{before}{secret}{after}".encode()).decode() for before in ("", "k", ":k") for after in ("", "!")]
+    shown += [
+        base64.b64encode(f"{before}{secret}{after}".encode()).decode()
+        for before in ("", "k", ":k")
+        for after in ("", "!")
+    ]
     for text in shown:
         hunt = Hunt(tmp_path)
         hunt.keep("log", f"a line with {text} in it")

@@ -131,9 +131,10 @@ async def test_c11_x15_every_bad_key_gets_one_and_the_same_answer(house: Lobby) 
 
 
 INJECTIONS = (
-    "' OR '1'='1", "'; DROP TABLE virtual_keys; --", "1 UNION SELECT hash FROM virtual_keys", "%' OR id LIKE '%", "${jndi:ldap://x}",
-    "{{7*7}}", "%s%n%x", "../../etc/passwd", "$(id)", "`id`", "\\x00", "\x00", "os.environ/DOOR", "env:DOOR", "*", "null", "true",
-    "[object Object]", "\u202e", "é" * 100, "a" * 8000, "-1", "0", "NaN", "Bearer", "Bearer Bearer x", '{"$gt":""}', "*)(uid=*))(|(uid=*",
+    "' OR '1'='1", "'; DROP TABLE virtual_keys; --", "1 UNION SELECT hash FROM virtual_keys", "%' OR id LIKE '%",
+    "${jndi:ldap://x}", "{{7*7}}", "%s%n%x", "../../etc/passwd", "$(id)", "`id`", "\\x00", "\x00", "os.environ/DOOR",
+    "env:DOOR", "*", "null", "true", "[object Object]", "\u202e", "é" * 100, "a" * 8000, "-1", "0", "NaN", "Bearer",
+    "Bearer Bearer x", '{"$gt":""}', "*)(uid=*))(|(uid=*",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ MAX_ATTEMPTS = 8
 """No request ever makes more attempts than this, whatever the fallback lists say."""
 
 LONGEST_NAME = 256
-"""Characters of a name that goes into the ledger as it came: a model's, asked for or told by a provider, and a user's."""
+"""Characters of a name that the ledger keeps as it came: a model's, asked for or told by a provider, and a user's."""
 
 VIRTUAL_MODELS = ("auto", "auto:cheap", "auto:best", "claude-auto")
 """Names that stand for a decision; no model and no alias can have them."""

@@ -40,8 +40,8 @@ class StreamDecoder:
     """Frames into events, by way of a dialect's reader: the `Decoder` of every streamed answer.
 
     Comments before the first event with an answer in it wait for that event, so that a reply does not count as begun
-    while it can still be sent elsewhere, and so do events of a kind that is new to us. Junk goes no further: a client's
-    library would fail on it, and lose the rest of the answer. A failure waits until the events before it are handed out.
+    while it can still be sent elsewhere, and so do events of a kind that is new to us. Junk goes no further: a library
+    of a client's would fail on it, and lose the rest. A failure waits until the events before it are handed out.
     """
 
     def __init__(self, reader: FrameReader) -> None:

@@ -22,8 +22,8 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
-from routewright.dialects import options as router_options
 from routewright.catalog.registry import LONGEST_NAME
+from routewright.dialects import options as router_options
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
 from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import OPENAI_FIELDS, session_in

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from routewright.call import JsonObject, Options
-from routewright.catalog.registry import LONGEST_NAME
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import LONGEST_NAME, Tier
 from routewright.dialects.fields import array, boolean, required_text, text, whole_number, wrong
 from routewright.errors import InvalidRequest
 
