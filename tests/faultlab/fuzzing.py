@@ -15,15 +15,16 @@ neither ends nor fails, or nothing for a second (twice, since the machine may be
 
 import asyncio
 import json
-import re
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain, repeat
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from documented import Finding, answers_in, judge, judge_stream
 from msgspec import Struct
 from mutators import encode, mutate_bytes, mutate_json, pieces
 
@@ -32,7 +33,6 @@ from routewright import errors
 from routewright.access.format import new_id, write_key
 from routewright.access.keys import Role
 from routewright.dialects.wire import WireRequest
-from routewright.errors import RoutewrightError
 from routewright.gateway.app import Endpoint
 from routewright.gateway.door import Access
 from routewright.gateway.http import Receive, Scope, Send
@@ -88,49 +88,9 @@ PROVIDER_HEADERS = (
     ("location", "http://169.254.169.254/"), ("set-cookie", "a=b"), ("x-should-retry", "true"),
     ("x-request-id", "theirs\r\nx: y"),
 )  # fmt: skip
-STATUSES = (200,) * 30 + (
-    201,
-    204,
-    301,
-    400,
-    401,
-    402,
-    403,
-    404,
-    408,
-    413,
-    422,
-    429,
-    500,
-    501,
-    502,
-    503,
-    504,
-    529,
-    599,
-    100,
-    0,
-)
-
-
-def _documented() -> dict[str, type[RoutewrightError]]:
-    found, left = {}, [RoutewrightError]
-    while left:
-        kind = left.pop()
-        left += kind.__subclasses__()
-        found[kind.code] = kind
-    return found
-
-
-DOCUMENTED = _documented()
+BAD_STATUSES = (0, 100, 201, 204, 301, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 501, 502, 503, 504, 529, 599)
 OF_US = {errors.DeadlineExceeded.code, errors.TooLate.code}
 """The only 5xx that a caller can bring about."""
-_LINE_END = re.compile("\r\n|\r")
-_HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
-
-
-class Finding(Exception):
-    """A case that ended as it must not; the text says how."""
 
 
 class Fuzzed(Struct, frozen=True, kw_only=True):
@@ -194,84 +154,6 @@ class Pipe(asyncio.Transport):
         return 0
 
 
-# ---- what is right ------------------------------------------------------------------------------------------------
-
-
-def judge(answered: Answered, allowed: Callable[[int, str], bool]) -> None:
-    """Raises Finding for an answer that is not a documented one; `allowed` says which errors of 5xx are."""
-    if not answered.headers.get("x-request-id"):
-        raise Finding(f"{answered.status} without x-request-id")
-    if answered.status < 400:
-        return
-    shown = answered.body[:200]
-    if answered.headers.get("content-type") != "application/json" or "x-should-retry" not in answered.headers:
-        raise Finding(f"{answered.status} with headers {answered.headers}")
-    try:
-        body = json.loads(answered.body)
-        error = body["error"]
-        is_right = set(body) == {"error"} and all(isinstance(error[name], str) for name in ("message", "type", "code"))
-        is_right &= isinstance(error["param"], str | None)
-    except (ValueError, LookupError, TypeError) as reason:
-        raise Finding(f"{answered.status} of another shape: {shown!r}") from reason
-    kind = DOCUMENTED.get(error["code"])
-    if not is_right or kind is None or kind is RoutewrightError:
-        raise Finding(f"{answered.status} of another shape or code: {shown!r}")
-    if answered.status != kind.status and kind is not errors.AllAttemptsFailed:
-        raise Finding(f"{answered.status} for {kind.code}, which is {kind.status}")
-    if answered.status >= 500 and not allowed(answered.status, error["code"]):
-        raise Finding(f"an unspecified {answered.status}: {shown!r}")
-
-
-def judge_stream(body: bytes) -> None:
-    """Raises Finding unless it is events of JSON, and ends in one of the two ways."""
-    text = _LINE_END.sub("\n", body.decode())
-    if not text.endswith("\n\n"):
-        raise Finding(f"a stream that ends within an event: {text[-100:]!r}")
-    said = []
-    for event in text.split("\n\n"):
-        lines = [line[5:].removeprefix(" ") for line in event.split("\n") if line.startswith("data:")]
-        said += ["\n".join(lines)] if lines else []
-    ends = [number for number, event in enumerate(said) if event == "[DONE]"]
-    failures = [event for event in said if event != "[DONE]" and "error" in json.loads(event)]
-    if ends not in ([], [len(said) - 1]) or bool(ends) == bool(failures):
-        raise Finding(f"a stream with {len(ends)} ends and {len(failures)} failures: {text[-200:]!r}")
-
-
-def answers_in(data: bytes, methods: list[str]) -> list[Answered]:
-    """The answers on a connection. Raises Finding where it is not HTTP."""
-    found: list[Answered] = []
-    left = iter(methods)
-    while data:
-        head = _HEAD.match(data)
-        if head is None:
-            raise Finding(f"no HTTP: {data[:100]!r}")
-        status, lines = int(head[1]), head[2].decode("latin-1").split("\r\n")[:-1]
-        headers = dict(line.split(": ", 1) for line in lines)
-        data = data[head.end() :]
-        if status == 100:
-            continue
-        if next(left, "") == "HEAD":
-            continue
-        body, data = _body(headers, data)
-        found.append(Answered(status, headers, body))
-    return found
-
-
-def _body(headers: Mapping[str, str], data: bytes) -> tuple[bytes, bytes]:
-    if "content-length" in headers:
-        length = int(headers["content-length"])
-        return data[:length], data[length:]
-    body = b""
-    while True:
-        size, mark, rest = data.partition(b"\r\n")
-        if not mark:
-            return body, b""
-        length = int(size, 16)
-        body, data = body + rest[:length], rest[length + 2 :]
-        if length == 0:
-            return body, data
-
-
 # ---- the ways in ----------------------------------------------------------------------------------------------------
 
 
@@ -330,12 +212,17 @@ class Fuzzer:
         while state.tasks and (turns < 5 or not protocol.cycle.more_body):
             await asyncio.sleep(0 if turns < 50 else 0.0005)
             turns += 1
+        whole = len(self.methods) - (protocol.cycle is not None and protocol.cycle.more_body)
         protocol.connection_lost(None)
         while state.tasks:  # noqa: ASYNC110 whoever waited for more is told that none will come
             await asyncio.sleep(0)
-        for answered in answers_in(bytes(pipe.written), self.methods):
+        answers = answers_in(bytes(pipe.written), self.methods)
+        if len(answers) < whole:
+            raise Finding(f"{whole} whole requests, and {len(answers)} answers: {data[:200]!r}")
+        for method, answered in zip(chain(self.methods, repeat("")), answers, strict=False):
             self._note("wire", answered)
-            judge(answered, lambda _, code: code in OF_US)
+            if method != "HEAD":
+                judge(answered, lambda _, code: code in OF_US)
 
     async def request(self, chance: Random) -> None:
         """A damaged body and damaged headers, at any endpoint, from anybody."""
@@ -380,7 +267,7 @@ class Fuzzer:
         dialect = chance.choice(("openai", "anthropic"))
         corpus = self.streams if is_stream else self.answers
         good = {name: data for name, data in corpus.items() if name.startswith(dialect)}
-        data, status = chance.choice(list(good.values())), chance.choice(STATUSES)
+        data, status = chance.choice(list(good.values())), 200 if chance.random() < 0.6 else chance.choice(BAD_STATUSES)
         if chance.random() < 0.5:
             data = mutate_bytes(data, chance, list(good.values()))
         elif is_stream:
@@ -393,7 +280,9 @@ class Fuzzer:
         cut_at = len(data) if chance.random() < 0.1 else None
         self.provider.script = lambda: SimulatedResponse(status, headers, iter(script), cut_at=cut_at)
         model = "claude" if dialect == "anthropic" else "swift"
-        body = {**GOOD, "model": model, "stream": is_stream}
+        body = {**GOOD, "model": model, "stream": is_stream, "n": chance.choice((1, 1, 2))}
+        if chance.random() < 0.5:
+            body["stream_options"] = {"include_usage": True}
         try:
             answered = await self.house.call("POST", "/v1/chat/completions", body, key=OPERATOR_KEY)
         finally:

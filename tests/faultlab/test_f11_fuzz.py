@@ -4,7 +4,8 @@ In CI some hundred cases; `measure(cases=100_000, seed=…)` is the proof.
 """
 
 import pytest
-from fuzzing import Finding, judge, judge_stream, measure
+from documented import Finding, judge, judge_stream
+from fuzzing import measure
 
 from lobby import Answered
 from routewright.dialects.openai_chat import OpenAIChat

@@ -64,6 +64,7 @@ async def test_x07_x08_every_endpoint_lets_in_whom_it_should_and_nobody_else(hou
     for endpoint in house.gateway.endpoints:
         answered = await reach(house, endpoint, key)
         place = f"{endpoint.method} {endpoint.path}"
+        assert answered.headers["x-request-id"], place
         if kind in ENTRY[endpoint.access]:
             assert answered.status in (200, 201, 202), place
         elif kind in ("none", "wrong"):
