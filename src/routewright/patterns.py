@@ -11,7 +11,7 @@ from typing import TypeAlias
 MOST_BYTES = 1024
 """Of a pattern, in UTF-8."""
 MOST_PROGRAM_BYTES = 256 * 1024
-"""Of what RE2 makes of it: a few characters can stand for very many states, as `(x{100}){100}` does."""
+"""Of what RE2 makes of it: a few characters can stand for very many states, as a thousand letters of any script do."""
 MOST_SHOWN = 80
 """Characters of it, in an error."""
 

@@ -204,8 +204,15 @@ def _owner(provider: ProviderPrices | None, provider_id: str) -> str:
 
 
 def load_prices(path: Path = BUNDLED) -> PriceTable:
-    """The table in a file; without one, that which comes with the package. Raises OSError, PriceError."""
-    return PriceTable(path.read_bytes())
+    """The table in a file, looked through to its end; without one, that which comes with the package, and is whole.
+
+    Raises OSError, PriceError.
+    """
+    table = PriceTable(path.read_bytes())
+    if path != BUNDLED:
+        for provider_id in table.providers:
+            table.models(provider_id)
+    return table
 
 
 def condition(clause: Clause, place: str) -> Search:

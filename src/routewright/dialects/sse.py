@@ -47,7 +47,7 @@ def is_text(data: bytes) -> bool:
 
 def legible(candidate: Frame) -> Frame:
     """The frame, with what is not UTF-8 in it replaced, as the standard has it."""
-    if candidate.raw.isascii() or is_text(candidate.raw):
+    if is_text(candidate.raw):
         return candidate
     raw = candidate.raw.decode(errors="replace").encode()
     return Frame(raw, payload(raw))
