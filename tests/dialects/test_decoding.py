@@ -193,6 +193,7 @@ def test_comments_before_the_first_event_wait_for_it_and_junk_is_lost() -> None:
     decoder = openai()
     assert decoder.feed(b": OPENROUTER PROCESSING\n\n") == ()
     assert decoder.feed(b"data: junk\n\n") == ()
+    assert decoder.feed(b'data: {"choices":7}\n\n') == ()
     [event] = decoder.feed(chunk(b'[{"index":0,"delta":{"content":"a"}}]'))
     assert event.raw.startswith(b": OPENROUTER PROCESSING\n\ndata: {")
     assert event.text == "a"

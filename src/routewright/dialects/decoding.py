@@ -6,7 +6,17 @@ Each has a dialect's reader inside and keeps what no dialect should have to thin
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from routewright.dialects.sse import FRAME_LIMIT, Frame, Splitter, frame, is_junk, is_text, legible, looks_like_events
+from routewright.dialects.sse import (
+    FRAME_LIMIT,
+    Frame,
+    Splitter,
+    frame,
+    is_comment,
+    is_junk,
+    is_text,
+    legible,
+    looks_like_events,
+)
 from routewright.errors import InvalidResponse, ProviderError, StreamCut
 from routewright.reply import Event
 
@@ -40,8 +50,9 @@ class StreamDecoder:
     """Frames into events, by way of a dialect's reader: the `Decoder` of every streamed answer.
 
     Comments before the first event with an answer in it wait for that event, so that a reply does not count as begun
-    while it can still be sent elsewhere, and so do events of a kind that is new to us. Junk goes no further: a library
-    of a client's would fail on it, and lose the rest. A failure waits until the events before it are handed out.
+    while it can still be sent elsewhere. After it, events of a kind that is new to us are passed on too. Junk goes no
+    further: a client's library would fail on it, and lose the rest. A failure waits until the events before it are
+    handed out.
     """
 
     def __init__(self, reader: FrameReader) -> None:
@@ -92,12 +103,12 @@ class StreamDecoder:
         return events
 
     def _pass_on(self, candidate: Frame, events: list[Event]) -> None:
-        passed = b"" if is_junk(candidate) else candidate.raw
         if self._has_begun:
-            if passed:
-                events.append(Event(raw=passed))
+            if not is_junk(candidate):
+                events.append(Event(raw=candidate.raw))
             return
-        self._preamble += passed
+        if is_comment(candidate):  # nothing with data in it: the first event's bytes have one event in them
+            self._preamble += candidate.raw
         self._before += candidate.raw
         if len(self._before) > FRAME_LIMIT:
             raise InvalidResponse(f"the provider sent {FRAME_LIMIT:,} bytes without an answer in them")

@@ -53,10 +53,15 @@ def legible(candidate: Frame) -> Frame:
     return Frame(raw, payload(raw))
 
 
+def is_comment(candidate: Frame) -> bool:
+    """Whether there is nothing else in it: that keeps a connection alive and says nothing."""
+    return all(line.startswith(b":") for line in candidate.raw.removeprefix(_BOM).splitlines() if line)
+
+
 def is_junk(candidate: Frame) -> bool:
-    """Whether it is no mere comment, which keeps a connection alive, and no event with an object in it either."""
+    """Whether it is no comment, and no event with an object in it either."""
     if not candidate.data:
-        return not all(line.startswith(b":") for line in candidate.raw.removeprefix(_BOM).splitlines() if line)
+        return not is_comment(candidate)
     try:
         return type(msgspec.json.decode(candidate.data)) is not dict
     except UNREADABLE:
