@@ -44,6 +44,7 @@ STORED_KEY = "canarystored9876543210fedcba"
 SERVER_KEY = "canaryserverkey0123456789"
 HOOK = "canaryhook5d41402abc4b2a76"
 PASSWORD = "canarypassword7f83b1657f"
+REDIS_PASSWORD = "canaryredis2c26b46b68ffc"
 ACCESS_SECRET = "canaryaccess" * 4
 PROMPT = "canaryprompt quetzalcoatlus"
 ANSWER = "canaryanswer hippopotamus"
@@ -53,6 +54,7 @@ CANARIES: Mapping[str, str] = {
     "server key": SERVER_KEY,
     "webhook token": HOOK,
     "database password": PASSWORD,
+    "Redis password": REDIS_PASSWORD,
     "access secret": ACCESS_SECRET,
     "prompt": PROMPT,
     "answer": ANSWER,
@@ -81,6 +83,9 @@ max_retry_attempts = 0
 
 [alerts]
 webhook = "env:HOOK_URL"
+
+[redis]
+url = "env:REDIS"
 
 [budgets.told]
 scope = "total"
@@ -125,6 +130,13 @@ class Telltale(BaseHTTPRequestHandler):
     """A provider that repeats the key, and a receiver of alerts."""
 
     met: Counter[str]
+    raw_requestline: bytes
+
+    def parse_request(self) -> bool:
+        """Who takes it for a Redis sends the password, and gets an error of HTTP's."""
+        if self.raw_requestline.startswith(b"*"):
+            self.met["Redis password"] += REDIS_PASSWORD.encode() in self.rfile.peek(4096)  # type: ignore[attr-defined]
+        return super().parse_request()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -394,6 +406,7 @@ def measure(home: Path) -> Hunted:
             "GATEWAY_KEY": SERVER_KEY,
             "PROVIDER_KEY": PROVIDER_KEY,
             "ACCESS_SECRET": ACCESS_SECRET,
+            "REDIS": f"redis://me:{REDIS_PASSWORD}@127.0.0.1:{port}/0",  # which answers, but not as Redis does
             "HOOK_URL": f"http://127.0.0.1:{port}/hooks/{HOOK}",
         }
         hunt.serve(environ)
