@@ -11,7 +11,7 @@ from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.dialects import options, provider_errors, strict_json
-from routewright.gateway import admin_api, app, connection, idempotency, server
+from routewright.gateway import admin_api, connection, idempotency, overload, server
 from routewright.layers import breaker, key_quota
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
@@ -30,7 +30,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "idle connections": (server.IDLE_CONNECTION_S,),
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
-    "requests in flight": (app.MAX_IN_FLIGHT,),
+    "requests in flight": (overload.MAX_IN_FLIGHT,),
+    "those of one tenant": (overload.SHARE,),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
