@@ -7,13 +7,13 @@ chunk that carries nothing else is kept from clients that did not ask for it; ot
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from routewright.call import JsonObject
+from routewright.dialects.bill import told_cost, told_usage
 from routewright.dialects.openai_request import DIALECT
+from routewright.dialects.refusals import details_of, words_of
 from routewright.dialects.sse import frame, payload
-from routewright.errors import AllAttemptsFailed, BudgetExceeded, CallerError, RoutewrightError
-from routewright.money import exact_usd
+from routewright.errors import RoutewrightError
 from routewright.reply import Answer, Event, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
 
@@ -33,31 +33,14 @@ _TYPES = {
 
 def write_error(error: RoutewrightError) -> bytes:
     """The error body."""
-    told: JsonObject = {
-        "message": f"{error.message} (hint: {error.hint})" if error.hint else error.message,
-        "type": _type(error),
-        "param": error.param if isinstance(error, CallerError) else None,
-        "code": error.code,
-    }
-    if isinstance(error, AllAttemptsFailed):
-        told["attempts"] = [
-            {"deployment": name, "code": failure.code, "message": failure.message} for name, failure in error.failures
-        ]
-    if isinstance(error, BudgetExceeded) and error.details:
-        told["budget"] = error.details
-    return msgspec.json.encode({"error": told})
+    return msgspec.json.encode({"error": {"message": words_of(error), "type": _type(error), **details_of(error)}})
 
 
 def _type(error: RoutewrightError) -> str:
-    status = error.http_status if isinstance(error, AllAttemptsFailed) else error.status
-    return _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return _TYPES.get(error.http_status, "invalid_request_error" if error.http_status < 500 else "api_error")
 
 
 # ---- usage and cost -----------------------------------------------------------------------------------------------
-
-
-def _cost(receipt: Receipt | None) -> JsonObject:
-    return {} if receipt is None else {"cost": Raw(exact_usd(receipt.cost_nanousd, least_decimals=0).encode())}
 
 
 def _write_usage(usage: Usage) -> JsonObject:
@@ -74,12 +57,8 @@ def _write_usage(usage: Usage) -> JsonObject:
 
 
 def _usage_of(reply: Reply, receipt: Receipt | None) -> JsonObject:
-    """What the provider counted for this reply, or else what the ledger was charged for, marked as an estimate."""
-    if reply.usage is not None and not reply.is_usage_partial:
-        return _write_usage(reply.usage) | _cost(receipt)
-    reports = receipt.attempts if receipt is not None else ()
-    settled = [report.usage for report in reports if report.attempt_id == reply.attempt.id]
-    return _write_usage(settled[-1] if settled else Usage()) | _cost(receipt) | {"estimated": True}
+    usage, is_estimated = told_usage(reply, receipt)
+    return _write_usage(usage) | told_cost(receipt, is_estimated=is_estimated)
 
 
 # ---- a whole answer -----------------------------------------------------------------------------------------------
@@ -204,7 +183,7 @@ def _usage_chunk(reply: Reply, created_s: int, kept: bytes = b"") -> bytes:
     """The provider's own usage chunk with the cost added, or ours if it sent none that could be read."""
     if kept:
         chunk: JsonObject = msgspec.json.decode(payload(kept))
-        chunk["usage"] |= _cost(reply.receipt)
+        chunk["usage"] |= told_cost(reply.receipt)
         return frame(msgspec.json.encode(chunk))
     return _frame_chunk(reply, created_s, choices=[], usage=_usage_of(reply, reply.receipt))
 

@@ -1,4 +1,4 @@
-"""Anthropic's message request, written from a `Call`.
+"""Anthropic's message request, written from a `Call`: a client's own body if it is of this dialect, else a new one.
 
 What has no counterpart either stops the call before it is written (`cannot_carry`) or is a hint that is left out
 (`dropped_fields`). The differences that shape this file: the system prompt stands apart, turns alternate, tool results
@@ -6,12 +6,29 @@ are part of the user's turn, and the output limit is required.
 """
 
 import re
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Raw
 
-from routewright.call import Attempt, Call, Image, JsonObject, Message, Part, Text, Tool, ToolCall, ToolResult
+from routewright.call import (
+    Attempt,
+    CacheMark,
+    Call,
+    Document,
+    Image,
+    JsonObject,
+    Message,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from routewright.dialects.anthropic_thinking import DIALECT, is_foreign, write_thinking
 from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
@@ -41,6 +58,9 @@ _IMAGE_HEADS = {
     "data:image/webp;base64": "image/webp",
 }
 
+_PDF_HEAD = "data:application/pdf;base64"
+_PLAIN_TEXT = re.compile(r"data:text/[\w.+-]+(?:;charset=utf-8)?;base64", re.IGNORECASE)
+
 _EFFORTS = {
     "none": "low",
     "minimal": "low",
@@ -67,7 +87,9 @@ _TOOL_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def unsayable_field(call: Call) -> str | None:
-    """The first field of the call that changes the answer and has no counterpart."""
+    """The first field of a call in another dialect that changes the answer and has no counterpart."""
+    if _has_own_body(call):
+        return None
     if call.choices > 1:
         return "n"
     if call.temperature is not None and call.temperature > 1:
@@ -88,15 +110,31 @@ def unsayable_field(call: Call) -> str | None:
     return _unsayable_part(call)
 
 
+def _has_own_body(call: Call) -> bool:
+    return call.dialect == DIALECT and bool(call.body)
+
+
 def _unsayable_part(call: Call) -> str | None:
     for index, message in enumerate(call.messages):
         for part in message.parts:
-            if type(part) is Text:
-                continue
-            if type(part) is Image and (message.role != "user" or _image_source(part.url) is None):
-                return f"messages[{index}] (image of this kind or in this place)"
-            if type(part) not in (Image, ToolCall, ToolResult):
-                return f"messages[{index}] ({getattr(part, 'kind', 'part')})"
+            kind = None if type(part) is Text else _unsayable_kind(part, message.role)
+            if kind is not None:
+                return f"messages[{index}] ({kind})"
+    return None
+
+
+def _unsayable_kind(part: Part, role: str) -> str | None:
+    match part:
+        case Image(url):
+            is_sayable = role == "user" and _image_source(url) is not None
+            return None if is_sayable else "image of this kind or in this place"
+        case Document(url):
+            is_sayable = role == "user" and _document_source(url) is not None
+            return None if is_sayable else "document of this kind or in this place"
+        case ToolResult(images=images):
+            return None if all(map(_image_source, (image.url for image in images))) else "image of this kind"
+        case Opaque(kind):
+            return kind
     return None
 
 
@@ -113,20 +151,54 @@ def unsaid_fields(call: Call) -> tuple[str, ...]:
 
 
 def write_body(attempt: Attempt) -> bytes:
-    """The body of `POST /v1/messages`."""
+    """The body of `POST /v1/messages`.
+
+    Always our own serialisation, so that we and the provider cannot read it differently.
+    """
+    return msgspec.json.encode(_own_body(attempt) if _has_own_body(attempt.call) else _canonical_body(attempt))
+
+
+def _own_body(attempt: Attempt) -> JsonObject:
+    """The client's fields as they came, but for the model and what we decide: how much to answer, and in pieces or not.
+
+    Thoughts of another dialect's provider would be taken for forged ones.
+    """
+    call = attempt.call
+    body = {**call.body, "model": attempt.deployment.upstream_model, "messages": _without_foreign_thoughts(call)}
+    body["max_tokens"] = call.max_output_tokens
+    if body.get("stream") and not call.stream:
+        del body["stream"]
+    return body
+
+
+def _without_foreign_thoughts(call: Call) -> list[JsonObject]:
+    messages: list[JsonObject] = call.body["messages"]
+    thoughts = (part for message in call.messages for part in message.parts if type(part) is Thinking)
+    if all(thought.dialect == DIALECT for thought in thoughts):
+        return messages
+    kept = []
+    for message in messages:
+        content = message["content"]
+        own = content if isinstance(content, str) else [block for block in content if not is_foreign(block)]
+        if own or not content:
+            kept.append({**message, "content": own})
+    return kept
+
+
+def _canonical_body(attempt: Attempt) -> JsonObject:
     call, most = attempt.call, attempt.model.max_output_tokens
     body: JsonObject = {
         "model": attempt.deployment.upstream_model,
         "max_tokens": min(call.max_output_tokens or most, most),
-        "messages": _write_turns(call.messages),
-        "system": "\n\n".join(message.text for message in call.messages if message.role == "system") or None,
+        "messages": write_turns(call.messages),
+        "system": _write_system(call.messages),
         "tools": [_write_tool(tool) for tool in call.tools] or None,
         "tool_choice": _write_tool_choice(call) if call.tools else None,
         "stop_sequences": call.stop or None,
         "stream": call.stream or None,
         **_write_manner(call, attempt.deployment.upstream_model),
     }
-    return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _write_manner(call: Call, model: str) -> JsonObject:
@@ -154,14 +226,22 @@ def _write_manner(call: Call, model: str) -> JsonObject:
     return written
 
 
-def _write_turns(messages: tuple[Message, ...]) -> list[JsonObject]:
+def _write_system(messages: tuple[Message, ...]) -> str | list[JsonObject] | None:
+    """All that the system says: as one text, or in blocks where one of them is marked for the cache."""
+    system = [message for message in messages if message.role == "system"]
+    if any(type(part) is CacheMark for message in system for part in message.parts):
+        return [block for message in system for block in _write_blocks(message.parts)]
+    return "\n\n".join(message.text for message in system) or None
+
+
+def write_turns(messages: Iterable[Message]) -> list[JsonObject]:
     """The messages but for the system's, neighbours of one role made one turn, with tool results first as required."""
     turns: list[JsonObject] = []
     for message in messages:
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = [block for part in message.parts for block in _write_part(part)]
+        blocks = _write_blocks(message.parts)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
@@ -171,6 +251,20 @@ def _write_turns(messages: tuple[Message, ...]) -> list[JsonObject]:
     return turns
 
 
+def _write_blocks(parts: Iterable[Part]) -> list[JsonObject]:
+    blocks: list[JsonObject] = []
+    for part in parts:
+        if type(part) is not CacheMark:
+            blocks += _write_part(part)
+        elif blocks and blocks[-1]["type"] not in ("thinking", "redacted_thinking"):  # which cannot be marked
+            blocks[-1]["cache_control"] = _write_mark(part)
+    return blocks
+
+
+def _write_mark(mark: CacheMark) -> JsonObject:
+    return {"type": "ephemeral"} if mark.lifetime == "5m" else {"type": "ephemeral", "ttl": mark.lifetime}
+
+
 def _write_part(part: Part) -> Iterator[JsonObject]:
     match part:
         case Text():
@@ -178,11 +272,24 @@ def _write_part(part: Part) -> Iterator[JsonObject]:
                 yield {"type": "text", "text": part.text}
         case Image():
             yield {"type": "image", "source": _image_source(part.url)}
+        case Document():
+            block = {"type": "document", "source": _document_source(part.url)}
+            yield {**block, "title": part.name} if part.name else block
+        case Thinking():
+            if part.dialect == DIALECT and part.seal:
+                yield write_thinking(part)
         case ToolCall():
-            yield {"type": "tool_use", "id": _tool_id(part.id), "name": part.name, "input": _tool_input(part.arguments)}
+            yield {"type": "tool_use", "id": tool_id(part.id), "name": part.name, "input": tool_input(part.arguments)}
         case ToolResult():
-            block = {"type": "tool_result", "tool_use_id": _tool_id(part.call_id), "content": part.text}
-            yield {**block, "is_error": True} if part.is_error else block
+            yield _write_tool_result(part)
+
+
+def _write_tool_result(result: ToolResult) -> JsonObject:
+    block: JsonObject = {"type": "tool_result", "tool_use_id": tool_id(result.call_id), "content": result.text}
+    if result.images:
+        texts = [{"type": "text", "text": result.text}] if result.text else []
+        block["content"] = [*texts, *({"type": "image", "source": _image_source(image.url)} for image in result.images)]
+    return {**block, "is_error": True} if result.is_error else block
 
 
 def _image_source(url: str) -> JsonObject | None:
@@ -193,12 +300,26 @@ def _image_source(url: str) -> JsonObject | None:
     return None if media_type is None else {"type": "base64", "media_type": media_type, "data": data}
 
 
-def _tool_id(call_id: str) -> str:
+def _document_source(url: str) -> JsonObject | None:
+    if url.startswith("https://"):
+        return {"type": "url", "url": url}
+    head, _, data = url.partition(",")
+    if head == _PDF_HEAD:
+        return {"type": "base64", "media_type": "application/pdf", "data": data}
+    if not _PLAIN_TEXT.fullmatch(head):
+        return None
+    try:
+        return {"type": "text", "media_type": "text/plain", "data": b64decode(data, validate=True).decode()}
+    except ValueError:
+        return None
+
+
+def tool_id(call_id: str) -> str:
     """An id in the letters allowed here; the same one for a call and its result."""
     return _TOOL_ID.sub("_", call_id) or "_"
 
 
-def _tool_input(arguments: str) -> Raw | JsonObject:
+def tool_input(arguments: str) -> Raw | JsonObject:
     """Arguments must be an object here; a model's broken ones are told as they are."""
     if not arguments.strip():
         return {}
@@ -213,6 +334,10 @@ def _write_tool(tool: Tool) -> JsonObject:
     written: JsonObject = {"name": tool.name, "input_schema": tool.parameters or {"type": "object", "properties": {}}}
     if tool.description:
         written["description"] = tool.description
+    if tool.is_strict is not None:
+        written["strict"] = tool.is_strict
+    if tool.cache_mark is not None:
+        written["cache_control"] = _write_mark(tool.cache_mark)
     return written
 
 
