@@ -20,7 +20,7 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
-from routewright.dialects.anthropic_request import unsaid_fields, unsayable_field, write_body
+from routewright.dialects.anthropic_writing import unsaid_fields, unsayable_field, write_body
 from routewright.dialects.openai_request import read_call
 
 NOW = Tool("now", "The time.", {"type": "object", "properties": {"zone": {"type": "string"}}})

@@ -387,6 +387,8 @@ whole_calls = st.builds(
 def test_what_is_written_is_read_back_as_the_same_call(asked: Call, provider: str) -> None:
     again = read_call(write_body(asked, asked.model, provider), asked.id, asked.options)
     expected = msgspec.structs.replace(asked, dialect="openai_chat", body=again.body, wants_usage=asked.stream)
+    if not asked.tools:  # how to use them is then not said, as many would refuse it
+        expected = msgspec.structs.replace(expected, tool_choice=None, parallel_tool_calls=None)
     assert again == expected
     assert again.extra_fields == ()
 

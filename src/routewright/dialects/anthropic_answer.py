@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import msgspec
 
 from routewright.call import JsonObject, Thinking
-from routewright.dialects.anthropic_thinking import DIALECT, foreign_signature, write_thinking
+from routewright.dialects.anthropic_thinking import DIALECT, write_thinking
 from routewright.dialects.anthropic_writing import tool_id, tool_input
 from routewright.dialects.bill import told_cost, told_usage
 from routewright.dialects.refusals import details_of, words_of
+from routewright.dialects.seals import wrapped
 from routewright.dialects.strict_json import UNREADABLE
 from routewright.errors import RoutewrightError
 from routewright.reply import Answer, Event, FinishReason, Receipt, Reply, ToolCallDelta
@@ -156,6 +157,8 @@ class TranslatingWriter:
         self._has_begun = False
         self._calls = CallSequence()
         self._has_calls = False
+        self._held: list[Event] = []
+        """What was said between the pieces of a call."""
         self._refusal = ""
         self._stop_sequence = ""
 
@@ -171,6 +174,9 @@ class TranslatingWriter:
         """What is still open is closed; then why it ended, usage and cost, and `message_stop`."""
         frames = [] if self._has_begun else [self._start()]
         frames += self._closing_calls()
+        for event in self._held:
+            frames += self._frames(event)
+        frames += self._close()
         end = _end(reply.finish, self._stop_sequence, self._refusal, has_calls=self._has_calls)
         frames.append(_frame("message_delta", {"delta": end, "usage": _final_usage(reply, reply.receipt)}))
         frames.append(_frame("message_stop", {}))
@@ -188,6 +194,9 @@ class TranslatingWriter:
         return _frame("message_start", {"message": {**_head(self._reply), "content": [], **end, "usage": usage}})
 
     def _frames(self, event: Event) -> Iterator[bytes]:
+        if self._open == "tool_use" and not event.tool_calls and _says_something(event) and not self._calls.is_whole():
+            self._held.append(event)
+            return
         if event.reasoning:
             yield from self._within("thinking", {"thinking": "", "signature": ""})
             yield self._delta("thinking_delta", "thinking", event.reasoning)
@@ -211,7 +220,7 @@ class TranslatingWriter:
 
     def _seal(self, seal: str) -> Iterator[bytes]:
         if self._open == "thinking":
-            yield from self._close(foreign_signature(seal, self._dialect))
+            yield from self._close(wrapped(seal, self._dialect))
             return
         block = write_thinking(Thinking("", seal, self._dialect))
         yield from self._within("redacted_thinking", {"data": block["data"]})
@@ -242,7 +251,7 @@ class TranslatingWriter:
     def _close(self, signature: str = "") -> Iterator[bytes]:
         """The end of the open block, if one is; a thought ends with a signature."""
         if self._open == "thinking":
-            yield self._delta("signature_delta", "signature", signature or foreign_signature("", self._dialect))
+            yield self._delta("signature_delta", "signature", signature or wrapped("", self._dialect))
         if self._open:
             yield _frame("content_block_stop", {"index": self._index})
         self._open = ""
@@ -264,17 +273,20 @@ class CallSequence:
         """The pieces that can go out now, each with whether it begins a call."""
         if piece.index in self._over:  # its arguments were whole already
             return
-        if piece.index != self._current and not self._is_whole():
+        if piece.index != self._current and not self.is_whole():
             self._waiting.append(piece)
             return
         yield self._take(piece)
-        while self._waiting and self._is_whole():
+        while self._waiting and self.is_whole():
             yield from self._next()
 
     def flush(self) -> Iterator[tuple[bool, ToolCallDelta]]:
-        """All that waits; what comes after it begins anew."""
+        """All that waits; the calls so far are over."""
         while self._waiting:
             yield from self._next()
+        if self._current is not None:
+            self._over.add(self._current)
+            self._current = None
 
     def _next(self) -> Iterator[tuple[bool, ToolCallDelta]]:
         index = self._waiting[0].index
@@ -293,7 +305,8 @@ class CallSequence:
         self._arguments.append(piece.arguments)
         return is_new, piece
 
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
+        """Whether the call that was begun last has all of its arguments; true when there is none."""
         if self._current is None:
             return True
         try:
@@ -301,6 +314,10 @@ class CallSequence:
         except UNREADABLE:
             return False
         return True
+
+
+def _says_something(event: Event) -> bool:
+    return bool(event.text or event.reasoning or event.seal or event.refusal)
 
 
 def _frame(kind: str, fields: JsonObject) -> bytes:

@@ -15,8 +15,9 @@ from routewright.errors import ProviderError, RoutewrightError
 from routewright.reply import Answer, Reply
 
 VERSION_HEADER = "anthropic-version"
-API_VERSION = "2023-06-01"
-FORWARDED_HEADERS = ("anthropic-beta",)
+VERSIONS = ("2023-06-01", "2026-10-21")
+"""They differ in what they refuse: the second takes no sampling parameters. What they answer has the same form."""
+FORWARDED_HEADERS = (VERSION_HEADER, "anthropic-beta")
 """Headers of a request that a provider of this dialect gets as they came."""
 
 
@@ -44,7 +45,7 @@ class AnthropicMessages:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if call.stream else "application/json",
-            VERSION_HEADER: API_VERSION,
+            VERSION_HEADER: VERSIONS[0],
             "x-attempt-id": attempt.id,
         }
         headers |= {name: value for name, value in call.headers.items() if name in FORWARDED_HEADERS}

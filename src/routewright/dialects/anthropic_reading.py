@@ -12,7 +12,6 @@ import msgspec
 from msgspec.structs import replace
 
 from routewright.call import (
-    CacheMark,
     Call,
     Document,
     Image,
@@ -31,6 +30,7 @@ from routewright.call import (
 from routewright.dialects import options as router_options
 from routewright.dialects.anthropic_thinking import DIALECT, read_redacted, read_thinking
 from routewright.dialects.anthropic_writing import write_turns
+from routewright.dialects.cache_marks import read_mark
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
 from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import ANTHROPIC_FIELDS, session_in
@@ -42,7 +42,7 @@ _LEAST_BUDGET = 1_024
 _CANONICAL = frozenset(
     {
         "model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "stop_sequences",
-        "stream", "thinking", "output_config", "output_format",
+        "stream", "thinking", "output_config", "output_format", "cache_control",
     }
 )  # fmt: skip
 _KEYS = {
@@ -207,15 +207,8 @@ class _Reading:
             description=text(tool, "description", at) or "",
             parameters={**schema, "examples": examples} if examples else schema,  # a schema's own word for them
             is_strict=boolean(tool, "strict", at),
-            cache_mark=self._mark(tool, at),
+            cache_mark=read_mark(tool, at),
         )
-
-    def _mark(self, block: JsonObject, at: str) -> CacheMark | None:
-        control = mapping(block, "cache_control", at)
-        if control is None:
-            return None
-        self._unheld["cache_control"] = None
-        return read_mark(control, at + "cache_control.")
 
     # ---- messages ----
 
@@ -227,7 +220,7 @@ class _Reading:
         read = [self._message(message, f"messages[{index}]") for index, message in enumerate(messages)]
         if read[-1].role == "assistant":
             self._unheld[f"messages[{len(read) - 1}] (the beginning of the answer)"] = None
-        if (mark := self._mark(fields, "")) is not None:
+        if (mark := read_mark(fields, "")) is not None:
             read[-1] = replace(read[-1], parts=(*read[-1].parts, mark))
         if has_system(fields):
             read.insert(0, Message("system", tuple(self._content(fields["system"], "system"))))
@@ -275,7 +268,7 @@ class _Reading:
                 yield from self._tool_result(block, at)
             case _:
                 yield Opaque(kind)
-        if (mark := self._mark(block, at)) is not None:
+        if (mark := read_mark(block, at)) is not None:
             yield mark
 
     def _tool_use(self, block: JsonObject, at: str) -> ToolCall:
@@ -327,14 +320,6 @@ class _Reading:
                 yield Document(required_text(source, "url", at), title)
             case _:
                 yield Opaque("document")
-
-
-def read_mark(control: JsonObject, at: str) -> CacheMark:
-    """The mark that a `cache_control` is. Raises InvalidRequest."""
-    lifetime = control.get("ttl")
-    if lifetime not in (None, "5m", "1h"):
-        raise wrong(at + "ttl", '"5m" or "1h"', lifetime)
-    return CacheMark(lifetime or "5m")
 
 
 def has_system(fields: JsonObject) -> bool:

@@ -135,9 +135,7 @@ class _Tally:
         """The usage as it stands with these counts; None, and they are forgotten, if they are missing or cannot be."""
         try:
             told = msgspec.structs.asdict(_decode_counts(raw))
-            counts = replace(
-                self._counts, **{name: count for name, count in told.items() if count is not None}
-            )
+            counts = replace(self._counts, **{name: count for name, count in told.items() if count is not None})
             usage = _disjoint(counts).plausible()
         except (*UNREADABLE, ValueError):
             return None
@@ -284,7 +282,9 @@ def read_message(body: bytes) -> tuple[Event, ...]:
     calls = [block for block in message.content if block.type == "tool_use"]
     tally = _Tally()
     thoughts = [
-        Event(reasoning=block.thinking, seal=_seal(block)) for block in message.content if block.thinking or _seal(block)
+        Event(reasoning=block.thinking, seal=_seal(block))
+        for block in message.content
+        if block.thinking or _seal(block)
     ]
     rest = Event(
         text="".join(block.text for block in message.content if block.type == "text"),

@@ -29,6 +29,7 @@ from routewright.call import (
     ToolResult,
 )
 from routewright.dialects.anthropic_thinking import DIALECT, is_foreign, write_thinking
+from routewright.dialects.cache_marks import write_mark
 from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
@@ -139,12 +140,17 @@ def _unsayable_kind(part: Part, role: str) -> str | None:
 
 
 def unsaid_fields(call: Call) -> tuple[str, ...]:
-    """The hints that are left out, and sampling, which only models up to Claude 4.6 still take."""
+    """The hints that are left out, thoughts of others, and sampling, which only models up to Claude 4.6 still take."""
     sampling = {"temperature": call.temperature, "top_p": call.top_p}
     return (
         *(field for field in call.extra_fields if field in HINTS),
         *(name for name, value in sampling.items() if value not in (None, 1)),
+        *(("thinking",) if any(_is_foreign(part) for message in call.messages for part in message.parts) else ()),
     )
+
+
+def _is_foreign(part: Part) -> bool:
+    return type(part) is Thinking and not (part.seal and part.dialect == DIALECT)
 
 
 # ---- the body ---------------------------------------------------------------------------------------------------
@@ -257,12 +263,8 @@ def _write_blocks(parts: Iterable[Part]) -> list[JsonObject]:
         if type(part) is not CacheMark:
             blocks += _write_part(part)
         elif blocks and blocks[-1]["type"] not in ("thinking", "redacted_thinking"):  # which cannot be marked
-            blocks[-1]["cache_control"] = _write_mark(part)
+            blocks[-1]["cache_control"] = write_mark(part)
     return blocks
-
-
-def _write_mark(mark: CacheMark) -> JsonObject:
-    return {"type": "ephemeral"} if mark.lifetime == "5m" else {"type": "ephemeral", "ttl": mark.lifetime}
 
 
 def _write_part(part: Part) -> Iterator[JsonObject]:
@@ -276,7 +278,7 @@ def _write_part(part: Part) -> Iterator[JsonObject]:
             block = {"type": "document", "source": _document_source(part.url)}
             yield {**block, "title": part.name} if part.name else block
         case Thinking():
-            if part.dialect == DIALECT and part.seal:
+            if not _is_foreign(part):
                 yield write_thinking(part)
         case ToolCall():
             yield {"type": "tool_use", "id": tool_id(part.id), "name": part.name, "input": tool_input(part.arguments)}
@@ -337,7 +339,7 @@ def _write_tool(tool: Tool) -> JsonObject:
     if tool.is_strict is not None:
         written["strict"] = tool.is_strict
     if tool.cache_mark is not None:
-        written["cache_control"] = _write_mark(tool.cache_mark)
+        written["cache_control"] = write_mark(tool.cache_mark)
     return written
 
 

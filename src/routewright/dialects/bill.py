@@ -19,5 +19,7 @@ def told_usage(reply: Reply, receipt: Receipt | None) -> tuple[Usage, bool]:
 
 def told_cost(receipt: Receipt | None, *, is_estimated: bool = False) -> JsonObject:
     """The fields beside the counts: `cost` in USD over all attempts, and `estimated` where the counts are."""
-    told: JsonObject = {} if receipt is None else {"cost": Raw(exact_usd(receipt.cost_nanousd, least_decimals=0).encode())}
+    told: JsonObject = (
+        {} if receipt is None else {"cost": Raw(exact_usd(receipt.cost_nanousd, least_decimals=0).encode())}
+    )
     return told | {"estimated": True} if is_estimated else told

@@ -7,6 +7,7 @@ chunk that carries nothing else is kept from clients that did not ask for it; ot
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from routewright.call import JsonObject
 from routewright.dialects.bill import told_cost, told_usage
@@ -78,9 +79,21 @@ def write_completion(reply: Reply, answer: Answer, created_s: int) -> bytes:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in answer.tool_calls
         ]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish or "stop"}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": _write_logprobs(*answer.logprobs),
+        "finish_reason": answer.finish or "stop",
+    }
     head = _head(reply, "chat.completion", created_s)
     return msgspec.json.encode({**head, "choices": [choice], "usage": _usage_of(reply, answer.receipt)})
+
+
+def _write_logprobs(*lists: Raw) -> JsonObject | None:
+    if not lists:
+        return None
+    entries = [entry for each in lists for entry in msgspec.json.decode(each, type=list[Raw])]
+    return {"content": entries, "refusal": None}
 
 
 def _head(reply: Reply, kind: str, created_s: int) -> JsonObject:
@@ -166,7 +179,8 @@ class TranslatingWriter:
         return delta if delta or event.finish else None
 
     def _chunk(self, event: Event, delta: JsonObject) -> bytes:
-        choice = {"index": event.choice, "delta": delta, "logprobs": None, "finish_reason": event.finish}
+        logprobs = None if event.logprobs is None else _write_logprobs(event.logprobs)
+        choice = {"index": event.choice, "delta": delta, "logprobs": logprobs, "finish_reason": event.finish}
         return _frame_chunk(self._reply, self._created_s, choices=[choice])
 
 

@@ -7,7 +7,9 @@ import msgspec
 from msgspec.structs import replace
 
 from routewright.call import (
+    CacheMark,
     Call,
+    Document,
     Image,
     JsonObject,
     Message,
@@ -23,6 +25,8 @@ from routewright.call import (
     ToolResult,
 )
 from routewright.dialects import options as router_options
+from routewright.dialects.cache_marks import KEY as CACHE_CONTROL
+from routewright.dialects.cache_marks import read_mark
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
 from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import OPENAI_FIELDS, session_in
@@ -33,7 +37,13 @@ DIALECT = "openai_chat"
 
 _MOST_TOKENS = 1_000_000_000
 _MOST_CHOICES = 128
-_MOST_STOPS = 4
+MOST_STOPS = 4
+_MOST_LOGPROBS = 20
+
+_EFFORTS = {"max": "high", "xhigh": "high"}
+"""Of other dialects' efforts those that not all models with an effort know here."""
+_ERROR = "Error: "
+"""Before the result of a tool that failed, which is not said otherwise here."""
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -79,6 +89,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
         top_p=number(fields, "top_p", 0, 1),
         stop=_read_stop(fields.get("stop")),
         reasoning_effort=text(fields, "reasoning_effort"),
+        logprobs=_read_logprobs(fields),
         choices=whole_number(fields, "n", 1, _MOST_CHOICES) or 1,
         stream=stream,
         wants_usage=stream and include_usage,
@@ -113,13 +124,18 @@ def _read_max_tokens(fields: JsonObject) -> int | None:
     return old if new is None else new
 
 
+def _read_logprobs(fields: JsonObject) -> int | None:
+    most = whole_number(fields, "top_logprobs", 0, _MOST_LOGPROBS)
+    return (most or 0) if boolean(fields, "logprobs") else None
+
+
 def _read_stop(stop: object) -> tuple[str, ...]:
     if stop is None:
         return ()
     if isinstance(stop, str):
         return (stop,)
-    if not isinstance(stop, list) or len(stop) > _MOST_STOPS:
-        raise wrong("stop", f"a string or an array of at most {_MOST_STOPS}", stop)
+    if not isinstance(stop, list) or len(stop) > MOST_STOPS:
+        raise wrong("stop", f"a string or an array of at most {MOST_STOPS}", stop)
     for index, sequence in enumerate(stop):
         if type(sequence) is not str:
             raise wrong(f"stop[{index}]", "a string", sequence)
@@ -141,7 +157,12 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
                 raise wrong(at + "json_schema", "an object", None)
             at += "json_schema."
             name = required_text(described, "name", at)
-            return OutputFormat(kind="json_schema", name=name, schema=mapping(described, "schema", at))
+            return OutputFormat(
+                kind="json_schema",
+                name=name,
+                schema=mapping(described, "schema", at),
+                is_strict=boolean(described, "strict", at),
+            )
         case kind:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
 
@@ -158,15 +179,17 @@ def _read_tools(tools: list[Any]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     return tuple(functions), () if len(functions) == len(tools) else ("tools",)
 
 
-def _read_function(tool: JsonObject, at: str) -> Tool:
-    function = mapping(tool, "function", at)
+def _read_function(tool: JsonObject, tool_at: str) -> Tool:
+    function = mapping(tool, "function", tool_at)
+    at = tool_at + "function."
     if function is None:
-        raise wrong(at + "function", "an object", None)
-    at += "function."
+        raise wrong(tool_at + "function", "an object", None)
     return Tool(
         name=required_text(function, "name", at),
         description=text(function, "description", at) or "",
         parameters=mapping(function, "parameters", at) or {},
+        is_strict=boolean(function, "strict", at),
+        cache_mark=read_mark(tool, tool_at) or read_mark(function, at),
     )
 
 
@@ -198,7 +221,7 @@ def _read_messages(messages: object) -> tuple[Message, ...]:
             raise wrong(f"messages[{index}]", "an object", fields)
         role = fields.get("role")
         content = fields.get("content")
-        if type(content) is str and (role == "user" or role == "system" or (role == "assistant" and len(fields) == 2)):
+        if type(content) is str and len(fields) == 2 and (role == "user" or role == "system" or role == "assistant"):
             read.append(Message(role, (Text(content),)))
         else:
             read.append(_read_message(fields, f"messages[{index}]."))
@@ -213,10 +236,18 @@ def _read_message(fields: JsonObject, at: str) -> Message:
     if name == "function":
         return Message(role, (Opaque("function"),))
     if role == "tool":
-        return Message(role, tuple(_read_tool_result(fields, at)))
-    if role == "assistant":
-        return Message(role, tuple(_read_assistant_parts(fields, at)))
-    return Message(role, tuple(_read_content(fields.get("content"), at + "content")))
+        parts = _read_tool_result(fields, at)
+    elif role == "assistant":
+        parts = _read_assistant_parts(fields, at)
+    else:
+        parts = _read_content(fields.get("content"), at + "content")
+    return Message(role, (*parts, *_marks(fields, at)))
+
+
+def _marks(fields: JsonObject, at: str) -> Iterator[Part]:
+    """The mark on a message or on a part of it, which stands for all that comes before its end."""
+    if CACHE_CONTROL in fields and (mark := read_mark(fields, at)) is not None:
+        yield mark
 
 
 def _read_content(content: object, at: str) -> Iterator[Part]:
@@ -225,6 +256,7 @@ def _read_content(content: object, at: str) -> Iterator[Part]:
     elif isinstance(content, list) and content:
         for index, part in enumerate(content):
             yield _read_part(part, f"{at}[{index}]")
+            yield from _marks(part, f"{at}[{index}].")
     else:
         raise wrong(at, "a string or an array of content parts", content)
 
@@ -242,16 +274,23 @@ def _read_part(part: object, at: str) -> Part:
         image = mapping(part, "image_url", at + ".") or {}
         url = required_text(image, "url", at + ".image_url.")
         return Image(url, text(image, "detail", at + ".image_url."))
+    if kind == "file":
+        file = mapping(part, "file", at + ".") or {}
+        data = text(file, "file_data", at + ".file.") or ""
+        if data.startswith("data:"):
+            return Document(data, text(file, "filename", at + ".file.") or "")
     return Opaque(kind)
 
 
 def _read_tool_result(fields: JsonObject, at: str) -> Iterator[Part]:
     call_id = required_text(fields, "tool_call_id", at)
     parts = list(_read_content(fields.get("content"), at + "content"))
-    yield ToolResult(call_id, "\n".join(part.text for part in parts if isinstance(part, Text)))
-    for part in parts:
-        if not isinstance(part, Text):
-            yield Opaque("image_url") if isinstance(part, Image) else part
+    yield ToolResult(
+        call_id,
+        "\n".join(part.text for part in parts if isinstance(part, Text)),
+        images=tuple(part for part in parts if isinstance(part, Image)),
+    )
+    yield from (part for part in parts if not isinstance(part, Text | Image))
 
 
 def _read_assistant_parts(fields: JsonObject, at: str) -> Iterator[Part]:
@@ -309,27 +348,39 @@ def _with_words(fields: JsonObject, message: Message, old: Message) -> JsonObjec
     if isinstance(content, str):
         return {**fields, "content": words[0]}
     if message.role == "tool":  # however many texts it came in, they were read as one
-        others = [part for part in content if part["type"] not in ("text", "refusal")]
-        return {**fields, "content": [{"type": "text", "text": words[0]}, *others]}
+        told: JsonObject = {"type": "text", "text": words[0]}
+        others = []
+        for part in content:
+            if part["type"] not in ("text", "refusal"):
+                others.append(part)
+            elif CACHE_CONTROL in part:
+                told[CACHE_CONTROL] = part[CACHE_CONTROL]
+        return {**fields, "content": [told, *others]}
     parts = [
         {**part, "text": new.text} if isinstance(new, Text) and new != was else part
-        for part, new, was in zip(content, message.parts, old.parts, strict=True)
+        for part, new, was in zip(content, _unmarked(message), _unmarked(old), strict=True)
     ]
     return {**fields, "content": parts}
+
+
+def _unmarked(message: Message) -> Iterator[Part]:
+    return (part for part in message.parts if type(part) is not CacheMark)
 
 
 # ---- Call → a provider's body -----------------------------------------------------------------------------------
 
 
-def write_body(call: Call, upstream_model: str, provider: str) -> bytes:
+def write_body(call: Call, upstream_model: str, provider: str, *, can_reason: bool = True) -> bytes:
     """The body for a provider: the client's own fields if they are of this dialect, else the canonical ones.
+
+    Many models refuse a wish for reasoning, so one that cannot is not told of it.
 
     Always our own serialisation, so that we and the provider cannot read it differently.
     """
     if call.dialect == DIALECT and call.body:
         body = {**call.body, "model": upstream_model}
     else:
-        body = {"model": upstream_model, **_canonical_body(call)}
+        body = {"model": upstream_model, **_canonical_body(call, can_reason=can_reason)}
     if call.max_output_tokens is not None:  # the budget may have lowered it since the client's body was read
         body |= dict.fromkeys(_max_tokens_fields(body, provider), call.max_output_tokens)
     if call.stream:
@@ -347,21 +398,40 @@ def _max_tokens_fields(body: JsonObject, provider: str) -> list[str]:
     return said or ["max_completion_tokens" if provider == "openai" else "max_tokens"]
 
 
-def _canonical_body(call: Call) -> JsonObject:
+def _canonical_body(call: Call, *, can_reason: bool) -> JsonObject:
     body: JsonObject = {
-        "messages": [written for message in call.messages for written in _write_message(message)],
+        "messages": list(_write_messages(call.messages)),
         "tools": [_write_tool(tool) for tool in call.tools] or None,
-        "tool_choice": _write_tool_choice(call.tool_choice),
-        "parallel_tool_calls": call.parallel_tool_calls,
+        "tool_choice": _write_tool_choice(call.tool_choice) if call.tools else None,
+        "parallel_tool_calls": call.parallel_tool_calls if call.tools else None,
         "response_format": _write_output_format(call.output_format),
         "temperature": call.temperature,
         "top_p": call.top_p,
         "stop": call.stop or None,
-        "reasoning_effort": call.reasoning_effort,
+        "reasoning_effort": _EFFORTS.get(effort, effort) if can_reason and (effort := call.reasoning_effort) else None,
+        "logprobs": None if call.logprobs is None else True,
+        "top_logprobs": call.logprobs or None,
         "n": call.choices if call.choices > 1 else None,
         "stream": call.stream or None,
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _write_messages(messages: tuple[Message, ...]) -> Iterator[JsonObject]:
+    """All messages. Pictures that tools gave back are shown by the user, after the last of the results."""
+    shown: list[JsonObject] = []
+    for message in messages:
+        for written in _write_message(message):
+            if message.role == "tool" and written["role"] == "user":
+                content = written["content"]
+                shown += [{"type": "text", "text": content}] if isinstance(content, str) else content
+                continue
+            if shown and written["role"] != "tool":
+                yield {"role": "user", "content": shown}
+                shown = []
+            yield written
+    if shown:
+        yield {"role": "user", "content": shown}
 
 
 def _write_message(message: Message) -> Iterator[JsonObject]:
@@ -371,23 +441,32 @@ def _write_message(message: Message) -> Iterator[JsonObject]:
     for part in message.parts:
         match part:
             case ToolResult():
-                yield {"role": "tool", "tool_call_id": part.call_id, "content": part.text}
+                told = f"{_ERROR}{part.text}" if part.is_error else part.text
+                yield {"role": "tool", "tool_call_id": part.call_id, "content": told}
+                content += [_write_image(image) for image in part.images]
             case ToolCall():
                 function = {"name": part.name, "arguments": part.arguments}
                 calls.append({"id": part.id, "type": "function", "function": function})
             case Text():
                 content.append({"type": "text", "text": part.text})
             case Image():
-                image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
-                content.append({"type": "image_url", "image_url": image})
-            case Opaque():
-                pass  # refused by `cannot_carry` before anything is written
+                content.append(_write_image(part))
+            case Document():
+                file = {"filename": part.name or "document.pdf", "file_data": part.url}
+                content.append({"type": "file", "file": file})
+            case _:
+                pass  # refused by `cannot_carry`, or told by `dropped_fields`, before anything is written
     if not content and not calls and message.role != "assistant":
         return
     written: JsonObject = {"role": "user" if message.role == "tool" else message.role, "content": _plain(content)}
     if calls:
         written["tool_calls"] = calls
     yield written
+
+
+def _write_image(image: Image) -> JsonObject:
+    url = {"url": image.url} if image.detail is None else {"url": image.url, "detail": image.detail}
+    return {"type": "image_url", "image_url": url}
 
 
 def _plain(content: list[JsonObject]) -> str | list[JsonObject] | None:
@@ -404,6 +483,8 @@ def _write_tool(tool: Tool) -> JsonObject:
         function["description"] = tool.description
     if tool.parameters:
         function["parameters"] = tool.parameters
+    if tool.is_strict is not None:
+        function["strict"] = tool.is_strict
     return {"type": "function", "function": function}
 
 
@@ -425,4 +506,6 @@ def _write_output_format(output_format: OutputFormat) -> JsonObject | None:
             described: JsonObject = {"name": output_format.name}
             if output_format.schema is not None:
                 described["schema"] = output_format.schema
+            if output_format.is_strict is not None:
+                described["strict"] = output_format.is_strict
             return {"type": "json_schema", "json_schema": described}

@@ -9,8 +9,15 @@ from routewright.clock import Clock
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
-from routewright.gateway.headers import answer_headers, limit_headers, read_options, read_session
-from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, RawHeaders, Request, Send, respond
+from routewright.gateway.headers import (
+    answer_headers,
+    check_version,
+    limit_headers,
+    read_forwarded,
+    read_options,
+    read_session,
+)
+from routewright.gateway.http import IS_CUT, JSON_TYPE, STREAM_HEADERS, Departure, RawHeaders, Request, Send, respond
 from routewright.reply import Reply
 
 
@@ -43,19 +50,20 @@ class Generation:
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        is_cut = True
         try:
             while events := await reply.next():
                 if data := writer.write(events):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
-            last = writer.end(reply)
+            last, is_cut = writer.end(reply), False
         except (ProviderError, DeadlineExceeded) as error:
             last = writer.fail(error)
         except asyncio.CancelledError:  # the client left, and does not see this; or the process ends, and it does
             reply.close()
             last = writer.fail(ShuttingDown("the gateway ended before this answer was complete"))
-            await send({"type": "http.response.body", "body": last})
+            await send({"type": "http.response.body", "body": last, IS_CUT: is_cut})
             raise
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": last, IS_CUT: is_cut})
 
     def _headers(self, request: Request, reply: Reply) -> RawHeaders:
         return [*answer_headers(request, reply), *limit_headers(self._engine.standing(request.caller.tenant))]
@@ -66,8 +74,13 @@ class Generation:
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:
     """The call a request means. Raises CallerError."""
+    check_version(request)
     options = read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
     call = dialect.read(body, request_id=request.id, options=options)
-    session = read_session(request.headers)
-    return replace(call, session=session or call.session, tenant=request.caller.tenant)
+    return replace(
+        call,
+        headers=read_forwarded(request),
+        session=read_session(request.headers) or call.session,
+        tenant=request.caller.tenant,
+    )

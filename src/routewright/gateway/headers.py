@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from math import ceil
 
 from routewright.call import JsonObject, Options
+from routewright.dialects.anthropic_messages import FORWARDED_HEADERS, VERSION_HEADER, VERSIONS
 from routewright.dialects.options import read_options as options_from
 from routewright.dialects.session import hashed_session
 from routewright.errors import (
     AllAttemptsFailed,
+    InvalidRequest,
     OperatorError,
     Overloaded,
     RateLimited,
@@ -58,11 +60,37 @@ def read_session(headers: Mapping[bytes, bytes]) -> str:
     return ""
 
 
+def check_version(request: Request) -> None:
+    """A client that says which version of Anthropic's API it speaks must say one that is known here.
+
+    Raises InvalidRequest. Who does not say it is taken to speak the first one, though Anthropic itself would refuse.
+    """
+    version = request.header(VERSION_HEADER.encode())
+    if version is not None and version not in VERSIONS:
+        raise InvalidRequest(
+            f"{VERSION_HEADER} {version[:40]!r} is not spoken here",
+            param=VERSION_HEADER,
+            hint=f"send {' or '.join(VERSIONS)}",
+        )
+
+
+def read_forwarded(request: Request) -> Mapping[str, str]:
+    """`Call.headers`. Raises InvalidRequest for one that came twice, as only one could go on."""
+    forwarded = {}
+    for name in FORWARDED_HEADERS:
+        if (value := request.header(name.encode())) is not None:
+            if name.encode() in request.repeated:
+                raise InvalidRequest(f"{name} came twice", param=name, hint="send it once, its values joined by commas")
+            forwarded[name] = value
+    return forwarded
+
+
 def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     """What the router did. The cost is there once the reply has ended; a stream tells it in its last chunk."""
     attempt, route = reply.attempt, reply.route
     told = {
         "x-request-id": request.client_id or attempt.call.id,
+        "request-id": attempt.call.id,  # where Anthropic's SDK looks for it
         "x-routewright-request-id": attempt.call.id,
         "x-routewright-model": attempt.model.name,
         "x-routewright-tier": route.tier,
@@ -99,6 +127,7 @@ def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
     """By which id to find it again (`routewright ledger show`), and whether and when it makes sense to come back."""
     headers: RawHeaders = [
         (b"x-request-id", (request.client_id or request.id).encode()),
+        (b"request-id", request.id.encode()),  # where Anthropic's SDK looks for it
         (b"x-routewright-request-id", request.id.encode()),
     ]
     pause_s = error.retry_after_s if isinstance(error, AllAttemptsFailed | RateLimited | Overloaded) else None
