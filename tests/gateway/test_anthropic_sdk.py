@@ -202,6 +202,74 @@ def test_what_only_one_dialect_can_carry_is_answered_there(client: anthropic.Ant
     assert raw.headers["x-routewright-model"].startswith("claude-")
 
 
+STRICT = """
+[server]
+api_key = "env:GATEWAY_KEY"
+max_body_bytes = 2_000
+[budgets.all]
+scope = "total"
+limit_usd = "0.000001"
+period = "day"
+"""
+OPERATOR_KEY = "the-operators-own-key"
+
+
+@pytest.fixture(scope="module")
+def strict_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A gateway that refuses everything, each for another reason."""
+    home: Path = tmp_path_factory.mktemp("strict")
+    (home / "routewright.toml").write_text(STRICT)
+    with serving(home, "--simulate", environ={"GATEWAY_KEY": OPERATOR_KEY}) as served:
+        yield served.url
+
+
+def make_key(url: str, **wish: object) -> str:
+    """A virtual key."""
+    with anthropic.Anthropic(base_url=url, auth_token=OPERATOR_KEY, max_retries=0) as operator:
+        made = operator.post("/admin/keys", cast_to=dict[str, Any], body={"name": "app", **wish})
+    key: str = made["key"]
+    return key
+
+
+def refusal(url: str, key: str, text: str = "Hi") -> anthropic.APIStatusError:
+    with (
+        anthropic.Anthropic(base_url=url, api_key=key, max_retries=0) as client,
+        pytest.raises(anthropic.APIStatusError) as refused,
+    ):
+        client.messages.create(model="auto", max_tokens=50, messages=[{"role": "user", "content": text}])
+    return refused.value
+
+
+def test_every_gate_refuses_by_the_class_that_the_sdk_has_for_it(strict_url: str) -> None:
+    limited = make_key(strict_url, requests_per_minute=1)
+    reading = make_key(strict_url, roles=["read"])
+    refused = [
+        refusal(strict_url, "a-wrong-key"),
+        refusal(strict_url, OPERATOR_KEY, "x" * 3_000),
+        refusal(strict_url, OPERATOR_KEY),
+        refusal(strict_url, reading),
+        refusal(strict_url, limited),
+        refusal(strict_url, limited),
+    ]
+    assert [type(error) for error in refused] == [
+        anthropic.AuthenticationError,
+        anthropic._exceptions.ContentTooLargeError,
+        anthropic._exceptions.PaymentRequiredError,
+        anthropic.PermissionDeniedError,
+        anthropic._exceptions.PaymentRequiredError,
+        anthropic.RateLimitError,
+    ]
+    assert [error.type for error in refused] == [
+        "authentication_error",
+        "request_too_large",
+        "billing_error",
+        "permission_error",
+        "billing_error",
+        "rate_limit_error",
+    ]
+    assert refused[-1].response.headers["retry-after"]
+
+
 def test_an_unknown_address_answers_in_the_dialect_of_its_client(client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as missing:
         client.messages.batches.list()
