@@ -1,6 +1,7 @@
 """Replies in Anthropic's form: passed on as they came, or translated; usage, cost and errors."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -122,30 +123,37 @@ def end_of(stream: bytes) -> Any:
 
 # ---- passing on -------------------------------------------------------------------------------------------------
 
+
+def sse(kind: str, more: str = "") -> bytes:
+    """An event as the provider writes it, with blanks where it likes."""
+    return f'event: {kind}\ndata: {{"type":"{kind}"{more}  }}\n\n'.encode()
+
+
 RECORDED = b"".join(
-    b"event: %b\ndata: %b\n\n" % (name, data)
-    for name, data in [
-        (b"message_start", b'{"type":"message_start","message":{"id":"msg_1","content":[],"usage":{"input_tokens":2,"output_tokens":1}}  }'),
-        (b"ping", b'{"type": "ping"}'),
-        (b"content_block_start", b'{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}'),
-        (b"content_block_delta", b'{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}'),
-        (b"content_block_delta", b'{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQB"}}'),
-        (b"content_block_stop", b'{"type":"content_block_stop","index":0   }'),
-        (b"content_block_start", b'{"type":"content_block_start","index":1,"content_block":{"type":"server_tool_use","id":"x"}}'),
-        (b"content_block_stop", b'{"type":"content_block_stop","index":1}'),
-        (b"content_block_start", b'{"type":"content_block_start","index":2,"content_block":{"type":"text","text":""}}'),
-        (b"content_block_delta", '{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"Grüß 👋"}}'.encode()),
-        (b"content_block_stop", b'{"type":"content_block_stop","index":2}'),
-        (b"of_next_year", b'{"type":"of_next_year"}'),
-        (b"message_delta", b'{"type":"message_delta","delta":{"stop_reason":"stop_sequence","stop_sequence":"END"},"usage":{"output_tokens":9}}'),
-        (b"message_stop", b'{"type":"message_stop"             }'),
+    [
+        sse("message_start", ',"message":{"id":"msg_1","content":[],"usage":{"input_tokens":2,"output_tokens":1}}'),
+        b'event: ping\ndata: {"type": "ping"}\n\n',
+        sse("content_block_start", ',"index":0,"content_block":{"type":"thinking","thinking":""}'),
+        sse("content_block_delta", ',"index":0,"delta":{"type":"thinking_delta","thinking":"hm"}'),
+        sse("content_block_delta", ',"index":0,"delta":{"type":"signature_delta","signature":"EqQB"}'),
+        sse("content_block_stop", ',"index":0'),
+        sse("content_block_start", ',"index":1,"content_block":{"type":"server_tool_use","id":"x"}'),
+        sse("content_block_stop", ',"index":1'),
+        sse("content_block_start", ',"index":2,"content_block":{"type":"text","text":""}'),
+        sse("content_block_delta", ',"index":2,"delta":{"type":"text_delta","text":"Grüß 👋"}'),
+        sse("content_block_stop", ',"index":2'),
+        sse("of_next_year"),
+        sse(
+            "message_delta", ',"delta":{"stop_reason":"stop_sequence","stop_sequence":"E"},"usage":{"output_tokens":9}'
+        ),
+        sse("message_stop"),
     ]
-)  # fmt: skip
+)
 
 
 def pieces(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
     places = [0, *sorted(cuts), len(stream)]
-    return [stream[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [stream[begin:end] for begin, end in pairwise(places)]
 
 
 @given(st.lists(st.integers(0, len(RECORDED)), max_size=6))
@@ -241,7 +249,8 @@ def test_calls_whose_pieces_alternate_are_sorted_out() -> None:
 def test_however_calls_are_mixed_each_comes_whole(data: st.DataObject, wished: list[str]) -> None:
     left = {index: list(arguments) for index, arguments in enumerate(wished)}
     begun: set[int] = set()
-    sequence, out = CallSequence(), []
+    sequence = CallSequence()
+    out: list[tuple[bool, ToolCallDelta]] = []
     while left:
         index = data.draw(st.sampled_from(sorted(left)))
         piece = ToolCallDelta(index, "", "" if index in begun else f"f{index}", left[index].pop(0))

@@ -151,9 +151,12 @@ def test_examples_of_a_tools_input_go_into_its_schema() -> None:
         ({"thinking": {"type": "adaptive", "display": "omitted"}}, "thinking.display"),
         ({"output_config": {"task_budget": {"total": 5}}}, "output_config.task_budget"),
         ({"tools": [{"name": "x", "input_schema": {}, "defer_loading": True}]}, "tools.defer_loading"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "It is"}]}, "messages[1] (the beginning of the answer)"),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "It is"}]},
+            "messages[1] (the beginning of the answer)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_held_is_named(fields: JsonObject, named: str) -> None:
     assert read(**fields).extra_fields == (named,)
 
@@ -184,7 +187,10 @@ def test_speed_is_a_service_tier(fields: JsonObject, tier: str) -> None:
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "messages[0].content[0].type"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
-        ({"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "a", "name": "b", "input": "{}"}]}]}, "messages[0].content[0].input"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "a", "name": "b", "input": "{}"}]}]},
+            "messages[0].content[0].input",
+        ),
         ({"system": 5}, "system"),
         ({"temperature": 1.5}, "temperature"),
         ({"stop_sequences": "END"}, "stop_sequences"),
@@ -199,7 +205,7 @@ def test_speed_is_a_service_tier(fields: JsonObject, tier: str) -> None:
         ({"output_config": {"format": {"type": "text"}}}, "output_config.format.type"),
         ({"cache_control": {"ttl": "1d"}}, "cache_control.ttl"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named(fields: JsonObject, param: str) -> None:
     with pytest.raises(InvalidRequest) as wrong:
         read(**fields)
@@ -220,26 +226,38 @@ def test_a_body_that_is_no_object_is_not_read() -> None:
         ({"type": "text", "text": ""}, (Text(""),)),
         ({"type": "text", "text": "a", "cache_control": {**EPHEMERAL, "ttl": "1h"}}, (Text("a"), CacheMark("1h"))),
         ({"type": "image", "source": {"type": "url", "url": "https://x/a"}}, (Image("https://x/a"),)),
-        ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}, (Image("data:image/png;base64,AA"),)),
+        (
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}},
+            (Image("data:image/png;base64,AA"),),
+        ),
         ({"type": "image", "source": {"type": "file", "file_id": "f"}}, (Opaque("image"),)),
         ({"type": "document", "source": PDF, "title": "t"}, (Document("data:application/pdf;base64,JVBERi0=", "t"),)),
-        ({"type": "document", "source": {"type": "url", "url": "https://x/a"}, "context": "old"}, (Text("old"), Document("https://x/a"))),
+        (
+            {"type": "document", "source": {"type": "url", "url": "https://x/a"}, "context": "old"},
+            (Text("old"), Document("https://x/a")),
+        ),
         ({"type": "document", "source": {"type": "text", "data": "words"}, "title": "t"}, (Text("t"), Text("words"))),
         ({"type": "document", "source": {"type": "content", "content": "words"}}, (Text("words"),)),
         ({"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}]}}, (Text("a"),)),
         ({"type": "document", "source": {"type": "file", "file_id": "f"}}, (Opaque("document"),)),
         ({"type": "thinking", "thinking": "hm", "signature": "s"}, (Thinking("hm", "s", "anthropic_messages"),)),
         ({"type": "redacted_thinking", "data": "d"}, (Thinking("", "redacted:d", "anthropic_messages"),)),
-        ({"type": "thinking", "thinking": "hm", "signature": "rw1.openai_responses.xyz"}, (Thinking("hm", "xyz", "openai_responses"),)),
+        (
+            {"type": "thinking", "thinking": "hm", "signature": "rw1.openai_responses.xyz"},
+            (Thinking("hm", "xyz", "openai_responses"),),
+        ),
         ({"type": "redacted_thinking", "data": "rw1.openai_responses.xyz"}, (Thinking("", "xyz", "openai_responses"),)),
         ({"type": "tool_use", "id": "a", "name": "f", "input": {"b": [1]}}, (ToolCall("a", "f", '{"b":[1]}'),)),
         ({"type": "tool_result", "tool_use_id": "a"}, (ToolResult("a", ""),)),
-        ({"type": "tool_result", "tool_use_id": "a", "content": "no", "is_error": True}, (ToolResult("a", "no", is_error=True),)),
+        (
+            {"type": "tool_result", "tool_use_id": "a", "content": "no", "is_error": True},
+            (ToolResult("a", "no", is_error=True),),
+        ),
         ({"type": "server_tool_use", "id": "a", "name": "web_search", "input": {}}, (Opaque("server_tool_use"),)),
         ({"type": "search_result", "source": "s", "title": "t", "content": []}, (Opaque("search_result"),)),
         ({"type": "of_next_year"}, (Opaque("of_next_year"),)),
     ],
-)  # fmt: skip
+)
 def test_blocks_are_read(block: JsonObject, held: tuple[object, ...]) -> None:
     assert parts(block) == held
 
@@ -264,10 +282,16 @@ def test_a_tools_pictures_and_files_are_kept() -> None:
     [
         ({"type": "text", "text": "a", "citations": [{"type": "char_location"}]}, "text.citations"),
         ({"type": "document", "source": PDF, "citations": {"enabled": True}}, "document.citations"),
-        ({"type": "tool_use", "id": "a", "name": "f", "input": {}, "caller": {"type": "code_execution_20260120"}}, "tool_use.caller"),
-        ({"type": "image", "source": {"type": "url", "url": "https://x/a"}, "transformations": {}}, "image.transformations"),
+        (
+            {"type": "tool_use", "id": "a", "name": "f", "input": {}, "caller": {"type": "code_execution_20260120"}},
+            "tool_use.caller",
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": "https://x/a"}, "transformations": {}},
+            "image.transformations",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_held_of_a_block_is_named(block: JsonObject, named: str) -> None:
     assert read(messages=[{"role": "user", "content": [block]}]).extra_fields == (named,)
 
@@ -425,12 +449,12 @@ texts = marked(words.map(lambda text: {"type": "text", "text": text}))
 pictures = marked(st.just({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}))
 files = marked(st.builds(lambda title: {"type": "document", "source": PDF, "title": title}, names))
 uses = st.builds(
-    lambda id, name, input: {"type": "tool_use", "id": id, "name": name, "input": input}, names, names, schemas
+    lambda called, name, given: {"type": "tool_use", "id": called, "name": name, "input": given}, names, names, schemas
 )
 results = st.builds(
-    lambda id, text, shown: {
+    lambda called, text, shown: {
         "type": "tool_result",
-        "tool_use_id": id,
+        "tool_use_id": called,
         "content": [{"type": "text", "text": text}, *shown],
     },
     names,
@@ -450,13 +474,20 @@ turns = st.one_of(
 )
 bodies = st.fixed_dictionaries(
     {
-        "messages": st.builds(lambda turns: [*turns, {"role": "user", "content": "go on"}], st.lists(turns, max_size=4)),
+        "messages": st.builds(
+            lambda turns: [*turns, {"role": "user", "content": "go on"}], st.lists(turns, max_size=4)
+        ),
         "system": st.lists(texts, max_size=2),
-        "tools": st.lists(st.builds(lambda name, schema: {"name": name, "input_schema": {"type": "object", **schema}}, names, schemas), max_size=2),
+        "tools": st.lists(
+            st.builds(
+                lambda name, schema: {"name": name, "input_schema": {"type": "object", **schema}}, names, schemas
+            ),
+            max_size=2,
+        ),
         "stop_sequences": st.lists(words.filter(str.strip), max_size=4),
         "temperature": st.none() | st.floats(0, 1),
     }
-)  # fmt: skip
+)
 
 
 def spoken(call: Call) -> list[tuple[str, object]]:

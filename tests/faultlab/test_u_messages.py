@@ -20,13 +20,17 @@ async def test_u06_a_stream_that_hangs_is_an_error_of_the_sdk_after_what_came(tm
         lab(tmp_path, model("hanging"), faults={"hanging": hanging}, dialect=dialect) as it,
         anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{it.port}", api_key="unused", max_retries=0) as client,
     ):
-        heard = ""
-        with pytest.raises(anthropic.APIStatusError) as broken:
+        heard: list[str] = []
+
+        async def listen() -> None:
             async with client.messages.stream(
                 model="hanging", max_tokens=50, messages=[{"role": "user", "content": "n123"}]
             ) as stream:
                 async for text in stream.text_stream:
-                    heard += text
+                    heard.append(text)  # noqa: PERF401 what came before the error counts
+
+        with pytest.raises(anthropic.APIStatusError) as broken:
+            await listen()
         assert it.upstream.reached("hanging") == 1
         assert heard
         assert broken.value.type == "timeout_error"

@@ -1,4 +1,4 @@
-"""`/v1/messages/count_tokens`: how many input tokens a request has, estimated here; it calls nobody and costs nothing."""
+"""`/v1/messages/count_tokens`: how many input tokens a request has, estimated here for nothing: it calls nobody."""
 
 import msgspec
 from msgspec.structs import replace
