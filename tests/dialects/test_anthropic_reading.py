@@ -29,7 +29,7 @@ from routewright.dialects.anthropic_reading import read_call, with_messages
 from routewright.dialects.anthropic_writing import write_body
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.openai_request import read_call as read_openai
-from routewright.dialects.openai_request import write_body as write_openai
+from routewright.dialects.openai_writing import write_body as write_openai
 from routewright.dialects.session import hashed_session
 from routewright.errors import InvalidJson, InvalidRequest
 

@@ -24,7 +24,8 @@ from routewright.call import (
     ToolResult,
 )
 from routewright.catalog.registry import Tier
-from routewright.dialects.openai_request import read_call, with_messages, write_body
+from routewright.dialects.openai_request import read_call, with_messages
+from routewright.dialects.openai_writing import write_body
 from routewright.errors import InvalidJson, InvalidRequest
 
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from routewright.call import JsonObject
 from routewright.dialects.bill import told_cost, told_usage
-from routewright.dialects.openai_request import DIALECT
+from routewright.dialects.openai_writing import DIALECT
 from routewright.dialects.refusals import details_of, words_of
 from routewright.dialects.sse import frame, payload
 from routewright.errors import RoutewrightError

@@ -7,8 +7,9 @@ from routewright.catalog.registry import Capability
 from routewright.dialects.carrying import HINTS, LOGPROBS, unsaid_parts, unsayable_part
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.openai_answer import stream_writer, write_completion, write_error
-from routewright.dialects.openai_request import DIALECT, MOST_STOPS, read_call, with_messages, write_body
+from routewright.dialects.openai_request import MOST_STOPS, read_call, with_messages
 from routewright.dialects.openai_stream import ChunkReader, read_completion
+from routewright.dialects.openai_writing import DIALECT, write_body
 from routewright.dialects.provider_errors import provider_error, said_in
 from routewright.dialects.wire import Decoder, EventWriter, WireRequest
 from routewright.errors import ProviderError, RoutewrightError
