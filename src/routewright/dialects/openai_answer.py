@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from routewright.call import JsonObject
+from routewright.call import JsonObject, Thinking
 from routewright.dialects.bill import told_cost, told_usage
+from routewright.dialects.openai_thinking import KEY as THINKING_BLOCKS
+from routewright.dialects.openai_thinking import write_block
 from routewright.dialects.openai_writing import DIALECT
 from routewright.dialects.refusals import details_of, words_of
 from routewright.dialects.sse import frame, payload
@@ -74,6 +76,8 @@ def write_completion(reply: Reply, answer: Answer, created_s: int) -> bytes:
     }
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
+    if blocks := [write_block(thought) for thought in answer.thinking if thought.seal]:
+        message[THINKING_BLOCKS] = blocks
     if answer.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -148,6 +152,8 @@ class TranslatingWriter:
         self._reply = reply
         self._created_s = created_s
         self._begun: set[int] = set()
+        self._thought: list[str] = []
+        """What was reasoned since the last seal."""
 
     def write(self, events: tuple[Event, ...]) -> bytes:
         """A chunk for each event with something in it; the first of every choice carries the role."""
@@ -169,6 +175,11 @@ class TranslatingWriter:
             delta["content"] = event.text
         if event.reasoning:
             delta["reasoning_content"] = event.reasoning
+            self._thought.append(event.reasoning)
+        if event.seal:
+            thought = Thinking("".join(self._thought), event.seal, self._reply.attempt.deployment.dialect)
+            delta[THINKING_BLOCKS] = [write_block(thought)]
+            self._thought.clear()
         if event.refusal:
             delta["refusal"] = event.refusal
         if event.tool_calls:

@@ -27,6 +27,7 @@ from routewright.dialects import options as router_options
 from routewright.dialects.cache_marks import KEY as CACHE_CONTROL
 from routewright.dialects.cache_marks import read_mark
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
+from routewright.dialects.openai_thinking import read_blocks
 from routewright.dialects.openai_writing import DIALECT, write_message
 from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import OPENAI_FIELDS, session_in
@@ -287,6 +288,7 @@ def _read_tool_result(fields: JsonObject, at: str) -> Iterator[Part]:
 
 
 def _read_assistant_parts(fields: JsonObject, at: str) -> Iterator[Part]:
+    yield from read_blocks(fields, at)
     calls = array(fields, "tool_calls", at) or []
     refusal = text(fields, "refusal", at)
     content = fields.get("content")

@@ -12,11 +12,13 @@ from routewright.call import (
     Message,
     OutputFormat,
     Text,
+    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
 )
+from routewright.dialects.openai_thinking import without_wrapped
 
 DIALECT = "openai_chat"
 
@@ -35,6 +37,8 @@ def write_body(call: Call, upstream_model: str, provider: str, *, can_reason: bo
     """
     if call.dialect == DIALECT and call.body:
         body = {**call.body, "model": upstream_model}
+        if any(type(part) is Thinking for message in call.messages for part in message.parts):
+            body["messages"] = [without_wrapped(message) for message in body["messages"]]
     else:
         body = {"model": upstream_model, **_canonical_body(call, can_reason=can_reason)}
     if call.max_output_tokens is not None:  # the budget may have lowered it since the client's body was read

@@ -12,9 +12,14 @@ def wrapped(seal: str, dialect: str) -> str:
     return f"{_MARK}{dialect}.{seal}"
 
 
+def is_wrapped(text: str) -> bool:
+    """Whether it was ours to wrap it."""
+    return text.startswith(_MARK)
+
+
 def unwrapped(text: str, dialect: str) -> tuple[str, str]:
     """The seal in a client's text, and whose it is: that of `dialect`, the client's own, if it was never wrapped."""
-    if not text.startswith(_MARK):
+    if not is_wrapped(text):
         return text, dialect
     maker, _, seal = text.removeprefix(_MARK).partition(".")
     return seal, maker
