@@ -122,8 +122,19 @@ async def test_what_no_model_can_carry_is_named(house: House) -> None:
 
 async def test_what_is_left_out_for_another_dialect_is_said(house: House) -> None:
     marked = [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]
-    answer = await house.ask(model="away", metadata={"user_id": "x"}, context_management={}, system=marked)
-    assert answer.headers["x-routewright-dropped"] == "metadata, context_management, cache_control"
+    sent: dict[str, Any] = {"metadata": {"user_id": "x"}, "context_management": {}, "system": marked}
+    answer = await house.ask({"anthropic-beta": "x"}, model="away", **sent)
+    dropped = "metadata, context_management, anthropic-beta, cache_control"
+    assert answer.headers["x-routewright-dropped"] == dropped
+    assert "x-routewright-dropped" not in (await house.ask({"anthropic-beta": "x"}, **sent)).headers
+
+
+async def test_a_body_that_is_too_deep_is_a_400_in_this_dialect(house: House) -> None:
+    deep = b'{"model":"claude","messages":' + b"[" * 100 + b"]" * 100 + b"}"
+    for body in (deep, b"{", b"[]", b"\xff"):
+        refused = await house.lobby.call("POST", "/v1/messages", body)
+        assert (refused.status, refused.json["type"]) == (400, "error")
+        assert (refused.json["error"]["type"], refused.code) == ("invalid_request_error", "invalid_json")
 
 
 async def test_counting_calls_nobody_and_leaves_no_trace(house: House) -> None:

@@ -34,10 +34,12 @@ def unsayable_part(call: Call, says: Callable[[Part], bool] = lambda part: True)
 
 
 def unsaid_parts(call: Call, dialect: str) -> Iterator[str]:
-    """What is left out of the messages without changing what is asked: marks for a cache, and others' thoughts.
+    """What is left out beside fields without changing what is asked: betas, marks for a cache, and others' thoughts.
 
     Thoughts without a seal are taken back by nobody; those of `dialect` itself are not left out.
     """
+    if "anthropic-beta" in call.headers:
+        yield "anthropic-beta"
     parts = [part for _, part in _parts(call)]
     if any(type(part) is CacheMark for part in parts) or any(tool.cache_mark for tool in call.tools):
         yield "cache_control"

@@ -64,6 +64,8 @@ class _Choice(Struct, gc=False):
     delta: _Content | None = None
     message: _Content | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's word for which stop sequence it was."""
 
 
 class _Chunk(Struct, gc=False):
@@ -242,6 +244,7 @@ def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None) -> E
         logprobs=None if choice.logprobs == _NULL else _logprobs(choice.logprobs),
         choice=choice.index,
         finish=_finish(choice.finish_reason) if choice.finish_reason else None,
+        stop_sequence=choice.stop_reason if isinstance(choice.stop_reason, str) else "",
         usage=usage,
         model=chunk.model or "",
         provider_id=chunk.id or "",
