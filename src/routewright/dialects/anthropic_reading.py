@@ -28,6 +28,7 @@ from routewright.call import (
     ToolResult,
 )
 from routewright.dialects import options as router_options
+from routewright.dialects.anthropic_generations import LEAST_BUDGET, effort_of
 from routewright.dialects.anthropic_thinking import DIALECT, read_redacted, read_thinking
 from routewright.dialects.anthropic_writing import write_turns
 from routewright.dialects.cache_marks import read_mark
@@ -37,7 +38,6 @@ from routewright.dialects.session import ANTHROPIC_FIELDS, session_in
 from routewright.dialects.strict_json import read_object
 
 _MOST_TOKENS = 1_000_000_000
-_LEAST_BUDGET = 1_024
 
 _CANONICAL = frozenset(
     {
@@ -58,9 +58,6 @@ _KEYS = {
     "output_config": frozenset({"effort", "format"}),
 }
 """The keys that are read of each kind of object; others are named as not held."""
-
-_EFFORTS_BY_BUDGET = ((4_096, "low"), (16_384, "medium"))
-"""Up to so many tokens of thinking it is that effort; above all of them it is high."""
 
 
 # ---- the client's body → Call -----------------------------------------------------------------------------------
@@ -156,10 +153,10 @@ class _Reading:
         self._note_others("thinking_config", thinking, "thinking")
         match thinking.get("type"):
             case "enabled":
-                budget = whole_number(thinking, "budget_tokens", _LEAST_BUDGET, _MOST_TOKENS, "thinking.")
+                budget = whole_number(thinking, "budget_tokens", LEAST_BUDGET, _MOST_TOKENS, "thinking.")
                 if budget is None:
                     raise wrong("thinking.budget_tokens", "a whole number", None)
-                return next((effort for most, effort in _EFFORTS_BY_BUDGET if budget <= most), "high")
+                return effort_of(budget)
             case "adaptive" | "disabled":
                 return None
             case str():

@@ -28,6 +28,12 @@ from routewright.call import (
     ToolCall,
     ToolResult,
 )
+from routewright.dialects.anthropic_generations import (
+    fitted,
+    knows_adaptive_thinking,
+    knows_effort,
+    takes_sampling,
+)
 from routewright.dialects.anthropic_thinking import DIALECT, is_foreign, write_thinking
 from routewright.dialects.cache_marks import write_mark
 from routewright.dialects.strict_json import UNREADABLE
@@ -71,15 +77,6 @@ _EFFORTS = {
     "xhigh": "xhigh",
     "max": "max",
 }
-
-# Claude up to 4.6 takes temperature or top_p, though not both; every model since refuses both; the SDK dropped them.
-_TAKES_SAMPLING = re.compile(r"claude-(?:[23]|(?:opus|sonnet|haiku)-4(?:$|@|[-.][0-6](?!\d)|-20\d{6}))")
-# Effort came with Opus 4.5; of the models that take sampling these do not know it, and the others nothing above "high".
-_LACKS_EFFORT = re.compile(
-    r"claude-(?:[23]|(?:opus|sonnet|haiku)-4(?:$|@|[-.][0-4](?!\d)|-20\d{6})|(?:sonnet|haiku)-4[-.]5)"
-)
-# Adaptive thinking came with 4.6.
-_LACKS_ADAPTIVE_THINKING = re.compile(r"claude-opus-4[-.]5")
 
 _TOOL_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -167,14 +164,16 @@ def write_body(attempt: Attempt) -> bytes:
 def _own_body(attempt: Attempt) -> JsonObject:
     """The client's fields as they came, but for the model and what we decide: how much to answer, and in pieces or not.
 
+    For a model that the client did not name, what it says of thinking may need other words.
     Thoughts of another dialect's provider would be taken for forged ones.
     """
-    call = attempt.call
-    body = {**call.body, "model": attempt.deployment.upstream_model, "messages": _without_foreign_thoughts(call)}
+    call, place = attempt.call, attempt.deployment
+    body = {**call.body, "model": place.upstream_model, "messages": _without_foreign_thoughts(call)}
     body["max_tokens"] = call.max_output_tokens
     if body.get("stream") and not call.stream:
         del body["stream"]
-    return body
+    is_named = call.model in (attempt.model.name, place.upstream_model, place.id)
+    return body if is_named else fitted(body, place.upstream_model)
 
 
 def _without_foreign_thoughts(call: Call) -> list[JsonObject]:
@@ -214,17 +213,13 @@ def _write_manner(call: Call, model: str) -> JsonObject:
     if call.output_format.schema is not None:
         output["format"] = {"type": "json_schema", "schema": call.output_format.schema}
     effort = None if call.reasoning_effort is None else _EFFORTS[call.reasoning_effort]
-    takes_sampling = _TAKES_SAMPLING.search(model) is not None
-    if effort is not None and not _LACKS_EFFORT.search(model):
-        output["effort"] = "high" if takes_sampling and effort in ("xhigh", "max") else effort
+    samples = takes_sampling(model)
+    if effort is not None and knows_effort(model):
+        output["effort"] = "high" if samples and effort in ("xhigh", "max") else effort
         is_forced = call.tool_choice is not None and call.tool_choice.mode == "required"  # refused together
-        if (
-            call.reasoning_effort not in ("none", "minimal")
-            and not is_forced
-            and not _LACKS_ADAPTIVE_THINKING.search(model)
-        ):
+        if call.reasoning_effort not in ("none", "minimal") and not is_forced and knows_adaptive_thinking(model):
             written["thinking"] = {"type": "adaptive"}
-    if takes_sampling and "thinking" not in written:  # thinking fixes the temperature at 1
+    if samples and "thinking" not in written:  # thinking fixes the temperature at 1
         written["temperature"] = None if call.temperature == 1 else call.temperature
         written["top_p"] = None if call.top_p == 1 else call.top_p
     if output:
