@@ -25,7 +25,8 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
-from routewright.dialects.anthropic_reading import read_call, with_messages
+from routewright.dialects.anthropic_reading import read_call
+from routewright.dialects.anthropic_rewriting import with_messages
 from routewright.dialects.anthropic_writing import write_body
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.openai_request import read_call as read_openai

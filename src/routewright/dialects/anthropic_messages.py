@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from routewright.call import Attempt, Call, Message, Options
 from routewright.dialects.anthropic_answer import stream_writer, write_error, write_message
-from routewright.dialects.anthropic_reading import read_call, with_messages
+from routewright.dialects.anthropic_reading import read_call
+from routewright.dialects.anthropic_rewriting import with_messages
 from routewright.dialects.anthropic_stream import MessageReader, read_message
 from routewright.dialects.anthropic_thinking import DIALECT
 from routewright.dialects.anthropic_writing import unsaid_fields, unsayable_field, write_body
