@@ -107,10 +107,12 @@ async def test_a_version_that_is_not_known_is_a_400_that_names_those_that_are(ho
     assert house.provider.requests == []
 
 
-async def test_betas_that_came_twice_are_a_400_as_one_would_be_lost(house: House) -> None:
-    twice = ((b"anthropic-beta", b"a"), (b"anthropic-beta", b"b"))
-    refused = await house.lobby.call("POST", "/v1/messages", GOOD, raw_headers=twice)
+@pytest.mark.parametrize("values", [(b"a", b"b"), (b"\xe9",), (b"a\tb",)])
+async def test_betas_that_cannot_go_on_as_they_came_are_a_400(house: House, values: tuple[bytes, ...]) -> None:
+    sent = tuple((b"anthropic-beta", value) for value in values)
+    refused = await house.lobby.call("POST", "/v1/messages", GOOD, raw_headers=sent)
     assert (refused.status, refused.json["error"]["param"]) == (400, "anthropic-beta")
+    assert house.provider.requests == []
 
 
 async def test_what_no_model_can_carry_is_named(house: House) -> None:

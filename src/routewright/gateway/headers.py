@@ -75,13 +75,16 @@ def check_version(request: Request) -> None:
 
 
 def read_forwarded(request: Request) -> Mapping[str, str]:
-    """`Call.headers`. Raises InvalidRequest for one that came twice, as only one could go on."""
+    """`Call.headers`. Raises InvalidRequest for one that came twice, as only one could go on, or is not plain text."""
     forwarded = {}
     for name in FORWARDED_HEADERS:
-        if (value := request.header(name.encode())) is not None:
-            if name.encode() in request.repeated:
-                raise InvalidRequest(f"{name} came twice", param=name, hint="send it once, its values joined by commas")
-            forwarded[name] = value
+        value = request.header(name.encode())
+        if value is None:
+            continue
+        if name.encode() in request.repeated or not (value.isascii() and value.isprintable()):
+            hint = "send it once, in printable ASCII, its values joined by commas"
+            raise InvalidRequest(f"{name} cannot be passed on as it came", param=name, hint=hint)
+        forwarded[name] = value
     return forwarded
 
 
