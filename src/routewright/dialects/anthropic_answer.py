@@ -309,6 +309,8 @@ class CallSequence:
         """Whether the call that was begun last has all of its arguments; true when there is none."""
         if self._current is None:
             return True
+        if not self._arguments[-1].rstrip().endswith("}"):  # most pieces do not end an object: no need to read all
+            return False
         try:
             msgspec.json.decode("".join(self._arguments))
         except UNREADABLE:
