@@ -19,7 +19,11 @@ def _documented() -> dict[str, type[RoutewrightError]]:
 
 
 DOCUMENTED = _documented()
+_MESSAGES = "/v1/messages"
+"""Where Anthropic's dialect is spoken, which has another shape of errors and ends streams by an event of their own."""
 _LINE_END = re.compile("\r\n|\r")
+_ENDS = ("message_stop", "response.completed", "response.incomplete")
+"""The last event of a whole stream, where that is not `[DONE]`."""
 _HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 
 
@@ -27,8 +31,8 @@ class Finding(Exception):
     """A case that ended as it must not; the text says how."""
 
 
-def judge(answered: Answered, allowed: Callable[[int, str], bool]) -> None:
-    """Raises Finding for an answer that is not a documented one; `allowed` says which errors of 5xx are."""
+def judge(answered: Answered, allowed: Callable[[int, str], bool], path: str = "") -> None:
+    """Raises Finding for an answer from `path` that is not a documented one; `allowed` says which errors of 5xx are."""
     if not answered.headers.get("x-request-id"):
         raise Finding(f"{answered.status} without x-request-id")
     if answered.status < 400:
@@ -39,7 +43,8 @@ def judge(answered: Answered, allowed: Callable[[int, str], bool]) -> None:
     try:
         body = json.loads(answered.body)
         error = body["error"]
-        is_right = set(body) == {"error"} and all(isinstance(error[name], str) for name in ("message", "type", "code"))
+        members = {"type", "error", "request_id"} if path.startswith(_MESSAGES) else {"error"}
+        is_right = set(body) == members and all(isinstance(error[name], str) for name in ("message", "type", "code"))
         is_right &= isinstance(error["param"], str | None)
     except (ValueError, LookupError, TypeError) as reason:
         raise Finding(f"{answered.status} of another shape: {shown!r}") from reason
@@ -61,7 +66,7 @@ def judge_stream(body: bytes) -> None:
     for event in text.split("\n\n"):
         lines = [line[5:].removeprefix(" ") for line in event.split("\n") if line.startswith("data:")]
         said += ["\n".join(lines)] if lines else []
-    ends = [number for number, event in enumerate(said) if event == "[DONE]"]
+    ends = [number for number, event in enumerate(said) if event == "[DONE]" or json.loads(event).get("type") in _ENDS]
     failures = [event for event in said if event != "[DONE]" and "error" in json.loads(event)]
     if ends not in ([], [len(said) - 1]) or bool(ends) == bool(failures):
         raise Finding(f"a stream with {len(ends)} ends and {len(failures)} failures: {text[-200:]!r}")

@@ -244,7 +244,7 @@ class Fuzzer:
             endpoint.method, path, body, key=self.keys.get(who), raw_headers=tuple(sent.items())
         )
         self._note("request", answered)
-        judge(answered, lambda _, code: code in OF_US)
+        judge(answered, lambda _, code: code in OF_US, path)
         self._judge_entry(endpoint, who, answered, is_foreign=b"origin" in sent)
         if answered.status == 200 and answered.headers["content-type"].startswith("text/event-stream"):
             judge_stream(answered.body)

@@ -142,6 +142,11 @@ INJECTIONS = (
 )  # fmt: skip
 
 
+def _without_id(answered: Answered) -> bytes:
+    """The body, but for the request's own id, which some dialects say in it."""
+    return answered.body.replace(answered.headers["x-routewright-request-id"].encode(), b"ID")
+
+
 async def test_c12_an_injection_in_a_key_is_a_wrong_key_at_every_endpoint(house: Lobby) -> None:
     good = house.key().text.reveal()
     texts = [*INJECTIONS, *(good + text for text in INJECTIONS), *(good[:14] + text for text in INJECTIONS)]
@@ -151,10 +156,11 @@ async def test_c12_an_injection_in_a_key_is_a_wrong_key_at_every_endpoint(house:
             continue
         path = endpoint.path.replace("/**", "/swift").replace("*", "anything")
         unknown = await house.call(endpoint.method, path, {}, key=write_key(new_id(b"0" * 16), b"1" * 32))
+        expected = _without_id(unknown)
         for text in texts:
             sent = ((b"authorization", b"Bearer " + text.encode()),)
             answered = await house.call(endpoint.method, path, {}, raw_headers=sent)
-            assert (answered.status, answered.body) == (401, unknown.body), (path, text)
+            assert (answered.status, _without_id(answered)) == (401, expected), (path, text)
             seen += 1
     assert seen > 800
     assert (await house.call("GET", "/v1/models", key=good)).status == 200, "and the keys are still there"
