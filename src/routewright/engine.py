@@ -199,15 +199,17 @@ class Engine:
         return {name: self._circuits.of(place).state for name, place in self.registry.deployments.items()}
 
     def health(self) -> Mapping[str, str]:
-        """Whether the settings in force are the newest, the ledger takes what is new, and the catalog's version.
+        """Whether the settings in force are the newest, which providers lack their key, whether the ledger takes what
+        is new, and the catalog's version.
 
         Nothing that must be kept secret: `degraded` says that requests are refused, the log says more.
         """
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
-        trouble = self._ledger.trouble
+        trouble, keyless = self._ledger.trouble, self.settings.keyless
         return {
             "status": "degraded" if trouble else "ok",
             "settings": settings,
+            "providers": f"without their key, so not called: {', '.join(keyless)}" if keyless else "ok",
             "ledger": f"refuses: {trouble}" if trouble else "ok",
             "catalog": self.registry.version,
         }

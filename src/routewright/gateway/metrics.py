@@ -91,6 +91,12 @@ class Metrics:
                 "Circuit breaker of a deployment: 0 closed, 1 half open, 2 open.",
                 (({"deployment": name}, _STATES[state]) for name, state in self._engine.breakers().items()),
             ),
+            _family(
+                "settings_refused",
+                "gauge",
+                "1 while newer settings have a mistake, and the last good ones stay in force.",
+                [({}, int(self._engine.settings_error is not None))],
+            ),
             _family("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1)]),
         )
         return "".join(families)
