@@ -235,7 +235,7 @@ def test_words_and_json_are_exact() -> None:
 
 
 def test_what_slack_would_take_for_markup_stays_text() -> None:
-    assert "&lt;!channel&gt; &amp;" in in_slack(replace(ALERT, budget="<!channel> &"))["text"]
+    assert "&lt;!channel&gt; &amp;" in in_slack(in_words(replace(ALERT, budget="<!channel> &")))["text"]
 
 
 def test_a_line_feed_in_a_name_makes_no_second_line() -> None:

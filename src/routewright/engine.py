@@ -38,6 +38,7 @@ from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.hedge import Hedge, Hedging
+from routewright.layers.incidents import Incidents, Watch
 from routewright.layers.key_quota import KeyQuota, Standing
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
@@ -115,6 +116,8 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.incidents = Incidents(self._clock)
+        """What providers did that only the operator can mend."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
@@ -347,6 +350,8 @@ class Engine:
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock))
+            # what an operator must hear of; below retry, so that every try is seen
+            .then(Watch(self.incidents))
             # what is too late is not started; above budget and quota, as waiting for these is part of the pace
             .then(Measure(self._paces, clock))
             # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing

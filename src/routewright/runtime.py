@@ -153,6 +153,7 @@ class Runtime:
             AlertBook(store.database),
             DatabaseEscrow(store.database),
             budgets=lambda: [standing.budget for standing in engine.budgets()],
+            incidents=engine.incidents.take,
             ways=self._ways,
             transport=transport,
             clock=clock,

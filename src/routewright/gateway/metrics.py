@@ -80,6 +80,12 @@ class Metrics:
                 (({"budget": each.budget.name}, alerts.get(each.budget.name, 0)) for each in budgets),
             ),
             _family(
+                "provider_incidents_total",
+                "counter",
+                "What a deployment did that only the operator can mend: tls, credential, usage.",
+                (_labelled(("deployment", "kind"), *item) for item in self._engine.incidents.counts.items()),
+            ),
+            _family(
                 "ledger_queue_bytes",
                 "gauge",
                 "Bytes of the journal that are not in the store yet.",
