@@ -186,7 +186,8 @@ class Runtime:
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
-        transport = Exits(simulator, HttpTransport())
+        # As many as clients: those that read slowly must not use up what the others need.
+        transport = Exits(simulator, HttpTransport(max_connections=settings.server.max_connections))
         balances = Balances()
         keeper = Keeper(balances, escrow, boot=journal.boot, clock=clock)
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock, balances=balances)

@@ -40,6 +40,9 @@ A thousand clients that do not read are as many times this; twice as much is no 
 IDLE_CONNECTION_MAX_S: Final = 55
 """A connection that has been idle longer is not used again: load balancers close them after 60 s as a rule."""
 
+IDLE_CONNECTIONS_MAX: Final = 1000
+"""Connections kept for later requests; beyond it the one idle for longest is closed."""
+
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\0]")
 
 _ENDS = (pycurl.PRIMARY_IP, pycurl.LOCAL_IP, pycurl.PRIMARY_PORT, pycurl.LOCAL_PORT)
@@ -102,7 +105,7 @@ class HttpTransport:
     """
 
     def __init__(
-        self, *, max_connections: int = 1000, max_header_bytes: int = 64 * 1024, ca_file: str | None = None
+        self, *, max_connections: int = 10_000, max_header_bytes: int = 64 * 1024, ca_file: str | None = None
     ) -> None:
         self._max_connections = max_connections
         self._max_header_bytes = max_header_bytes
@@ -288,10 +291,9 @@ class _Driver:
         self._sockets = selectors.DefaultSelector()
         self._watched: set[int] = set()
         self._idle: dict[tuple[str | int, ...], int] = {}
-        self._max_connections = max_connections
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, max_connections)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, min(max_connections, IDLE_CONNECTIONS_MAX))
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_interest)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self.loop.add_reader(self._sockets.fileno(), self._on_ready)
@@ -373,7 +375,7 @@ class _Driver:
         fd = handle.getinfo(pycurl.ACTIVESOCKET)
         if fd < 0:
             return  # it is closed
-        if len(self._idle) >= self._max_connections:
+        if len(self._idle) >= IDLE_CONNECTIONS_MAX:
             self._idle.clear()  # most are closed since, libcurl does not say which; an open one is just not checked
         self._idle[tuple(map(handle.getinfo, _ENDS))] = fd
 
