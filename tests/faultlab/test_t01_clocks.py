@@ -1,10 +1,7 @@
 """T01 and T02: a wall clock that is set, and an event loop that stands still."""
 
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from faulty_upstream import Exchange
 from lab import lab, model
-from msgspec import Struct
 from oracles import Books
 
 from routewright.dialects.wire import WireRequest
@@ -22,6 +18,7 @@ from routewright.layers.breaker import FAILURES_IN_A_ROW
 from routewright.ledger.ledger import Reserved, Settled
 from routewright.reply import Answer
 from routewright.testing import ScriptedResponse
+from served import mock_upstream
 from spending import Gateways, completion
 
 HOUR_S = 3600.0
@@ -148,38 +145,23 @@ def test_t01_a_grant_outlives_a_clock_that_is_set_and_no_longer_than_it_lasts(tm
 # ---- a loop that stands still ----------------------------------------------------------------------------------------
 
 
-class Apart(Struct):
-    """A provider in a process of its own, which goes on while our loop does not."""
-
-    port: int
-
-
-@pytest.fixture
-def apart(tmp_path: Path) -> Iterator[Apart]:
-    script = Path(__file__).with_name("mock_upstream.py")
-    command = [sys.executable, str(script), str(tmp_path / "bill-apart.jsonl")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield Apart(int(process.stdout.readline()))
-        process.kill()
-
-
 @pytest.mark.parametrize("is_told_apart", [True, False], ids=["as it is", "if nobody looked at the loop"])
 async def test_t02_a_loop_that_stands_still_opens_no_circuit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: Apart, is_told_apart: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told_apart: bool
 ) -> None:
     if not is_told_apart:
         monkeypatch.setattr(lag, "TOLERATED_S", 1e9)
-    settings = f'[providers.apart]\nbase_url = "http://127.0.0.1:{apart.port}/v1"\n'
-    slow = model("slow", "apart/slow", fallbacks=["ok"])
-    async with lab(tmp_path, slow, settings=settings, policy="max_retry_attempts = 0") as it:
-        asked = [asyncio.create_task(it.ask("slow")) for _ in range(2 * FAILURES_IN_A_ROW)]
-        await asyncio.sleep(0.1)
-        time.sleep(0.8)  # noqa: ASYNC251 the fault: answers come meanwhile, and time-outs are due
-        await asyncio.gather(*asked)
-        assert timed_out(await it.books()) >= FAILURES_IN_A_ROW, "the fault was met"
-        state = it.runtime.engine.breakers()["apart/slow"]
-        assert state == ("closed" if is_told_apart else "open")
+    slow, policy = model("slow", "apart/slow", fallbacks=["ok"]), "max_retry_attempts = 0"
+    with mock_upstream(tmp_path / "apart.jsonl") as port:  # in a process that goes on while our loop does not
+        settings = f'[providers.apart]\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+        async with lab(tmp_path, slow, settings=settings, policy=policy) as it:
+            asked = [asyncio.create_task(it.ask("slow")) for _ in range(2 * FAILURES_IN_A_ROW)]
+            await asyncio.sleep(0.1)
+            time.sleep(0.8)  # noqa: ASYNC251 the fault: answers come meanwhile, and time-outs are due
+            await asyncio.gather(*asked)
+            assert timed_out(await it.books()) >= FAILURES_IN_A_ROW, "the fault was met"
+            state = it.runtime.engine.breakers()["apart/slow"]
+            assert state == ("closed" if is_told_apart else "open")
 
 
 async def silent(exchange: Exchange) -> None:
