@@ -1,7 +1,8 @@
 """Alerts: a look every second at how budgets stand; what was reached is told in the log, to a webhook, and in Slack.
 
-So is what providers do that only an operator can mend (`layers.incidents`), by each process for itself. Each crossing is told once in each way, by one of all the processes that share the ledger (see `ledger.alerts`). What
-cannot be delivered is tried again a few times, then told in the log and kept: the next process tries again. The
+So is what providers do that only an operator can mend (`layers.incidents`), by each process for itself. A crossing is
+told once in each way, by one of all the processes that share the ledger (see `ledger.alerts`). What cannot be delivered
+is tried again a few times, then told in the log; of a crossing it is kept, too: the next process tries again. The
 addresses hold tokens, so they are secrets here, and no message has more of them than that there is one.
 """
 
@@ -56,8 +57,8 @@ class AlertWatcher:
         transport: Transport,
         clock: Clock,
     ) -> None:
-        """`budgets`, `incidents` (up to so many new ones) and `ways` are asked at every look, in the event loop, so that
-        new settings count at once."""
+        """`budgets`, `incidents` (so many new ones at most) and `ways` are asked at every look, in the event loop, so
+        that new settings count at once."""
         self.raised: Counter[str] = Counter()
         """Alerts told by this process, by the budget's name."""
         self._book = book

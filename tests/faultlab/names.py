@@ -1,8 +1,8 @@
-"""Name servers that are late, dumb, or know no such name: the system's own resolver asks them, in namespaces of our own.
+"""Name servers that are late, or know no such name: the system's own resolver asks them, in namespaces of our own.
 
-`met_by(scene, folder)` runs a function of this module, by its name, where `/etc/resolv.conf` names a server of ours on a
-network that has nothing but a loopback; that takes no right where user namespaces are allowed. What it returns comes
-back as JSON.
+`met_by(scene, folder)` runs a function of this module, by its name, where `/etc/resolv.conf` names a server of ours on
+a network that has nothing but a loopback; that takes no right where user namespaces are allowed. What it prints comes
+back from JSON.
 """
 
 import asyncio

@@ -5,6 +5,8 @@ import gc
 import json
 import os
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ class Written:
 
 # ---- what cannot be meant --------------------------------------------------------------------------------------------
 
-WRONG = {
+WRONG: dict[str, Callable[[str], str | None]] = {
     "no TOML": lambda good: good + "\n[policy\n",
     "a wrong type": lambda good: good.replace("deadline_ms = 5000", 'deadline_ms = "soon"'),
     "an unknown key": lambda good: good.replace("deadline_ms", "deadlne_ms"),
@@ -86,7 +88,10 @@ ENDLESS = {
     "tables in tables": ("a = " + "{a=" * (MIB // 3 - 4), "nested too deeply"),
     "a key of half a million parts": ("a" + ".a" * (MIB // 2 - 8) + " = 1", "nested too deeply"),
     "a quoted one": ('[a."b c"' + " . 'a'" * (MIB // 6 - 8) + "]", "nested too deeply"),
-    "a key twice": ('[policy]\nclassifier = "a"\nclassifier = "b"\n', "routewright.toml:3:17: this key or table stands"),
+    "a key twice": (
+        '[policy]\nclassifier = "a"\nclassifier = "b"\n',
+        "routewright.toml:3:17: this key or table stands",
+    ),
     "a table twice": ("[policy]\n[policy]\n", "this key or table stands twice"),
     "a number of a million digits": ("[server]\nport = " + "1" * (MIB - 20), "is not TOML"),
 }
@@ -141,7 +146,7 @@ async def test_k03_models_that_name_each_other_are_tried_once_each(tmp_path: Pat
 
 async def test_k03_of_a_chain_of_fifty_eight_are_tried(tmp_path: Path) -> None:
     names = [f"m{number}" for number in range(50)]
-    chain = [model(name, fallbacks=[after]) for name, after in zip(names, names[1:], strict=False)]
+    chain = [model(name, fallbacks=[after]) for name, after in pairwise(names)]
     is_down = False
 
     async def later_down(exchange: Exchange) -> None:
@@ -260,8 +265,9 @@ async def test_k06_reloads_under_load_drop_nothing_and_leave_nothing(tmp_path: P
         async with asyncio.TaskGroup() as clients:
             for number in range(4):
                 clients.create_task(client(stream=number % 2 == 0))
-            while answered < 4:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                while answered < 4:  # noqa: ASYNC110 all of them have begun
+                    await asyncio.sleep(0)
             files, connections = open_files(), it.upstream.connections
             for number in range(RELOADS):
                 (tmp_path / "routewright.toml").write_text(written.good.replace("4000", f"{4000 + number % 2}"))
@@ -289,8 +295,9 @@ async def test_k06_what_is_in_flight_keeps_the_settings_it_started_with(tmp_path
 
     async with lab(tmp_path, model("held"), faults={"held": held}) as it:
         written, in_flight = Written(it, tmp_path), asyncio.create_task(it.ask("held"))
-        while not it.upstream.arrivals:
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(5):
+            while not it.upstream.arrivals:  # noqa: ASYNC110 nobody tells
+                await asyncio.sleep(0.001)
         written.becomes(written.good.replace(model("held"), ""))
         assert (await it.ask("held")).status == 404, "it is not in the settings any more"
         let_go.set()

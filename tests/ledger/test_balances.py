@@ -308,7 +308,7 @@ def test_what_is_spare_can_be_given_back() -> None:
 @pytest.mark.parametrize("shift_ns", [-DAY_NS // 2, 0, DAY_NS // 4])
 def test_t01_a_grant_lapses_by_the_time_that_has_passed_wherever_the_clock_is_set(shift_ns: int) -> None:
     desk = Desk(budget())
-    charges = desk.granted()
+    desk.granted()
     desk.now_ns += shift_ns
     desk.balances.steady = lambda: 30.0
     assert desk.balances.admit("a", desk.charges(), 40) is None

@@ -223,9 +223,7 @@ def _events(raw: bytes, chunk: _Chunk, choices: list[_Choice], usage: Usage | No
     return (first, *(_event(b"", chunk, choice, None) for choice in choices[1:]))
 
 
-def _event(
-    raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, is_usage_odd: bool = False
-) -> Event:
+def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, is_usage_odd: bool = False) -> Event:
     content = choice.delta or choice.message or _NOTHING
     text = content.content or ""
     reasoning = content.reasoning_content or content.reasoning or ""

@@ -1,4 +1,4 @@
-"""Balances: what one process has of each budget, and whether another hold fits. Exact integers; no clock of its own, no waiting.
+"""Balances: what one process has of each budget, and whether another hold fits. Exact integers, no waiting.
 
 Three numbers are counted for each window of a budget: what this process was *granted* of it, what it has *settled*, and
 what it *holds* for attempts that are not over. Of a hard budget, settled + held never exceeds granted, and the escrow

@@ -153,7 +153,7 @@ def raise_if(mistakes: Iterable[str]) -> None:
 
 def _unknown(unknown: UnknownKey, origin: Origin) -> str:
     where = f"in [{dotted(unknown.section)}]" if unknown.section else "at the top"
-    return f'unknown key {_quoted(unknown.name)} {where} ({origin.exact}){did_you_mean(unknown.name, unknown.known)}'
+    return f"unknown key {_quoted(unknown.name)} {where} ({origin.exact}){did_you_mean(unknown.name, unknown.known)}"
 
 
 def _quoted(value: object) -> str:

@@ -29,7 +29,7 @@ DEEPEST = 5
 """One level below the deepest key there is, so that a table in place of a value shows."""
 
 _ENDLESS_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
-"""A dotted key of so many parts takes tomllib time by their square: half a million, which fit into a file, take hours."""
+"""A dotted key of so many parts takes tomllib time by their square: half a million fit into a file, and take hours."""
 
 
 class Origin(Struct, frozen=True):
