@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from routewright import names, transport
 from routewright.access import keyring
+from routewright.catalog import registry
 from routewright.dialects import options, strict_json
 from routewright.gateway import admin_api, app, connection, idempotency, server
+from routewright.layers import incidents
+from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +29,12 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "requests in flight": (app.MAX_IN_FLIGHT,),
+    "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
+    "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "a settings file": (sources.MAX_FILE_BYTES, sources.MOST_KEY_PARTS),
+    "mistakes told of the settings": (given.MOST_TOLD,),
+    "names from an alias to its model": (registry.LONGEST_ALIAS,),
+    "addresses of a host": (names.FRESH_S, names.USED_S),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (

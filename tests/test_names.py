@@ -21,7 +21,7 @@ class Resolver:
         self.let_go = threading.Event()
         monkeypatch.setattr(socket, "getaddrinfo", self._ask)
 
-    def _ask(self, host: str, _: object, *, type: int) -> list[Any]:
+    def _ask(self, host: str, _: object, *, type: int) -> list[Any]:  # noqa: A002 its name
         self.asked.append(host)
         if host == "late":
             self.let_go.wait(10)
@@ -49,7 +49,7 @@ async def test_a_name_that_is_not_found_is_an_error_and_may_be_asked_for_again(
     resolver: Resolver, failure: Exception
 ) -> None:
     names, resolver.answers["gone"] = Names(), failure
-    with pytest.raises(OSError, match="again|long"):
+    with pytest.raises(OSError, match=r"again|long"):
         await names.find("gone")
     resolver.answers["gone"] = "10.0.0.2"
     assert await names.find("gone") == ("10.0.0.2",)

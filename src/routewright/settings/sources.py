@@ -28,8 +28,9 @@ ALIASES: Mapping[str, KeyPath] = {
 DEEPEST = 5
 """One level below the deepest key there is, so that a table in place of a value shows."""
 
-_ENDLESS_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
-"""A dotted key of so many parts takes tomllib time by their square: half a million fit into a file, and take hours."""
+MOST_KEY_PARTS = 64
+_ENDLESS_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_KEY_PARTS}}}""")
+"""A dotted key of more parts takes tomllib time by their square: half a million fit into a file, and take hours."""
 
 
 class Origin(Struct, frozen=True):
