@@ -116,8 +116,6 @@ ROWS: Mapping[str, str] = {
 }
 
 LATER: Mapping[str, str] = {
-    "S09": "with Redis",
-    "S10": "with Redis",
     "M05": "with batches",
     "M07": "with shadow traffic",
     "X17": "with the first release",

@@ -103,9 +103,18 @@ class Metrics:
                 "1 while newer settings have a mistake, and the last good ones stay in force.",
                 [({}, int(self._engine.settings_error is not None))],
             ),
+            *self._redis(),
             _family("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1)]),
         )
         return "".join(families)
+
+    def _redis(self) -> Iterable[str]:
+        """Nothing without `redis.url`."""
+        rounds = self._engine.rounds
+        if rounds is None:
+            return
+        yield _family("redis_up", "gauge", "Whether Redis answers in time.", [({}, int(rounds.is_together))])
+        yield _family("gateways", "gauge", "Gateways that share it, as last seen.", [({}, rounds.gateways)])
 
 
 def _family(name: str, kind: str, told: str, samples: Iterable[Sample]) -> str:

@@ -10,6 +10,7 @@ illness.
                          └──────────────── TRIPPED ──────────────┘
 
 Where every place of a route rests, refusing helps nobody: then each is probed once a second, whatever its rest is.
+Gateways that share a Redis rest together, and probe one at a time: see `hearsay`.
 """
 
 from collections import Counter, deque
@@ -22,7 +23,9 @@ from msgspec import Struct
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
+from routewright.dialects.provider_errors import LONGEST_PAUSE_S
 from routewright.errors import CircuitOpen, CoolingDown, ProviderError, ProviderOverloaded
+from routewright.layers.hearsay import Finding, News, NobodyElse, Turns
 from routewright.layers.lag import Lag
 from routewright.layers.service import Service
 from routewright.reply import Ending, Reply
@@ -44,6 +47,8 @@ FEW_FAILURES = 0.1
 """Up to this share, a deployment does well."""
 OVERLOADED_S = 10.0
 """So long after a 429 it does not."""
+TURN_PAUSE_S = 0.1
+"""So long after another gateway was found to probe, its turn is not asked for again."""
 MAX_SAMPLES = 1000
 """The window's memory; beyond it the oldest call is forgotten early."""
 
@@ -119,6 +124,12 @@ class Circuit:
         self._probe: Pass | None = None
         self._probes_succeeded = 0
         self._usual = Pass(0)
+        self._opened_by: Origin | None = None
+        """Of the failure that opened it last; None where another gateway met it."""
+        self._is_proved_here = False
+        self._pauses = 0
+        self._pause_until = 0.0
+        self._others_turn_until = 0.0
 
     def admit(self, now: float, *, is_only: bool = False) -> Pass | None:
         """Leave for one call to pass, or None. `is_only`: there is nobody else to ask."""
@@ -128,7 +139,7 @@ class Circuit:
             return self._usual
         if self.state is State.RAMPING:
             return self._usual if self._ramp(now, is_only) else None
-        if self._probe is not None or now < self._wakes_at(is_only):
+        if self._probe is not None or now < max(self._wakes_at(is_only), self._others_turn_until):
             return None
         if self.state is State.OPEN:
             self._change(Change.RESTED)
@@ -163,10 +174,8 @@ class Circuit:
         self._probe = None
         self._probes_succeeded += 1
         if self._probes_succeeded >= SUCCESSES_TO_PROVE:
-            self._change(Change.PROVED)
-            self._ramping_since = now
-            self._samples.clear()
-            self._failed_in_a_row.clear()
+            self._prove(now)
+            self._is_proved_here = True
 
     def succeeded(self, passed: Pass, now: float) -> None:
         """A call went well to its end."""
@@ -186,18 +195,67 @@ class Circuit:
         self._end_ramp(now)
         why = self._trips(now, origin, is_lasting)
         if why:
-            self._open(now, why)
+            self._open(now, why, origin)
 
     def cooled(self, passed: Pass, now: float, pause_s: float) -> None:
         """The provider asked for a pause; if it did not say how long, that is 0 s."""
-        self._overloaded_at = now
-        self._cools_until = max(self._cools_until, now + pause_s)
+        if pause_s > 0:
+            self._pauses += 1
+            self._pause_until = now + pause_s
+        self._cool(now, pause_s)
         self.gave_no_verdict(passed)
 
     def gave_no_verdict(self, passed: Pass) -> None:
         """A call ended without saying anything about health; if it was the probe, the next call is the probe."""
         if passed is self._probe:
             self._probe = None
+
+    def is_anothers_turn(self, passed: Pass, now: float) -> None:
+        """The call was to be a probe, and another gateway probes just now."""
+        self._others_turn_until = now + TURN_PAUSE_S
+        self.gave_no_verdict(passed)
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe is not None
+
+    def findings(self, now: float) -> Iterator[Finding]:
+        """What was found here and holds still, for other gateways."""
+        if self.state is State.OPEN and self._opened_by is Origin.PROVIDER and now < self._rests_until:
+            yield Finding(News.RESTS, self._usual.opening, self._rests_until - now, self.why)
+        ramps_until = self._ramping_since + RAMP_S
+        if self.state is State.RAMPING and self._is_proved_here and now < ramps_until:
+            yield Finding(News.PROVED, self._usual.opening, ramps_until - now)
+        if now < self._pause_until:
+            yield Finding(News.COOLS, self._pauses, self._pause_until - now)
+
+    def heard(self, finding: Finding, now: float) -> None:
+        """Another gateway found something; what is being found out here just now is waited for."""
+        if finding.news is News.COOLS:
+            self._cool(now, min(finding.lasts_s, LONGEST_PAUSE_S))
+        elif self._probe is not None:
+            return
+        elif finding.news is News.RESTS:
+            until = now + min(finding.lasts_s, LONGEST_REST_S)
+            if self.state is not State.OPEN:
+                self._rest(now, until, f"{finding.why}, as another gateway met", None)
+            self._rests_until = max(self._rests_until, until)
+        elif self.state in (State.OPEN, State.HALF_OPEN) and self._opened_by is not Origin.LOCAL:
+            if self.state is State.OPEN:
+                self._change(Change.RESTED)
+            self._prove(now)
+            self._is_proved_here = False
+
+    def _cool(self, now: float, pause_s: float) -> None:
+        self._overloaded_at = now
+        self._cools_until = max(self._cools_until, now + pause_s)
+
+    def _prove(self, now: float) -> None:
+        self._change(Change.PROVED)
+        self._ramping_since = now
+        self._samples.clear()
+        self._failed_in_a_row.clear()
 
     def _wakes_at(self, is_only: bool) -> float:
         if self.state is State.HALF_OPEN:
@@ -237,15 +295,19 @@ class Circuit:
             self._samples.popleft()
         return Counter(sample for _, sample in self._samples)
 
-    def _open(self, now: float, why: str) -> None:
+    def _open(self, now: float, why: str, origin: Origin) -> None:
         # One that flaps has not recovered: the rest goes on growing unless it was well for a whole window.
         is_relapse = self.state is not State.CLOSED or now - self._closed_at < WINDOW_S
         self._openings_in_a_row = self._openings_in_a_row + 1 if is_relapse else 0
         longest_s = min(LONGEST_REST_S, FIRST_REST_S * 2 ** min(self._openings_in_a_row, 10))
+        self._rest(now, now + longest_s * self._random.uniform(0.5, 1), why, origin)
+
+    def _rest(self, now: float, until: float, why: str, origin: Origin | None) -> None:
         self._change(Change.TRIPPED)
         self.why = why
+        self._opened_by = origin
         self._opened_at = now
-        self._rests_until = now + longest_s * self._random.uniform(0.5, 1)
+        self._rests_until = until
         self._probe = None
         self._probes_succeeded = 0
         self._usual = Pass(self._usual.opening + 1)
@@ -288,6 +350,10 @@ class Circuits:
             name for (name, _), each in circuits if each.state is not State.CLOSED or each.cools_for_s(now) > 0
         )
 
+    def all(self) -> Iterable[tuple[tuple[str, Secret | None], Circuit]]:
+        """Every circuit, with its deployment's id and key."""
+        return self._circuits.items()
+
     def keep_only(self, deployments: Iterable[Deployment]) -> None:
         """Forget deployments and credentials that the settings no longer name."""
         named = {(each.id, each.key) for each in deployments}
@@ -297,9 +363,10 @@ class Circuits:
 class Breaker:
     """Refuses at once while a deployment rests, and tells its circuit how every call ended."""
 
-    def __init__(self, circuits: Circuits, clock: Clock) -> None:
+    def __init__(self, circuits: Circuits, clock: Clock, turns: Turns | None = None) -> None:
         self._circuits = circuits
         self._clock = clock
+        self._turns = turns or NobodyElse()
         self._lag = Lag(clock)
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
@@ -308,6 +375,8 @@ class Breaker:
         passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
         self._lag.begin()
         try:
+            if passed.is_probe:
+                await self._take_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
             self._judge(circuit, passed, error, started_at)
@@ -326,6 +395,13 @@ class Breaker:
             raise CoolingDown(f"{name} asked for a pause, of which {pause_s:.1f} s are left", retry_after_s=pause_s)
         rest_s = circuit.rests_for_s(now, is_only=is_only) or FIRST_REST_S
         raise CircuitOpen(f"{name} is resting, as {circuit.why}", retry_after_s=rest_s)
+
+    async def _take_turn(self, attempt: Attempt, circuit: Circuit, passed: Pass) -> None:
+        """Raises CircuitOpen where another gateway probes just now."""
+        if not await self._turns.take(attempt.deployment):
+            circuit.is_anothers_turn(passed, self._clock.monotonic())
+            name = attempt.deployment.id
+            raise CircuitOpen(f"{name} is just probed by another gateway", retry_after_s=FIRST_REST_S)
 
     def _is_nobody_awake(self, attempt: Attempt, now: float) -> bool:
         ailing = self._circuits.ailing(now)
