@@ -8,6 +8,7 @@ import pytest
 
 from routewright import names, transport
 from routewright.access import keyring
+from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, app, connection, idempotency, server
@@ -44,6 +45,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
         idempotency.MOST_ANSWER_BYTES,
         idempotency.MOST_BYTES,
     ),
+    "a look into the response cache": (aside.PATIENCE_S,),
+    "answers on their way into a file, or Redis": (aside.MOST_WAITING,),
     "body of an admin request": (admin_api.MAX_BODY_BYTES,),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),

@@ -140,6 +140,8 @@ class Options(Struct, frozen=True, kw_only=True):
     user: str | None = None
     no_log: bool = False
     """Nothing of the content may be kept, whatever the settings allow."""
+    cache: bool = True
+    """Where the settings allow it, an answer may be one that was kept, and is kept."""
 
 
 class Priority(IntEnum):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
@@ -31,6 +32,7 @@ from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
+from routewright.layers.cache import Cache, Rules
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -52,10 +54,10 @@ from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
-from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
+from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, Settings
+from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
@@ -97,9 +99,11 @@ class Engine:
         experiences: Experiences | None = None,
         keeper: Keeper | None = None,
         board: Board | None = None,
+        answers: Places | None = None,
     ) -> None:
         """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, without a
-        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways.
+        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways. `answers` is
+        where the response cache finds its store.
 
         Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
         """
@@ -134,6 +138,7 @@ class Engine:
         self._lessons: Lessons | None = None
         self._memory: tuple[object, Memory] | None = None
         self._local_model: tuple[object, OnnxModel] | None = None
+        self._answers = answers or Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
@@ -306,7 +311,7 @@ class Engine:
         self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
     ) -> Service[Call]:
         policy, clock = settings.policy, self._clock
-        decided = (
+        above = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(
                 Record(
@@ -322,9 +327,12 @@ class Engine:
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a key's own limits; above decide, so that a refused request costs nothing
             .then(self._key_quota)
-            # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider, self._second_opinion(settings, registry, decider)))
         )
+        if settings.cache.is_used:
+            # above decide, so that a hit pays for no second opinion; below key quota, so that it counts
+            above = above.then(self._cache(settings, registry, decider))
+        # a route is needed to know who may be tried; nothing below sees a call without one
+        decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -375,6 +383,24 @@ class Engine:
             # innermost, so that our own queueing is not blamed on the provider
             .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
             .over(leaf)
+        )
+
+    def _cache(self, settings: Settings, registry: Registry, decider: Decider) -> Cache:
+        cache = settings.cache
+        place = Place(
+            store=cache.store,
+            folder=settings.ledger.path,
+            max_entries=cache.max_entries,
+            max_bytes=cache.max_bytes,
+        )
+        return Cache(
+            _rules(cache),
+            self._answers.at(place),
+            decide=decider.decide,
+            registry=registry,
+            dialects=UPSTREAMS,
+            ledger=self._ledger,
+            clock=self._clock,
         )
 
     def _second_opinion(self, settings: Settings, registry: Registry, decider: Decider) -> SecondOpinion | None:
@@ -443,6 +469,17 @@ class Engine:
             clock=self._clock,
             warmth=caches,
         )
+
+
+def _rules(cache: CacheSettings) -> Rules:
+    return Rules(
+        routes=frozenset(cache.routes),
+        keys=frozenset(cache.keys),
+        is_shared=cache.shared,
+        fresh_ns=cache.ttl_s * NANOSECONDS,
+        stale_ns=cache.stale_if_error_s * NANOSECONDS,
+        max_answer_bytes=cache.max_answer_bytes,
+    )
 
 
 def _spending(settings: Settings) -> Spending:

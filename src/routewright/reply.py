@@ -117,6 +117,22 @@ class Receipt(Struct, frozen=True, kw_only=True):
     """Our own time before the first attempt was sent, in seconds; None when nothing was."""
 
 
+class Cached(Struct, frozen=True):
+    """What the response cache has to do with a reply."""
+
+    state: Literal["hit", "stale", "miss"]
+    """`stale`: an old answer, as nobody gives a new one; `miss`: a new one, which may be kept."""
+    age_s: int | None = None
+    """How old the answer is; None for a new one, as the next."""
+    saved_nanousd: int | None = None
+    """What it cost when it was made; None also for a model without a price."""
+
+    @property
+    def is_kept(self) -> bool:
+        """The answer was kept, and nobody was asked for it."""
+        return self.state != "miss"
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """A whole answer, with what it took to get it."""
 
@@ -140,6 +156,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     usage: Usage
     receipt: Receipt
     route: Route
+    cached: Cached | None = None
+    """None where the response cache is not used."""
 
     @property
     def content(self) -> str:
@@ -168,6 +186,7 @@ class Allowance(Struct, frozen=True):
 
 
 Callback: TypeAlias = Callable[["Reply"], None]
+Listener: TypeAlias = Callable[[tuple[Event, ...]], None]
 
 
 class Reply:
@@ -195,6 +214,8 @@ class Reply:
         """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
         self.allowance: Allowance | None = None
         """How much more the deployment takes, if it said so; from the leaf."""
+        self.cached: Cached | None = None
+        """None where the cache is not used."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first
@@ -209,6 +230,11 @@ class Reply:
         """Have `callback(self)` called once, when the reply closes; callbacks run in the order they were added."""
         self._callbacks.append(callback)
         return self
+
+    def overhear(self, listener: Listener) -> None:
+        """Have `listener` hear all events; to be called before any was read."""
+        listener(self._waiting)
+        self._source = _Overheard(self._source, listener)
 
     async def next(self) -> tuple[Event, ...]:
         """The events that arrived together; empty once the reply has ended.
@@ -291,6 +317,22 @@ class Reply:
         return str(self.ending or "open")
 
 
+class _Overheard:
+    """A `Source` that somebody listens to."""
+
+    def __init__(self, source: Source, listener: Listener) -> None:
+        self._source = source
+        self._listener = listener
+
+    async def next(self) -> tuple[Event, ...]:
+        events = await self._source.next()
+        self._listener(events)
+        return events
+
+    def abort(self) -> None:
+        self._source.abort()
+
+
 class _DraftCall:
     """One tool call, as far as it has come."""
 
@@ -350,6 +392,7 @@ class Draft:
             usage=reply.usage or Usage(),
             receipt=reply.receipt,
             route=reply.route,
+            cached=reply.cached,
         )
 
     def _thinking(self, dialect: str) -> Iterator[Thinking]:

@@ -14,6 +14,7 @@ from routewright.access.directory import Directory
 from routewright.access.installation import Installation
 from routewright.access.keyring import Keyring
 from routewright.alerts import AlertWatcher
+from routewright.cache.places import Places
 from routewright.catalog.registry import Registry
 from routewright.catalog.served import ServedPrices
 from routewright.catalog.sources import PriceTable
@@ -145,6 +146,7 @@ class Runtime:
         lessons_path: Path,
         housekeeping: Housekeeping,
         redis: "Connection | None",
+        answers: Places,
     ) -> None:
         self.engine = engine
         self.redis = redis
@@ -173,6 +175,7 @@ class Runtime:
         self._keeper = keeper
         self._simulator = simulator
         self._transport = transport
+        self._answers = answers
         self._lessons_path = lessons_path
         self._is_closed = False
 
@@ -199,6 +202,7 @@ class Runtime:
         balances = Balances()
         keeper = Keeper(balances, escrow, boot=journal.boot, clock=clock)
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock, balances=balances)
+        answers = Places(redis)
         engine = Engine(
             settings,
             registry,
@@ -208,6 +212,7 @@ class Runtime:
             experiences=store,
             keeper=keeper,
             board=None if redis is None else RedisBoard(redis, journal.boot),
+            answers=answers,
         )
         # Last, so that no thread is left running where the settings are refused.
         _recover(journal, store, escrow, clock, is_shared=ledger_file(settings) is None)
@@ -230,6 +235,7 @@ class Runtime:
             lessons_path=folder / LESSONS,
             housekeeping=Housekeeping(store.database, recovery, clock, lambda: engine.settings.ledger.retention_days),
             redis=redis,
+            answers=answers,
         )
         runtime._adopt_prices(settings, registry)
         return runtime
@@ -354,6 +360,7 @@ class Runtime:
             return
         self._is_closed = True
         await self._transport.close()
+        await self._answers.close()
         if self.redis is not None:
             await self.redis.close()
         await self._keeper.stop()

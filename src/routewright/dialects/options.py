@@ -16,7 +16,7 @@ KEY = "routewright"
 MOST_TAGS = 32
 """Of a request: money is summed for each of them."""
 LONGEST_TAG = 200
-_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log")
+_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -36,6 +36,7 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         tags=_tags(array(fields, "tags", at) or [], at),
         user=text(fields, "user", at),
         no_log=boolean(fields, "no_log", at) or False,
+        cache=_switch(fields.get("cache"), at + "cache"),
     )
 
 
@@ -82,6 +83,12 @@ def _probability(value: object, param: str) -> float | None:
     if type(digits) is not str or not _SHARE.fullmatch(digits):
         raise wrong(param, "a number from 0 to 1 such as 0.9", value)
     return float(digits)
+
+
+def _switch(value: object, param: str) -> bool:
+    if value not in (None, "on", "off"):
+        raise wrong(param, '"on" or "off"', value)
+    return value != "off"
 
 
 def _tags(tags: list[Any], at: str) -> tuple[str, ...]:

@@ -80,6 +80,10 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         told["x-routewright-spending"] = "; ".join(route.spending)
     if route.max_output_tokens is not None:
         told["x-routewright-max-tokens"] = str(route.max_output_tokens)
+    if reply.cached is not None:
+        told["x-routewright-cache"] = reply.cached.state
+        if reply.cached.age_s is not None:
+            told["age"] = str(reply.cached.age_s)
     if reply.budget_remaining_nanousd is not None:
         told["x-routewright-budget-remaining-usd"] = exact_usd(reply.budget_remaining_nanousd)
     if reply.receipt is not None:

@@ -56,6 +56,12 @@ class Metrics:
                 (_labelled(("model", "tier", "outcome"), *item) for item in tally.requests.items()),
             ),
             _family(
+                "cache_requests_total",
+                "counter",
+                "Requests for which the response cache was used, by what came of it.",
+                (_labelled(("state",), (state,), count) for state, count in tally.cached.items()),
+            ),
+            _family(
                 "upstream_attempts_total",
                 "counter",
                 "Attempts by deployment, cause and class of outcome.",

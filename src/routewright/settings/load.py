@@ -21,6 +21,7 @@ from routewright.settings.schema import (
     AccessSettings,
     AlertSettings,
     BudgetSettings,
+    CacheSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -64,6 +65,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    cache: CacheSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
@@ -219,6 +221,7 @@ def load_settings(
             _check_budgets(settings),
             _check_models(settings),
             _check_neighbours(settings),
+            _check_cache(settings),
         )
     )
     return settings
@@ -291,6 +294,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "cache": CacheSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
         "access": AccessSettings,
@@ -363,6 +367,11 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
         yield _told(settings, (*path, "onnx"), "the tokenizer.json that belongs to it is missing: set tokenizer")
     elif second.embeddings is not None:
         yield from _check_embeddings(settings, second.embeddings)
+
+
+def _check_cache(settings: Settings) -> Iterator[str]:
+    if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
+        yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
 
 
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
