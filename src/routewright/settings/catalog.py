@@ -249,7 +249,7 @@ def _unknown_names(settings: Settings, known: Set[str]) -> Iterator[str]:
         if model.enabled and settings.origin("models", name, "fallbacks") != DEFAULT
     ]
     named += [(("policy", "baseline"), (settings.policy.baseline,), known)] if settings.policy.baseline else []
-    named += [(("cache", "routes"), settings.cache.routes, (*known, *settings.models, *Tier, "all"))]
+    named += [(("cache", "routes"), settings.cache.routes, known | settings.models.keys() | {*Tier, "all"})]
     wish = settings.policy.quality
     named += [(("policy", "quality"), (wish.model,), also_aliases)] if wish else []
     named += [(("aliases", alias), (to,), also_aliases) for alias, to in settings.aliases.items()]
