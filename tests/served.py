@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,11 +18,14 @@ _PATIENCE_S = 30
 
 
 class Served:
-    """`routewright serve` with its own home folder; `url` is where it listens."""
+    """`routewright serve` with its own home folder; `url` is where it listens, `told` what it said before that."""
 
-    def __init__(self, home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, *arguments: str, environ: Mapping[str, str] | None = None, launcher: Sequence[str] = ()
+    ) -> None:
+        """`launcher` is a command that starts the one that is given to it, and remains its parent."""
         self.home = home
-        self._command = [sys.executable, "-m", "routewright", "serve", "--port", "0", *arguments]
+        self._command = [*launcher, sys.executable, "-m", "routewright", "serve", "--port", "0", *arguments]
         self._environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -40,15 +43,15 @@ class Served:
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        told = []
+        self.told = ""
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            told.append(line)
+            self.told += line
             if found := _SERVING.search(line):
                 self.url = found[1]
                 return self
         self.kill()
-        raise AssertionError(f"the gateway did not start:\n{''.join(told)}")
+        raise AssertionError(f"the gateway did not start:\n{self.told}")
 
     @property
     def ledger(self) -> Path:
@@ -58,14 +61,15 @@ class Served:
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
-        self._wait()
+        self.wait()
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self._wait()
+        return self.wait()
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
+        """Until it has ended; its exit code."""
         code = self.process.wait(_PATIENCE_S)
         assert self.process.stderr is not None
         self.process.stderr.close()

@@ -1,3 +1,4 @@
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -368,4 +369,8 @@ def test_a_price_document_that_is_named_and_missing_or_no_such_thing_is_refused(
         prices_of(desk.load())
     named.write_text("{}")
     with pytest.raises(SettingsError, match="damaged"):
+        prices_of(desk.load())
+    models = [{"id": "fast", "match": ["~(a+"]}]
+    named.write_text(json.dumps({"source": "s", "date": "d", "providers": [{"id": "acme", "models": models}]}))
+    with pytest.raises(SettingsError, match=r"named\.json: prices\.acme\.fast: the pattern '\(a\+' cannot .*:2"):
         prices_of(desk.load())

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from routewright.call import Attempt, Thinking, ToolCall, utf8_length
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import LONGEST_NAME, Tier
 from routewright.errors import RoutewrightError
 from routewright.route import Route
 from routewright.usage import Usage
@@ -301,7 +301,7 @@ class Reply:
             if event.finish is not None:
                 self.finish = event.finish
             if event.model:
-                self.served_model = event.model
+                self.served_model = event.model[:LONGEST_NAME]
             if event.provider_id:
                 self.provider_id = event.provider_id
             if event.service_tier:

@@ -22,6 +22,7 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
+from routewright.catalog.registry import LONGEST_NAME
 from routewright.dialects import options as router_options
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
 from routewright.dialects.service_tiers import wished
@@ -98,7 +99,10 @@ def _read_model(fields: JsonObject) -> str:
         raise InvalidRequest(
             "model is required", param="model", hint='name one that GET /v1/models lists, or "auto" to have it chosen'
         )
-    return required_text(fields, "model")
+    name = required_text(fields, "model")
+    if len(name) > LONGEST_NAME:
+        raise wrong("model", f"a name of at most {LONGEST_NAME} characters", name)
+    return name
 
 
 def _read_max_tokens(fields: JsonObject) -> int | None:

@@ -73,6 +73,10 @@ class _Chunk(Struct, gc=False):
     error: Raw = _NULL
 
 
+class _Failure(Struct, gc=False):
+    error: Raw = _NULL
+
+
 class _CachedDetails(Struct, gc=False):
     audio_tokens: int | None = None
 
@@ -100,6 +104,7 @@ class _Counts(Struct, gc=False):
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_failure = msgspec.json.Decoder(_Failure).decode
 _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
@@ -162,6 +167,14 @@ def _with_sound(
     )
 
 
+def _fails(data: bytes) -> bool:
+    """Whether a chunk that cannot be read says at least that something failed."""
+    try:
+        return _decode_failure(data).error != _NULL
+    except UNREADABLE:
+        return False
+
+
 class ChunkReader:
     """Reads the chunks of one streamed answer with this many choices."""
 
@@ -177,6 +190,8 @@ class ChunkReader:
         try:
             chunk = _decode_chunk(data)
         except UNREADABLE:
+            if _fails(data):
+                raise _reported(said_in(data)) from None
             return None
         if chunk.error != _NULL or chunk.object == "error":
             raise _reported(said_in(data))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from routewright.call import JsonObject, Options
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import LONGEST_NAME, Tier
 from routewright.dialects.fields import array, boolean, required_text, text, whole_number, wrong
 from routewright.errors import InvalidRequest
 
@@ -26,7 +26,8 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
     """The options in these fields; `at` is what error messages put before a field's name. Raises InvalidRequest."""
     for name in fields:
         if name not in _NAMES:
-            raise InvalidRequest(f"{at}{name} is not an option", param=at + name, hint=f"there are {', '.join(_NAMES)}")
+            shown = at + name[:LONGEST_NAME]
+            raise InvalidRequest(f"{shown} is not an option", param=shown, hint=f"there are {', '.join(_NAMES)}")
     deadline_ms = whole_number(fields, "deadline_ms", 1, _LONGEST_DEADLINE_MS, at)
     return Options(
         tier=_tier(fields, at),
@@ -34,7 +35,7 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         min_quality=_probability(fields.get("min_quality"), at + "min_quality"),
         deadline_s=None if deadline_ms is None else deadline_ms / 1000,
         tags=_tags(array(fields, "tags", at) or [], at),
-        user=text(fields, "user", at),
+        user=_user(fields, at),
         no_log=boolean(fields, "no_log", at) or False,
         cache=_switch(fields.get("cache"), at + "cache"),
     )
@@ -52,6 +53,13 @@ def with_body_options(options: Options, fields: object) -> Options:
         if getattr(options, name) == getattr(absent, name)
     }
     return msgspec.structs.replace(options, **missing)
+
+
+def _user(fields: JsonObject, at: str) -> str | None:
+    name = text(fields, "user", at)
+    if name is not None and len(name) > LONGEST_NAME:
+        raise wrong(at + "user", f"a string of at most {LONGEST_NAME} characters", name)
+    return name
 
 
 def _tier(fields: JsonObject, at: str) -> Tier | None:

@@ -18,7 +18,6 @@ from routewright.engine import Engine
 from routewright.errors import (
     LedgerUnavailable,
     MethodNotAllowed,
-    Overloaded,
     RouteNotFound,
     RoutewrightError,
     ShuttingDown,
@@ -29,12 +28,14 @@ from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budget
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
 from routewright.gateway.generation import Generation
-from routewright.gateway.headers import error_headers, limit_headers
+from routewright.gateway.headers import error_headers, id_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
     ClientLeft,
+    Departure,
     Handler,
     Message,
+    RawHeaders,
     Receive,
     Request,
     Scope,
@@ -45,13 +46,10 @@ from routewright.gateway.http import (
 from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.models_api import Models, RouteOnly
+from routewright.gateway.overload import Workload
 from routewright.settings import is_loopback
 
 log = logging.getLogger(__name__)
-
-MAX_IN_FLIGHT = 10_000
-"""Requests worked on at once; the next one is told to come back."""
-OVERLOAD_PAUSE_S = 1.0
 
 _OPENAI = DOWNSTREAMS["openai_chat"]
 
@@ -94,7 +92,8 @@ class Gateway:
         many each has raised since the start, by name."""
         self.is_draining = False
         self._engine = engine
-        self._in_flight = 0
+        self.workload = Workload()
+        self._finishing: set[Departure] = set()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
         metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
         self.endpoints: Sequence[Endpoint] = (
@@ -118,7 +117,7 @@ class Gateway:
         )
 
     def _generation(self, path: str, dialect: Downstream, clock: Clock) -> Endpoint:
-        handler = Idempotent(Generation(self._engine, dialect, clock), self._engine, clock)
+        handler = Idempotent(Generation(self._engine, dialect, clock, self._finishing), self._engine, clock)
         return Endpoint("POST", path, Access.USE, handler, dialect)
 
     def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:
@@ -144,7 +143,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request.of(scope, receive, self._engine.mint_id())
-        sent = _Sent(send)
+        sent = _Sent(send, request)
         try:
             endpoint = self._find(request)
             request = replace(request, caller=self._door.admit(request, endpoint.access))
@@ -154,9 +153,12 @@ class Gateway:
         except RoutewrightError as error:
             await self._refuse(request, sent, error)
         except asyncio.CancelledError:
-            if not self.is_draining:
+            if request.work.error is not None:
+                await self._refuse(request, sent, request.work.error)
+            elif self.is_draining:
+                await self._refuse(request, sent, ShuttingDown("the gateway ended before this answer was there"))
+            else:
                 raise
-            await self._refuse(request, sent, ShuttingDown("the gateway ended before this answer was there"))
         except Exception:  # the outermost edge: a bug must not leave a client without an answer
             log.exception("bug while answering %s %s", request.method, request.path)
             await self._refuse(request, sent, RoutewrightError("an internal error; the log has the details"))
@@ -168,13 +170,15 @@ class Gateway:
         return whole_answer(error.http_status, headers, _OPENAI.write_error(error))
 
     async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
-        if self._in_flight >= MAX_IN_FLIGHT:
-            raise Overloaded(f"{self._in_flight} requests are in flight already", retry_after_s=OVERLOAD_PAUSE_S)
-        self._in_flight += 1
+        if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
+            await endpoint.handler(request, send)
+            return
+        tenant = request.caller.tenant.key
+        self.workload.admit(tenant, request.work)
         try:
             await endpoint.handler(request, send)
         finally:
-            self._in_flight -= 1
+            self.workload.leave(tenant, request.work)
 
     def _dialect_at(self, path: str) -> Downstream:
         return next((endpoint.dialect for endpoint in self._methods(path).values()), _OPENAI)
@@ -231,12 +235,17 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 class _Sent:
-    """A `Send` that remembers whether the head of an answer is out."""
+    """A `Send` that remembers whether the head of an answer is out, and sees that it names its request."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request: Request) -> None:
         self.has_begun = False
         self._send = send
+        self._request = request
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        self.has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
+            headers: RawHeaders = message["headers"]
+            if not any(name == b"x-request-id" for name, _ in headers):
+                message["headers"] = headers + id_headers(self._request)
         return self._send(message)

@@ -95,12 +95,17 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
 
 
-def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
-    """By which id to find it again (`routewright ledger show`), and whether and when it makes sense to come back."""
-    headers: RawHeaders = [
+def id_headers(request: Request) -> RawHeaders:
+    """By which id to find a request again (`routewright ledger show`): the client's own for it, and ours."""
+    return [
         (b"x-request-id", (request.client_id or request.id).encode()),
         (b"x-routewright-request-id", request.id.encode()),
     ]
+
+
+def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
+    """By which id to find it again, and whether and when it makes sense to come back."""
+    headers = id_headers(request)
     pause_s = error.retry_after_s if isinstance(error, AllAttemptsFailed | RateLimited | Overloaded) else None
     if pause_s is not None:
         headers.append((b"retry-after", b"%d" % ceil(pause_s)))

@@ -5,11 +5,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from routewright.catalog.registry import VIRTUAL_MODELS, Registry
+from routewright.catalog.registry import VIRTUAL_MODELS, Registry, model_not_found
 from routewright.decision.permission import NOT_ALLOWED, is_restricted, may_ask
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import ModelNotFound
 from routewright.gateway.generation import read_call
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
 
@@ -53,7 +52,7 @@ class Models:
         elif name in models:
             await respond(send, 200, [JSON_TYPE], _encode(models[name]))
         else:
-            raise ModelNotFound(f"no model is called {name!r}", param="model", hint="GET /v1/models lists them")
+            raise model_not_found(name)
 
 
 def _model_list(registry: Registry) -> list[dict[str, Any]]:
