@@ -173,6 +173,10 @@ class Engine:
         """Decide only, and call nobody. Raises CallerError."""
         return self._snapshot.decider.decide(call)
 
+    def count_tokens(self, call: Call) -> int:
+        """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
+        return self._snapshot.decider.count_tokens(call)
+
     def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
 

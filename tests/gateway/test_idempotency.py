@@ -7,7 +7,7 @@ import pytest
 from lobby import Lobby, lobby
 from routewright.errors import DeadlineExceeded, IdempotencyMismatch, RequestInProgress
 from routewright.gateway import idempotency
-from routewright.gateway.http import ClientLeft, Message, Request, Send
+from routewright.gateway.http import IS_CUT, ClientLeft, Message, Request, Send
 from routewright.gateway.idempotency import Answer, Answers, Idempotent
 
 KEY = {"idempotency-key": "order-4711"}
@@ -86,7 +86,7 @@ async def test_what_broke_off_is_forgotten(house: Lobby, end: str) -> None:
         await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
         if end == "left":
             raise ClientLeft
-        await send({"type": "http.response.body", "body": b'data: {"error": {}}\n\n'})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", IS_CUT: True})
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"{}"}

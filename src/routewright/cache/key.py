@@ -24,7 +24,7 @@ round, without losing what only the provider's dialect knows.
 """
 _SAID_BY_THE_BODY = {
     "messages", "tools", "tool_choice", "parallel_tool_calls", "output_format", "max_output_tokens", "temperature",
-    "top_p", "stop", "reasoning_effort", "choices", "extra_fields",
+    "top_p", "stop", "reasoning_effort", "logprobs", "choices", "extra_fields",
 }  # fmt: skip
 _WHO_AND_WHEN = {"id", "tenant", "session", "deadline_at", "priority", "service_tier", "wants_usage"}
 _OF_CALL = sorted({*Call.__struct_fields__} - _SAID_BY_THE_BODY - _WHO_AND_WHEN - {"body", "options"})

@@ -54,11 +54,18 @@ class _Content(Struct, gc=False):
 _NOTHING = _Content()
 
 
+class _Logprobs(Struct, gc=False):
+    content: Raw = _NULL
+
+
 class _Choice(Struct, gc=False):
     index: int = 0
+    logprobs: Raw = _NULL
     delta: _Content | None = None
     message: _Content | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's word for which stop sequence it was."""
 
 
 class _Chunk(Struct, gc=False):
@@ -105,6 +112,7 @@ class _Counts(Struct, gc=False):
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_failure = msgspec.json.Decoder(_Failure).decode
+_decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
 _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
@@ -250,8 +258,10 @@ def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, i
         reasoning=reasoning,
         refusal=content.refusal or "",
         tool_calls=_tool_calls(content) if content.tool_calls or content.function_call else (),
+        logprobs=None if choice.logprobs == _NULL else _logprobs(choice.logprobs),
         choice=choice.index,
         finish=_finish(choice.finish_reason) if choice.finish_reason else None,
+        stop_sequence=choice.stop_reason if isinstance(choice.stop_reason, str) else "",
         usage=usage,
         is_usage_odd=is_usage_odd,
         model=chunk.model or "",
@@ -299,6 +309,15 @@ def _text_in_parts(parts: list[Any]) -> tuple[str, str]:
             case {"type": "thinking", "thinking": list(inner)}:
                 reasoning += _text_in_parts(inner)[0]
     return text, reasoning
+
+
+def _logprobs(logprobs: Raw) -> Raw | None:
+    """None for what is not the list it should be: the words count without it."""
+    try:
+        content = bytes(_decode_logprobs(logprobs).content)
+    except UNREADABLE:
+        return None
+    return Raw(content) if content.startswith(b"[") and content != b"[]" else None
 
 
 def _finish(reason: str) -> FinishReason:

@@ -100,8 +100,8 @@ class Downstream(Protocol):
         """A writer for this reply's stream; `created_s` is UTC in seconds since 1970."""
         ...
 
-    def write_error(self, error: RoutewrightError) -> bytes:
-        """The body of an error answer."""
+    def write_error(self, error: RoutewrightError, request_id: str) -> bytes:
+        """The body of an error answer; `request_id` is the one that its header says."""
         ...
 
 

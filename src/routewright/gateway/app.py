@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from routewright.access.directory import Directory
 from routewright.access.keyring import Keyring
 from routewright.clock import Clock
+from routewright.dialects.anthropic_messages import VERSION_HEADER, AnthropicMessages
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
@@ -25,6 +26,7 @@ from routewright.errors import (
 )
 from routewright.gateway.admin_api import KEYS, AdminKeys
 from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
+from routewright.gateway.counting import CountTokens
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
 from routewright.gateway.generation import Generation
@@ -52,6 +54,7 @@ from routewright.settings import is_loopback
 log = logging.getLogger(__name__)
 
 _OPENAI = DOWNSTREAMS["openai_chat"]
+_ANTHROPIC = AnthropicMessages()
 
 _encode = msgspec.json.Encoder().encode
 
@@ -66,8 +69,8 @@ class Endpoint(Struct, frozen=True):
     path: str
     access: Access
     handler: Handler
-    dialect: Downstream = _OPENAI
-    """In which a refusal is written."""
+    dialect: Downstream | None = None
+    """In which a refusal is written; None for the one that the client shows to speak."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.access, Access):
@@ -109,7 +112,11 @@ class Gateway:
     def _public(self, clock: Clock) -> tuple[Endpoint, ...]:
         models = Models(self._engine)
         return (
-            self._generation("/v1/chat/completions", DOWNSTREAMS["openai_chat"], clock),
+            self._generation("/v1/chat/completions", _OPENAI, clock),
+            self._generation("/v1/messages", _ANTHROPIC, clock),
+            Endpoint(
+                "POST", "/v1/messages/count_tokens", Access.USE, CountTokens(self._engine, _ANTHROPIC), _ANTHROPIC
+            ),
             Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, _OPENAI)),
             Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.USE, models),
@@ -167,7 +174,7 @@ class Gateway:
         """The whole answer, as it goes out, to what never became a request; the connection ends with it."""
         nothing = Request("", "", {}, _nothing, self._engine.mint_id())
         headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
-        return whole_answer(error.http_status, headers, _OPENAI.write_error(error))
+        return whole_answer(error.http_status, headers, _OPENAI.write_error(error, nothing.id))
 
     async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
         if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
@@ -180,8 +187,9 @@ class Gateway:
         finally:
             self.workload.leave(tenant, request.work)
 
-    def _dialect_at(self, path: str) -> Downstream:
-        return next((endpoint.dialect for endpoint in self._methods(path).values()), _OPENAI)
+    def _dialect_for(self, request: Request) -> Downstream:
+        spoken = _ANTHROPIC if VERSION_HEADER.encode() in request.headers else _OPENAI
+        return next((endpoint.dialect for endpoint in self._methods(request.path).values()), None) or spoken
 
     def _methods(self, path: str) -> dict[str, Endpoint]:
         """What is at an address; empty when there is nothing."""
@@ -206,7 +214,7 @@ class Gateway:
         if sent.has_begun:
             log.error("an answer broke off after its head was sent: %s", error.message)
             return
-        body = self._dialect_at(request.path).write_error(_for_clients(error))
+        body = self._dialect_for(request).write_error(_for_clients(error), request.id)
         limits = limit_headers(self._engine.standing(request.caller.tenant))
         await respond(sent, error.http_status, [JSON_TYPE, *error_headers(request, error), *limits], body)
 

@@ -30,6 +30,9 @@ STREAM_HEADERS: RawHeaders = [
     (b"x-accel-buffering", b"no"),
 ]
 
+IS_CUT = "routewright.is_cut"
+"""Key of an answer's last message: the stream broke off, whatever the end of it looks like in its dialect."""
+
 NOBODY_YET = Caller()
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
