@@ -40,6 +40,7 @@ from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.hedge import Hedge, Hedging
+from routewright.layers.incidents import Incidents, Watch
 from routewright.layers.key_quota import KeyQuota, Standing
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
@@ -122,6 +123,8 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.incidents = Incidents(self._clock)
+        """What providers did that only the operator can mend."""
         self.rounds: Rounds | None = None
         """What is shared with other gateways; None where there are none."""
         if board is not None:
@@ -217,16 +220,17 @@ class Engine:
         return {name: self._circuits.of(place).state for name, place in self.registry.deployments.items()}
 
     def health(self) -> Mapping[str, str]:
-        """Whether the settings in force are the newest, the ledger takes what is new, Redis answers if there should be
-        one, and the catalog's version.
+        """Whether the settings in force are the newest, which providers lack their key, whether the ledger takes what
+        is new, whether Redis answers if there should be one, and the catalog's version.
 
         Nothing that must be kept secret: `degraded` says that requests are refused, the log says more.
         """
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
-        trouble = self._ledger.trouble
+        trouble, keyless = self._ledger.trouble, self.settings.keyless
         health = {
             "status": "degraded" if trouble else "ok",
             "settings": settings,
+            "providers": f"without their key, so not called: {', '.join(keyless)}" if keyless else "ok",
             "ledger": f"refuses: {trouble}" if trouble else "ok",
             "catalog": self.registry.version,
         }
@@ -370,6 +374,8 @@ class Engine:
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, clock, self.rounds))
+            # what an operator must hear of; below retry, so that every try is seen
+            .then(Watch(self.incidents))
             # what is too late is not started; above budget and quota, as waiting for these is part of the pace
             .then(Measure(self._paces, clock))
             # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing

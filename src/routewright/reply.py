@@ -52,6 +52,8 @@ class Event(Struct, frozen=True, kw_only=True):
     """Counts so far; the last one seen holds."""
     is_usage_partial: bool = False
     """What was generated is not counted in it yet."""
+    is_usage_odd: bool = False
+    """Counts were reported that cannot be: `usage` is without them."""
     is_usage_only: bool = False
     """Carries usage and nothing else: kept from clients that did not ask for it."""
     model: str = ""
@@ -195,6 +197,8 @@ class Reply:
         self.usage: Usage | None = None
         self.is_usage_partial = False
         """`usage` does not have all of what was generated, and nothing better was reported."""
+        self.is_usage_odd = False
+        """Counts were reported that cannot be."""
         self.finish: FinishReason | None = None
         self.served_model = ""
         self.provider_id = ""
@@ -292,6 +296,8 @@ class Reply:
                 self.text_bytes += utf8_length(delta.name) + utf8_length(delta.arguments)
             if event.usage is not None:
                 self.usage, self.is_usage_partial = event.usage, event.is_usage_partial
+            if event.is_usage_odd:
+                self.is_usage_odd = True
             if event.finish is not None:
                 self.finish = event.finish
             if event.model:

@@ -129,6 +129,8 @@ class _Tally:
     def __init__(self) -> None:
         self.has_output = False
         """The counts that came last say what was generated."""
+        self.is_odd = False
+        """Counts came that cannot be."""
         self._counts = _Counts()
 
     def update(self, raw: Raw) -> Usage | None:
@@ -138,6 +140,7 @@ class _Tally:
             counts = replace(self._counts, **{name: count for name, count in told.items() if count is not None})
             usage = _disjoint(counts).plausible()
         except (*UNREADABLE, ValueError):
+            self.is_odd |= raw != _NULL
             return None
         self._counts = counts
         self.has_output = told["output_tokens"] is not None
@@ -206,6 +209,7 @@ class MessageReader:
                     Event(
                         raw=raw,
                         usage=usage,
+                        is_usage_odd=self._tally.is_odd,
                         is_usage_partial=True,  # its output is the first token or none, whatever is to come
                         model=message.model,
                         provider_id=message.id,
@@ -260,6 +264,7 @@ class MessageReader:
             finish=_finish(delta.stop_reason),
             stop_sequence=delta.stop_sequence or "",
             usage=counted,
+            is_usage_odd=self._tally.is_odd,
             is_usage_partial=counted is not None and not self._tally.has_output,
             service_tier=self._tally.service_tier,
             unpriced=self._tally.unpriced,
@@ -295,6 +300,7 @@ def read_message(body: bytes) -> tuple[Event, ...]:
         finish=_finish(message.stop_reason or "end_turn"),
         stop_sequence=message.stop_sequence or "",
         usage=tally.update(message.usage),
+        is_usage_odd=tally.is_odd,
         model=message.model,
         provider_id=message.id,
         service_tier=tally.service_tier,

@@ -118,6 +118,8 @@ _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 def read_usage(raw: bytes | Raw) -> Usage | None:
     """The provider's counts in our disjoint form; None for counts that are missing or cannot be."""
+    if raw == _NULL:
+        return None
     try:
         counts = _decode_counts(raw)
         return _disjoint(counts).plausible()
@@ -201,7 +203,7 @@ class ChunkReader:
             return None
         if chunk.error != _NULL or chunk.object == "error":
             raise _reported(said_in(data))
-        usage = None if chunk.usage == _NULL else read_usage(chunk.usage)
+        usage = read_usage(chunk.usage)
         if not chunk.choices:
             return (_bare_event(raw, chunk, usage),)
         for choice in chunk.choices:
@@ -238,13 +240,13 @@ def read_completion(body: bytes) -> tuple[Event, ...]:
 
 def _events(raw: bytes, chunk: _Chunk, choices: list[_Choice], usage: Usage | None) -> tuple[Event, ...]:
     """One event for each choice; bytes and usage go with the first."""
-    first = _event(raw, chunk, choices[0], usage)
+    first = _event(raw, chunk, choices[0], usage, is_usage_odd=usage is None and chunk.usage != _NULL)
     if len(choices) == 1:
         return (first,)
     return (first, *(_event(b"", chunk, choice, None) for choice in choices[1:]))
 
 
-def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None) -> Event:
+def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, is_usage_odd: bool = False) -> Event:
     content = choice.delta or choice.message or _NOTHING
     text = content.content or ""
     reasoning = content.reasoning_content or content.reasoning or ""
@@ -261,6 +263,7 @@ def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None) -> E
         finish=_finish(choice.finish_reason) if choice.finish_reason else None,
         stop_sequence=choice.stop_reason if isinstance(choice.stop_reason, str) else "",
         usage=usage,
+        is_usage_odd=is_usage_odd,
         model=chunk.model or "",
         provider_id=chunk.id or "",
         service_tier=told(chunk.service_tier) if chunk.service_tier else "",
@@ -273,6 +276,7 @@ def _bare_event(raw: bytes, chunk: _Chunk, usage: Usage | None) -> Event:
     return Event(
         raw=raw,
         usage=usage,
+        is_usage_odd=is_usage_only and usage is None,
         is_usage_only=is_usage_only,
         model=chunk.model or "",
         provider_id=chunk.id or "",
