@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from routewright.dialects.anthropic_stream import MessageReader
 from routewright.dialects.decoding import BODY_LIMIT, StreamDecoder, WholeDecoder
 from routewright.dialects.openai_stream import ChunkReader, read_completion
+from routewright.dialects.responses_stream import ResponseReader
 from routewright.dialects.sse import FRAME_LIMIT
 from routewright.errors import InvalidResponse, ProviderError, ProviderFailed, StreamCut
 from routewright.reply import Event
@@ -69,6 +70,30 @@ ANTHROPIC = b"".join(
     ]
 )
 
+RESPONSES = b"".join(
+    b"event: %b\ndata: %b\n\n" % (name, b'{"type":"%b",%b}' % (name, data.encode()))
+    for name, data in [
+        (b"response.created", '"response":{"id":"resp_1","model":"gpt-5.5","status":"in_progress","output":[]}'),
+        (b"response.output_item.added", '"output_index":0,"item":{"id":"rs_1","type":"reasoning","summary":[]}'),
+        (b"response.reasoning_summary_text.delta", '"item_id":"rs_1","summary_index":0,"delta":"Hm."'),
+        (
+            b"response.output_item.done",
+            '"output_index":0,"item":{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"s3al"}',
+        ),
+        (b"response.output_text.delta", '"item_id":"msg_1","output_index":1,"delta":"Grüß dich 👋","logprobs":[]'),
+        (b"response.web_search_call.searching", '"item_id":"ws_1","output_index":2'),
+        (
+            b"response.output_item.added",
+            '"output_index":3,"item":{"type":"function_call","call_id":"call_1","name":"now","arguments":""}',
+        ),
+        (b"response.function_call_arguments.delta", '"item_id":"fc_1","output_index":3,"delta":"{}"'),
+        (
+            b"response.completed",
+            '"response":{"id":"resp_1","status":"completed","output":[],"usage":{"input_tokens":9,"output_tokens":3}}',
+        ),
+    ]
+)
+
 Make = Callable[[], StreamDecoder]
 Outcome = tuple[list[Event], ProviderError | None]
 
@@ -81,7 +106,11 @@ def anthropic() -> StreamDecoder:
     return StreamDecoder(MessageReader())
 
 
-RECORDED = [(openai, OPENAI), (openai, TOOLS), (openai, MIXED), (anthropic, ANTHROPIC)]
+def responses() -> StreamDecoder:
+    return StreamDecoder(ResponseReader())
+
+
+RECORDED = [(openai, OPENAI), (openai, TOOLS), (openai, MIXED), (anthropic, ANTHROPIC), (responses, RESPONSES)]
 
 
 def decode(decoder: StreamDecoder, *chunks: bytes) -> Outcome:
@@ -144,7 +173,7 @@ def test_a_stream_cut_anywhere_is_never_complete_before_its_finish(make: Make, s
         if error is None:
             assert "".join(event.text for event in events) == "".join(event.text for event in whole)
             assert any(event.finish for event in events)
-            assert make is openai or b"message_stop" in stream[:length]
+            assert make is openai or b"message_stop" in stream[:length] or b"response.completed" in stream[:length]
         else:
             assert isinstance(error, StreamCut)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from builders import attempt, call, deployment, model
 from builders import reply as built_reply
@@ -31,7 +32,7 @@ from routewright.errors import (
     Unauthorized,
     UnpricedModel,
 )
-from routewright.reply import Answer, AttemptReport, Event, FinishReason, Receipt, Reply, ToolCallDelta
+from routewright.reply import Answer, AttemptReport, Draft, Event, FinishReason, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
 
 CREATED_S = 1_741_570_283
@@ -310,3 +311,17 @@ def test_every_failed_attempt_is_told() -> None:
 def test_a_broken_stream_ends_with_the_error_and_no_end_mark(dialect: str) -> None:
     last = stream_writer(reply_to(call(), dialect), CREATED_S).fail(DeadlineExceeded("late"))
     assert last == b"data: " + write_error(DeadlineExceeded("late")) + b"\n\n"
+
+
+def test_log_probabilities_are_written_streamed_and_whole() -> None:
+    told = [{"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}]
+    reply = reply_to(call(), "openai_responses")
+    event = Event(text="Hi", logprobs=Raw(msgspec.json.encode(told)))
+    [chunk, _] = TranslatingWriter(reply, CREATED_S).write((event, Event(finish="stop"))).split(b"\n\n")[:2]
+    streamed = msgspec.json.decode(chunk.removeprefix(b"data: "))["choices"][0]
+    draft = Draft()
+    draft.add(event)
+    draft.add(event)
+    whole = msgspec.json.decode(write_completion(reply, draft.answer(reply), CREATED_S))["choices"][0]
+    assert streamed["logprobs"] == {"content": told, "refusal": None}
+    assert whole["logprobs"] == {"content": told + told, "refusal": None}

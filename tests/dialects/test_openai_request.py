@@ -6,11 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from builders import call as library_call
 from routewright.call import (
     CacheMark,
     Call,
+    Document,
     Image,
     JsonObject,
     Message,
@@ -501,3 +503,34 @@ def test_the_wish_for_a_service_tier_is_read_and_passed_on_as_it_came(said: obje
     asked = read(service_tier=said)
     assert asked.service_tier == expected
     assert written(asked).get("service_tier") == said
+
+
+PICTURE = "data:image/png;base64,AAAA"
+PAPER = "data:application/pdf;base64,AAAA"
+
+
+def test_files_strictness_and_log_probabilities_are_read_and_written() -> None:
+    parts = [{"type": "file", "file": {"filename": "a.pdf", "file_data": PAPER}}]
+    asked = read(
+        messages=[{"role": "user", "content": parts}],
+        tools=[{"type": "function", "function": {"name": "look", "strict": True}}],
+        response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"a": 1}, "strict": False}},
+        logprobs=True,
+        top_logprobs=3,
+    )
+    assert asked.messages[0].parts == (Document(PAPER, "a.pdf"),)
+    assert (asked.tools[0].is_strict, asked.output_format.is_strict, asked.logprobs) == (True, False, 3)
+    anew = written(replace(asked, dialect="other"))
+    for name in ("messages", "tools", "response_format", "logprobs", "top_logprobs"):
+        assert anew[name] == asked.body[name]
+    by_id = [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]
+    assert read(messages=by_id).messages[0].parts == (Opaque("file"),)
+    assert read(top_logprobs=3).logprobs is None
+
+
+def test_pictures_that_tools_gave_back_are_shown_by_the_user_after_the_last_result() -> None:
+    results = [Message("tool", (ToolResult(name, name, images=(Image(PICTURE),)),)) for name in ("a", "b")]
+    messages = written(library_call(messages=(*results, Message("user", (Text("So?"),)))))["messages"]
+    assert [message["role"] for message in messages] == ["tool", "tool", "user", "user"]
+    assert [part["image_url"]["url"] for part in messages[2]["content"]] == [PICTURE, PICTURE]
+    assert written(library_call(messages=tuple(results)))["messages"] == messages[:3]

@@ -41,6 +41,21 @@ def test_refusals_are_read() -> None:
     assert delta(refusal="No.").refusal == "No."
 
 
+@pytest.mark.parametrize("place", ["delta", "message"])
+def test_log_probabilities_are_read(place: str) -> None:
+    told = [{"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}]
+    choice = {"index": 0, place: {"content": "Hi"}, "logprobs": {"content": told, "refusal": None}}
+    event = read(choices=[choice])
+    assert event.logprobs is not None
+    assert msgspec.json.decode(event.logprobs) == told
+
+
+@pytest.mark.parametrize("junk", [None, {}, {"content": None}, {"content": []}, {"content": "x"}, [], "x"])
+def test_log_probabilities_that_are_none_harm_nothing(junk: Any) -> None:
+    event = read(choices=[{"index": 0, "delta": {"content": "Hi"}, "logprobs": junk}])
+    assert (event.text, event.logprobs) == ("Hi", None)
+
+
 def test_content_in_parts_is_read() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hi"}]
     event = delta(content=parts)

@@ -114,7 +114,7 @@ def _candidates(
                 success=_rounded_success(finding),
                 outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
                 deployments=tuple([deployment.id for deployment in deployments]),
-                dropped_fields=() if dialect == call.dialect else dropped_fields(dialect, call),
+                dropped_fields=dropped_fields(dialect, call),
             )
         )
     why_not = reasons_not_to_try(intent, ranking)

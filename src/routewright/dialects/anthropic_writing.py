@@ -138,11 +138,14 @@ def _unsayable_kind(part: Part, role: str) -> str | None:
 
 def unsaid_fields(call: Call) -> tuple[str, ...]:
     """The hints that are left out, thoughts of others, and sampling, which only models up to Claude 4.6 still take."""
+    thoughts = ("thinking",) if any(_is_foreign(part) for message in call.messages for part in message.parts) else ()
+    if _has_own_body(call):
+        return thoughts
     sampling = {"temperature": call.temperature, "top_p": call.top_p}
     return (
         *(field for field in call.extra_fields if field in HINTS),
         *(name for name, value in sampling.items() if value not in (None, 1)),
-        *(("thinking",) if any(_is_foreign(part) for message in call.messages for part in message.parts) else ()),
+        *thoughts,
     )
 
 
