@@ -66,7 +66,36 @@ def messages(kind: str) -> Chunks:
     ]
 
 
-SOURCES: dict[str, Callable[[str], Chunks]] = {"openai_chat": chat, "anthropic_messages": messages}
+def responses(kind: str) -> Chunks:
+    """Events of a response."""
+
+    def event(name: str, **fields: object) -> bytes:
+        return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode({"type": name, **fields}))
+
+    response = {"id": "resp_1", "model": "gpt-5", "output": []}
+    usage = {"input_tokens": 10, "output_tokens": CHUNKS}
+    name, item = {
+        "text": ("response.output_text.delta", {"type": "message", "content": []}),
+        "thinking": ("response.reasoning_summary_text.delta", {"type": "reasoning", "summary": []}),
+        "tool": (
+            "response.function_call_arguments.delta",
+            {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": ""},
+        ),
+    }[kind]
+    return [
+        event("response.created", response={**response, "status": "in_progress"}),
+        event("response.output_item.added", output_index=0, item=item),
+        *[event(name, item_id="item_1", output_index=0, delta=" word", logprobs=[])] * CHUNKS,
+        event("response.output_item.done", output_index=0, item=item),
+        event("response.completed", response={**response, "status": "completed", "usage": usage}),
+    ]
+
+
+SOURCES: dict[str, Callable[[str], Chunks]] = {
+    "openai_chat": chat,
+    "openai_responses": responses,
+    "anthropic_messages": messages,
+}
 
 
 def attempt(source: str, target: str) -> Attempt:

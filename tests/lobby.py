@@ -143,7 +143,9 @@ class Lobby:
         async def send(message: Message) -> None:
             messages.append(message)
 
-        await self.gateway({"type": "http", "method": method, "path": path, "headers": sent}, receive, send)
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": sent}
+        await self.gateway(scope, receive, send)
         start = messages[0]
         told = {name.decode(): value.decode() for name, value in start["headers"]}
         return Answered(start["status"], told, b"".join(message.get("body", b"") for message in messages[1:]))

@@ -11,7 +11,7 @@ from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.dialects import options, provider_errors, strict_json
-from routewright.gateway import admin_api, connection, idempotency, overload, server
+from routewright.gateway import admin_api, connection, idempotency, overload, responses_kept, server
 from routewright.layers import breaker, incidents, key_quota
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
@@ -50,6 +50,11 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     ),
     "a look into the response cache": (aside.PATIENCE_S,),
     "answers on their way into a file, or Redis": (aside.MOST_WAITING,),
+    "responses to go on from": (
+        responses_kept.MOST_RESPONSES,
+        responses_kept.MOST_RESPONSE_BYTES,
+        responses_kept.MOST_BYTES,
+    ),
     "body of an admin request": (admin_api.MAX_BODY_BYTES,),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),

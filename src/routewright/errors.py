@@ -6,7 +6,8 @@ RoutewrightError
 │   ├── ModelNotFound · ContextTooLong · NoEligibleModel · UnpricedModel
 │   ├── BudgetExceeded · RateLimited · ForeignOrigin
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
-│   └── InvalidHttp · HeadTooLarge · RequestTimeout
+│   ├── InvalidHttp · HeadTooLarge · RequestTimeout
+│   └── ResponseNotFound · PreviousResponseNotFound
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -216,6 +217,18 @@ class RequestTimeout(CallerError):
     """The request came so slowly that it was given up."""
 
     number, code, status = "E120", "request_timeout", 408
+
+
+class ResponseNotFound(CallerError):
+    """No response of that id is kept."""
+
+    number, code, status = "E121", "response_not_found", 404
+
+
+class PreviousResponseNotFound(CallerError):
+    """The response to go on from is not kept, or no more."""
+
+    number, code = "E122", "previous_response_not_found"
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

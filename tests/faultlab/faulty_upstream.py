@@ -1,4 +1,4 @@
-"""The lab's provider: both dialects on real sockets, with a bill of its own; the fault is chosen by the model's name.
+"""The lab's provider: every dialect on real sockets, with a bill of its own; the fault is chosen by the model's name.
 
 A request's last message is `NONCE [ARGUMENT]`: the nonce comes back in the answer, the argument is the fault's own (at
 which byte to cut). The bill is a file that is only appended to, one JSON line per attempt: `{"attempt_id", "model",
@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from speech import ANTHROPIC, OPENAI, Speech, error
+from speech import ANTHROPIC, OPENAI, RESPONSES, Speech, error
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -35,6 +35,9 @@ class Arrival(NamedTuple):
     """Monotonic seconds."""
 
 
+_DIALECTS = {"messages": ANTHROPIC, "responses": RESPONSES}
+
+
 class Exchange:
     """One request, and what a fault does about it."""
 
@@ -45,7 +48,7 @@ class Exchange:
         self.reader = reader
         self.writer = writer
         self.headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-        self.dialect = ANTHROPIC if head.split()[1].endswith("/messages") else OPENAI
+        self.dialect = _DIALECTS.get(head.split()[1].rpartition("/")[2], OPENAI)
         self.body: dict[str, Any] = {}
         self.argument = ""
         self.has_paid = False
@@ -53,7 +56,8 @@ class Exchange:
     def read(self, body: bytes) -> None:
         """Take in the request's body."""
         self.body = json.loads(body)
-        content = self.body["messages"][-1]["content"]
+        said = self.body["input" if self.dialect == RESPONSES else "messages"]
+        content = said if isinstance(said, str) else said[-1]["content"]
         words: str = content if isinstance(content, str) else content[0]["text"]
         nonce, _, self.argument = words.partition(" ")
         self.speech = Speech(dialect=self.dialect, model=self.body["model"], nonce=nonce, sent=max(1, len(words) // 4))

@@ -23,7 +23,7 @@ import uvicorn
 from faulty_upstream import Fault, FaultyUpstream, faulty_upstream
 from oracles import CANARY, Bill, Books, Row, Seen, check_all
 from proxy import Proxy, Toxics, proxy
-from speech import OPENAI, WORDS
+from speech import ANTHROPIC, OPENAI, WORDS
 
 from routewright.dialects.wire import WireRequest
 from routewright.errors import StreamCut
@@ -218,7 +218,7 @@ async def lab(
             port=upstream.port,
             proxy=link.port,
             dialect=dialect,
-            path="/v1" if dialect == OPENAI else "",
+            path="" if dialect == ANTHROPIC else "/v1",
             policy=policy,
             patience_ms=round(PATIENCE_S * 1000),
             deadline_ms=round(DEADLINE_S * 1000),

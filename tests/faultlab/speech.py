@@ -1,4 +1,4 @@
-"""What the lab's provider says: one answer in both dialects, streamed and whole, with usage of its own.
+"""What the lab's provider says: one answer in every dialect, streamed and whole, with usage of its own.
 
 The answer repeats the request's nonce and then says the same words each time, a token each. Nothing here knows
 routewright.
@@ -10,7 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 OPENAI, ANTHROPIC = "openai_chat", "anthropic_messages"
+RESPONSES = "openai_responses"
 DIALECTS = (OPENAI, ANTHROPIC)
+ALL_DIALECTS = (*DIALECTS, RESPONSES)
 WORDS = ("says", "the", "provider,", "“naïvely”", "and", "goes", "on", "until", "all", "is", "said")
 
 
@@ -36,14 +38,15 @@ class Speech(Struct, frozen=True, kw_only=True):
     def usage(self, generated: int | None = None) -> dict[str, Any]:
         """The counts, as the dialect reports them."""
         generated = len(self.words) if generated is None else generated
-        if self.dialect == ANTHROPIC:
+        if self.dialect in (ANTHROPIC, RESPONSES):
             return {"input_tokens": self.sent, "output_tokens": generated}
         counts = {"prompt_tokens": self.sent, "completion_tokens": generated}
         return {**counts, "total_tokens": self.sent + generated}
 
     def whole(self, **changes: Any) -> bytes:
         """The body of an answer that is not streamed; `changes` replace its fields, None removes one."""
-        body = self._message() if self.dialect == ANTHROPIC else self._completion()
+        bodies = {OPENAI: self._completion, ANTHROPIC: self._message, RESPONSES: self._response}
+        body = bodies[self.dialect]()
         return encoded({name: value for name, value in (body | changes).items() if value is not None})
 
     def frames(self, *usages: Any, **changes: Any) -> list[bytes]:
@@ -54,6 +57,8 @@ class Speech(Struct, frozen=True, kw_only=True):
         said = usages or (self.usage(),)
         if self.dialect == ANTHROPIC:
             return self._message_events(said, changes)
+        if self.dialect == RESPONSES:
+            return self._response_events()
         return self._chunks(said, changes)
 
     # ---- OpenAI
@@ -97,6 +102,33 @@ class Speech(Struct, frozen=True, kw_only=True):
         bodies += [{"type": "message_delta", "delta": ended, "usage": usage} for usage in usages]
         bodies.append({"type": "message_stop"})
         return [b"event: %b\n%b" % (str(body["type"]).encode(), data(body)) for body in bodies]
+
+    # ---- Responses
+
+    def _response(self) -> dict[str, Any]:
+        base = {"id": f"resp_{self.nonce}", "object": "response", "created_at": 0, "model": self.model}
+        content = [{"type": "output_text", "text": self.text, "annotations": []}]
+        item = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": content}
+        told = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+        return {**base, **told, "status": "completed", "output": [item], "usage": self.usage()}
+
+    def _response_events(self) -> list[bytes]:
+        whole = self._response()
+        [item] = whole["output"]
+        begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+        at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+        pieces = [word if number == 0 else f" {word}" for number, word in enumerate(self.words)]
+        part = {"type": "output_text", "text": "", "annotations": []}
+        bodies: list[dict[str, Any]] = [
+            {"type": "response.created", "response": begun},
+            {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+            {"type": "response.content_part.added", **at, "part": part},
+            *({"type": "response.output_text.delta", **at, "delta": piece, "logprobs": []} for piece in pieces),
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.completed", "response": whole},
+        ]
+        numbered = ({**body, "sequence_number": number} for number, body in enumerate(bodies))
+        return [b"event: %b\n%b" % (str(body["type"]).encode(), data(body)) for body in numbered]
 
 
 def data(body: Any) -> bytes:

@@ -3,29 +3,32 @@
 import msgspec
 import pytest
 
-from builders import attempt, call, deployment, model
-from routewright.call import Call, Options, OutputFormat, Tool, ToolChoice
+from builders import attempt, call, deployment, message, model
+from routewright.call import Call, Message, Options, OutputFormat, Thinking, Tool, ToolChoice
+from routewright.catalog.registry import Capability
 from routewright.dialects.anthropic_messages import AnthropicMessages
 from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.wire import Upstream
 from routewright.errors import ProviderError, ProviderFailed, ProviderOverloaded, ProviderRejected, StreamCut
 from routewright.reply import Event
 from routewright.simulator import FaultPlan, FaultRates, Simulator
+from routewright.simulator.openai_responses import THOUGHT
 from routewright.testing import FakeClock
 from routewright.usage import Usage
 
 WEATHER = Tool("get_weather", "", {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
 YES_OR_NO = {"type": "object", "properties": {"is_so": {"type": "boolean"}}, "required": ["is_so"]}
 
-both_dialects = pytest.mark.parametrize(
-    "dialect", [OpenAIChat(), AnthropicMessages()], ids=lambda dialect: dialect.name
+every_dialect = pytest.mark.parametrize(
+    "dialect", [OpenAIChat(), OpenAIResponses(), AnthropicMessages()], ids=lambda dialect: dialect.name
 )
 
 
 def answer(dialect: Upstream, asked: Call, simulator: Simulator, upstream_model: str = "gpt-5") -> list[Event]:
     """The events of the answer; raises the error that the dialect reads from a refusal, or StreamCut."""
     place = deployment(f"simulator/{upstream_model}", dialect=dialect.name, base_url="simulator:")
-    tried = attempt(asked, model(upstream_model, place))
+    tried = attempt(asked, model(upstream_model, place, capabilities=frozenset(Capability)))
 
     async def main() -> list[Event]:
         response = await simulator.send(dialect.write_request(tried), connect_timeout_s=1.0)
@@ -53,7 +56,7 @@ def arguments(events: list[Event]) -> str:
     return "".join(delta.arguments for event in events for delta in event.tool_calls)
 
 
-@both_dialects
+@every_dialect
 def test_streamed_and_whole_answers_decode_alike(dialect: Upstream) -> None:
     whole = answer(dialect, call(), quick())
     streamed = answer(dialect, call(stream=True), quick())
@@ -65,7 +68,7 @@ def test_streamed_and_whole_answers_decode_alike(dialect: Upstream) -> None:
     assert {event.model for event in streamed if event.model} == {"gpt-5"}
 
 
-@both_dialects
+@every_dialect
 def test_forced_tool_calls_decode_alike(dialect: Upstream) -> None:
     asked = call(tools=(WEATHER,), tool_choice=ToolChoice("required", "get_weather"))
     streamed = call(tools=(WEATHER,), tool_choice=ToolChoice("required", "get_weather"), stream=True)
@@ -74,22 +77,42 @@ def test_forced_tool_calls_decode_alike(dialect: Upstream) -> None:
     assert [event.finish for event in events if event.finish] == ["tool_calls"]
 
 
-@both_dialects
+@every_dialect
 def test_the_schema_reaches_the_provider(dialect: Upstream) -> None:
     form = OutputFormat("json_schema", "answer", YES_OR_NO)
-    [event] = answer(dialect, call(output_format=form), quick())
-    assert event.text in ('{"is_so":true}', '{"is_so":false}')
+    events = answer(dialect, call(output_format=form), quick())
+    assert "".join(event.text for event in events) in ('{"is_so":true}', '{"is_so":false}')
 
 
-@both_dialects
-def test_length_and_stop_reach_the_provider(dialect: Upstream) -> None:
-    [cut] = answer(dialect, call(max_output_tokens=4), quick())
-    assert (cut.finish, usage([cut]).output) == ("length", 4)
+@every_dialect
+def test_the_greatest_length_reaches_the_provider(dialect: Upstream) -> None:
+    cut = answer(dialect, call(max_output_tokens=4), quick())
+    assert (cut[-1].finish, usage(cut).output) == ("length", 4)
+
+
+@pytest.mark.parametrize("dialect", [OpenAIChat(), AnthropicMessages()], ids=lambda dialect: dialect.name)
+def test_stop_reaches_the_provider_that_knows_it(dialect: Upstream) -> None:
     [stopped] = answer(dialect, call(stop=("]",)), quick())
     assert (stopped.finish, stopped.text) == ("stop", "[simulated gpt-5")
 
 
-@both_dialects
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_thoughts_come_with_a_seal_that_only_their_maker_takes_back(is_streamed: bool) -> None:
+    dialect, seals = OpenAIResponses(), {}
+    events = answer(dialect, call(reasoning_effort="low", stream=is_streamed), quick())
+    assert "".join(event.reasoning for event in events) == THOUGHT
+    [seals["own"]] = [event.seal for event in events if event.seal]
+    seals["other"] = "made by somebody else"
+    asked = {
+        whose: call(messages=(message("Hi"), Message("assistant", (Thinking("", seal, dialect.name),)), message("So?")))
+        for whose, seal in seals.items()
+    }
+    assert answer(dialect, asked["own"], quick())
+    with pytest.raises(ProviderRejected, match="could not be verified"):
+        answer(dialect, asked["other"], quick())
+
+
+@every_dialect
 @pytest.mark.parametrize(
     ("rates", "error", "pause_s"),
     [
@@ -106,13 +129,13 @@ def test_planned_errors_are_read_for_what_they_are(
     assert caught.value.retry_after_s == pause_s
 
 
-@both_dialects
+@every_dialect
 def test_an_unknown_model_is_a_rejection(dialect: Upstream) -> None:
     with pytest.raises(ProviderRejected):
         answer(dialect, call(), quick(), upstream_model="gpt-99")
 
 
-@both_dialects
+@every_dialect
 @pytest.mark.parametrize("is_streamed", [True, False])
 def test_a_cut_answer_is_cut(dialect: Upstream, is_streamed: bool) -> None:
     with pytest.raises(StreamCut):

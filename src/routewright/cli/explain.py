@@ -43,6 +43,8 @@ HELP: Mapping[str, str] = {
     "E118": "Check the client and every proxy before it: the message says what is wrong with the request's head.",
     "E119": "Send fewer or shorter headers; server.max_header_bytes raises the bound.",
     "E120": "Look for a slow network or proxy between the client and here; server.header_timeout_ms bounds the head.",
+    "E121": "Responses are kept for a day, by the process that answered, but for those with `store: false` or no log.",
+    "E122": "Send the whole conversation as `input`; with several processes, let a conversation stay with one.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

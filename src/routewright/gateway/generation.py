@@ -1,6 +1,7 @@
 """Where an answer is asked for: one handler for every dialect that clients speak."""
 
 import asyncio
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -32,25 +33,51 @@ from routewright.reply import Reply
 from routewright.tenant import WhenLeft
 
 
+class Memory(Protocol):
+    """What a dialect keeps of its answers, so that a request can go on from one of them."""
+
+    def resume(self, call: Call) -> Call:
+        """The call with what was said before it. Raises CallerError."""
+        ...
+
+    def keep(self, call: Call, sent: bytes) -> None:
+        """Keep an answer: its whole body, or how its stream ended."""
+        ...
+
+
+class _NoMemory:
+    def resume(self, call: Call) -> Call:
+        return call
+
+    def keep(self, call: Call, sent: bytes) -> None:
+        """Nothing is kept."""
+
+
+NO_MEMORY = _NoMemory()
+
+
 class Generation:
     """A request for an answer, streamed or not, in the dialect of its address."""
 
-    def __init__(self, engine: Engine, dialect: Downstream, clock: Clock, finishing: set[Departure]) -> None:
+    def __init__(
+        self, engine: Engine, dialect: Downstream, clock: Clock, finishing: set[Departure], memory: Memory = NO_MEMORY
+    ) -> None:
         """`finishing` has the answers of all dialects that are read on although their clients have left."""
         self._engine = engine
         self._dialect = dialect
         self._clock = clock
         self._finishing = finishing
+        self._memory = memory
 
     async def __call__(self, request: Request, send: Send) -> None:
-        call = await read_call(request, self._engine, self._dialect)
+        call = self._memory.resume(await read_call(request, self._engine, self._dialect))
         async with self._departure(request) as departure:
             request.work.reply = reply = await self._engine.ask(call)
             try:
                 if call.stream:
-                    await self._stream(request, reply, send, departure)
+                    await self._stream(request, call, reply, send, departure)
                 else:
-                    await self._whole(request, reply, send)
+                    await self._whole(request, call, reply, send)
             finally:
                 reply.close()
 
@@ -62,14 +89,15 @@ class Generation:
         caps = Caps(server.when_left_seconds, server.when_left_bytes, server.when_left_at_once)
         return Departure(request.receive, caps, self._finishing)
 
-    async def _whole(self, request: Request, reply: Reply, send: Send) -> None:
+    async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
         if reply.attempt.deployment.dialect == self._dialect.name:
             body = b"".join([event.raw async for event in reply])
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
+        self._memory.keep(call, body)
         await respond(send, 200, [JSON_TYPE, *self._headers(request, reply)], body)
 
-    async def _stream(self, request: Request, reply: Reply, send: Send, departure: Departure) -> None:
+    async def _stream(self, request: Request, call: Call, reply: Reply, send: Send, departure: Departure) -> None:
         """Headers go out with the first event; from then on a failure is an error event, never an end mark."""
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
@@ -81,6 +109,7 @@ class Generation:
                     departure.passed(len(data))
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             last, is_cut = writer.end(reply), False
+            self._memory.keep(call, last)
         except (ProviderError, DeadlineExceeded) as error:
             last = writer.fail(error)
         except asyncio.CancelledError:  # the client left, and does not see this; or we end it, and it does

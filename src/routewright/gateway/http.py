@@ -51,6 +51,8 @@ class Request(Struct, frozen=True):
     """Names of headers that came more than once."""
     caller: Caller = NOBODY_YET
     """Who sent it, once that is known: the gateway's finding, never a field of the request."""
+    query: bytes = b""
+    """What stands after the `?` of the target."""
     work: Work = field(default_factory=Work)
 
     def __repr__(self) -> str:
@@ -63,7 +65,8 @@ class Request(Struct, frozen=True):
         sent: list[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(sent)
         repeated = frozenset() if len(headers) == len(sent) else _repeated(name for name, _ in sent)
-        return cls(scope["method"], scope["path"], headers, receive, request_id, repeated)
+        query = scope.get("query_string", b"")
+        return cls(scope["method"], scope["path"], headers, receive, request_id, repeated, query=query)
 
     def header(self, name: bytes) -> str | None:
         """A header's text, if it was sent."""

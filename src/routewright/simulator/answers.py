@@ -58,6 +58,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     choices: int = 1
+    thinks: bool = False
+    """Thoughts are asked for; only OpenAI's Responses show them here."""
     is_streamed: bool = False
     wants_usage: bool = False
     service_tier: str = "default"
@@ -98,6 +100,8 @@ class Completion(Struct, frozen=True, kw_only=True):
     """UTC, in seconds since 1970."""
     choices: tuple[Choice, ...]
     usage: Usage
+    ask: Ask | None = None
+    """What it answers."""
     service_tier: str = "default"
 
 

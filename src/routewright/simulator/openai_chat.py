@@ -145,9 +145,14 @@ class OpenAIChat:
         yield Chunk(b"data: [DONE]\n\n")
 
     def refuse(self, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
-        status, kind, code = _ERRORS[refusal.reason]
-        error = {"message": refusal.message, "type": kind, "param": None, "code": code}
-        return status, msgspec.json.encode({"error": error})
+        return refusal_body(refusal)
+
+
+def refusal_body(refusal: Refusal) -> tuple[int, bytes]:
+    """The status and body of an error answer, in all of OpenAI's formats."""
+    status, kind, code = _ERRORS[refusal.reason]
+    error = {"message": refusal.message, "type": kind, "param": None, "code": code}
+    return status, msgspec.json.encode({"error": error})
 
 
 def _tool(function: _Function) -> Tool:

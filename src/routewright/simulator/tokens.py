@@ -27,7 +27,7 @@ def count_json(value: object) -> int:
 
 
 def count_content(content: str | list[JsonObject] | None) -> int:
-    """How many tokens a message's content has, in either wire format: words, parts, or nothing."""
+    """How many tokens a message's content has, in any wire format: words, parts, or nothing."""
     if content is None:
         return 0
     if isinstance(content, str):
@@ -39,6 +39,10 @@ def _count_part(part: JsonObject) -> int:
     text = part.get("text")
     if isinstance(text, str):
         return count(text)
-    if part.get("type") in ("image", "image_url"):  # a picture weighs the same however long its data: URL is
+    if part.get("type") in (
+        "image",
+        "image_url",
+        "input_image",
+    ):  # a picture weighs the same however long its data: URL is
         return IMAGE_TOKENS
     return count_json(part)

@@ -1,4 +1,4 @@
-"""What the two wire formats share: how a request is read, refused, answered whole, and answered in pieces."""
+"""What the wire formats share: how a request is read, refused, answered whole, and answered in pieces."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -67,8 +67,8 @@ def server_sent(data: JsonObject, event: str | None = None) -> bytes:
 
 
 def words(content: str | list[JsonObject] | None) -> str:
-    """The text of a message's content, in either format."""
+    """The text of a message's content, in any format."""
     if isinstance(content, list):
-        texts = (part.get("text") for part in content if part.get("type") == "text")
+        texts = (part.get("text") for part in content if part.get("type") in ("text", "input_text"))
         return "\n".join(text for text in texts if isinstance(text, str))
     return content or ""
