@@ -188,7 +188,8 @@ base_url = "ftp://host"
         '"reasoning" (routewright.toml:12:1)',
         'models."gpt-5.5".price.input: must be a finite number of at least 0, not -1 (routewright.toml:13:11)',
         'unknown key "ouput" in [models."gpt-5.5".price] (routewright.toml:13:23) — did you mean "output"?',
-        'providers.openai.dialect: "openai" is not "openai_chat" or "anthropic_messages" (routewright.toml:15:1)',
+        'providers.openai.dialect: "openai" is not "openai_chat", "openai_responses" or "anthropic_messages" '
+        "(routewright.toml:15:1)",
         "providers.openai.base_url: 'ftp://host' is not an address; write it like \"https://api.openai.com/v1\" "
         "(routewright.toml:16:1)",
         'policy.batch_concurrency: "0" is not a whole number from 1 to 1000 (environment BATCH_CONCURRENCY)',

@@ -25,6 +25,7 @@ from routewright.decision.intent import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
+from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
 from routewright.ids import is_uuid7, uuid7
@@ -443,15 +444,16 @@ class Engine:
         )
 
     def _embedder(self, settings: Settings) -> "Embedder":
-        from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+        from routewright.dialects.vectors import read_vector
         from routewright.layers.embedder import EndpointEmbedder, LocalEmbedder
         from routewright.onnx_model import OnnxModel
         from routewright.settings.embeddings import embedding_model
 
         second = settings.second_opinion
         if second.embeddings is not None:
-            # a dialect of its own, and beside the others, because no request is to be routed to it
-            attempts = self._attempts(settings, {OpenAIEmbeddings.name: OpenAIEmbeddings()})
+            # beside the others, because here the vector itself is read
+            dialect = OpenAIEmbeddings(read_vector)
+            attempts = self._attempts(settings, {dialect.name: dialect})
             return EndpointEmbedder(embedding_model(settings, second.embeddings), attempts, self._clock, self._random)
         assert second.onnx is not None
         assert second.tokenizer is not None

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import attempt, call, deployment, model
-from routewright.dialects.openai_embeddings import OpenAIEmbeddings, read_vector
+from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+from routewright.dialects.vectors import read_vector
 from routewright.errors import InvalidResponse, ProviderOverloaded
 from routewright.reply import Event
 from routewright.secret import Secret
 from routewright.usage import Usage
 
-DIALECT = OpenAIEmbeddings()
+DIALECT = OpenAIEmbeddings(read_vector)
 
 
 def answer(*embeddings: object, **more: object) -> bytes:

@@ -17,9 +17,12 @@ from routewright.gateway.door import Access
 from routewright.settings import load_settings
 
 OPERATED = '[server]\napi_key = "env:DOOR"\n'
+VECTORS = '[models.vectors]\nembedding = true\ndeployments = ["acme/vectors"]\nprice = { input = "1", output = "0" }\n'
 ENVIRON = {"DOOR": OPERATOR_KEY}
 BODIES = {
     "/v1/chat/completions": GOOD,
+    "/v1/responses": {"model": "auto", "input": "Hi"},
+    "/v1/embeddings": {"model": "vectors", "input": "Hi"},
     "/v1/messages": GOOD,
     "/v1/messages/count_tokens": GOOD,
     "/v1/route": GOOD,
@@ -39,7 +42,7 @@ ENTRY = {
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Lobby]:
-    async with lobby(tmp_path, OPERATED, ENVIRON) as opened:
+    async with lobby(tmp_path, OPERATED + VECTORS, ENVIRON) as opened:
         yield opened
 
 
@@ -53,6 +56,9 @@ def key_of(house: Lobby, kind: str) -> str | None:
 
 async def reach(house: Lobby, endpoint: Endpoint, key: str | None) -> Answered:
     path = endpoint.path.replace("/**", "/swift")
+    if path.startswith("/v1/responses/"):
+        answered = await house.call("POST", "/v1/responses", BODIES["/v1/responses"], key=key)
+        path = path.replace("*", answered.json.get("id", "resp_1"))
     if "*" in path:
         path = path.replace("*", house.key("target").key.id)
     body = BODIES.get(path, {} if endpoint.method in ("POST", "PATCH") else None)

@@ -400,7 +400,7 @@ def test_an_unknown_model_is_not_found() -> None:
 
 
 def test_an_unknown_address_is_not_found() -> None:
-    assert refusal("simulator:/v1/embeddings", quick())[0] == 404
+    assert refusal("simulator:/v1/pictures", quick())[0] == 404
 
 
 @both_formats

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 
 from routewright.dialects.anthropic_messages import AnthropicMessages
 from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.wire import Downstream, Rewriter, Upstream
 
-UPSTREAMS: Mapping[str, Upstream] = {dialect.name: dialect for dialect in (OpenAIChat(), AnthropicMessages())}
-DOWNSTREAMS: Mapping[str, Downstream] = {dialect.name: dialect for dialect in (OpenAIChat(), AnthropicMessages())}
-REWRITERS: Mapping[str, Rewriter] = {dialect.name: dialect for dialect in (OpenAIChat(), AnthropicMessages())}
+_DIALECTS = (OpenAIChat(), OpenAIResponses(), AnthropicMessages())
+
+UPSTREAMS: Mapping[str, Upstream] = {dialect.name: dialect for dialect in (*_DIALECTS, OpenAIEmbeddings())}
+DOWNSTREAMS: Mapping[str, Downstream] = {dialect.name: dialect for dialect in _DIALECTS}
+"""In which a question can be asked, and translated."""
+REWRITERS: Mapping[str, Rewriter] = {dialect.name: dialect for dialect in _DIALECTS}
 """A conversation in any other client's dialect is sent as it came."""

@@ -14,6 +14,7 @@ from routewright.access.keyring import Keyring
 from routewright.clock import Clock
 from routewright.dialects.anthropic_messages import VERSION_HEADER, AnthropicMessages
 from routewright.dialects.known import DOWNSTREAMS
+from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import (
@@ -29,7 +30,7 @@ from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budget
 from routewright.gateway.counting import CountTokens
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
-from routewright.gateway.generation import Generation
+from routewright.gateway.generation import NO_MEMORY, Generation, Memory
 from routewright.gateway.headers import error_headers, id_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
@@ -49,6 +50,7 @@ from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.models_api import Models, RouteOnly
 from routewright.gateway.overload import Workload
+from routewright.gateway.responses_api import RESPONSES, Conversations
 from routewright.settings import is_loopback
 
 log = logging.getLogger(__name__)
@@ -111,20 +113,26 @@ class Gateway:
 
     def _public(self, clock: Clock) -> tuple[Endpoint, ...]:
         models = Models(self._engine)
+        earlier = Conversations(clock)
         return (
             self._generation("/v1/chat/completions", _OPENAI, clock),
+            self._generation(RESPONSES, DOWNSTREAMS["openai_responses"], clock, earlier),
+            Endpoint("GET", f"{RESPONSES}/*", Access.USE, earlier.show),
+            Endpoint("DELETE", f"{RESPONSES}/*", Access.USE, earlier.delete),
+            Endpoint("GET", f"{RESPONSES}/*/input_items", Access.USE, earlier.input_items),
             self._generation("/v1/messages", _ANTHROPIC, clock),
             Endpoint(
                 "POST", "/v1/messages/count_tokens", Access.USE, CountTokens(self._engine, _ANTHROPIC), _ANTHROPIC
             ),
+            self._generation("/v1/embeddings", OpenAIEmbeddings(), clock),
             Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, _OPENAI)),
             Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.USE, models),
             Endpoint("GET", "/v1/models/**", Access.USE, models),
         )
 
-    def _generation(self, path: str, dialect: Downstream, clock: Clock) -> Endpoint:
-        handler = Idempotent(Generation(self._engine, dialect, clock, self._finishing), self._engine, clock)
+    def _generation(self, path: str, dialect: Downstream, clock: Clock, memory: Memory = NO_MEMORY) -> Endpoint:
+        handler = Idempotent(Generation(self._engine, dialect, clock, self._finishing, memory), self._engine, clock)
         return Endpoint("POST", path, Access.USE, handler, dialect)
 
     def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:

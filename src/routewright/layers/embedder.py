@@ -10,7 +10,8 @@ from routewright.catalog.registry import Model
 from routewright.clock import Clock
 from routewright.decision.neighbours import Vector
 from routewright.decision.tokens import estimate_tokens
-from routewright.dialects.openai_embeddings import DIALECT, read_vector
+from routewright.dialects.openai_embeddings import DIALECT
+from routewright.dialects.vectors import read_vector
 from routewright.ids import uuid7
 from routewright.layers.service import Service
 from routewright.route import Route

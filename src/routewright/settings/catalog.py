@@ -12,6 +12,7 @@ from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Regi
 from routewright.catalog.served import priced
 from routewright.catalog.sources import ModelPrices, PriceTable, load_prices, price_from_usd
 from routewright.decision.intent import CHEAPEST
+from routewright.dialects.openai_embeddings import DIALECT as EMBEDDINGS
 from routewright.errors import ModelNotFound, SettingsError
 from routewright.ledger.budgets import Scope
 from routewright.settings.given import did_you_mean, raise_if
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # it brings asyncio, and settings are read without
 SIMULATOR = "simulator"
 USUAL_OUTPUT_TOKENS = 8192
 """For a model whose limit nobody says, but never more than half of its context window."""
+EMBEDDING_WINDOW = 300_000
+"""For all texts of a request together, as at OpenAI; what one may have is the provider's to check."""
 USUAL_LOCAL_WINDOW = 8192
 """What local servers start with on small machines, when they do not say."""
 FREE = Tariff(PriceSchedule((Price(input=0, output=0),)))
@@ -101,6 +104,8 @@ class _Assembly:
         deployments = tuple(self._deployments(name, declared))
         if price_origin == self._prices.source:
             deployments = tuple(self._with_own_price(deployment, tariff) for deployment in deployments)
+        if declared.embedding:
+            self.mistakes += _not_for_vectors(self._settings, name, declared)
         timeout_ms = declared.first_event_timeout_ms
         return Model(
             name=name,
@@ -133,11 +138,14 @@ class _Assembly:
         if self._is_simulated:
             # It speaks as the model would at home, so that all dialects are in use.
             home = places[0][0] if places else SIMULATOR
-            yield self._deployment(SIMULATOR, name, self._settings.providers[home].dialect)
+            yield self._deployment(SIMULATOR, name, self._dialect(home, declared))
             return
         for provider, _, upstream in places:
             if provider not in self._settings.unusable:
-                yield self._deployment(provider, upstream, self._settings.providers[provider].dialect)
+                yield self._deployment(provider, upstream, self._dialect(provider, declared))
+
+    def _dialect(self, provider: str, declared: ModelSettings) -> str:
+        return EMBEDDINGS if declared.embedding else self._settings.providers[provider].dialect
 
     def _deployment(self, provider: str, upstream: str, dialect: str) -> Deployment:
         return Deployment(
@@ -157,6 +165,8 @@ class _Assembly:
         said = next((window for window in map(self._windows.get, declared.deployments) if window), None)
         if declared.context_window and (origin != DEFAULT or not listed):
             return declared.context_window, _told(origin)
+        if declared.embedding:
+            return EMBEDDING_WINDOW, "assumed"
         if listed:
             return listed, self._prices.source
         if said:
@@ -213,6 +223,18 @@ class _Assembly:
         if self._settings.origin("models", name, "fallbacks") != DEFAULT:
             return declared.fallbacks
         return tuple(other for other in declared.fallbacks if other in self._declared)
+
+
+def _not_for_vectors(settings: Settings, name: str, declared: ModelSettings) -> Iterator[str]:
+    """What an embedding model cannot have."""
+    if declared.fallbacks:
+        path = ("models", name, "fallbacks")
+        yield f"{dotted(path)}: vectors of another model cannot be compared{settings.place(path)}"
+    for provider in {place.partition("/")[0] for place in declared.deployments}:
+        if not settings.providers[provider].dialect.startswith("openai_"):
+            path = ("models", name, "embedding")
+            problem = f"{provider} does not speak OpenAI's dialect, and so has no /embeddings"
+            yield f"{dotted(path)}: {problem}{settings.place(path)}"
 
 
 def _named(settings: Settings, found: Mapping[str, int | None]) -> Mapping[str, ModelSettings]:

@@ -337,7 +337,7 @@ def _check_budgets(settings: Settings) -> Iterator[str]:
 def _check_models(settings: Settings) -> Iterator[str]:
     for name, model in settings.models.items():
         path = ("models", name)
-        if model.deployments and model.tier is None:
+        if model.deployments and model.tier is None and not model.embedding:
             yield _told(settings, path, f"tier is missing; it is {allowed(Tier)}")
         limit, window = model.max_output_tokens, model.context_window
         limit_path = (*path, "max_output_tokens")
@@ -382,7 +382,7 @@ def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
     elif provider not in settings.providers:
         near = did_you_mean(provider, settings.providers)
         yield _told(settings, path, f'no provider is called "{provider}"') + near
-    elif settings.providers[provider].dialect != "openai_chat":
+    elif settings.providers[provider].dialect not in ("openai_chat", "openai_responses"):
         yield _told(settings, path, f"{provider} does not speak OpenAI's dialect, and so has no /embeddings")
     elif provider in settings.unusable:
         yield _told(settings, path, f"{provider} cannot be called: {settings.unusable[provider]}")

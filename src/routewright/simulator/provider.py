@@ -16,6 +16,8 @@ from routewright.simulator.anthropic_messages import AnthropicMessages
 from routewright.simulator.chance import generator
 from routewright.simulator.faults import NO_FAULTS, FaultPlan, Mishap
 from routewright.simulator.openai_chat import OpenAIChat
+from routewright.simulator.openai_embeddings import OpenAIEmbeddings
+from routewright.simulator.openai_responses import OpenAIResponses
 from routewright.simulator.profiles import PROFILES, ModelProfile, Pace
 from routewright.simulator.schema import SchemaError
 from routewright.simulator.wire import Chunk, Reason, Refusal, WireFormat
@@ -26,7 +28,13 @@ REMEMBERED = 4096
 
 _CLOCK = SystemClock()
 _OPENAI_CHAT = OpenAIChat()
-_ANTHROPIC_MESSAGES = AnthropicMessages()
+_WIRES: Mapping[str, WireFormat] = {
+    "/chat/completions": _OPENAI_CHAT,
+    "/responses": OpenAIResponses(),
+    "/messages": AnthropicMessages(),
+    "/embeddings": OpenAIEmbeddings(),
+}
+"""What it speaks, by how an address ends."""
 
 
 class _Memory:
@@ -88,9 +96,11 @@ class SimulatedResponse:
 class Simulator:
     """A provider that needs no network, no key and no money. It has the methods of a transport.
 
-    It answers `…/chat/completions` in OpenAI's and `…/messages` in Anthropic's wire format. Everything is drawn from
-    `seed` and the request. When the same request comes again, its text is the same, but its pace and its faults are
-    drawn anew, so that a retry or a hedge can help; and a long prompt prefix is billed as cached.
+    It answers `…/chat/completions`, `…/responses` and `…/embeddings` in OpenAI's wire formats, `…/messages` in
+    Anthropic's.
+    Everything is drawn from `seed` and the request. When the same request comes again, its text is the same, but its
+    pace and its faults are drawn anew, so that a retry or a hedge can help; and a long prompt prefix is billed as
+    cached.
     """
 
     def __init__(
@@ -117,14 +127,15 @@ class Simulator:
         digest = sha256(request.url.encode() + request.body).hexdigest()
         turn = f"{digest} {self._requests.note(digest)}"
         path = urlsplit(request.url).path
-        wire: WireFormat = _ANTHROPIC_MESSAGES if path.endswith("/messages") else _OPENAI_CHAT
+        known = next((wire for end, wire in _WIRES.items() if path.endswith(end)), None)
+        wire = known or _OPENAI_CHAT
         headers = {
             wire.request_id_header: f"sim{self._chance('request', turn).getrandbits(96):024x}",
             "x-simulated": "true",
         }
         try:
-            if not path.endswith(("/messages", "/chat/completions")):
-                raise Refusal(Reason.NOT_FOUND, f"The simulator has no {path}; it has /chat/completions and /messages")
+            if known is None:
+                raise Refusal(Reason.NOT_FOUND, f"The simulator has no {path}; it has {', '.join(_WIRES)}")
             return await self._answer(wire, wire.read(request.body), turn, headers)
         except SchemaError as error:
             return _refused(wire, Refusal(Reason.INVALID, f"No answer can satisfy the schema: {error}"), headers)
@@ -179,6 +190,7 @@ class Simulator:
             created_s=self._clock.time_ns() // 1_000_000_000,
             choices=choices,
             usage=structs.replace(sent, output=sum(choice.tokens for choice in choices)),
+            ask=ask,
             service_tier=ask.service_tier,
         )
 
