@@ -150,6 +150,12 @@ def test_what_was_before_is_sent_whole_and_not_by_its_name() -> None:
     assert "previous_response_id" not in body
 
 
+def test_nothing_before_and_nothing_now_is_no_question() -> None:
+    with pytest.raises(InvalidRequest) as wrong:
+        with_input(read(input=[], previous_response_id="resp_1"), [])
+    assert wrong.value.param == "input"
+
+
 def test_another_dialects_thoughts_are_sent_to_nobody_here() -> None:
     assert body_of(read(input=[THEIRS, OURS, {"role": "user", "content": "Hi"}]))["input"] == [
         OURS,

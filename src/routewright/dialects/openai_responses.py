@@ -52,7 +52,9 @@ class OpenAIResponses:
         if call.choices > 1:
             return "n"
         if call.stop:
-            return "stop"
+            return "stop" if "stop" in call.body else "stop_sequences"
+        if call.max_output_tokens == 0:
+            return "max_tokens"
         for field in call.extra_fields:
             if field not in _HINTS and field not in LOGPROBS and call.body.get(field) != _NEUTRAL.get(field):
                 return field

@@ -11,6 +11,7 @@ from routewright.dialects.bill import told_cost, told_usage
 from routewright.dialects.responses_items import DIALECT
 from routewright.dialects.seals import wrapped
 from routewright.dialects.sse import payload
+from routewright.dialects.strict_json import UNREADABLE
 from routewright.errors import RoutewrightError
 from routewright.reply import Answer, Reply
 from routewright.usage import Usage
@@ -172,12 +173,14 @@ class _Last(Struct):
 
 def with_cost(raw: bytes, reply: Reply) -> bytes:
     """The last event of a provider's own stream with the cost added; every other member stays as it came."""
-    event = msgspec.json.decode(payload(raw), type=dict[str, Raw])
-    response = msgspec.json.decode(event["response"], type=dict[str, Raw])
-    usage = msgspec.json.decode(response.get("usage", b"null"), type=dict[str, Raw] | None)
-    if usage is not None:
-        response["usage"] = Raw(msgspec.json.encode(usage | told_cost(reply.receipt)))
-        event["response"] = Raw(msgspec.json.encode(response))
+    try:
+        event = msgspec.json.decode(payload(raw), type=dict[str, Raw])
+        response = msgspec.json.decode(event["response"], type=dict[str, Raw])
+        usage = msgspec.json.decode(response["usage"], type=dict[str, Raw])
+    except (*UNREADABLE, KeyError):  # there is no place for a cost
+        return raw
+    response["usage"] = Raw(msgspec.json.encode(usage | told_cost(reply.receipt)))
+    event["response"] = Raw(msgspec.json.encode(response))
     name = msgspec.json.decode(event["type"], type=str).encode()
     return b"event: %b\ndata: %b\n\n" % (name, msgspec.json.encode(event))
 

@@ -163,9 +163,12 @@ def _read_tool_choice(choice: Any) -> tuple[ToolChoice | None, tuple[str, ...]]:
 
 
 def with_input(call: Call, items: Sequence[JsonObject]) -> Call:
-    """The call with these items for its input: what was said before, and what is said now."""
+    """The call with these items for its input: what was said before, and what is said now. Raises InvalidRequest."""
     body = {**call.body, "input": list(items)}
-    return replace(call, body=body, messages=read_messages(body))
+    messages = read_messages(body)
+    if not messages:
+        raise wrong("input", "a string or an array of at least one item", None)
+    return replace(call, body=body, messages=messages)
 
 
 def with_messages(call: Call, messages: Sequence[Message], sources: Sequence[int | None]) -> Call:
