@@ -172,6 +172,11 @@ def test_a_call_id_that_is_too_long_is_the_same_shorter_one_for_call_and_result(
     assert short["call_id"] == name[1:]
 
 
+def test_a_tool_that_failed_says_so_in_its_words() -> None:
+    [result] = written(ToolResult("c", "no such file", is_error=True), role="tool")
+    assert result["output"] == "Error: no such file"
+
+
 WORDS = st.text(max_size=20)
 PICTURES = st.builds(Image, st.just(PICTURE), st.sampled_from(["low", "auto"]))
 SAID = st.lists(st.builds(Text, WORDS) | PICTURES | st.builds(Document, st.just(PAPER), st.just("a.pdf")), min_size=1)

@@ -16,6 +16,9 @@ HINTS = frozenset(
 LOGPROBS = frozenset({"include", "logprobs", "top_logprobs"})
 """Where they ask for log-probabilities; what they ask is in `Call.logprobs`."""
 
+FAILED = "Error: "
+"""Before the result of a tool that failed, which OpenAI's dialects do not say otherwise."""
+
 
 def _parts(call: Call) -> Iterator[tuple[int, Part]]:
     for index, message in enumerate(call.messages):

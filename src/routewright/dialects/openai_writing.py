@@ -18,14 +18,13 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
+from routewright.dialects.carrying import FAILED
 from routewright.dialects.openai_thinking import without_wrapped
 
 DIALECT = "openai_chat"
 
 _EFFORTS = {"max": "high", "xhigh": "high"}
 """Of other dialects' efforts those that not all models with an effort know here."""
-_ERROR = "Error: "
-"""Before the result of a tool that failed, which is not said otherwise here."""
 
 
 def write_body(call: Call, upstream_model: str, provider: str, *, can_reason: bool = True) -> bytes:
@@ -101,7 +100,7 @@ def write_message(message: Message) -> Iterator[JsonObject]:
     for part in message.parts:
         match part:
             case ToolResult():
-                told = f"{_ERROR}{part.text}" if part.is_error else part.text
+                told = f"{FAILED}{part.text}" if part.is_error else part.text
                 yield {"role": "tool", "tool_call_id": part.call_id, "content": told}
                 content += [_write_image(image) for image in part.images]
             case ToolCall():

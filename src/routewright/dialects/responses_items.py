@@ -23,6 +23,7 @@ from routewright.call import (
     ToolCall,
     ToolResult,
 )
+from routewright.dialects.carrying import FAILED
 from routewright.dialects.fields import array, required_text, text, wrong
 from routewright.dialects.seals import unwrapped
 
@@ -184,7 +185,8 @@ def _write_item(part: Part) -> JsonObject | None:
             return {
                 "type": "function_call", "call_id": _call_id(call_id), "name": name, "arguments": arguments
             }  # fmt: skip
-        case ToolResult(call_id, words, images=images):
+        case ToolResult(call_id, words, is_error, images):
+            words = f"{FAILED}{words}" if is_error else words
             output: str | list[JsonObject] = words
             if images:
                 shown: list[Part] = [*([Text(words)] if words else []), *images]
