@@ -46,8 +46,8 @@ from routewright.layers.retry import Retry
 from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
-from routewright.layers.slowness import Waits
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.slowness import Waits
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding

@@ -51,16 +51,28 @@ class Overload(Struct, frozen=True, kw_only=True):
     """Goodput while it lasted."""
 
 
-def measure(folder: Path, seed: int, count: int, *, workers: int = 40, told: Callable[[], object] = lambda: None) -> list[Overload]:
+def measure(
+    folder: Path, seed: int, count: int, *, workers: int = 40, told: Callable[[], object] = lambda: None
+) -> list[Overload]:
     """Pull every trigger so many times, at one place and at three, with clients of little patience and of more."""
     random, found = Random(seed), []
     for number, (_, trigger, places, patience_s) in enumerate(product(range(count), CONDITIONS, (1, 3), (10.0, 30.0))):
-        found.append(_try(folder / str(number), random.randrange(1 << 32), trigger, places, patience_s, workers))
+        found.append(
+            measure_one(
+                folder / str(number),
+                random.randrange(1 << 32),
+                trigger,
+                places=places,
+                patience_s=patience_s,
+                workers=workers,
+            )
+        )
         told()
     return found
 
 
-def _try(folder: Path, seed: int, trigger: Trigger, places: int, patience_s: float, workers: int) -> Overload:
+def measure_one(folder: Path, seed: int, trigger: Trigger, *, places: int, patience_s: float, workers: int) -> Overload:
+    """Pull one."""
     world = World(folder, seed, places=places, workers=workers)
     usual = LOAD * places * world.places["p0"].capacity
     ends_at = BEFORE_S + TRIGGER_S

@@ -54,7 +54,11 @@ class Recovery(Struct, frozen=True, kw_only=True):
 def outages(seed: int, count: int) -> Iterator[Outage]:
     """Every failure of all places and of the primary, at random loads."""
     random = Random(seed)
-    shapes = [(places, True, False) for places in (1, 2, 3, 5)] + [(2, False, False), (3, False, False), (1, False, True)]
+    shapes = [(places, True, False) for places in (1, 2, 3, 5)] + [
+        (2, False, False),
+        (3, False, False),
+        (1, False, True),
+    ]
     for number, (failure, (places, is_of_all, has_fallback)) in product(range(count), product(FAILURES, shapes)):
         yield Outage(
             seed=random.randrange(1 << 32) + number,
@@ -70,12 +74,13 @@ def measure(folder: Path, seed: int, count: int, told: Callable[[], object] = la
     """Try each of the outages so many times."""
     recoveries = []
     for number, outage in enumerate(outages(seed, count)):
-        recoveries.append(_try(folder / str(number), outage))
+        recoveries.append(try_outage(folder / str(number), outage))
         told()
     return recoveries
 
 
-def _try(folder: Path, outage: Outage) -> Recovery:
+def try_outage(folder: Path, outage: Outage) -> Recovery:
+    """One of them."""
     world = World(folder, outage.seed, places=outage.places, has_fallback=outage.has_fallback)
     names = [name for name in world.places if name.startswith("p")] if outage.is_of_all else ["p0"]
 

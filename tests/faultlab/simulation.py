@@ -159,6 +159,7 @@ class Asked(Struct, kw_only=True):
     """A request as its client saw it; times in seconds of the simulation."""
 
     began_at: float
+    is_stream: bool
     first_s: float = 0.0
     """Until its first word; of one that failed, until that was known."""
     total_s: float = 0.0
@@ -188,7 +189,14 @@ class World:
     """An engine before places of one model, `p0` to `pN`, and those of its fallback, `b0`, if there is one."""
 
     def __init__(
-        self, folder: Path, seed: int, *, places: int = 3, workers: int = 100, has_fallback: bool = False, **flags: object
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        places: int = 3,
+        workers: int = 100,
+        has_fallback: bool = False,
+        **flags: object,
     ) -> None:
         self.clock, self.random = FakeClock(), Random(seed)
         names = [f"p{number}" for number in range(places)]
@@ -228,8 +236,10 @@ class World:
         return sum(len(place.arrivals) for place in self.places.values())
 
     @asynccontextmanager
-    async def traffic(self, rate: Callable[[float], float], *, patience_s: float, streamed: float = 1.0) -> AsyncIterator[list[Asked]]:
-        """Clients that come by chance, `rate(now)` of them a second, for the length of the block; then all are awaited."""
+    async def traffic(
+        self, rate: Callable[[float], float], *, patience_s: float, streamed: float = 1.0
+    ) -> AsyncIterator[list[Asked]]:
+        """Clients that come by chance, `rate(now)` a second, for the length of the block; then all are awaited."""
         asked: list[Asked] = []
         async with asyncio.TaskGroup() as group:
             arriving = group.create_task(self._arrive(group, asked, rate, patience_s, streamed))
@@ -237,21 +247,27 @@ class World:
             arriving.cancel()
 
     async def _arrive(
-        self, group: asyncio.TaskGroup, asked: list[Asked], rate: Callable[[float], float], patience_s: float, streamed: float
+        self,
+        group: asyncio.TaskGroup,
+        asked: list[Asked],
+        rate: Callable[[float], float],
+        patience_s: float,
+        streamed: float,
     ) -> None:
         while True:
             await asyncio.sleep(self.random.expovariate(rate(self.clock.monotonic())))
-            asked.append(Asked(began_at=self.clock.monotonic()))
-            group.create_task(self._ask(asked[-1], patience_s, is_stream=self.random.random() < streamed))
+            one = Asked(began_at=self.clock.monotonic(), is_stream=self.random.random() < streamed)
+            asked.append(one)
+            group.create_task(self._ask(one, patience_s))
 
-    async def _ask(self, asked: Asked, patience_s: float, *, is_stream: bool) -> None:
+    async def _ask(self, asked: Asked, patience_s: float) -> None:
         call = Call(
             id=uuid7(self.clock.time_ns(), self.random),
             dialect="library",
             model="swift",
             messages=(message("Hello"),),
             body={},
-            stream=is_stream,
+            stream=asked.is_stream,
         )
         try:
             async with asyncio.timeout(patience_s):

@@ -125,6 +125,7 @@ class Circuit:
         self._probes_succeeded = 0
         self._is_merely_slow = False
         self._fell_silent = False
+        """That opened it: silence within answers."""
         self._usual = Pass(0)
 
     def admit(self, now: float, *, is_only: bool = False) -> Pass | None:
@@ -190,7 +191,8 @@ class Circuit:
             self._succeeded_at = now
             self._failed_in_a_row.clear()
             self._samples.append((now, None))
-        self._prove(passed, now)
+        if self._fell_silent:
+            self._prove(passed, now)
 
     def failed(
         self,
@@ -201,7 +203,10 @@ class Circuit:
         is_lasting: bool = False,
         fell_silent: bool = False,
     ) -> None:
-        """A call met the deployment's own failure; a lasting one is enough by itself. `fell_silent`: within an answer."""
+        """A call met the deployment's own failure; a lasting one is enough by itself.
+
+        `fell_silent`: the answer had begun, and did not go on.
+        """
         if passed.opening != self._usual.opening or (self.state is State.HALF_OPEN and passed is not self._probe):
             return
         if self.state is State.OPEN:  # it was asked although it is slow, as nobody else is left

@@ -103,8 +103,8 @@ class Limit:
         if now - self._cut_at < CUT_EVERY_S:
             return
         size = min(self.size(now), in_flight)
-        if self._aim == inf:
-            self._aim = float(in_flight)
+        if self._aim >= self._most:
+            self._aim = min(self._most, in_flight)
         elif self._answers:  # else it refuses everything, which says nothing of how much it takes when it does not
             self._aim = max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW))
         self._cut_at, self._cut_to, self._answers = now, max(1.0, size * CUT), False
@@ -130,7 +130,7 @@ def _place(waiter: _Waiter) -> tuple[int, int]:
 
 
 class Slots:
-    """The places of one deployment: given to the most urgent; among these in order of arrival, as long as that is soon."""
+    """The places of one deployment: given to the most urgent; among these in order of arrival, unless that is late."""
 
     def __init__(self, most: int | None, clock: Clock) -> None:
         self.limit = Limit(most)

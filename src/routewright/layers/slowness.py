@@ -46,7 +46,7 @@ class Waits:
         return any(other_s is not None and usual_s > FACTOR * other_s for other_s in others)
 
     def patience_s(self, place: str, siblings: Iterable[str], now: float) -> float:
-        """How long a place may take to begin before a sibling is surely the better choice; for ever if none is known."""
+        """How long a place may take to begin until a sibling is surely the better choice; for ever if none is known."""
         others = (self._usual_s(each, now, FEWEST) for each in siblings if each != place)
         known = [other_s for other_s in others if other_s is not None]
         return max(SHORTEST_PATIENCE_S, LONGEST_FACTOR * min(known)) if known else inf
