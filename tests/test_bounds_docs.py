@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from routewright.access import keyring
-from routewright.dialects import options, strict_json
+from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, app, connection, idempotency, server
+from routewright.layers import breaker, key_quota
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
+from routewright.shared import board
+from routewright.shared import connection as shared
 
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -33,6 +36,12 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
         idempotency.MOST_BYTES,
     ),
     "body of an admin request": (admin_api.MAX_BODY_BYTES,),
+    "waiting for Redis": (shared.OPERATION_S * 1000,),
+    "connections to Redis": (shared.MOST_CONNECTIONS,),
+    "limited keys told of in a round": (key_quota.MOST_TAKES,),
+    "a rest or a pause that another gateway told": (breaker.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
+    "a turn to probe": (board.TURN_S,),
+    "a gateway that is not heard of": (board.ALIVE_S,),
 }
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from builders import ListSource, attempt, reply
+from routewright.call import Thinking
 from routewright.errors import StreamCut
 from routewright.reply import Ending, Event, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
@@ -31,6 +32,20 @@ async def test_reading_puts_the_pieces_together() -> None:
     ]
     assert (whole.finish, whole.usage, whole.served_model) == ("tool_calls", Usage(input=3, output=4), "swift-2026")
     assert whole.cost_usd.as_tuple().exponent == -9
+
+
+async def test_reasoning_is_kept_in_its_stretches_each_with_its_seal() -> None:
+    source = ListSource(
+        (Event(reasoning="b", seal="sealed-1"), Event(seal="sealed-2"), Event(text="so"), Event(reasoning="c")),
+    )
+    whole = await Reply(attempt(), source, (Event(reasoning="a"),)).on_close(give_receipt).read()
+    dialect = attempt().deployment.dialect
+    assert whole.thinking == (
+        Thinking("ab", "sealed-1", dialect),
+        Thinking("", "sealed-2", dialect),
+        Thinking("c", dialect=dialect),
+    )
+    assert whole.reasoning == "abc"
 
 
 async def test_callbacks_run_once_in_the_order_they_were_left() -> None:

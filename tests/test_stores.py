@@ -1,4 +1,5 @@
 import builtins
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from desk import Desk
 from entries import absorb, settled
 from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
 from routewright.ledger.postgres import PostgresDatabase
-from routewright.stores import ledger_file, open_store
+from routewright.stores import ledger_file, open_redis, open_store
 from terminal import Terminal
 
 NOBODY_THERE = "postgresql://ann:very-secret@127.0.0.1:1/ledger?connect_timeout=1"
@@ -102,6 +103,31 @@ def test_a_missing_driver_is_said_with_the_command_that_helps(desk: Desk, monkey
     with pytest.raises(SettingsError, match="psycopg is missing") as raised:
         open_store(desk.load())
     assert raised.value.hint == "pip install 'routewright[postgres]'"
+
+
+def test_a_missing_redis_package_is_said_with_the_command_that_helps(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write('[redis]\nurl = "redis://host/0"')
+    monkeypatch.setitem(sys.modules, "routewright.shared.connection", None)
+    with pytest.raises(SettingsError, match="the redis package is missing") as raised:
+        open_redis(desk.load())
+    assert raised.value.hint == "pip install 'routewright[redis]'"
+
+
+@pytest.mark.parametrize("written", ["http://ann:very-secret@host", "host:6379"])
+def test_what_is_no_address_of_redis_is_refused(desk: Desk, written: str) -> None:
+    desk.write(f'[redis]\nurl = "{written}"')
+    with pytest.raises(SettingsError, match=r'redis\.url: this is neither.*"redis://') as raised:
+        desk.load()
+    assert "very-secret" not in str(raised.value)
+
+
+def test_the_address_of_redis_may_be_referred_to_and_need_not_be_there(desk: Desk) -> None:
+    desk.write('[redis]\nurl = "env:SHARED"')
+    assert open_redis(desk.load({"SHARED": "redis://127.0.0.1:1/0"})) is not None
+    desk.write("")
+    assert open_redis(desk.load()) is None
 
 
 def test_the_whole_program_works_on_postgresql(terminal: Terminal, postgres_server: PostgresServer) -> None:

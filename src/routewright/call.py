@@ -33,6 +33,30 @@ class Image(Struct, frozen=True, tag="image"):
     detail: str | None = None
 
 
+class Document(Struct, frozen=True, tag="document"):
+    """A file to be read, by `https:` or `data:` URL. It is passed on and never fetched."""
+
+    url: str
+    name: str = ""
+
+
+class Thinking(Struct, frozen=True, tag="thinking"):
+    """What a model thought in an earlier turn, to be given back to it as it came."""
+
+    text: str
+    """Empty when the provider hides it."""
+    seal: str = ""
+    """By which the provider knows it as its own (a signature, or all of it encrypted); unsealed is not taken back."""
+    dialect: str = ""
+    """Whose seal it is: no other dialect can carry it, and to leave it out changes no question."""
+
+
+class CacheMark(Struct, frozen=True, tag="cache_mark"):
+    """All that stands before it may be kept by the provider, for `5m` or `1h`: a hint, where there is no such word."""
+
+    lifetime: str = "5m"
+
+
 class ToolCall(Struct, frozen=True, tag="tool_call"):
     """A model's wish to use a tool; `arguments` is JSON text, as the model wrote it."""
 
@@ -47,6 +71,7 @@ class ToolResult(Struct, frozen=True, tag="tool_result"):
     call_id: str
     text: str
     is_error: bool = False
+    images: tuple[Image, ...] = ()
 
 
 class Opaque(Struct, frozen=True, tag="opaque"):
@@ -55,7 +80,7 @@ class Opaque(Struct, frozen=True, tag="opaque"):
     kind: str
 
 
-Part: TypeAlias = Text | Image | ToolCall | ToolResult | Opaque
+Part: TypeAlias = Text | Image | Document | Thinking | CacheMark | ToolCall | ToolResult | Opaque
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -82,6 +107,10 @@ class Tool(Struct, frozen=True):
     name: str
     description: str
     parameters: JsonObject
+    is_strict: bool | None = None
+    """Arguments must fit `parameters` exactly; None when that was not said."""
+    cache_mark: CacheMark | None = None
+    """This tool and all before it may be kept by the provider."""
 
 
 class ToolChoice(Struct, frozen=True):

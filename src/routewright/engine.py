@@ -57,6 +57,8 @@ from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
+from routewright.shared.board import Board
+from routewright.shared.rounds import Rounds
 from routewright.tenant import Tenant
 from routewright.transport import Transport
 
@@ -94,9 +96,10 @@ class Engine:
         classifier: Classifier | None = None,
         experiences: Experiences | None = None,
         keeper: Keeper | None = None,
+        board: Board | None = None,
     ) -> None:
-        """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, and without a
-        `keeper` no budget limits anything.
+        """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, without a
+        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways.
 
         Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
         """
@@ -117,6 +120,12 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.rounds: Rounds | None = None
+        """What is shared with other gateways; None where there are none."""
+        if board is not None:
+            self.rounds = Rounds(
+                board, self._circuits, self._key_quota, lambda: self.registry.deployments.values(), self._clock
+            )
         self.tally = Tally()
         """What became of requests and attempts since the start."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
@@ -194,7 +203,7 @@ class Engine:
         self.settings_error = None
 
     def standing(self, tenant: Tenant) -> Standing | None:
-        """How the limits per minute of a tenant stand in this process; None if it has none."""
+        """How the limits per minute of a tenant stand, as far as this process knows; None if it has none."""
         return self._key_quota.standing(tenant)
 
     def breakers(self) -> Mapping[str, str]:
@@ -202,18 +211,22 @@ class Engine:
         return {name: self._circuits.of(place).state for name, place in self.registry.deployments.items()}
 
     def health(self) -> Mapping[str, str]:
-        """Whether the settings in force are the newest, the ledger takes what is new, and the catalog's version.
+        """Whether the settings in force are the newest, the ledger takes what is new, Redis answers if there should be
+        one, and the catalog's version.
 
         Nothing that must be kept secret: `degraded` says that requests are refused, the log says more.
         """
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
         trouble = self._ledger.trouble
-        return {
+        health = {
             "status": "degraded" if trouble else "ok",
             "settings": settings,
             "ledger": f"refuses: {trouble}" if trouble else "ok",
             "catalog": self.registry.version,
         }
+        if self.rounds is not None:
+            health["redis"] = "ok" if self.rounds.is_together else "not reached: this gateway counts its own share"
+        return health
 
     def budgets(self) -> Sequence[BudgetStanding]:
         """How every budget stands in its window of now, as far as this process knows. In the event loop only."""
@@ -347,7 +360,7 @@ class Engine:
             # a key that was refused is not offered again; above breaker, as nothing is learned about health
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
-            .then(Breaker(self._circuits, self._waits, clock))
+            .then(Breaker(self._circuits, self._waits, clock, self.rounds))
             # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent

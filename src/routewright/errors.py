@@ -19,7 +19,7 @@ RoutewrightError
 └── OperatorError               the installation is wrong or at a bound: the operator can mend it
     ├── LedgerUnavailable · StoreUnavailable · Overloaded · SchemaRefused
     ├── SettingsError · ArtefactError · EmbeddingFailed · AccessUnavailable
-    └── ShuttingDown · ExportFailed · LedgerInUse · LedgersDiffer
+    └── ShuttingDown · RedisUnavailable · ExportFailed · LedgerInUse · LedgersDiffer
 """
 
 from collections.abc import Mapping, Sequence
@@ -490,6 +490,12 @@ class ShuttingDown(OperatorError):
     """The gateway ends, and the time that its last answers were given is over."""
 
     number, code = "E410", "shutting_down"
+
+
+class RedisUnavailable(OperatorError):
+    """Redis did not answer within 50 ms, or is left alone after that: what it shares is decided here alone."""
+
+    number, code = "E411", "redis_unavailable"
 
 
 class ExportFailed(OperatorError):

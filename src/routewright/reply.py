@@ -5,14 +5,14 @@ nothing is restarted. Closing (at the end, on an error, or because the client le
 left behind, innermost first. Closing never awaits, so a cancelled request cannot leak a connection, a hold or an entry.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from routewright.call import Attempt, ToolCall, utf8_length
+from routewright.call import Attempt, Thinking, ToolCall, utf8_length
 from routewright.catalog.registry import Tier
 from routewright.errors import RoutewrightError
 from routewright.route import Route
@@ -37,11 +37,17 @@ class Event(Struct, frozen=True, kw_only=True):
     """The bytes as they came in the provider's dialect: one SSE event with its blank line, or the whole JSON body."""
     text: str = ""
     reasoning: str = ""
+    seal: str = ""
+    """Ends a stretch of reasoning (`Thinking.seal`); without reasoning before it, one that the provider hides."""
     refusal: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: Raw | None = None
+    """Of its text: JSON, the list that a chat completion has in `logprobs.content`."""
     choice: int = 0
     """Which of `n` answers this belongs to."""
     finish: FinishReason | None = None
+    stop_sequence: str = ""
+    """Which of those asked for ended the answer, if the provider says so."""
     usage: Usage | None = None
     """Counts so far; the last one seen holds."""
     is_usage_partial: bool = False
@@ -115,9 +121,14 @@ class Answer(Struct, frozen=True, kw_only=True):
     request_id: str
     text: str
     reasoning: str
+    thinking: tuple[Thinking, ...]
+    """The reasoning in its stretches, each with its seal: what goes back to the provider in the next turn."""
     refusal: str
     tool_calls: tuple[ToolCall, ...]
+    logprobs: tuple[Raw, ...]
+    """JSON lists that follow one another, as in `Event.logprobs`; empty unless asked for."""
     finish: FinishReason | None
+    stop_sequence: str
     model: str
     """The model that answered, by our name for it."""
     served_model: str
@@ -293,6 +304,10 @@ class Draft:
     def __init__(self) -> None:
         self.text: list[str] = []
         self.reasoning: list[str] = []
+        self.seals: list[tuple[int, str]] = []
+        """Each with how many pieces of reasoning had come before it."""
+        self.logprobs: list[Raw] = []
+        self.stop_sequence = ""
         self.refusal: list[str] = []
         self.calls: dict[int, _DraftCall] = {}
 
@@ -301,6 +316,11 @@ class Draft:
             return
         self.text.append(event.text)
         self.reasoning.append(event.reasoning)
+        if event.seal:
+            self.seals.append((len(self.reasoning), event.seal))
+        if event.logprobs is not None:
+            self.logprobs.append(event.logprobs)
+        self.stop_sequence = event.stop_sequence or self.stop_sequence
         self.refusal.append(event.refusal)
         for delta in event.tool_calls:
             call = self.calls.setdefault(delta.index, _DraftCall())
@@ -315,9 +335,12 @@ class Draft:
             request_id=reply.attempt.call.id,
             text="".join(self.text),
             reasoning="".join(self.reasoning),
+            thinking=tuple(self._thinking(reply.attempt.deployment.dialect)),
             refusal="".join(self.refusal),
             tool_calls=tuple(calls),
+            logprobs=tuple(self.logprobs),
             finish=reply.finish,
+            stop_sequence=self.stop_sequence,
             model=reply.attempt.model.name,
             served_model=reply.served_model,
             tier=reply.route.tier,
@@ -326,3 +349,11 @@ class Draft:
             receipt=reply.receipt,
             route=reply.route,
         )
+
+    def _thinking(self, dialect: str) -> Iterator[Thinking]:
+        begin = 0
+        for end, seal in self.seals:
+            yield Thinking("".join(self.reasoning[begin:end]), seal, dialect)
+            begin = end
+        if unsealed := "".join(self.reasoning[begin:]):
+            yield Thinking(unsealed, dialect=dialect)

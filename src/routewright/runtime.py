@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
 
@@ -35,9 +35,13 @@ from routewright.ledger.store import Store
 from routewright.secret import Secret
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog, prices_of
+from routewright.shared.board import RedisBoard
 from routewright.simulator import USUAL, ModelProfile, Simulator
-from routewright.stores import ledger_file, open_database
+from routewright.stores import ledger_file, open_database, open_redis
 from routewright.transport import HttpTransport, Transport, WireResponse
+
+if TYPE_CHECKING:  # it needs the redis package, which is not always installed
+    from routewright.shared.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +137,11 @@ class Runtime:
         clock: Clock,
         lessons_path: Path,
         housekeeping: Housekeeping,
+        redis: "Connection | None",
     ) -> None:
         self.engine = engine
+        self.redis = redis
+        """Follow it, and `engine.rounds`, for as long as anything is shared; None without `redis.url`."""
         self.store = store
         self.clock = clock
         self.keyring = keyring
@@ -170,6 +177,7 @@ class Runtime:
         clock = clock or SystemClock()
         settings, registry = source.load()
         folder = settings.ledger.path
+        redis = open_redis(settings)
         database = open_database(settings)
         store = Store(database)
         escrow = DatabaseEscrow(database)
@@ -183,7 +191,14 @@ class Runtime:
         keeper = Keeper(balances, escrow, boot=journal.boot, clock=clock)
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock, balances=balances)
         engine = Engine(
-            settings, registry, ledger=ledger, transport=transport, clock=clock, experiences=store, keeper=keeper
+            settings,
+            registry,
+            ledger=ledger,
+            transport=transport,
+            clock=clock,
+            experiences=store,
+            keeper=keeper,
+            board=None if redis is None else RedisBoard(redis, journal.boot),
         )
         # Last, so that no thread is left running where the settings are refused.
         _recover(journal, store, escrow, clock, is_shared=ledger_file(settings) is None)
@@ -205,6 +220,7 @@ class Runtime:
             clock=clock,
             lessons_path=folder / LESSONS,
             housekeeping=Housekeeping(store.database, recovery, clock, lambda: engine.settings.ledger.retention_days),
+            redis=redis,
         )
         runtime._adopt_prices(settings, registry)
         return runtime
@@ -304,6 +320,15 @@ class Runtime:
             return
         log.info("settings taken over: catalog %s", registry.version)
 
+    async def follow_redis(self) -> None:
+        """Share with other gateways for as long as it is awaited; without `redis.url` there is nothing to do."""
+        if self.redis is None or self.engine.rounds is None:
+            await asyncio.Event().wait()
+        else:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.redis.follow())
+                group.create_task(self.engine.rounds.follow())
+
     def backlog_bytes(self) -> int:
         """How much of the journal is not in the store yet."""
         return self._journal.backlog_bytes
@@ -318,6 +343,8 @@ class Runtime:
             return
         self._is_closed = True
         await self._transport.close()
+        if self.redis is not None:
+            await self.redis.close()
         await self._keeper.stop()
         await asyncio.to_thread(self.housekeeping.stop)
         await asyncio.to_thread(self._close_ledger)

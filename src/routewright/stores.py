@@ -1,6 +1,7 @@
-"""From the settings to the store they name: the one place that knows which databases there are."""
+"""From the settings to the stores they name: the one place that knows which databases there are."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from routewright.errors import SettingsError
 from routewright.ledger.database import Database
@@ -8,6 +9,9 @@ from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.secret import Secret
 from routewright.settings import Settings
+
+if TYPE_CHECKING:  # it needs the redis package, which is not always installed
+    from routewright.shared.connection import Connection
 
 SQLITE_FILE = "ledger.db"
 
@@ -45,3 +49,19 @@ def _postgres(url: Secret, *, read_only: bool) -> Database:
             hint="pip install 'routewright[postgres]'",
         ) from error
     return PostgresDatabase(url, read_only=read_only)
+
+
+def open_redis(settings: Settings) -> "Connection | None":
+    """The connection to the Redis of the settings; None without one. It connects later, so Redis need not be there.
+
+    Raises SettingsError when what it takes is not installed or the address is none.
+    """
+    if settings.shared is None:
+        return None
+    try:
+        from routewright.shared.connection import Connection
+    except ImportError as error:
+        raise SettingsError(
+            f"redis.url: the redis package is missing ({error})", hint="pip install 'routewright[redis]'"
+        ) from error
+    return Connection(settings.shared)

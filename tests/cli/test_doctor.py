@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from redises import redis_server
 from routewright.cli.doctor import Verdict, disk_check, prices_check, python_check, sqlite_check
 from terminal import Terminal
 
@@ -75,6 +76,17 @@ def test_a_damaged_artefact_is_told_and_what_to_do(terminal: Terminal) -> None:
     assert result.exit_code == 1
     assert "✗ classifier: the artefact broken.artefact cannot be used: it is damaged" in result.stdout
     assert "the heuristic stands in\n    install routewright anew" in result.stdout
+
+
+def test_redis_is_looked_for_where_there_should_be_one(terminal: Terminal) -> None:
+    assert "Redis" not in terminal.run("doctor").output
+    terminal.settings('[redis]\nurl = "redis://:very-secret@127.0.0.1:1/0"')
+    output = terminal.run("doctor").output
+    assert "! Redis: Redis at redis://:***@127.0.0.1:1/0: " in output
+    assert "very-secret" not in output
+    with redis_server() as server:
+        terminal.settings(f'[redis]\nurl = "{server.url}"')
+        assert f"✓ Redis: {server.url} answers" in terminal.run("doctor").output
 
 
 def test_port_that_somebody_else_has_is_found(terminal: Terminal) -> None:

@@ -8,7 +8,20 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from builders import call, message
-from routewright.call import Call, Image, Message, Opaque, OutputFormat, Part, Text, Tool, ToolCall, ToolResult
+from routewright.call import (
+    CacheMark,
+    Call,
+    Image,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 from routewright.decision.session import (
     COLD,
     EDGE_CHARS,
@@ -140,6 +153,21 @@ def test_other_tools_or_another_schema_make_all_of_it_cold(change: Any) -> None:
 
 def test_roles_are_compared_too() -> None:
     assert warm(said(message("Hi", "assistant")), said(message("Hi", "user"))) == COLD
+
+
+def test_a_cache_mark_that_wanders_on_makes_nothing_cold() -> None:
+    text = Text("Look at this: " * 100)
+    before = said(Message("user", (text, CacheMark())), message("Ho"))
+    now = said(Message("user", (text,)), message("Ho"), Message("user", (Text("And?"), CacheMark())))
+    assert warm(now, before).messages == 2
+
+
+def test_what_a_model_thought_is_part_of_what_was_sent() -> None:
+    asked = message("Why? " * 100)
+    before = said(asked, Message("assistant", (Thinking("Hm", "seal-1"), Text("So"))))
+    other = said(asked, Message("assistant", (Thinking("Hm", "seal-2"), Text("So"))))
+    assert warm(before, before).messages == 2
+    assert warm(other, before).messages == 1
 
 
 @pytest.mark.parametrize("part", [Opaque("input_audio"), Opaque("file")])

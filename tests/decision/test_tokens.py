@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import call, message
-from routewright.call import Call, Image, Message, Opaque, OutputFormat, Text, Tool, ToolCall, ToolResult
+from routewright.call import (
+    Call,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 from routewright.decision.tokens import IMAGE_TOKENS_BOUND, TokenEstimator, estimate_tokens, upper_bound_tokens
 
 COUNTED = {
@@ -23,7 +36,7 @@ COUNTED = {
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
-def with_parts(*parts: Text | Image | ToolCall | ToolResult | Opaque) -> Call:
+def with_parts(*parts: Part) -> Call:
     return call(messages=(Message("user", parts),))
 
 
@@ -70,6 +83,10 @@ def test_bound_covers_everything_that_is_sent() -> None:
         call("Hello", body={"functions": [{"description": description}]}, extra_fields=("functions",)),
         with_parts(Text("Hello"), ToolCall("call-1", "weather", description)),
         with_parts(Text("Hello"), ToolResult("call-1", description)),
+        with_parts(Text("Hello"), ToolResult("call-1", "", images=(Image(description),))),
+        with_parts(Text("Hello"), Thinking(description)),
+        with_parts(Text("Hello"), Thinking("", seal=description)),
+        with_parts(Text("Hello"), Document(description)),
     ):
         assert upper_bound_tokens(more) >= plain + len(description)
 

@@ -92,7 +92,7 @@ class Lab:
         self._client = HttpTransport()
         self._bill = bill
         self._random = Random()
-        self._asked: list[Seen] = []
+        self.asked: list[Seen] = []
 
     async def ask(
         self, name: str, argument: str = "", *, stream: bool = True, headers: Mapping[str, str] | None = None
@@ -126,7 +126,7 @@ class Lab:
             is_cut=is_cut,
             seconds=time.monotonic() - began,
         )
-        self._asked.append(seen)
+        self.asked.append(seen)
         return seen
 
     async def books(self) -> Books:
@@ -149,7 +149,7 @@ class Lab:
         `most_attempts` replaces E7's bound where the row itself says how often to try.
         """
         books = await self.books()
-        check_all(books, self._asked, deadline_s=DEADLINE_S, most_attempts=most_attempts)
+        check_all(books, self.asked, deadline_s=DEADLINE_S, most_attempts=most_attempts)
         await self._back_to_baseline()
         return books.rows
 

@@ -47,13 +47,13 @@ class Toxics(Struct, frozen=True, kw_only=True):
 
 
 class Proxy:
-    """Stands before `target` on the loopback; `toxics` may be changed at any time."""
+    """Stands before `target` on the loopback; both it and `toxics` may be changed, for connections from then on."""
 
     def __init__(self, target: int, toxics: Toxics) -> None:
         self.toxics = toxics
         self.port = 0
         self.connections = 0
-        self._target = target
+        self.target = target
         self._links: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +74,7 @@ class Proxy:
         if self.toxics.timeout:
             await reader.read()  # until the client has had enough
             return
-        there, away = await asyncio.open_connection("127.0.0.1", self._target)
+        there, away = await asyncio.open_connection("127.0.0.1", self.target)
         try:
             there_and_back = [
                 asyncio.ensure_future(self._pass(reader, away)),

@@ -7,9 +7,9 @@ from routewright.call import Routed
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import hashed_session
 from routewright.errors import InvalidRequest
+from routewright.gateway.generation import read_call
 from routewright.gateway.headers import answer_headers, read_options, read_session
 from routewright.gateway.http import Message, Request
-from routewright.gateway.openai_api import read_call
 from routewright.runtime import Runtime, SettingsSource
 
 

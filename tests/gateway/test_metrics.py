@@ -46,6 +46,19 @@ async def test_budgets_are_gauges_but_not_those_of_single_keys(tmp_path: Path) -
         assert "routewright_ledger_queue_bytes 7\n" in text
 
 
+async def test_redis_is_told_of_where_there_should_be_one(tmp_path: Path) -> None:
+    async with lobby(tmp_path, '[redis]\nurl = "redis://127.0.0.1:1/0"\n') as house:
+        lines = (await house.call("GET", "/metrics")).body.decode().splitlines()
+        assert "routewright_redis_up 0" in lines
+        assert "routewright_gateways 1" in lines
+        health = (await house.call("GET", "/healthz")).json
+        assert health["redis"] == "not reached: this gateway counts its own share"
+        assert health["status"] == "ok", "requests are answered"
+    async with lobby(tmp_path) as house:
+        assert "redis" not in (await house.call("GET", "/metrics")).body.decode()
+        assert "redis" not in (await house.call("GET", "/healthz")).json
+
+
 async def test_a_page_in_the_browser_does_not_see_them(tmp_path: Path) -> None:
     async with lobby(tmp_path) as house:
         assert (await house.call("GET", "/metrics", headers={"host": "evil.example"})).status == 403

@@ -161,6 +161,78 @@ async def test_idle_keys_are_forgotten_and_busy_ones_are_not(clock: FakeClock, m
     running.close()
 
 
+def remaining(quota: KeyQuota, asked: Call) -> int:
+    standing = quota.standing(asked.tenant)
+    assert standing is not None
+    assert standing.requests is not None
+    return standing.requests.remaining
+
+
+async def test_what_was_used_since_the_last_round_is_told_once(clock: FakeClock) -> None:
+    quota, asked = KeyQuota(clock), limited(requests_per_minute=60, tokens_per_minute=10_000)
+    assert quota.takes() == []
+    for _ in range(3):
+        await finished(quota, asked)
+    takes = quota.takes()
+    assert [(each.key, each.kind, each.limit, each.amount) for each in takes] == [
+        ("k", "requests", 60, 3),
+        ("k", "tokens", 10_000, 90),
+    ]
+    assert quota.takes() == []
+    quota.untold(takes)
+    assert quota.takes() == takes
+    quota.heard(takes, [takes[0].amount, takes[1].amount])
+    await finished(quota, asked)
+    assert [each.amount for each in quota.takes()] == [1, 30]
+
+
+async def test_what_others_used_is_missing_here_and_comes_back_evenly(clock: FakeClock) -> None:
+    quota, asked = KeyQuota(clock), limited(requests_per_minute=60)
+    await finished(quota, asked)
+    takes = quota.takes()
+    await finished(quota, asked)  # while the round is under way
+    quota.heard(takes, [58])
+    assert remaining(quota, asked) == 1
+    await finished(quota, asked)
+    assert await refusal(quota, asked) == pytest.approx(1)
+    clock.advance(2)
+    assert remaining(quota, asked) == 2
+    assert [each.amount for each in quota.takes()] == pytest.approx([2])
+
+
+async def test_s09_alone_each_gateway_has_its_share_and_afterwards_all_of_it(clock: FakeClock) -> None:
+    quota, asked = KeyQuota(clock), limited(requests_per_minute=60)
+    await finished(quota, asked)
+    takes = quota.takes()
+    quota.heard(takes, [30])  # 30 are left, for three gateways
+    quota.divide(3)
+    for _ in range(10):
+        await finished(quota, asked)
+    assert await refusal(quota, asked) == pytest.approx(3), "a third of one a second"
+    fresh = call(tenant=Tenant(key="fresh", requests_per_minute=60))
+    for _ in range(20):
+        await finished(quota, fresh)
+    await refusal(quota, fresh)
+    quota.divide(1)
+    assert remaining(quota, asked) == 20, "the other two have not said yet what they took"
+
+
+async def test_a_key_with_more_gateways_than_requests_is_served_by_each(clock: FakeClock) -> None:
+    quota, asked = KeyQuota(clock), limited(requests_per_minute=2)
+    quota.divide(4)
+    await finished(quota, asked)
+    assert await refusal(quota, asked) == pytest.approx(120), "two a minute, for all four"
+
+
+async def test_only_so_many_keys_are_told_of_in_a_round(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_quota, "MOST_TAKES", 2)
+    quota = KeyQuota(clock)
+    for key in ("a", "b", "c"):
+        await finished(quota, call(tenant=Tenant(key=key, requests_per_minute=1)))
+    assert [take.key for take in quota.takes()] == ["a", "b"]
+    assert [take.key for take in quota.takes()] == ["c"]
+
+
 def test_more_words_and_more_answers_are_expected_to_need_more() -> None:
     short = expected_tokens(call("Hi", max_output_tokens=10))
     assert expected_tokens(call("Hi " * 1000, max_output_tokens=10)) > 500 + short

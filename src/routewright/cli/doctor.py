@@ -29,7 +29,7 @@ from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailabl
 from routewright.ledger.sqlite import require_sqlite
 from routewright.runtime import SIMULATOR_SCHEME
 from routewright.settings import Settings, check_binding
-from routewright.stores import open_store
+from routewright.stores import open_redis, open_store
 
 OLDEST_PYTHON = (3, 11)
 STALE_DAYS = 90
@@ -94,6 +94,7 @@ def _all_checks(config: Path | None, flags: Mapping[str, str]) -> Iterator[Check
         yield from tier_checks(registry)
         yield from _classifier(settings, registry)
         yield from _ledger(settings)
+        yield from _redis(settings)
         yield from _access(settings)
         yield _port(settings)
     yield prices_check(load_prices().date, datetime.now(UTC).date())
@@ -204,6 +205,25 @@ def _database(settings: Settings) -> Check:
         fix = error.hint or "start PostgreSQL, or correct ledger.database_url"
         return Check("PostgreSQL", Verdict.FAILED, error.message, fix)
     return Check("PostgreSQL", Verdict.OK, f"{settings.ledger.database_url} has the ledger")
+
+
+def _redis(settings: Settings) -> Iterator[Check]:
+    """Whether the Redis of the settings answers; what is missing without it is told at no other place."""
+    try:
+        connection = open_redis(settings)
+    except SettingsError as error:
+        yield Check("Redis", Verdict.FAILED, error.message, error.hint)
+        return
+    if connection is None:
+        return
+    with asyncio.Runner() as runner:
+        runner.run(connection.look())
+        runner.run(connection.close())
+    if connection.trouble is None:
+        yield Check("Redis", Verdict.OK, f"{settings.redis.url} answers")
+    else:
+        fix = "start Redis, or correct redis.url; until then each gateway counts by itself"
+        yield Check("Redis", Verdict.NOTE, connection.trouble, fix)
 
 
 def _access(settings: Settings) -> Iterator[Check]:

@@ -73,6 +73,7 @@ HELP: Mapping[str, str] = {
     "E408": "Upgrade every routewright that uses this ledger; the message says which is older, and what was refused.",
     "E409": "Look at the ledger's database; keys without a budget, and server.api_key, go on meanwhile.",
     "E410": "Send it again: another process answers, or this one once it is back; server.drain_seconds gives time.",
+    "E411": "Start Redis, or correct redis.url; requests go on meanwhile, with each gateway counting its own share.",
     "E420": "Check the folder, its disk and its permissions; Parquet needs `pip install 'routewright[data]'`.",
     "E421": "Stop the gateway that the message names, and say it again.",
     "E422": "Copy into an empty database; a copy that was cut off goes on from the ledger it was begun with.",

@@ -15,7 +15,20 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from routewright.call import Call, Image, Message, Opaque, OutputFormat, Text, ToolCall, ToolChoice, ToolResult
+from routewright.call import (
+    Call,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    OutputFormat,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
 from routewright.decision.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, REPLY_TOKENS, estimate_tokens
 from routewright.usage import NO_INPUT, InputParts
 
@@ -202,10 +215,12 @@ class _Walk:
             if role == "user":
                 self.turns.append(text)
 
-    def _visit_other(self, part: ToolResult | ToolCall | Image | Opaque) -> None:
+    def _visit_other(self, part: Part) -> None:
         match part:
-            case ToolResult(text=text):
+            case ToolResult(text=text, images=images):
                 self.ends_with_tool_result = True
+                self.images += len(images)
+                self.tokens += IMAGE_TOKENS * len(images)
                 self.tool_result_chars += len(text)
                 tokens = estimate_tokens(text)
                 self.tokens += tokens
@@ -216,7 +231,9 @@ class _Walk:
             case Image():
                 self.images += 1
                 self.tokens += IMAGE_TOKENS
-            case Opaque():
+            case Thinking(text=text):
+                self.tokens += estimate_tokens(text)
+            case Document() | Opaque():
                 self.opaque_parts += 1
                 self.tokens += IMAGE_TOKENS
 

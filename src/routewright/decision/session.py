@@ -14,14 +14,14 @@ does not count on any cache.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from hashlib import blake2b
 from typing import ClassVar
 
 import msgspec
 from msgspec import Struct
 
-from routewright.call import Call, Image, Part, Text, ToolCall, ToolResult
+from routewright.call import CacheMark, Call, Document, Image, Part, Text, Thinking, ToolCall, ToolResult
 from routewright.decision.tokens import IMAGE_TOKENS
 from routewright.usage import Usage
 
@@ -102,7 +102,7 @@ def trace_of(call: Call) -> Trace:
     marks, chars = array("q"), array("q")
     for message in call.messages:
         parts = message.parts
-        looks = reader.look(parts[0]) if len(parts) == 1 else tuple(map(reader.look, parts))
+        looks = reader.look(parts[0]) if len(parts) == 1 else reader.look_at(parts)
         if reader.is_comparable:
             mark = hash((mark, message.role, looks))
             marks.append(mark)
@@ -120,17 +120,24 @@ class _Reader:
         """No part so far was one that only the client's dialect can read."""
         self._left = WHOLE_CHARS
 
+    def look_at(self, parts: Sequence[Part]) -> Hashable:
+        """What is seen of several parts. A cache mark wanders from turn to turn, and what stands before it stays."""
+        looks = [self.look(part) for part in parts if type(part) is not CacheMark]
+        return looks[0] if len(looks) == 1 else tuple(looks)
+
     def look(self, part: Part) -> Hashable:
         """What is seen of a part."""
         if type(part) is Text:  # first, as most are
             return self._read(part.text)
         match part:
-            case ToolResult(call_id, text, is_error):
-                return call_id, is_error, self._read(text)
+            case ToolResult(call_id, text, is_error, images):
+                return call_id, is_error, self._read(text), tuple(map(self.look, images))
             case ToolCall(identity, name, arguments):
                 self.chars += len(name)
                 return identity, name, self._read(arguments)
-            case Image(url, detail):
+            case Thinking(text, seal):
+                return self._read(text), seal[-EDGE_CHARS:]
+            case Image(url, detail) | Document(url, detail):
                 self.chars += _IMAGE_CHARS
                 return detail, url[:EDGE_CHARS], url[-EDGE_CHARS:], len(url)
         self.is_comparable = False

@@ -12,7 +12,20 @@ import string
 
 import msgspec
 
-from routewright.call import Call, Image, Message, Opaque, Part, Text, ToolCall, ToolResult, utf8_length
+from routewright.call import (
+    CacheMark,
+    Call,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    utf8_length,
+)
 
 SAMPLE_CHARS = 2048
 """Long text is estimated from three samples of this length: its start, middle and end."""
@@ -151,23 +164,35 @@ def _weigh(text: str) -> float:
 
 def _part_tokens(part: Part) -> int:
     match part:
-        case Text(text=text) | ToolResult(text=text):
+        case Text(text=text) | Thinking(text=text):
             return estimate_tokens(text)
+        case ToolResult(text=text, images=images):
+            return estimate_tokens(text) + IMAGE_TOKENS * len(images)
         case ToolCall(name=name, arguments=arguments):
             return MESSAGE_TOKENS + estimate_tokens(name) + estimate_tokens(arguments)
-        case Image() | Opaque():
+        case Image() | Document() | Opaque():
             return IMAGE_TOKENS
+        case CacheMark():
+            return 0
 
 
 def _part_bound(part: Part, call: Call) -> int:
     match part:
         case Text(text):
             return utf8_length(text)
-        case ToolResult(call_id, text):
-            return TOOL_TOKENS_BOUND + utf8_length(call_id) + utf8_length(text)
+        case Thinking(text, seal):  # a seal may be all of the thoughts, encrypted
+            return utf8_length(text) + utf8_length(seal)
+        case ToolResult(call_id, text, images=images):
+            shown = sum(_part_bound(image, call) for image in images)
+            return TOOL_TOKENS_BOUND + utf8_length(call_id) + utf8_length(text) + shown
         case ToolCall(identity, name, arguments):
             return TOOL_TOKENS_BOUND + utf8_length(identity) + utf8_length(name) + utf8_length(arguments)
         case Image(detail=detail):
             return LOW_DETAIL_IMAGE_TOKENS_BOUND if detail == "low" else IMAGE_TOKENS_BOUND
+        case Document(url, name):
+            return OPAQUE_TOKENS_BOUND + utf8_length(url) + utf8_length(name)
+        case CacheMark():
+            return 0
         case Opaque():
-            return OPAQUE_TOKENS_BOUND + len(msgspec.json.encode(call.body.get("messages")))
+            said = call.body.get("messages", call.body.get("input"))
+            return OPAQUE_TOKENS_BOUND + len(msgspec.json.encode(said))

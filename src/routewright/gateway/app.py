@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from routewright.access.directory import Directory
 from routewright.access.keyring import Keyring
 from routewright.clock import Clock
-from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import (
@@ -28,6 +28,7 @@ from routewright.gateway.admin_api import KEYS, AdminKeys
 from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
+from routewright.gateway.generation import Generation
 from routewright.gateway.headers import error_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
@@ -43,7 +44,7 @@ from routewright.gateway.http import (
 )
 from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
-from routewright.gateway.openai_api import ChatCompletions, Models, RouteOnly
+from routewright.gateway.models_api import Models, RouteOnly
 from routewright.settings import is_loopback
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 10_000
 """Requests worked on at once; the next one is told to come back."""
 OVERLOAD_PAUSE_S = 1.0
+
+_OPENAI = DOWNSTREAMS["openai_chat"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -65,6 +68,8 @@ class Endpoint(Struct, frozen=True):
     path: str
     access: Access
     handler: Handler
+    dialect: Downstream = _OPENAI
+    """In which a refusal is written."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.access, Access):
@@ -90,7 +95,6 @@ class Gateway:
         self.is_draining = False
         self._engine = engine
         self._in_flight = 0
-        self._dialect: Downstream = OpenAIChat()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
         metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
         self.endpoints: Sequence[Endpoint] = (
@@ -104,15 +108,18 @@ class Gateway:
         self._patterns = [(_pattern(path), methods) for path, methods in self._by_path.items() if "*" in path]
 
     def _public(self, clock: Clock) -> tuple[Endpoint, ...]:
-        chat = ChatCompletions(self._engine, self._dialect, clock)
         models = Models(self._engine)
         return (
-            Endpoint("POST", "/v1/chat/completions", Access.USE, Idempotent(chat, self._engine, clock)),
-            Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, self._dialect)),
+            self._generation("/v1/chat/completions", DOWNSTREAMS["openai_chat"], clock),
+            Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, _OPENAI)),
             Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.USE, models),
             Endpoint("GET", "/v1/models/**", Access.USE, models),
         )
+
+    def _generation(self, path: str, dialect: Downstream, clock: Clock) -> Endpoint:
+        handler = Idempotent(Generation(self._engine, dialect, clock), self._engine, clock)
+        return Endpoint("POST", path, Access.USE, handler, dialect)
 
     def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:
         return (
@@ -158,7 +165,7 @@ class Gateway:
         """The whole answer, as it goes out, to what never became a request; the connection ends with it."""
         nothing = Request("", "", {}, _nothing, self._engine.mint_id())
         headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
-        return whole_answer(error.http_status, headers, self._dialect.write_error(error))
+        return whole_answer(error.http_status, headers, _OPENAI.write_error(error))
 
     async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
         if self._in_flight >= MAX_IN_FLIGHT:
@@ -169,11 +176,19 @@ class Gateway:
         finally:
             self._in_flight -= 1
 
+    def _dialect_at(self, path: str) -> Downstream:
+        return next((endpoint.dialect for endpoint in self._methods(path).values()), _OPENAI)
+
+    def _methods(self, path: str) -> dict[str, Endpoint]:
+        """What is at an address; empty when there is nothing."""
+        methods = self._by_path.get(path)
+        if methods is None:
+            methods = next((found for pattern, found in self._patterns if pattern.fullmatch(path)), {})
+        return methods
+
     def _find(self, request: Request) -> Endpoint:
-        methods = self._by_path.get(request.path)
-        if methods is None:
-            methods = next((found for pattern, found in self._patterns if pattern.fullmatch(request.path)), None)
-        if methods is None:
+        methods = self._methods(request.path)
+        if not methods:
             raise RouteNotFound(f"there is nothing at {request.path[:100]!r}", hint=f"there is: {self._addresses()}")
         endpoint = methods.get(request.method)
         if endpoint is None:
@@ -187,7 +202,7 @@ class Gateway:
         if sent.has_begun:
             log.error("an answer broke off after its head was sent: %s", error.message)
             return
-        body = self._dialect.write_error(_for_clients(error))
+        body = self._dialect_at(request.path).write_error(_for_clients(error))
         limits = limit_headers(self._engine.standing(request.caller.tenant))
         await respond(sent, error.http_status, [JSON_TYPE, *error_headers(request, error), *limits], body)
 

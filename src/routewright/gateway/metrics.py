@@ -91,9 +91,18 @@ class Metrics:
                 "Circuit breaker of a deployment: 0 closed, 1 half open, 2 open.",
                 (({"deployment": name}, _STATES[state]) for name, state in self._engine.breakers().items()),
             ),
+            *self._redis(),
             _family("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1)]),
         )
         return "".join(families)
+
+    def _redis(self) -> Iterable[str]:
+        """Nothing without `redis.url`."""
+        rounds = self._engine.rounds
+        if rounds is None:
+            return
+        yield _family("redis_up", "gauge", "Whether Redis answers in time.", [({}, int(rounds.is_together))])
+        yield _family("gateways", "gauge", "Gateways that share it, as last seen.", [({}, rounds.gateways)])
 
 
 def _family(name: str, kind: str, told: str, samples: Iterable[Sample]) -> str:

@@ -110,6 +110,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         runtime.follow_settings,
         runtime.follow_ledger,
         runtime.follow_budgets,
+        runtime.follow_redis,
         runtime.directory.follow,
         runtime.housekeeping.follow_neighbours,
         runtime.housekeeping.follow_days,

@@ -10,7 +10,8 @@ illness.
                          └──────────────── TRIPPED ──────────────┘
 
 Where every place of a route rests, refusing helps nobody: then each is probed once a second, whatever its rest is, and
-the first answer is enough to let all pass.
+the first answer is enough to let all pass. Gateways that share a Redis rest together, and probe one at a time: see
+`hearsay`.
 """
 
 from collections import Counter, deque
@@ -23,7 +24,9 @@ from msgspec import Struct
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
+from routewright.dialects.provider_errors import LONGEST_PAUSE_S
 from routewright.errors import CircuitOpen, CoolingDown, IdleTimeout, ProviderError, ProviderOverloaded
+from routewright.layers.hearsay import Finding, News, NobodyElse, Turns
 from routewright.layers.lag import Lag
 from routewright.layers.service import Service
 from routewright.layers.slowness import FEWEST, Waits
@@ -46,6 +49,8 @@ FEW_FAILURES = 0.1
 """Up to this share, a deployment does well."""
 OVERLOADED_S = 10.0
 """So long after a 429 it does not."""
+TURN_PAUSE_S = 0.1
+"""So long after another gateway was found to probe, its turn is not asked for again."""
 MAX_SAMPLES = 1000
 """The window's memory; beyond it the oldest call is forgotten early."""
 
@@ -123,22 +128,29 @@ class Circuit:
         self._probe: Pass | None = None
         self._probed_at = 0.0
         self._probes_succeeded = 0
-        self._is_merely_slow = False
         self._fell_silent = False
         """That opened it: silence within answers."""
         self._usual = Pass(0)
+        self._opened_by: Origin | None = None
+        """Of the failure that opened it last; None where another gateway met it."""
+        self._is_proved_here = False
+        self._pauses = 0
+        self._pause_until = 0.0
+        self._others_turn_until = 0.0
 
     def admit(self, now: float, *, is_only: bool = False) -> Pass | None:
         """Leave for one call to pass, or None. `is_only`: there is nobody else to ask."""
         if now < self._cools_until:
             return None
-        if self.state is State.CLOSED or (is_only and self._is_merely_slow):
+        if self.state is State.CLOSED or (is_only and self._opened_by is Origin.SLOW):
             return self._usual
         if self.state is State.RAMPING:
             return self._usual if self._ramp(now, is_only) else None
         if is_only and self._probes_succeeded:
             return self._usual  # it answers: the other probes decide what it is, and nobody is turned away meanwhile
-        if now < self._wakes_at(is_only) or (self._probe is not None and not (is_only and self._is_probe_late(now))):
+        if now < max(self._wakes_at(is_only), self._others_turn_until):
+            return None
+        if self._probe is not None and not (is_only and self._is_probe_late(now)):
             return None
         if self.state is State.OPEN:
             self._change(Change.RESTED)
@@ -172,18 +184,16 @@ class Circuit:
         if passed.opening == self._usual.opening:
             self._succeeded_at = now
         if not self._fell_silent:
-            self._prove(passed, now)
+            self._probed_well(passed, now)
 
-    def _prove(self, passed: Pass, now: float) -> None:
+    def _probed_well(self, passed: Pass, now: float) -> None:
         if self.state is not State.HALF_OPEN or not passed.is_probe or passed.opening != self._usual.opening:
             return
         self._probe = None
         self._probes_succeeded += 1
         if self._probes_succeeded >= SUCCESSES_TO_PROVE:
-            self._change(Change.PROVED)
-            self._ramping_since = now
-            self._samples.clear()
-            self._failed_in_a_row.clear()
+            self._prove(now)
+            self._is_proved_here = True
 
     def succeeded(self, passed: Pass, now: float) -> None:
         """A call went well to its end."""
@@ -192,7 +202,7 @@ class Circuit:
             self._failed_in_a_row.clear()
             self._samples.append((now, None))
         if self._fell_silent:
-            self._prove(passed, now)
+            self._probed_well(passed, now)
 
     def failed(
         self,
@@ -210,7 +220,7 @@ class Circuit:
         if passed.opening != self._usual.opening or (self.state is State.HALF_OPEN and passed is not self._probe):
             return
         if self.state is State.OPEN:  # it was asked although it is slow, as nobody else is left
-            self._is_merely_slow &= origin is Origin.SLOW
+            self._opened_by = origin
             return
         self._samples.append((now, origin))
         self._failed_in_a_row[origin] += 1
@@ -219,13 +229,15 @@ class Circuit:
         self._end_ramp(now)
         why = self._trips(now, origin, is_lasting)
         if why:
-            self._open(now, why)
-            self._is_merely_slow, self._fell_silent = origin is Origin.SLOW, fell_silent
+            self._open(now, why, origin)
+            self._fell_silent = fell_silent
 
     def cooled(self, passed: Pass, now: float, pause_s: float) -> None:
         """The provider asked for a pause; if it did not say how long, that is 0 s."""
-        self._overloaded_at = now
-        self._cools_until = max(self._cools_until, now + pause_s)
+        if pause_s > 0:
+            self._pauses += 1
+            self._pause_until = now + pause_s
+        self._cool(now, pause_s)
         self.gave_no_verdict(passed)
 
     def gave_no_verdict(self, passed: Pass) -> None:
@@ -236,6 +248,53 @@ class Circuit:
     def _is_probe_late(self, now: float) -> bool:
         """Whether the probe has been out for so long that another may see: it may hang where nothing hangs any more."""
         return now - self._probed_at >= OUTAGE_REST_S
+
+    def is_anothers_turn(self, passed: Pass, now: float) -> None:
+        """The call was to be a probe, and another gateway probes just now."""
+        self._others_turn_until = now + TURN_PAUSE_S
+        self.gave_no_verdict(passed)
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe is not None
+
+    def findings(self, now: float) -> Iterator[Finding]:
+        """What was found here and holds still, for other gateways."""
+        if self.state is State.OPEN and self._opened_by is Origin.PROVIDER and now < self._rests_until:
+            yield Finding(News.RESTS, self._usual.opening, self._rests_until - now, self.why)
+        ramps_until = self._ramping_since + RAMP_S
+        if self.state is State.RAMPING and self._is_proved_here and now < ramps_until:
+            yield Finding(News.PROVED, self._usual.opening, ramps_until - now)
+        if now < self._pause_until:
+            yield Finding(News.COOLS, self._pauses, self._pause_until - now)
+
+    def heard(self, finding: Finding, now: float) -> None:
+        """Another gateway found something; what is being found out here just now is waited for."""
+        if finding.news is News.COOLS:
+            self._cool(now, min(finding.lasts_s, LONGEST_PAUSE_S))
+        elif self._probe is not None:
+            return
+        elif finding.news is News.RESTS:
+            until = now + min(finding.lasts_s, LONGEST_REST_S)
+            if self.state is not State.OPEN:
+                self._rest(now, until, f"{finding.why}, as another gateway met", None)
+            self._rests_until = max(self._rests_until, until)
+        elif self.state in (State.OPEN, State.HALF_OPEN) and self._opened_by not in (Origin.LOCAL, Origin.SLOW):
+            if self.state is State.OPEN:
+                self._change(Change.RESTED)
+            self._prove(now)
+            self._is_proved_here = False
+
+    def _cool(self, now: float, pause_s: float) -> None:
+        self._overloaded_at = now
+        self._cools_until = max(self._cools_until, now + pause_s)
+
+    def _prove(self, now: float) -> None:
+        self._change(Change.PROVED)
+        self._ramping_since = now
+        self._samples.clear()
+        self._failed_in_a_row.clear()
 
     def _wakes_at(self, is_only: bool) -> float:
         if self.state is State.HALF_OPEN:
@@ -275,17 +334,22 @@ class Circuit:
             self._samples.popleft()
         return Counter(sample for _, sample in self._samples)
 
-    def _open(self, now: float, why: str) -> None:
+    def _open(self, now: float, why: str, origin: Origin) -> None:
         # One that flaps has not recovered: the rest goes on growing unless it was well for a whole window.
         is_relapse = self.state is not State.CLOSED or now - self._closed_at < WINDOW_S
         self._openings_in_a_row = self._openings_in_a_row + 1 if is_relapse else 0
         longest_s = min(LONGEST_REST_S, FIRST_REST_S * 2 ** min(self._openings_in_a_row, 10))
+        self._rest(now, now + longest_s * self._random.uniform(0.5, 1), why, origin)
+
+    def _rest(self, now: float, until: float, why: str, origin: Origin | None) -> None:
         self._change(Change.TRIPPED)
         self.why = why
+        self._opened_by = origin
         self._opened_at = now
-        self._rests_until = now + longest_s * self._random.uniform(0.5, 1)
+        self._rests_until = until
         self._probe = None
         self._probes_succeeded = 0
+        self._fell_silent = False
         self._usual = Pass(self._usual.opening + 1)
 
     def _change(self, change: Change) -> None:
@@ -326,6 +390,10 @@ class Circuits:
             name for (name, _), each in circuits if each.state is not State.CLOSED or each.cools_for_s(now) > 0
         )
 
+    def all(self) -> Iterable[tuple[tuple[str, Secret | None], Circuit]]:
+        """Every circuit, with its deployment's id and key."""
+        return self._circuits.items()
+
     def keep_only(self, deployments: Iterable[Deployment]) -> None:
         """Forget deployments and credentials that the settings no longer name."""
         named = {(each.id, each.key) for each in deployments}
@@ -335,10 +403,11 @@ class Circuits:
 class Breaker:
     """Refuses at once while a deployment rests, and tells its circuit how every call ended."""
 
-    def __init__(self, circuits: Circuits, waits: Waits, clock: Clock) -> None:
+    def __init__(self, circuits: Circuits, waits: Waits, clock: Clock, turns: Turns | None = None) -> None:
         self._circuits = circuits
         self._waits = waits
         self._clock = clock
+        self._turns = turns or NobodyElse()
         self._lag = Lag(clock)
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
@@ -347,6 +416,8 @@ class Breaker:
         passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
         self._lag.begin()
         try:
+            if passed.is_probe:
+                await self._take_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
             self._judge(circuit, passed, error, started_at)
@@ -369,6 +440,13 @@ class Breaker:
             raise CoolingDown(f"{name} asked for a pause, of which {pause_s:.1f} s are left", retry_after_s=pause_s)
         rest_s = circuit.rests_for_s(now, is_only=is_only) or FIRST_REST_S
         raise CircuitOpen(f"{name} is resting, as {circuit.why}", retry_after_s=rest_s)
+
+    async def _take_turn(self, attempt: Attempt, circuit: Circuit, passed: Pass) -> None:
+        """Raises CircuitOpen where another gateway probes just now."""
+        if not await self._turns.take(attempt.deployment):
+            circuit.is_anothers_turn(passed, self._clock.monotonic())
+            name = attempt.deployment.id
+            raise CircuitOpen(f"{name} is just probed by another gateway", retry_after_s=FIRST_REST_S)
 
     def _is_nobody_awake(self, attempt: Attempt, now: float) -> bool:
         ailing = self._circuits.ailing(now)

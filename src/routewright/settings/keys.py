@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar, Self
 
 from routewright.errors import SettingsError
 from routewright.secret import Secret, without_password
@@ -14,7 +15,6 @@ MAX_STORE_BYTES = 1024 * 1024
 OTHERS = 0o077
 
 _REFERENCE = re.compile(r"(?:env:|os\.environ/)(?P<env>\w+)|\$\{(?P<braced>\w+)\}|keys:(?P<stored>[\w-]+)", re.ASCII)
-_DATABASE = re.compile(r"postgres(?:ql)?://", re.ASCII)
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
@@ -35,21 +35,37 @@ def read_reference(value: object, path: str) -> str:
     return f"env:{match['env'] or match['braced']}"
 
 
-class DatabaseAddress:
-    """An address of PostgreSQL, or a reference to one; shown without its password."""
+class Address:
+    """An address of a server, or a reference to one; shown without its password. Subclasses say of which."""
 
     __slots__ = ("_text",)
+    scheme: ClassVar[re.Pattern[str]]
+    example: ClassVar[str]
 
     def __init__(self, text: str) -> None:
         self._text = text
 
+    @classmethod
+    def read(cls, value: object, path: str) -> Self:
+        """An address, or a reference to one. Raises ValueError, which does not quote what was written."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str) and cls.scheme.match(value):
+            return cls(value)
+        if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+            raise ValueError(
+                f"{path}: this is neither an address nor a reference to one; "
+                f'write "{cls.example}", or "env:VARIABLE" or "keys:NAME" where it is kept'
+            )
+        return cls(read_reference(value, path))
+
     def resolve(self, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | str:
         """The address itself, or why there is none."""
-        if _DATABASE.match(self._text):
+        if self.scheme.match(self._text):
             return Secret(self._text)
         address = resolve(self._text, environ, stored)
-        if isinstance(address, Secret) and not _DATABASE.match(address.reveal()):
-            return f"{self._text} does not hold an address like postgresql://user:password@host/database"
+        if isinstance(address, Secret) and not self.scheme.match(address.reveal()):
+            return f"{self._text} does not hold an address like {self.example}"
         return address
 
     def __str__(self) -> str:
@@ -58,24 +74,26 @@ class DatabaseAddress:
     __repr__ = __str__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DatabaseAddress) and other._text == self._text
+        return isinstance(other, type(self)) and other._text == self._text
 
     def __hash__(self) -> int:
         return hash(self._text)
 
 
-def read_database(value: object, path: str) -> DatabaseAddress:
-    """An address of PostgreSQL, or a reference to one. Raises ValueError, which does not quote what was written."""
-    if isinstance(value, DatabaseAddress):
-        return value
-    if isinstance(value, str) and _DATABASE.match(value):
-        return DatabaseAddress(value)
-    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-        raise ValueError(
-            f"{path}: this is neither an address nor a reference to one; "
-            'write "postgresql://user:password@host/database", or "env:VARIABLE" or "keys:NAME" where it is kept'
-        )
-    return DatabaseAddress(read_reference(value, path))
+class DatabaseAddress(Address):
+    """Of PostgreSQL."""
+
+    __slots__ = ()
+    scheme = re.compile(r"postgres(?:ql)?://", re.ASCII)
+    example = "postgresql://user:password@host/database"
+
+
+class RedisAddress(Address):
+    """Of Redis, or of what speaks its protocol: Valkey, KeyDB, …"""
+
+    __slots__ = ()
+    scheme = re.compile(r"rediss?://|unix://", re.ASCII)
+    example = "redis://user:password@host:6379/0"
 
 
 def resolve(reference: str, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | str:

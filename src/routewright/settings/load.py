@@ -13,7 +13,7 @@ from routewright.errors import SettingsError
 from routewright.ledger.budgets import KEY_BUDGETS
 from routewright.secret import Secret
 from routewright.settings.given import Given, did_you_mean, raise_if
-from routewright.settings.keys import KeyStore, resolve
+from routewright.settings.keys import Address, KeyStore, resolve
 from routewright.settings.places import KeyPath
 from routewright.settings.schema import (
     COST_ALERT,
@@ -26,6 +26,7 @@ from routewright.settings.schema import (
     PolicySettings,
     PriceDocumentSettings,
     ProviderSettings,
+    RedisSettings,
     SecondOpinionSettings,
     Sections,
     ServerSettings,
@@ -63,6 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
+    redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
     prices: PriceDocumentSettings
@@ -77,6 +79,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What virtual keys are checked with; None for the one in a file beside the ledger."""
     database: Secret | None
     """The address of the PostgreSQL that has the ledger; None for a file."""
+    shared: Secret | None
+    """The address of the Redis that gateways share; None where each is alone."""
     webhook: Secret | None
     """Where alerts go; None for nowhere, as in the next."""
     slack_webhook: Secret | None
@@ -170,7 +174,20 @@ def load_settings(
             stored,
             hint="virtual keys are checked with it; without the line, a secret of this machine's own is used",
         ),
-        database=_database(sections.ledger, environ, stored),
+        database=_address(
+            "ledger.database_url",
+            sections.ledger.database_url,
+            environ,
+            stored,
+            hint="without it the ledger would be another one",
+        ),
+        shared=_address(
+            "redis.url",
+            sections.redis.url,
+            environ,
+            stored,
+            hint="set it, or take the line away: each gateway then counts by itself",
+        ),
         webhook=_webhook("webhook", sections.alerts.webhook, environ, stored),
         slack_webhook=_webhook("slack_webhook", sections.alerts.slack_webhook, environ, stored),
         keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
@@ -224,12 +241,15 @@ def _needed_key(
     return key
 
 
-def _database(ledger: LedgerSettings, environ: Mapping[str, str], stored: Mapping[str, Secret]) -> Secret | None:
-    if ledger.database_url is None:
+def _address(
+    path: str, given: Address | None, environ: Mapping[str, str], stored: Mapping[str, Secret], *, hint: str
+) -> Secret | None:
+    """The address of a server, None where none is given; it is not done without one that is named."""
+    if given is None:
         return None
-    address = ledger.database_url.resolve(environ, stored)
+    address = given.resolve(environ, stored)
     if isinstance(address, str):
-        raise SettingsError(f"ledger.database_url: {address}", hint="without it the ledger would be another one")
+        raise SettingsError(f"{path}: {address}", hint=hint)
     return address
 
 
@@ -252,6 +272,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
         "ledger": LedgerSettings,
+        "redis": RedisSettings,
         "access": AccessSettings,
         "alerts": AlertSettings,
         "prices": PriceDocumentSettings,

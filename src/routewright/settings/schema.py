@@ -18,7 +18,7 @@ from routewright.catalog.registry import Capability, Tier
 from routewright.decision.context import ContextPolicy, ContextStep
 from routewright.decision.intent import Match
 from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
-from routewright.settings.keys import DatabaseAddress, read_database, read_reference
+from routewright.settings.keys import DatabaseAddress, RedisAddress, read_reference
 from routewright.settings.places import KeyPath
 
 COST_ALERT = "cost_alert_threshold"
@@ -119,7 +119,11 @@ def _read_wish(value: object, path: str) -> Match:
 
 KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
 DatabaseUrl = Annotated[
-    DatabaseAddress, Read(read_database, '"env:NAME", "keys:NAME" or an address like "postgresql://user@host/database"')
+    DatabaseAddress,
+    Read(DatabaseAddress.read, '"env:NAME", "keys:NAME" or an address like "postgresql://user@host/database"'),
+]
+RedisUrl = Annotated[
+    RedisAddress, Read(RedisAddress.read, '"env:NAME", "keys:NAME" or an address like "redis://host:6379/0"')
 ]
 Usd = Annotated[Decimal, Read(_read_usd, "an amount of USD of at least 0")]
 UsdPerMillion = Annotated[Decimal, Read(_read_price, "USD per million tokens, from 0 to 10000")]
@@ -234,6 +238,12 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     log_content: bool = False
 
 
+class RedisSettings(Struct, frozen=True, kw_only=True):
+    """`[redis]`: where gateways tell each other what may be lost."""
+
+    url: RedisUrl | None = None
+
+
 class AccessSettings(Struct, frozen=True, kw_only=True):
     """`[access]`: how virtual keys are kept."""
 
@@ -319,6 +329,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     ledger: LedgerSettings
+    redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
     prices: PriceDocumentSettings
