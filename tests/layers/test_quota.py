@@ -193,7 +193,7 @@ async def test_in_a_full_waiting_room_the_last_of_the_least_urgent_gives_way(mon
     batch = asyncio.ensure_future(layer(attempt(call(priority=Priority.BATCH), NARROW), below))
     await asyncio.sleep(0)
     live = asyncio.ensure_future(layer(attempt(at=NARROW), below))
-    with pytest.raises(DeploymentBusy, match="more urgent"):
+    with pytest.raises(DeploymentBusy, match="others come first"):
         await batch
     running.close()
     (await live).close()

@@ -3,8 +3,9 @@
 The limit is that of the settings, and less where the provider shows that it is too much: a 429 cuts it to 70 % of what
 was in flight, every answer that ends well adds a little (AIMD, as TCP does), and what the headers of an answer leave is
 not exceeded. So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch,
-and these before shadows; waiting ends with the deadline. Beyond the waiting room a call is refused at once, so that
-another model can take it.
+and these before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up.
+Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so that another model
+can take it: the newest call of who has most.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from math import inf
 
 from msgspec import Struct
 
-from routewright.call import Attempt, Priority
+from routewright.call import Attempt, Call, Priority
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
 from routewright.errors import DeploymentBusy, ProviderOverloaded
@@ -22,7 +23,7 @@ from routewright.layers.service import Service
 from routewright.reply import Allowance, Ending, Reply
 
 WAITING_ROOM = 1000
-"""How many calls may wait for one deployment; a more urgent one takes the place of the last of the least urgent."""
+"""How many calls may wait for one deployment; one whose turn is earlier takes the place of the last."""
 CUT = 0.7
 CUT_EVERY_S = 1.0
 """The refusals of one burst are one sign, not many."""
@@ -88,16 +89,19 @@ class Limit:
 
 class _Waiter(Struct, frozen=True, eq=False):
     priority: Priority
+    round: int
+    """A tenant has one call in each: start-time fair queueing, every call of the same weight."""
     number: int
+    tenant: str
     turn: asyncio.Future[None]
 
 
-def _place(waiter: _Waiter) -> tuple[int, int]:
-    return waiter.priority, waiter.number
+def _place(waiter: _Waiter) -> tuple[int, int, int]:
+    return waiter.priority, waiter.round, waiter.number
 
 
 class Slots:
-    """The places of one deployment: given to the most urgent, and among these in order of arrival."""
+    """The places of one deployment: given to the most urgent, and among these to one tenant after the other."""
 
     def __init__(self, most: int | None, clock: Clock) -> None:
         self.limit = Limit(most)
@@ -114,9 +118,8 @@ class Slots:
             self._start()
             return
         self._check_patience(attempt, now)
-        self._check_room(attempt)
-        self._arrivals += 1
-        waiter = _Waiter(attempt.call.priority, self._arrivals, asyncio.get_running_loop().create_future())
+        waiter = self._waiter(attempt.call)
+        self._check_room(attempt, waiter)
         insort(self._waiting, waiter, key=_place)
         self._set_alarm(now)
         try:
@@ -142,6 +145,15 @@ class Slots:
     def told(self, allowance: Allowance) -> None:
         """An answer says what is left."""
         self.limit.told(self._clock.monotonic(), allowance)
+
+    def _waiter(self, call: Call) -> _Waiter:
+        """One more; its round is the first in which its tenant has none."""
+        self._arrivals += 1
+        equals = [waiter for waiter in self._waiting if waiter.priority == call.priority]
+        now = equals[0].round if equals else 0
+        ahead = sum(waiter.tenant == call.tenant.key for waiter in equals)
+        turn = asyncio.get_running_loop().create_future()
+        return _Waiter(call.priority, now + ahead, self._arrivals, call.tenant.key, turn)
 
     def _start(self) -> None:
         self._in_flight += 1
@@ -172,15 +184,15 @@ class Slots:
             name = attempt.deployment.id
             raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
 
-    def _check_room(self, attempt: Attempt) -> None:
+    def _check_room(self, attempt: Attempt, waiter: _Waiter) -> None:
         if len(self._waiting) < WAITING_ROOM:
             return
         message = f"{attempt.deployment.id}: {len(self._waiting)} calls wait for their turn already"
-        if self._waiting[-1].priority <= attempt.call.priority:
+        if _place(self._waiting[-1]) < _place(waiter):
             raise DeploymentBusy(message)
         last = self._waiting.pop()
         if not last.turn.done():
-            last.turn.set_exception(DeploymentBusy(f"{message}, and more urgent ones have come"))
+            last.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
 
 
 class DeploymentQuota:
