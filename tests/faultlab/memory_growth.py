@@ -14,11 +14,10 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
-from kills import HEAD, chunks
+from keyed import keyed, make_keys
+from kills import chunks
 from msgspec import Struct
 
-from routewright.access.keys import VirtualKey
-from routewright.runtime import Runtime, SettingsSource
 from served import Served, mock_upstream, serving
 
 CONNECTIONS = 32
@@ -82,13 +81,13 @@ class Clients:
         self.answered = self.failed = self.left = 0
         self._to_ask = 0
 
-    async def ask(self, requests: int) -> int:
+    async def ask(self, requests: int, quiet_s: float) -> int:
         """So many requests; returns the resident memory in bytes, once all is quiet."""
         self._to_ask = requests
         async with asyncio.TaskGroup() as group:
             for _ in range(CONNECTIONS):
                 group.create_task(self._work())
-        await asyncio.sleep(QUIET_S)
+        await asyncio.sleep(quiet_s)
         return resident_bytes(self.pid)
 
     async def _work(self) -> None:
@@ -108,12 +107,7 @@ class Clients:
         leaves = self.chance.random() < ABORTS
         is_stream = self.chance.random() < 0.5
         words = "x" * self.chance.randrange(1, 2_000)
-        body = b'{"model":"shaky","messages":[{"role":"user","content":"%b"}],"max_tokens":64,"stream":%b}' % (
-            words.encode(),
-            b"true" if is_stream else b"false",
-        )
-        key = b"\r\nauthorization: Bearer %b\r\n\r\n" % self.chance.choice(self.keys).encode()
-        writer.write((HEAD % len(body)).removesuffix(b"\r\n\r\n") + key + body)
+        writer.write(keyed(self.chance.choice(self.keys), "shaky", words, stream=is_stream))
         if leaves and not is_stream:
             await asyncio.sleep(0.002)
             self.left += 1
@@ -138,17 +132,6 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def make_keys(home: Path, count: int) -> list[str]:
-    """The texts of so many virtual keys of the gateway at home there."""
-    runtime = Runtime.open(SettingsSource(environ={"HOME": str(home)}, cwd=home))
-    made = [
-        runtime.keyring.create(VirtualKey(id="", name=f"key {number}", created_at_ns=0, hmac="")).text.reveal()
-        for number in range(count)
-    ]
-    asyncio.run(runtime.close())
-    return made
-
-
 def measure(
     folder: Path,
     *,
@@ -156,6 +139,7 @@ def measure(
     warm_up: int,
     each_round: int = ROUND,
     keys: int = KEYS,
+    quiet_s: float = QUIET_S,
     seed: int = 20261127,
     told: Callable[[int], None] = lambda reading: None,
 ) -> Growth:
@@ -165,11 +149,11 @@ def measure(
         texts = make_keys(folder, keys)
         with serving(folder) as served:
             clients = Clients(served, texts, seed)
-            readings = [asyncio.run(clients.ask(warm_up))]
+            readings = [asyncio.run(clients.ask(warm_up, quiet_s))]
             clients.answered = clients.failed = clients.left = 0
             for _ in range(requests // each_round):
                 told(readings[-1])
-                readings.append(asyncio.run(clients.ask(each_round)))
+                readings.append(asyncio.run(clients.ask(each_round, quiet_s)))
             told(readings[-1])
             assert served.stop() == 0
             with closing(sqlite3.connect(served.ledger)) as ledger:

@@ -7,6 +7,7 @@ tenants flood, the more is left. Only when memory runs out is something ended th
 
 import asyncio
 from collections import Counter
+from heapq import nlargest
 
 from routewright.errors import Overloaded, RoutewrightError
 from routewright.reply import Reply
@@ -81,16 +82,15 @@ class Workload:
             del self._by_tenant[tenant]
 
     def weigh(self, used: int, limit: int) -> int:
-        """So many bytes of memory are used, of so many; returns how many requests were ended for that."""
+        """So many bytes of memory are used, of so many; returns how many requests were ended for that.
+
+        A tenth of them at a time, as nobody knows before how much memory comes back.
+        """
         self._is_short = used >= REFUSE_AT * limit
         if used < END_AT * limit:
             return 0
-        ended, freed = 0, 0.0
-        for work in sorted(self._works, key=lambda work: work.size, reverse=True):
-            if ended and freed >= used - REFUSE_AT * limit:
-                break
-            if work.error is None:
-                work.end(Overloaded("the gateway is out of memory, and this was the largest", retry_after_s=PAUSE_S))
-                ended += 1
-                freed += work.size
-        return ended
+        running = [work for work in self._works if work.error is None]
+        largest = nlargest(-(-len(running) // 10), running, key=lambda work: work.size)
+        for work in largest:
+            work.end(Overloaded("the gateway is out of memory, and this was among the largest", retry_after_s=PAUSE_S))
+        return len(largest)

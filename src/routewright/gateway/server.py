@@ -131,7 +131,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
         *([] if parent is None else [partial(server.follow_parent, parent)]),
     )
     following = asyncio.gather(*map(follow_steadily, follows))
-    with server.capture_signals():  # around uvicorn's own time of it, so that none interrupts what is left to flush
+    with until_the_end(server.handle_exit):
         try:
             with listen(settings.host, settings.port) as listener:
                 await server.serve([listener])
@@ -140,6 +140,21 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
             with contextlib.suppress(asyncio.CancelledError):
                 await following
             await runtime.close()
+
+
+@contextlib.contextmanager
+def until_the_end(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have signals to end handled so for the block, and ignored after it: what then is left is the process's own end.
+
+    Nothing is restored, as the default would kill a process that is about to say how it went.
+    """
+    for number in _ENDS:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in _ENDS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def follow_steadily(follow: Callable[[], Awaitable[None]]) -> None:
