@@ -28,6 +28,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "requests in flight": (overload.MAX_IN_FLIGHT,),
+    "those of one tenant": (overload.SHARE,),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (

@@ -32,6 +32,7 @@ from routewright.gateway.headers import error_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
     ClientLeft,
+    Departure,
     Handler,
     Message,
     Receive,
@@ -91,6 +92,7 @@ class Gateway:
         self.is_draining = False
         self._engine = engine
         self.workload = Workload()
+        self._finishing: set[Departure] = set()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
         metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
         self.endpoints: Sequence[Endpoint] = (
@@ -114,7 +116,7 @@ class Gateway:
         )
 
     def _generation(self, path: str, dialect: Downstream, clock: Clock) -> Endpoint:
-        handler = Idempotent(Generation(self._engine, dialect, clock), self._engine, clock)
+        handler = Idempotent(Generation(self._engine, dialect, clock, self._finishing), self._engine, clock)
         return Endpoint("POST", path, Access.USE, handler, dialect)
 
     def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:

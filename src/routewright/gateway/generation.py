@@ -18,11 +18,12 @@ from routewright.tenant import WhenLeft
 class Generation:
     """A request for an answer, streamed or not, in the dialect of its address."""
 
-    def __init__(self, engine: Engine, dialect: Downstream, clock: Clock) -> None:
+    def __init__(self, engine: Engine, dialect: Downstream, clock: Clock, finishing: set[Departure]) -> None:
+        """`finishing` has the answers of all dialects that are read on although their clients have left."""
         self._engine = engine
         self._dialect = dialect
         self._clock = clock
-        self._finishing: set[Departure] = set()
+        self._finishing = finishing
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = await read_call(request, self._engine, self._dialect)
