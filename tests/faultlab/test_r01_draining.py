@@ -110,6 +110,7 @@ async def test_r02_a_gateway_whose_parent_dies_settles_and_ends(tmp_path: Path) 
         with adopting_orphans():
             gateway = int((tmp_path / "pid").read_text())
             served.process.kill()
+            await asyncio.to_thread(served.process.wait)  # only then has the gateway lost it
             async with asyncio.timeout(PATIENCE_S):
                 _, status = await asyncio.to_thread(os.waitpid, gateway, 0)
         served.wait()

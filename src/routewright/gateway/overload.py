@@ -66,10 +66,7 @@ class Workload:
         if not free:
             raise Overloaded(f"{self._most} requests are in flight already", retry_after_s=PAUSE_S)
         if self._by_tenant[tenant] >= SHARE * free:
-            raise Overloaded(
-                f"{self._by_tenant[tenant]} requests of this key are in flight, and {free} are left for all others",
-                retry_after_s=PAUSE_S,
-            )
+            raise Overloaded(f"{self._by_tenant[tenant]} requests of this key are in flight", retry_after_s=PAUSE_S)
         self._by_tenant[tenant] += 1
         self._works.add(work)
         work.begin()
