@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from routewright.gateway.memory import limit_bytes, resident_bytes, watch_memory
-from routewright.gateway.overload import Workload
+from routewright.gateway.overload import Work, Workload
 
 MIB = 1024 * 1024
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -53,6 +53,18 @@ def test_r04_what_this_process_has_is_read() -> None:
     after = resident_bytes()
     assert after is not None
     assert len(ballast) * 0.9 < after - before < len(ballast) * 1.5
+
+
+async def test_r04_memory_that_can_be_given_back_ends_nothing() -> None:
+    workload, told = Workload(), [95, 80]
+
+    def read() -> int | None:
+        return told.pop(0) if told else None
+
+    workload.admit("a", Work())
+    async with asyncio.timeout(5):
+        await watch_memory(workload, 100, read)
+    workload.admit("a", Work())
 
 
 async def test_r04_where_nobody_says_how_much_is_used_nothing_is_limited() -> None:

@@ -5,13 +5,15 @@ The limit is that of the settings; else the container's (cgroup), and the machin
 """
 
 import asyncio
+import ctypes
 import logging
 import os
 import resource
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from routewright.gateway.overload import Workload
+from routewright.gateway.overload import REFUSE_AT, Workload
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +64,18 @@ def _number(path: Path) -> int | None:
         return None
 
 
+def give_back() -> None:
+    """Have the allocator return what it keeps for later; only glibc's can be told to, and keeps up to a tenth."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 async def watch_memory(workload: Workload, limit: int, read: Callable[[], int | None] = resident_bytes) -> None:
     """Have the workload kept within `limit` bytes, for as long as it is awaited, or until nobody says what is used."""
     while (used := read()) is not None:
+        if used >= REFUSE_AT * limit:
+            give_back()
+            used = read() or used
         if ended := workload.weigh(used, limit):
             log.error(
                 "%d of %d MiB of memory are used: ended the %d largest requests", used // _MIB, limit // _MIB, ended
