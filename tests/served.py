@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,9 +20,12 @@ _PATIENCE_S = 30
 class Served:
     """`routewright serve` with its own home folder; `url` is where it listens."""
 
-    def __init__(self, home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, *arguments: str, environ: Mapping[str, str] | None = None, launcher: Sequence[str] = ()
+    ) -> None:
+        """`launcher` is a command that starts the one that is given to it, and remains its parent."""
         self.home = home
-        self._command = [sys.executable, "-m", "routewright", "serve", "--port", "0", *arguments]
+        self._command = [*launcher, sys.executable, "-m", "routewright", "serve", "--port", "0", *arguments]
         self._environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -58,14 +61,15 @@ class Served:
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
-        self._wait()
+        self.wait()
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self._wait()
+        return self.wait()
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
+        """Until it has ended; its exit code."""
         code = self.process.wait(_PATIENCE_S)
         assert self.process.stderr is not None
         self.process.stderr.close()

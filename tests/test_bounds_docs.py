@@ -8,7 +8,7 @@ import pytest
 
 from routewright.access import keyring
 from routewright.dialects import options, provider_errors, strict_json
-from routewright.gateway import admin_api, app, connection, idempotency, server
+from routewright.gateway import admin_api, connection, idempotency, overload, server
 from routewright.layers import breaker, key_quota
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
@@ -27,7 +27,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "idle connections": (server.IDLE_CONNECTION_S,),
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
-    "requests in flight": (app.MAX_IN_FLIGHT,),
+    "requests in flight": (overload.MAX_IN_FLIGHT,),
+    "those of one tenant": (overload.SHARE,),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (

@@ -1,6 +1,17 @@
 """Who is billed and limited: the holder of a virtual key, or whoever uses the library."""
 
+from enum import StrEnum
+
 from msgspec import Struct
+
+
+class WhenLeft(StrEnum):
+    """What becomes of an answer whose client has left."""
+
+    CANCEL = "cancel"
+    """It is given up at once; what the provider made of it until then is paid for."""
+    FINISH = "finish"
+    """It is read to its end: what it used is then known exactly, and `Idempotency-Key` has it for the next time."""
 
 
 class Tenant(Struct, frozen=True, kw_only=True):
@@ -18,6 +29,8 @@ class Tenant(Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    when_left: WhenLeft | None = None
+    """None for what the settings say."""
 
 
 NOBODY = Tenant()

@@ -28,6 +28,7 @@ FULL = {
     "requests_per_minute": 60,
     "tokens_per_minute": 10_000,
     "concurrency": 4,
+    "when_left": "finish",
     "not_before": "2026-01-01T00:00:00Z",
     "expires_at": "2030-01-01T00:00:00+02:00",
 }

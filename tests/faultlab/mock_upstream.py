@@ -3,7 +3,8 @@
 Every request it works on is one JSON line in the bill, appended before the first byte of the answer goes out:
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
 error). The fault is chosen by the model's name: `ok`, `long` (a stream of most of a second), `slow` (0.2 s to the first
-byte), `status-500`, `cut` (the stream breaks off in the middle), `spender` (any number of tokens up to `max_tokens`,
+byte), `status-500`, `cut` (the stream breaks off in the middle), `shaky` (5 % as
+the two before, else as `ok`), `spender` (any number of tokens up to `max_tokens`,
 2,500 a second, never streamed, and billed in full even if the client leaves; the bill has the first word of the request
 as `trial`).
 
@@ -22,6 +23,7 @@ from exchanges import serve_requests
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
 LONG = WORDS * 40
 TOKENS_PER_S = 2_500
+SHAKY = ("ok",) * 38 + ("status-500", "cut")
 
 
 class MockUpstream:
@@ -35,7 +37,7 @@ class MockUpstream:
         await serve_requests(reader, writer, self._answer)
 
     async def _answer(self, writer: asyncio.StreamWriter, attempt_id: str, body: dict[str, Any]) -> None:
-        fault = body["model"]
+        fault = random.choice(SHAKY) if body["model"] == "shaky" else body["model"]
         if fault == "slow":
             await asyncio.sleep(0.2)
         if fault.startswith("status-"):
@@ -52,7 +54,7 @@ class MockUpstream:
         usage = {"prompt_tokens": prompt_tokens, "completion_tokens": len(words)}
         usage["total_tokens"] = sum(usage.values())
         if body.get("stream"):
-            await self._stream(writer, attempt_id, body["model"], words, usage)
+            await self._stream(writer, attempt_id, fault, words, usage)
         else:
             message = {"role": "assistant", "content": " ".join(words)}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}

@@ -1,20 +1,30 @@
-"""R01, R02, R04: the end of a process, asked for once, twice, or too late; and no more files to open."""
+"""R01, R02, F12: the end of a process, asked for once, twice, more often, or by the end of its parent."""
 
 import asyncio
+import ctypes
 import json
-import resource
-import socket
-from contextlib import AsyncExitStack
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
+import draining
+import pytest
 from clients import PATIENCE_S, House, Wire, chat, house
+from draining import READY, count, live
 
-from routewright.gateway.server import SPARE_FILES, limits_of
-from routewright.settings.schema import ServerSettings
-from served import serving
+from served import Served
 
-READY = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 STREAMS = 200
+PR_SET_CHILD_SUBREAPER = 36
+LAUNCHER = """
+import subprocess, sys
+with subprocess.Popen(sys.argv[1:]) as child, open("pid", "w") as file:
+    print(child.pid, file=file, flush=True)
+    child.wait()
+"""
 
 
 async def streams(opened: House, stack: AsyncExitStack, count: int) -> list[Wire]:
@@ -77,37 +87,52 @@ async def cut_off(opened: House, stack: AsyncExitStack, *, signals: int) -> None
     assert {row["outcome"] for row in rows} == {"abandoned"}
 
 
-def test_r04_a_gateway_without_files_to_open_serves_again_when_there_are_some(tmp_path: Path) -> None:
-    with serving(tmp_path, "--simulate") as gateway:
-        port = int(gateway.url.rpartition(":")[2])
-        assert probe(port).startswith(b"HTTP/1.1 200")
-        before = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
-        open_files = len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
-        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (open_files + 5, before[1]))
-        flood = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
-        flood[0].sendall(READY)
-        assert flood[0].recv(1000).startswith(b"HTTP/1.1 200")
-        for one in flood:
-            one.close()
-        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, before)
-        assert probe(port).startswith(b"HTTP/1.1 200")
-        assert gateway.stop() == 0
+def test_r01_f12_streams_of_a_real_gateway_finish_after_its_signal(tmp_path: Path) -> None:
+    drained = draining.measure(tmp_path, streams=20)
+    assert (drained.finished, drained.rows_lost, drained.open_holds, drained.exit_code) == (20, 0, 0, 0)
+    assert drained.unready_after_s < 0.1
 
 
-def probe(port: int) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
-        client.sendall(READY)
-        return client.recv(1000)
+async def test_r02_signals_without_end_interrupt_neither_settling_nor_flushing(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    async with live(served, 5) as (_, wires):
+        while served.process.poll() is None:
+            served.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.005)
+        assert await asyncio.to_thread(served.wait) == 0
+        await cut_and_settled(served, wires)
 
 
-def test_r04_no_more_connections_are_taken_than_there_are_files_for() -> None:
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+@pytest.mark.skipif(sys.platform != "linux", reason="to adopt an orphan takes Linux")
+async def test_r02_a_gateway_whose_parent_dies_settles_and_ends(tmp_path: Path) -> None:
+    served = Served(tmp_path, "--exit-with-parent", launcher=(sys.executable, "-c", LAUNCHER))
+    async with live(served, 5) as (_, wires):
+        with adopting_orphans():
+            gateway = int((tmp_path / "pid").read_text())
+            served.process.kill()
+            await asyncio.to_thread(served.process.wait)  # only then has the gateway lost it
+            async with asyncio.timeout(PATIENCE_S):
+                _, status = await asyncio.to_thread(os.waitpid, gateway, 0)
+        served.wait()
+        assert os.waitstatus_to_exitcode(status) == 0
+        await cut_and_settled(served, wires)
+
+
+async def cut_and_settled(served: Served, wires: list[Wire]) -> None:
+    for wire in wires:
+        data = (await wire.rest()).data
+        assert b'"code":"shutting_down"' in data
+        assert b"[DONE]" not in data
+    assert count(served.ledger, "SELECT count(*) FROM requests WHERE outcome = 'abandoned'") == len(wires)
+    assert count(served.ledger, "SELECT count(*) FROM open_holds") == 0
+
+
+@contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Processes that lose their parent become children of this one, so that it sees how they end."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1000, files[1]))
-        assert limits_of(ServerSettings(max_connections=400)).max_connections == 400
-        most = limits_of(ServerSettings(max_connections=1_000_000)).max_connections
-        raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        assert raised > 1000 or files[1] <= 1000
-        assert most == min(1_000_000, (raised - SPARE_FILES) // 2)
+        yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0)

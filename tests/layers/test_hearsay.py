@@ -21,6 +21,7 @@ from routewright.layers.breaker import (
     State,
 )
 from routewright.layers.hearsay import Finding, News
+from routewright.layers.slowness import Waits
 from routewright.testing import FakeClock
 
 SWIFT = deployment("acme/swift")

@@ -12,6 +12,7 @@ from routewright.errors import DeploymentBusy, ProviderFailed, ProviderOverloade
 from routewright.layers import quota
 from routewright.layers.quota import BACK_IN_S, CUT, CUT_EVERY_S, LONG_S, PATIENCE_S, DeploymentQuota, Limit
 from routewright.reply import Allowance, Reply
+from routewright.tenant import Tenant
 from routewright.testing import FakeClock
 
 NARROW = model("narrow", deployment("acme/narrow", concurrency=1))
@@ -235,7 +236,7 @@ async def test_in_a_full_waiting_room_the_last_of_the_least_urgent_gives_way(mon
     batch = asyncio.ensure_future(layer(attempt(call(priority=Priority.BATCH), NARROW), below))
     await asyncio.sleep(0)
     live = asyncio.ensure_future(layer(attempt(at=NARROW), below))
-    with pytest.raises(DeploymentBusy, match="more urgent"):
+    with pytest.raises(DeploymentBusy, match="others come first"):
         await batch
     running.close()
     (await live).close()
@@ -267,3 +268,54 @@ async def test_a_429_is_learned_from() -> None:
     assert not waiting.done(), "seven are in flight, and seven was what it takes"
     running[2].close()
     (await waiting).close()
+
+
+async def queue(layer: DeploymentQuota, below: Below, tenants: str) -> tuple[Reply, list["asyncio.Task[Reply]"]]:
+    """One call in the only place, and one of each tenant behind it, in this order."""
+    running = await layer(attempt(at=NARROW), below)
+    waiting = []
+    for tenant in tenants:
+        waiting.append(asyncio.create_task(layer(attempt(call(tenant=Tenant(key=tenant)), NARROW), below)))
+        await asyncio.sleep(0)
+    return running, waiting
+
+
+async def test_m06_tenants_that_wait_take_turns_whoever_has_piled_up_most() -> None:
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    running, waiting = await queue(layer, below, "aaaaabbc")
+    running.close()
+    while waiting:
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            waiting.remove(task)
+            task.result().close()
+    assert "".join(asked.call.tenant.key for asked in below.requests) == "abcabaaa"
+
+
+async def test_m06_one_that_comes_while_another_floods_is_next_but_one() -> None:
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    running, waiting = await queue(layer, below, "a" * 50)
+    for _ in range(20):
+        running.close()
+        running = await waiting.pop(0)
+    late = asyncio.create_task(layer(attempt(call(tenant=Tenant(key="b")), NARROW), below))
+    await asyncio.sleep(0)
+    running.close()
+    (await waiting.pop(0)).close()
+    (await late).close()
+    assert below.requests[-1].call.tenant.key == "b"
+    for task in waiting:
+        (await task).close()
+
+
+async def test_m06_in_a_full_waiting_room_the_newest_of_who_has_most_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "WAITING_ROOM", 4)
+    layer, below = DeploymentQuota(SystemClock()), Below()
+    running, waiting = await queue(layer, below, "aaaab")
+    with pytest.raises(DeploymentBusy, match="others come first"):
+        await waiting.pop(3)
+    with pytest.raises(DeploymentBusy, match="wait for their turn already"):
+        await layer(attempt(call(tenant=Tenant(key="a")), NARROW), below)
+    running.close()
+    for task in (waiting[0], waiting[3], waiting[1], waiting[2]):
+        (await task).close()

@@ -19,6 +19,7 @@ from routewright.catalog.registry import Tier
 from routewright.errors import InvalidRequest
 from routewright.ledger.budgets import Period
 from routewright.money import exact_usd
+from routewright.tenant import WhenLeft
 
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Team = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -54,6 +55,7 @@ class KeyWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests_per_minute: Limit | None = None
     tokens_per_minute: Limit | None = None
     concurrency: Limit | None = None
+    when_left: WhenLeft | None = None
     not_before: Moment | None = None
     expires_at: Moment | None = None
 
@@ -77,6 +79,7 @@ class KeyTold(Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     concurrency: int | None
+    when_left: str | None
     created_at: datetime
     not_before: datetime | None
     expires_at: datetime | None
@@ -114,6 +117,7 @@ def read_wish(fields: Mapping[str, Any]) -> VirtualKey:
         requests_per_minute=wish.requests_per_minute,
         tokens_per_minute=wish.tokens_per_minute,
         concurrency=wish.concurrency,
+        when_left=wish.when_left,
         created_at_ns=0,
         not_before_ns=not_before,
         expires_at_ns=expires,
@@ -148,6 +152,7 @@ def told(key: VirtualKey, now_ns: int) -> KeyTold:
         requests_per_minute=key.requests_per_minute,
         tokens_per_minute=key.tokens_per_minute,
         concurrency=key.concurrency,
+        when_left=key.when_left,
         created_at=_moment(key.created_at_ns) or _EPOCH,
         not_before=_moment(key.not_before_ns),
         expires_at=_moment(key.expires_at_ns),

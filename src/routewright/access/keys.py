@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from routewright.ledger.budgets import KEY_BUDGETS, Budget, Period, Scope
-from routewright.tenant import NOBODY, Tenant
+from routewright.tenant import NOBODY, Tenant, WhenLeft
 
 
 class Role(StrEnum):
@@ -49,6 +49,7 @@ class VirtualKey(Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    when_left: WhenLeft | None = None
     created_at_ns: int
     not_before_ns: int | None = None
     expires_at_ns: int | None = None
@@ -90,6 +91,7 @@ class VirtualKey(Struct, frozen=True, kw_only=True):
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
             concurrency=self.concurrency,
+            when_left=self.when_left,
         )
 
     def charged(self) -> Iterator[Budget]:

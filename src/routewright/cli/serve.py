@@ -28,22 +28,31 @@ _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an addre
 @click.command("serve", short_help="Serve the OpenAI API, routed, on this machine.")
 @click.option("--host", metavar="HOST", help="Where to listen; any but a loopback address needs a key to be there.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="8484 if not set; 0 takes a free one.")
+@click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one has ended.")
 @simulate_option
 @settings_options
-def command(host: str | None, port: int | None, simulate: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def command(
+    host: str | None,
+    port: int | None,
+    exit_with_parent: bool,
+    simulate: bool,
+    config: Path | None,
+    flags: Mapping[str, str],
+) -> None:
     """Serve the OpenAI API, routed, on this machine.
 
     Runs until Ctrl-C or SIGTERM; streams that are open then may finish, for server.drain_seconds. A changed settings
     file is taken over while it runs.
     """
+    parent = os.getppid() if exit_with_parent else None
     logs.configure(level=logging.INFO, no_color="NO_COLOR" in os.environ)
     named = {"server.host": host, "server.port": port}
     given = {key: value for key, value in named.items() if value is not None}
     source = source_of(config, {**flags, **given}, simulate=simulate)
-    run(_serve(source))
+    run(_serve(source, parent))
 
 
-async def _serve(source: SettingsSource) -> None:
+async def _serve(source: SettingsSource, parent: int | None) -> None:
     from routewright.gateway.server import serve
 
     runtime = Runtime.open(source)
@@ -58,7 +67,7 @@ async def _serve(source: SettingsSource) -> None:
             say(line)
 
     try:
-        await serve(runtime, announce)
+        await serve(runtime, announce, parent=parent)
     except OSError as error:
         if is_serving:
             raise

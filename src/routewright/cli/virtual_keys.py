@@ -22,6 +22,7 @@ from routewright.clock import SystemClock
 from routewright.settings import Settings
 from routewright.settings.given import did_you_mean
 from routewright.stores import ledger_file, open_store
+from routewright.tenant import WhenLeft
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
@@ -92,6 +93,11 @@ def has_ledger(settings: Settings) -> bool:
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Requests in a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Tokens in a minute, input and output.")
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once.")
+@click.option(
+    "--when-left",
+    type=click.Choice([each.value for each in WhenLeft]),
+    help="Of an answer whose client has left; server.when_left if not given.",
+)
 @click.option("--expires", metavar="SPAN", callback=_seconds, help="It is valid for so long: 12h, 30d, 4w.")
 @json_option
 @settings_options
@@ -106,6 +112,7 @@ def create(
     rpm: int | None,
     tpm: int | None,
     concurrency: int | None,
+    when_left: str | None,
     expires: int | None,
     as_json: bool,
     config: Path | None,
@@ -128,6 +135,7 @@ def create(
             "requests_per_minute": rpm,
             "tokens_per_minute": tpm,
             "concurrency": concurrency,
+            "when_left": when_left,
             "expires_at": None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
         }
     )

@@ -18,7 +18,6 @@ from routewright.engine import Engine
 from routewright.errors import (
     LedgerUnavailable,
     MethodNotAllowed,
-    Overloaded,
     RouteNotFound,
     RoutewrightError,
     ShuttingDown,
@@ -33,6 +32,7 @@ from routewright.gateway.headers import error_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
     ClientLeft,
+    Departure,
     Handler,
     Message,
     Receive,
@@ -45,13 +45,10 @@ from routewright.gateway.http import (
 from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.models_api import Models, RouteOnly
+from routewright.gateway.overload import Workload
 from routewright.settings import is_loopback
 
 log = logging.getLogger(__name__)
-
-MAX_IN_FLIGHT = 10_000
-"""Requests worked on at once; the next one is told to come back."""
-OVERLOAD_PAUSE_S = 1.0
 
 _OPENAI = DOWNSTREAMS["openai_chat"]
 
@@ -94,7 +91,8 @@ class Gateway:
         many each has raised since the start, by name."""
         self.is_draining = False
         self._engine = engine
-        self._in_flight = 0
+        self.workload = Workload()
+        self._finishing: set[Departure] = set()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
         metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
         self.endpoints: Sequence[Endpoint] = (
@@ -118,7 +116,7 @@ class Gateway:
         )
 
     def _generation(self, path: str, dialect: Downstream, clock: Clock) -> Endpoint:
-        handler = Idempotent(Generation(self._engine, dialect, clock), self._engine, clock)
+        handler = Idempotent(Generation(self._engine, dialect, clock, self._finishing), self._engine, clock)
         return Endpoint("POST", path, Access.USE, handler, dialect)
 
     def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:
@@ -154,9 +152,12 @@ class Gateway:
         except RoutewrightError as error:
             await self._refuse(request, sent, error)
         except asyncio.CancelledError:
-            if not self.is_draining:
+            if request.work.error is not None:
+                await self._refuse(request, sent, request.work.error)
+            elif self.is_draining:
+                await self._refuse(request, sent, ShuttingDown("the gateway ended before this answer was there"))
+            else:
                 raise
-            await self._refuse(request, sent, ShuttingDown("the gateway ended before this answer was there"))
         except Exception:  # the outermost edge: a bug must not leave a client without an answer
             log.exception("bug while answering %s %s", request.method, request.path)
             await self._refuse(request, sent, RoutewrightError("an internal error; the log has the details"))
@@ -168,13 +169,15 @@ class Gateway:
         return whole_answer(error.http_status, headers, _OPENAI.write_error(error))
 
     async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
-        if self._in_flight >= MAX_IN_FLIGHT:
-            raise Overloaded(f"{self._in_flight} requests are in flight already", retry_after_s=OVERLOAD_PAUSE_S)
-        self._in_flight += 1
+        if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
+            await endpoint.handler(request, send)
+            return
+        tenant = request.caller.tenant.key
+        self.workload.admit(tenant, request.work)
         try:
             await endpoint.handler(request, send)
         finally:
-            self._in_flight -= 1
+            self.workload.leave(tenant, request.work)
 
     def _dialect_at(self, path: str) -> Downstream:
         return next((endpoint.dialect for endpoint in self._methods(path).values()), _OPENAI)

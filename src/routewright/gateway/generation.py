@@ -10,26 +10,40 @@ from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
 from routewright.gateway.headers import answer_headers, limit_headers, read_options, read_session
-from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Departure, RawHeaders, Request, Send, respond
+from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Caps, Departure, RawHeaders, Request, Send, respond
 from routewright.reply import Reply
+from routewright.tenant import WhenLeft
 
 
 class Generation:
     """A request for an answer, streamed or not, in the dialect of its address."""
 
-    def __init__(self, engine: Engine, dialect: Downstream, clock: Clock) -> None:
+    def __init__(self, engine: Engine, dialect: Downstream, clock: Clock, finishing: set[Departure]) -> None:
+        """`finishing` has the answers of all dialects that are read on although their clients have left."""
         self._engine = engine
         self._dialect = dialect
         self._clock = clock
+        self._finishing = finishing
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = await read_call(request, self._engine, self._dialect)
-        async with Departure(request.receive):
-            reply = await self._engine.ask(call)
+        async with self._departure(request) as departure:
+            request.work.reply = reply = await self._engine.ask(call)
             try:
-                await (self._stream if call.stream else self._whole)(request, reply, send)
+                if call.stream:
+                    await self._stream(request, reply, send, departure)
+                else:
+                    await self._whole(request, reply, send)
             finally:
                 reply.close()
+
+    def _departure(self, request: Request) -> Departure:
+        """What is done when the client leaves, by its key or the settings."""
+        server = self._engine.settings.server
+        if (request.caller.tenant.when_left or server.when_left) == WhenLeft.CANCEL:
+            return Departure(request.receive)
+        caps = Caps(server.when_left_seconds, server.when_left_bytes, server.when_left_at_once)
+        return Departure(request.receive, caps, self._finishing)
 
     async def _whole(self, request: Request, reply: Reply, send: Send) -> None:
         if reply.attempt.deployment.dialect == self._dialect.name:
@@ -38,7 +52,7 @@ class Generation:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
         await respond(send, 200, [JSON_TYPE, *self._headers(request, reply)], body)
 
-    async def _stream(self, request: Request, reply: Reply, send: Send) -> None:
+    async def _stream(self, request: Request, reply: Reply, send: Send, departure: Departure) -> None:
         """Headers go out with the first event; from then on a failure is an error event, never an end mark."""
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
@@ -46,13 +60,14 @@ class Generation:
         try:
             while events := await reply.next():
                 if data := writer.write(events):
+                    departure.passed(len(data))
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             last = writer.end(reply)
         except (ProviderError, DeadlineExceeded) as error:
             last = writer.fail(error)
-        except asyncio.CancelledError:  # the client left, and does not see this; or the process ends, and it does
+        except asyncio.CancelledError:  # the client left, and does not see this; or we end it, and it does
             reply.close()
-            last = writer.fail(ShuttingDown("the gateway ended before this answer was complete"))
+            last = writer.fail(request.work.error or ShuttingDown("the gateway ended before this answer was complete"))
             await send({"type": "http.response.body", "body": last})
             raise
         await send({"type": "http.response.body", "body": last})
@@ -68,6 +83,7 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
     """The call a request means. Raises CallerError."""
     options = read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
+    request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
     session = read_session(request.headers)
     return replace(call, session=session or call.session, tenant=request.caller.tenant)

@@ -11,10 +11,11 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from routewright.access.keys import Caller
 from routewright.errors import BodyTooLarge
+from routewright.gateway.overload import Work
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -47,6 +48,7 @@ class Request(Struct, frozen=True):
     """Names of headers that came more than once."""
     caller: Caller = NOBODY_YET
     """Who sent it, once that is known: the gateway's finding, never a field of the request."""
+    work: Work = field(default_factory=Work)
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, request_id: str) -> Self:
@@ -101,33 +103,68 @@ WATCH_AFTER_S = 0.05
 """A request that is over before that is not watched: to begin and end watching costs more than to answer a little."""
 
 
-class Departure:
-    """While entered, a client that leaves cancels the block, which then ends with ClientLeft."""
+class Caps(Struct, frozen=True):
+    """How far an answer is read that nobody waits for any more."""
 
-    def __init__(self, receive: Receive) -> None:
+    seconds: float
+    bytes: int
+    """Of what the client would still have been sent."""
+    at_once: int
+    """So many answers of the gateway at a time."""
+
+
+class Departure:
+    """While entered, a client that leaves cancels the block, which then ends with ClientLeft.
+
+    With `caps` the block goes on within them, as if the client were there; `finishing` has all of the gateway that do.
+    """
+
+    def __init__(self, receive: Receive, caps: Caps | None = None, finishing: "set[Departure] | None" = None) -> None:
         self._receive = receive
+        self._caps = caps
+        self._finishing = set() if finishing is None else finishing
+        self._bytes_left = 0
         self._watch: asyncio.Future[Message] | None = None
         self._has_left = False
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+        return self
 
     def _begin(self) -> None:
         self._watch = asyncio.ensure_future(self._receive())
         self._watch.add_done_callback(self._left)
 
     def _left(self, watch: "asyncio.Future[Message]") -> None:
-        if not watch.cancelled() and watch.exception() is None and watch.result()["type"] == "http.disconnect":
-            self._has_left = True
-            self._task.cancel()
+        if watch.cancelled() or watch.exception() is not None or watch.result()["type"] != "http.disconnect":
+            return
+        caps = self._caps
+        if caps is None or len(self._finishing) >= caps.at_once:
+            self._give_up()
+            return
+        self._finishing.add(self)
+        self._bytes_left = caps.bytes
+        self._timer = asyncio.get_running_loop().call_later(caps.seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self._has_left = True
+        self._task.cancel()
+
+    def passed(self, size: int) -> None:
+        """So many more bytes are for the client. Raises ClientLeft when it has left, and they are too many."""
+        if self in self._finishing:
+            self._bytes_left -= size
+            if self._bytes_left < 0:
+                raise ClientLeft
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
+        self._finishing.discard(self)
         if self._watch is not None:
             self._watch.remove_done_callback(self._left)
             self._watch.cancel()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -15,6 +16,7 @@ import uvicorn
 
 from routewright.gateway.app import Gateway
 from routewright.gateway.connection import Connection, Entrance, Limits
+from routewright.gateway.memory import limit_bytes, watch_memory
 from routewright.runtime import Runtime
 from routewright.settings.schema import ServerSettings
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 IDLE_CONNECTION_S = 75
 BACKLOG = 2048
 AGAIN_AFTER_S = 1.0
+LOOK_AT_PARENT_EVERY_S = 0.5
 SPARE_FILES = 256
 """Kept for the ledger and everything else when connections are counted by how many files may be open."""
 LAST_WORDS_S = 5.0
@@ -35,7 +38,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway, announce: Callable[[str], None]) -> None:
         super().__init__(config)
-        self._gateway = gateway
+        self.gateway = gateway
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -66,9 +69,18 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets what runs finish, a second one ends it."""
-        self._gateway.is_draining = True
+        self.gateway.is_draining = True
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    async def follow_parent(self, parent: int) -> None:
+        """End, as by a second signal, when the process with this id is no longer our parent."""
+        while not self.force_exit:
+            await asyncio.sleep(LOOK_AT_PARENT_EVERY_S)
+            if os.getppid() != parent:
+                log.warning("the process that started this gateway has ended, and so does this one")
+                self.should_exit = True
+                self.handle_exit(signal.SIGTERM, None)
 
 
 def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limits) -> Server:
@@ -98,15 +110,17 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
     return Server(config, gateway, announce)
 
 
-async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` is given the address once requests are taken.
+async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the process `parent` has gone; then close the runtime.
 
-    Raises OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
+    `announce` is given the address once requests are taken. Raises OSError when the address cannot be had,
+    SettingsError when others reach it and nobody needs a key.
     """
     settings = runtime.engine.settings.server
     runtime.open_door()
     server = make_server(runtime, announce, limits_of(settings))
-    follows = (
+    follows: tuple[Callable[[], Awaitable[None]], ...] = (
+        partial(watch_memory, server.gateway.workload, limit_bytes(settings.max_memory_mb)),
         runtime.follow_settings,
         runtime.follow_ledger,
         runtime.follow_budgets,
@@ -114,15 +128,33 @@ async def serve(runtime: Runtime, announce: Callable[[str], None]) -> None:
         runtime.directory.follow,
         runtime.housekeeping.follow_neighbours,
         runtime.housekeeping.follow_days,
+        *([] if parent is None else [partial(server.follow_parent, parent)]),
     )
     following = asyncio.gather(*map(follow_steadily, follows))
+    with until_the_end(server.handle_exit):
+        try:
+            with listen(settings.host, settings.port) as listener:
+                await server.serve([listener])
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+            await runtime.close()
+
+
+@contextlib.contextmanager
+def until_the_end(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have signals to end handled so for the block, and ignored after it: what then is left is the process's own end.
+
+    Nothing is restored, as the default would kill a process that is about to say how it went.
+    """
+    for number in _ENDS:
+        signal.signal(number, handle)
     try:
-        with listen(settings.host, settings.port) as listener:
-            await server.serve([listener])
+        yield
     finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        for number in _ENDS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def follow_steadily(follow: Callable[[], Awaitable[None]]) -> None:

@@ -6,21 +6,21 @@ with every answer that ends well (S. Ha and others, "CUBIC: A New TCP-Friendly H
 one at a time, as TCP once did, takes minutes after an outage. What the headers of an answer leave is not exceeded.
 
 So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch, and these
-before shadows; waiting ends with the deadline. Once calls wait for long, the newest goes first: in order of arrival,
-each would have its turn when its client is about to give up, and all that is sent would be in vain, also long after
-what filled the queue is over (B. Maurer, "Fail at Scale", 2015). Beyond the waiting room a call is refused at once, so
-that another model can take it.
+before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Once calls
+wait for long, a tenant's newest goes first: in order of arrival, each would have its turn when its client is about to
+give up, and all that is sent would be in vain, also long after what filled the queue is over (B. Maurer, "Fail at
+Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so
+that another model can take it: the newest call of who has most.
 """
 
 import asyncio
-from bisect import bisect, insort
+from bisect import insort
 from collections.abc import Iterable
-from itertools import takewhile
 from math import inf
 
 from msgspec import Struct
 
-from routewright.call import Attempt, Priority
+from routewright.call import Attempt, Call, Priority
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
 from routewright.errors import DeploymentBusy, ProviderOverloaded
@@ -28,7 +28,7 @@ from routewright.layers.service import Service
 from routewright.reply import Allowance, Ending, Reply
 
 WAITING_ROOM = 1000
-"""How many calls may wait for one deployment; a more urgent one takes the place of the last of the least urgent."""
+"""How many calls may wait for one deployment; one whose turn is earlier takes the place of the last."""
 CUT = 0.7
 CUT_EVERY_S = 1.0
 """The refusals of one burst are one sign, not many."""
@@ -117,20 +117,23 @@ class Limit:
             self._aim = min(self._most, self._aim + max(1.0, calm_s) / self._aim)
 
 
-class _Waiter(Struct, frozen=True, eq=False):
+class _Waiter(Struct, eq=False):
     priority: Priority
+    round: int
+    """A tenant has one call in each: start-time fair queueing, every call of the same weight."""
     number: int
     since: float
     """Monotonic seconds."""
+    tenant: str
     turn: asyncio.Future[None]
 
 
-def _place(waiter: _Waiter) -> tuple[int, int]:
-    return waiter.priority, waiter.number
+def _place(waiter: _Waiter) -> tuple[int, int, int]:
+    return waiter.priority, waiter.round, waiter.number
 
 
 class Slots:
-    """The places of one deployment: given to the most urgent; among these in order of arrival, unless that is late."""
+    """The places of one deployment: given to the most urgent, and among these to one tenant after the other."""
 
     def __init__(self, most: int | None, clock: Clock) -> None:
         self.limit = Limit(most)
@@ -147,9 +150,8 @@ class Slots:
             self._start()
             return
         self._check_patience(attempt, now)
-        self._check_room(attempt)
-        self._arrivals += 1
-        waiter = _Waiter(attempt.call.priority, self._arrivals, now, asyncio.get_running_loop().create_future())
+        waiter = self._waiter(attempt.call, now)
+        self._check_room(attempt, waiter)
         insort(self._waiting, waiter, key=_place)
         self._set_alarm(now)
         try:
@@ -167,8 +169,7 @@ class Slots:
 
         Where the limit is exceeded, as many more as the limit is too small: there they wait for one another.
         """
-        young = takewhile(lambda each: now - each.since < LONG_S, reversed(self._waiting))
-        calls = self._in_flight + sum(1 for _ in young) + 1
+        calls = self._in_flight + sum(now - each.since < LONG_S for each in self._waiting) + 1
         return calls * max(1.0, calls / self.limit.size(now)) - 1
 
     def leave(self) -> None:
@@ -189,6 +190,15 @@ class Slots:
         """An answer says what is left."""
         self.limit.told(self._clock.monotonic(), allowance)
 
+    def _waiter(self, call: Call, now: float) -> _Waiter:
+        """One more; its round is the first in which its tenant has none."""
+        self._arrivals += 1
+        equals = [waiter for waiter in self._waiting if waiter.priority == call.priority]
+        current = equals[0].round if equals else 0
+        ahead = sum(waiter.tenant == call.tenant.key for waiter in equals)
+        turn = asyncio.get_running_loop().create_future()
+        return _Waiter(call.priority, current + ahead, self._arrivals, now, call.tenant.key, turn)
+
     def _start(self) -> None:
         self._in_flight += 1
         self.limit.started()
@@ -203,10 +213,17 @@ class Slots:
         self._set_alarm(now)
 
     def _pop_next(self, now: float) -> _Waiter:
-        first = self._waiting[0]
+        """The first; once that is late, its tenant's newest in its place, and it in that one's."""
+        first = self._waiting.pop(0)
         if now - first.since < LONG_S:
-            return self._waiting.pop(0)
-        return self._waiting.pop(bisect(self._waiting, (first.priority, inf), key=_place) - 1)
+            return first
+        for index in range(len(self._waiting) - 1, -1, -1):
+            newest = self._waiting[index]
+            if (newest.priority, newest.tenant) == (first.priority, first.tenant):
+                first.round, first.number = newest.round, newest.number
+                self._waiting[index] = first
+                return newest
+        return first
 
     def _set_alarm(self, now: float) -> None:
         """Look again when time alone makes room."""
@@ -227,15 +244,15 @@ class Slots:
             name = attempt.deployment.id
             raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
 
-    def _check_room(self, attempt: Attempt) -> None:
+    def _check_room(self, attempt: Attempt, waiter: _Waiter) -> None:
         if len(self._waiting) < WAITING_ROOM:
             return
         message = f"{attempt.deployment.id}: {len(self._waiting)} calls wait for their turn already"
-        if self._waiting[-1].priority <= attempt.call.priority:
+        if _place(self._waiting[-1]) < _place(waiter):
             raise DeploymentBusy(message)
         last = self._waiting.pop()
         if not last.turn.done():
-            last.turn.set_exception(DeploymentBusy(f"{message}, and more urgent ones have come"))
+            last.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
 
 
 class DeploymentQuota:

@@ -76,7 +76,11 @@ class Journal:
         self._hurry = threading.Event()
         self._drainer: threading.Thread | None = None
         self._syncer = threading.Thread(target=self._keep_syncing, name="journal-syncer", daemon=True)
-        self._syncer.start()
+        try:
+            _start(self._syncer)
+        except LedgerUnavailable:
+            self._tape.release()
+            raise
         self._to_sync.set()
 
     @property
@@ -172,10 +176,18 @@ class Journal:
     # -- draining
 
     def start(self, sink: Sink) -> None:
-        """Begin to feed `sink`, from a thread of its own, with all that was recovered and all that is appended."""
+        """Begin to feed `sink`, from a thread of its own, with all that was recovered and all that is appended.
+
+        Raises LedgerUnavailable when there can be no more threads; the journal is then closed.
+        """
         self._tape.begin()
-        self._drainer = threading.Thread(target=self._keep_draining, args=(sink,), name="journal-drainer", daemon=True)
-        self._drainer.start()
+        drainer = threading.Thread(target=self._keep_draining, args=(sink,), name="journal-drainer", daemon=True)
+        try:
+            _start(drainer)
+        except LedgerUnavailable:
+            self.close()
+            raise
+        self._drainer = drainer
         self._to_drain.set()
 
     async def flush(self, timeout_s: float = 10.0) -> None:
@@ -284,3 +296,14 @@ class Journal:
                 log.warning("the store still holds a batch: the journal's slot is free when this process ends")
                 return
         self._tape.release()
+
+
+def _start(thread: threading.Thread) -> None:
+    """Raises LedgerUnavailable when the system gives no more threads."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise LedgerUnavailable(
+            f"the ledger's thread {thread.name} cannot start: {error}",
+            hint="allow this user, or this container, more processes (`ulimit -u`, `pids.max`), or end some",
+        ) from error

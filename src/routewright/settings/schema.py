@@ -20,6 +20,7 @@ from routewright.decision.intent import Match
 from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
 from routewright.settings.keys import DatabaseAddress, RedisAddress, read_reference
 from routewright.settings.places import KeyPath
+from routewright.tenant import WhenLeft
 
 COST_ALERT = "cost_alert_threshold"
 """The name of the budget that `policy.cost_alert_threshold` makes."""
@@ -151,7 +152,12 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     header_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 10_000
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     max_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
+    max_memory_mb: Annotated[int, Meta(ge=0, le=16 * MIB)] = 0
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 120
+    when_left: WhenLeft = WhenLeft.CANCEL
+    when_left_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    when_left_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = MIB
+    when_left_at_once: Annotated[int, Meta(ge=1, le=10_000)] = 100
     log_requests: bool = False
 
 
