@@ -14,6 +14,7 @@ the first answer is enough to let all pass. Gateways that share a Redis rest tog
 `hearsay`.
 """
 
+from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -420,7 +421,11 @@ class Breaker:
                 await self._take_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
-            self._judge(circuit, passed, error, started_at)
+            if isinstance(error, CancelledError) and self._has_become_slow(attempt, passed, started_at):
+                self._lag.end()
+                circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
+            else:
+                self._judge(circuit, passed, error, started_at)
             raise
         now = self._clock.monotonic()
         if self._is_slow(attempt, passed, started_at, reply.first_wait_s):
@@ -454,12 +459,17 @@ class Breaker:
         return all(name in ailing or name == attempt.deployment.id for name in places)
 
     def _is_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait_s: float) -> bool:
-        """Whether its place has become far slower, with this wait, than the model's other places that take calls."""
+        """Whether its place has become so with this wait."""
+        if attempt.call.stream:
+            self._waits.note(attempt.deployment.id, self._clock.monotonic(), wait_s)
+        return self._has_become_slow(attempt, passed, started_at)
+
+    def _has_become_slow(self, attempt: Attempt, passed: Pass, started_at: float) -> bool:
+        """Whether its place is far slower now than the model's other places that take calls."""
         places = attempt.model.deployments
         now, name = self._clock.monotonic(), attempt.deployment.id
         if len(places) == 1 or not attempt.call.stream or self._lag.stood_still(started_at, now):
             return False
-        self._waits.note(name, now, wait_s)
         siblings = (place.id for place in places if self._circuits.of(place).state is State.CLOSED)
         is_slow = self._waits.are_long(name, siblings, now, fewest=1 if passed.is_probe else FEWEST)
         if is_slow:

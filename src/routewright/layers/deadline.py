@@ -9,7 +9,7 @@ from routewright.call import Attempt, Call
 from routewright.clock import Clock
 from routewright.errors import DeadlineExceeded, FirstEventTimeout
 from routewright.layers.service import Service
-from routewright.layers.slowness import Waits
+from routewright.layers.slowness import HARMLESS_S, Waits
 from routewright.reply import Reply
 
 
@@ -51,12 +51,15 @@ class FirstEventDeadline:
         self._clock = clock
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        limit_s = self._limit_s(attempt)
-        if limit_s == inf:
-            return await forward(attempt)
+        limit_s, began_at = self._limit_s(attempt), self._clock.monotonic()
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(None if limit_s == inf else limit_s):
                 return await forward(attempt)
+        except asyncio.CancelledError:
+            waited_s = self._clock.monotonic() - began_at
+            if attempt.call.stream and waited_s >= HARMLESS_S:  # what it would have been is at least that
+                self._waits.note(attempt.deployment.id, self._clock.monotonic(), waited_s)
+            raise
         except TimeoutError as error:
             raise FirstEventTimeout(f"{attempt.deployment.id} gave no answer within {limit_s:g} s") from error
 
