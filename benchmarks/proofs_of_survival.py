@@ -63,7 +63,7 @@ def f5(run: Run, told: Told) -> list[Figure]:
     return [
         Figure(
             name="F5",
-            what="growth of memory per 100,000 requests after a warm-up, a tenth of them left, 1 in 20 failed, 1,000 keys",
+            what="growth of memory per 100,000 requests after a warm-up; 10 % left, 5 % failed, 1,000 keys",
             bar="≤ 1 MiB",
             measured=f"{grown.bytes_per_100_000 / MEBIBYTE:.2f} MiB",
             has_passed=grown.bytes_per_100_000 <= MEBIBYTE,
@@ -95,7 +95,8 @@ def f6(run: Run, told: Told) -> list[Figure]:
             name="F6 probes",
             what="what a dead primary is asked in 60 s while another place serves; its rests are 1 s × 2ⁿ",
             bar=f"≤ 1 in 5 s: {OUTAGE_S / 5:.0f}",
-            measured=f"at most {probes}; it has calls again {sum(back) / len(back):.0f} s after its return, at most {max(back):.0f} s",
+            measured=f"at most {probes}; it is asked again {sum(back) / len(back):.0f} s after its return, "
+            f"at most {max(back):.0f} s",
             has_passed=probes <= OUTAGE_S / 5,
             run=run_told,
         ),
@@ -109,7 +110,7 @@ def f7(run: Run, told: Told) -> list[Figure]:
         found = measure_brownouts(Path(folder), run.seed, times, told=lambda: told(next(done) / (16 * times)))
     told_run = run.told(
         began,
-        f"{SIMULATED}, ten minutes each, 10 and 30 requests a second, with hedging after {HEDGE_AFTER_MS} ms and without",
+        f"{SIMULATED}, ten minutes, 10 and 30 requests a second, with hedging after {HEDGE_AFTER_MS} ms and without",
     )
     by_kind = {kind: [each for each in found if each.kind == kind] for kind in ("slow", "errors", "stalls", "hangs")}
     names = {"slow": "ten times slower", "errors": "30 % errors", "stalls": "silent for 10 s in every stream"}
@@ -122,7 +123,7 @@ def _brownout(name: str, what: str, found: Sequence[Brownout], run_told: str) ->
     success, hedges = min(each.success for each in found), max(each.hedges for each in found)
     return Figure(
         name=name,
-        what=f"one of three deployments {what}: p99 of the first word and of the whole over that in health; success; hedges",
+        what=f"one of three deployments {what}: p99 of the first word and of the whole over healthy; success; hedges",
         bar="≤ 1.3; ≥ 99.95 %; ≤ 5 %",
         measured=f"{first:.2f} and {total:.2f}; {success:.3%}; {hedges:.1%}",
         has_passed=max(first, total) <= 1.3 and success >= 0.9995 and hedges <= 0.05,
@@ -134,7 +135,7 @@ def _hangs(found: Sequence[Brownout], run_told: str) -> Figure:
     success = min(each.success for each in found)
     return Figure(
         name="F7 hangs",
-        what="one of three deployments silent for ever within every stream: success, all told, as nobody can begin again",
+        what="one of three deployments silent for ever within every stream: success; what has begun cannot begin again",
         bar="told only",
         measured=f"{success:.2%}",
         has_passed=True,
@@ -149,7 +150,8 @@ def f8(run: Run, told: Told) -> list[Figure]:
         found = measure_overloads(Path(folder), run.seed, times, told=lambda: told(next(done) / (28 * times)))
     run_told = run.told(
         began,
-        f"{SIMULATED}, {len(found)} triggers of 60 s: errors, no connection, 429, every other one 429, silence, ten times slower, three times the clients; 1 and 3 deployments, clients that wait 10 and 30 s",
+        f"{SIMULATED}, {len(found)} triggers: errors, no connection, 429, half of them 429, silence, ten times slower, "
+        "three times the clients; 1 and 3 deployments, patience of 10 and 30 s",
     )
     most = max(each.attempts_per_request for each in found if each.is_total)
     least = min(found, key=lambda each: each.goodput)
@@ -164,7 +166,7 @@ def f8(run: Run, told: Told) -> list[Figure]:
         ),
         Figure(
             name="F8 goodput",
-            what="requests answered from 10 s to 40 s after a trigger of a minute, at 80 % load, unaided; the worst of them",
+            what="requests answered from 10 s to 40 s after a trigger of 60 s, at 80 % load, unaided; the worst",
             bar="≥ 99 %",
             measured=f"{least.goodput:.2%} ({least.trigger})",
             has_passed=least.goodput >= 0.99,
@@ -200,7 +202,7 @@ def f10(run: Run, told: Told) -> list[Figure]:
     return [
         Figure(
             name="F10",
-            what=f"secrets found, in any form, in {len(hunted.surfaces)} surfaces: logs, bodies, databases, verbs, pages",
+            what=f"secrets found in any form in {len(hunted.surfaces)} surfaces: logs, bodies, databases, verbs, pages",
             bar="0",
             measured=f"{len(hunted.found)}",
             has_passed=not hunted.found,
@@ -216,7 +218,7 @@ def f11(run: Run, told: Told) -> list[Figure]:
     return [
         Figure(
             name="F11",
-            what="damaged requests, bytes and provider's answers that end in an unspecified 5xx, a crash, or nothing for 1 s",
+            what="damaged input that ends in an unspecified 5xx, a crash, or nothing for 1 s",
             bar="0 of ≥ 100,000",
             measured=f"{fuzzed.found} of {fuzzed.cases:,}",
             has_passed=fuzzed.found == 0 and fuzzed.cases >= 100_000,
@@ -235,7 +237,8 @@ def f12(run: Run, told: Told) -> list[Figure]:
             name="F12",
             what="SIGTERM during live streams: finished; rows lost; readiness ends",
             bar="200 of 200; 0; < 100 ms",
-            measured=f"{drained.finished} of {drained.streams}; {drained.rows_lost}; {drained.unready_after_s * 1000:.0f} ms",
+            measured=f"{drained.finished} of {drained.streams}; {drained.rows_lost}; "
+            f"{drained.unready_after_s * 1000:.0f} ms",
             has_passed=drained.finished == drained.streams >= 200
             and not (drained.rows_lost or drained.open_holds or drained.exit_code)
             and drained.unready_after_s < 0.1,
@@ -273,7 +276,7 @@ def f13(run: Run, told: Told) -> list[Figure]:
             has_passed=lost.lost == 0 and lost.errors_under_escrow == 0 and lost.replay_s <= 10,
             run=run.told(
                 began,
-                f"{lost.meanwhile:,} requests meanwhile; escrow is held for {lost.held_s:.0f} s, then {lost.refused:,} refused",
+                f"{lost.meanwhile:,} answered meanwhile; escrow held {lost.held_s:.0f} s, then {lost.refused:,} are",
             ),
         ),
     ]

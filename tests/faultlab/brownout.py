@@ -78,8 +78,7 @@ def measure(
 def _run(
     folder: Path, seed: int, rate: float, is_hedged: bool, condition: Condition, lasts_s: float
 ) -> tuple[list[Asked], World]:
-    hedging = {"hedge_after_ms": HEDGE_AFTER_MS} if is_hedged else {}
-    world = World(folder, seed, places=PLACES, **hedging)
+    world = World(folder, seed, places=PLACES, hedge_after_ms=HEDGE_AFTER_MS if is_hedged else None)
 
     async def story() -> list[Asked]:
         async with world.traffic(lambda _: rate, patience_s=PATIENCE_S, streamed=0.8) as asked:

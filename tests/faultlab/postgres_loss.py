@@ -132,7 +132,7 @@ async def _lose(folder: Path, server: PostgresServer, down_s: float) -> Postgres
 
 async def _replayed(books: PostgresBooks, bill: Path, back_at: float) -> float:
     """Until as many attempts are settled as had been billed when the database was back; in seconds."""
-    due = len(bill.read_text().splitlines())
+    due = len(await asyncio.to_thread(_lines, bill))
     while await asyncio.to_thread(books.value, "SELECT count(*) FROM events WHERE kind = 'settled'") < due:
         if time.monotonic() - back_at > PATIENCE_S:
             break
@@ -140,12 +140,16 @@ async def _replayed(books: PostgresBooks, bill: Path, back_at: float) -> float:
     return time.monotonic() - back_at
 
 
+def _lines(bill: Path) -> list[str]:
+    return bill.read_text().splitlines()
+
+
 def _lost(books: PostgresBooks, bill: Path) -> int:
     with books.server.connect() as connection:
         connection.execute(f"SET search_path TO {books.schema}".encode())
         rows = connection.execute("SELECT attempt_id FROM events WHERE kind = 'settled'").fetchall()
     settled = [str(row[0]) for row in rows]
-    billed = {json.loads(line)["attempt_id"] for line in bill.read_text().splitlines()}
+    billed = {json.loads(line)["attempt_id"] for line in _lines(bill)}
     return len(billed - set(settled)) + len(settled) - len(set(settled))
 
 

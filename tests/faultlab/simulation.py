@@ -196,7 +196,7 @@ class World:
         places: int = 3,
         workers: int = 100,
         has_fallback: bool = False,
-        **flags: object,
+        hedge_after_ms: int | None = None,
     ) -> None:
         self.clock, self.random = FakeClock(), Random(seed)
         names = [f"p{number}" for number in range(places)]
@@ -205,7 +205,7 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         desk = Desk(folder)
         desk.write(_settings(names, backups))
-        settings = desk.load(flags={f"policy.{name}": value for name, value in flags.items()})
+        settings = desk.load(flags={} if hedge_after_ms is None else {"policy.hedge_after_ms": hedge_after_ms})
         self.engine = Engine(
             settings,
             build_catalog(settings, Found()),

@@ -1,8 +1,8 @@
 """Quota: how many calls may be in flight at a deployment, and which of those that wait goes next.
 
 The limit is that of the settings, and less where the provider shows that it is too much: a 429 cuts it to 70 % of what
-was in flight. It comes back in five seconds, fast at first and slowly near what was too much, and then feels its way on
-with every answer that ends well (S. Ha and others, "CUBIC: A New TCP-Friendly High-Speed TCP Variant", 2008): to add
+was in flight. It comes back in three seconds, fast at first and slowly near what was too much, and then feels its way
+on with every answer that ends well (S. Ha and others, "CUBIC: A New TCP-Friendly High-Speed TCP Variant", 2008): to add
 one at a time, as TCP once did, takes minutes after an outage. What the headers of an answer leave is not exceeded.
 
 So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch, and these
@@ -32,7 +32,7 @@ WAITING_ROOM = 1000
 CUT = 0.7
 CUT_EVERY_S = 1.0
 """The refusals of one burst are one sign, not many."""
-BACK_IN_S = 5.0
+BACK_IN_S = 3.0
 """After a cut, the limit is by then what it was."""
 BELOW = 0.95
 """What was too much at a place that answers is taken to be this much too much."""
