@@ -154,12 +154,14 @@ class Lobby:
 
 
 @asynccontextmanager
-async def lobby(folder: Path, more: str = "", environ: Mapping[str, str] | None = None) -> AsyncIterator[Lobby]:
+async def lobby(
+    folder: Path, more: str = "", environ: Mapping[str, str] | None = None, *, simulator: Simulator | None = None
+) -> AsyncIterator[Lobby]:
     """A gateway for the length of a block, with `more` settings before the others."""
     (folder / "routewright.toml").write_text(more + SETTINGS)
     source = SettingsSource(environ={"HOME": str(folder), **(environ or {})}, cwd=folder)
     clock = LobbyClock()
-    runtime = Runtime.open(source, simulator=Simulator(time_scale=0), clock=clock)
+    runtime = Runtime.open(source, simulator=simulator or Simulator(time_scale=0), clock=clock)
     try:
         runtime.open_door()
         yield Lobby(runtime, clock)

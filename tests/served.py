@@ -18,7 +18,7 @@ _PATIENCE_S = 30
 
 
 class Served:
-    """`routewright serve` with its own home folder; `url` is where it listens."""
+    """`routewright serve` with its own home folder; `url` is where it listens, `told` what it said before that."""
 
     def __init__(
         self, home: Path, *arguments: str, environ: Mapping[str, str] | None = None, launcher: Sequence[str] = ()
@@ -43,15 +43,15 @@ class Served:
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        told = []
+        self.told = ""
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            told.append(line)
+            self.told += line
             if found := _SERVING.search(line):
                 self.url = found[1]
                 return self
         self.kill()
-        raise AssertionError(f"the gateway did not start:\n{''.join(told)}")
+        raise AssertionError(f"the gateway did not start:\n{self.told}")
 
     @property
     def ledger(self) -> Path:

@@ -14,6 +14,7 @@ from entries import settled
 from routewright.alerts import FIRST_PAUSE_S, MAX_AT_ONCE, MAX_TRIES, AlertWatcher, in_json, in_slack, in_words
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed, RoutewrightError, StoreUnavailable
+from routewright.layers.incidents import Incident, Kind
 from routewright.ledger.alerts import Alert, AlertBook, Notice, Way
 from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope, window_at
 from routewright.ledger.database import Database
@@ -235,7 +236,7 @@ def test_words_and_json_are_exact() -> None:
 
 
 def test_what_slack_would_take_for_markup_stays_text() -> None:
-    assert "&lt;!channel&gt; &amp;" in in_slack(replace(ALERT, budget="<!channel> &"))["text"]
+    assert "&lt;!channel&gt; &amp;" in in_slack(in_words(replace(ALERT, budget="<!channel> &")))["text"]
 
 
 def test_a_line_feed_in_a_name_makes_no_second_line() -> None:
@@ -453,3 +454,30 @@ async def test_a_real_webhook_gets_the_alert(desk: Desk) -> None:
             await watcher.tell(notice)
     await transport.close()
     assert [msgspec.json.decode(body)["budget"] for body in bodies] == ["teams/research"]
+
+
+# ---- what providers do
+
+REFUSED = Incident(kind=Kind.CREDENTIAL, deployment="acme/one", message="<refused> our key", at_ns=NOW_NS)
+
+
+def test_an_incident_is_told_in_every_way(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.ways = {Way.WEBHOOK: Secret(HOOK), Way.SLACK: Secret(HOOK)}
+    desk.clock.run(desk.watcher().report(REFUSED))
+    assert told(caplog) == ["acme/one needs you (credential): <refused> our key"]
+    assert desk.sent == [
+        {
+            "deployment": "acme/one",
+            "kind": "credential",
+            "message": "<refused> our key",
+            "time": "2027-01-15T08:00:00Z",
+        },
+        {"text": "acme/one needs you (credential): &lt;refused&gt; our key"},
+    ]
+
+
+def test_an_incident_that_cannot_be_delivered_is_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.ways, desk.transport = {Way.WEBHOOK: Secret(HOOK)}, ScriptedTransport(lambda _: ConnectFailed("away"))
+    desk.clock.run(desk.watcher().report(REFUSED))
+    assert f"acme/one did was not delivered to webhook: upstream_connect_failed, {MAX_TRIES} times" in caplog.text
+    assert HOOK not in caplog.text

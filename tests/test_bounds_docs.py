@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from routewright import names, patterns, transport
 from routewright.access import keyring
+from routewright.cache import aside
+from routewright.catalog import registry
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, connection, idempotency, overload, server
-from routewright.layers import breaker, key_quota, slowness
+from routewright.layers import breaker, incidents, key_quota, slowness
+from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
 from routewright.shared import connection as shared
@@ -27,15 +31,25 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "idle connections": (server.IDLE_CONNECTION_S,),
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
+    "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
+    "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "a settings file": (sources.MAX_FILE_BYTES, sources.MOST_KEY_PARTS),
+    "mistakes told of the settings": (given.MOST_TOLD,),
+    "names from an alias to its model": (registry.LONGEST_ALIAS,),
+    "addresses of a host": (names.FRESH_S, names.USED_S),
     "requests in flight": (overload.MAX_IN_FLIGHT,),
     "those of one tenant": (overload.SHARE,),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
+    "a model's or a user's name": (registry.LONGEST_NAME,),
+    "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (
         idempotency.MOST_ANSWERS,
         idempotency.MOST_ANSWER_BYTES,
         idempotency.MOST_BYTES,
     ),
+    "a look into the response cache": (aside.PATIENCE_S,),
+    "answers on their way into a file, or Redis": (aside.MOST_WAITING,),
     "body of an admin request": (admin_api.MAX_BODY_BYTES,),
     "waits of a place that it is compared by": (slowness.REMEMBERED, slowness.FORGOTTEN_AFTER_S),
     "waiting for Redis": (shared.OPERATION_S * 1000,),

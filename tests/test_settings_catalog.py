@@ -1,3 +1,4 @@
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -220,11 +221,13 @@ def test_names_of_models_that_do_not_exist_are_told_together(desk: Desk) -> None
         '[models."deepseek-v3"]\nfallbacks = ["gpt-5.5"]\n[aliases]\nfast = "slow"\nslow = "deepseek-v4"\n'
         '[budgets.dear]\nscope = "model:claude-opus-4"\nlimit_usd = 1\n'
         '[budgets.off]\nscope = "model:gpt-5.5"\nlimit_usd = 1\n'
+        '[cache]\nroutes = ["all", "bulk", "gpt-5.5", "standrad"]\n'
     )
     assert refusal(desk.load({"ANTHROPIC_API_KEY": "sk-1"})).message.split("\n") == [
-        "4 mistakes in the settings:",
+        "5 mistakes in the settings:",
         'models.deepseek-v3.fallbacks: no model is called "gpt-5.5" (routewright.toml:6:1)',
         'policy.baseline: no model is called "gpt-5" (routewright.toml:2:1)',
+        'cache.routes: no model is called "standrad" (routewright.toml:17:1) — did you mean "standard"?',
         'aliases.slow: no model is called "deepseek-v4" (routewright.toml:9:1) — did you mean "deepseek-v3"?',
         'budgets.dear.scope: no model is called "claude-opus-4" (routewright.toml:11:1)'
         ' — did you mean "claude-opus-4.7"?',
@@ -366,4 +369,8 @@ def test_a_price_document_that_is_named_and_missing_or_no_such_thing_is_refused(
         prices_of(desk.load())
     named.write_text("{}")
     with pytest.raises(SettingsError, match="damaged"):
+        prices_of(desk.load())
+    models = [{"id": "fast", "match": ["~(a+"]}]
+    named.write_text(json.dumps({"source": "s", "date": "d", "providers": [{"id": "acme", "models": models}]}))
+    with pytest.raises(SettingsError, match=r"named\.json: prices\.acme\.fast: the pattern '\(a\+' cannot .*:2"):
         prices_of(desk.load())

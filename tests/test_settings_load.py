@@ -479,6 +479,13 @@ def test_local_servers_are_looked_for_until_the_settings_name_a_catalog(desk: De
     assert desk.load().local_servers == {"ollama": "http://127.0.0.1:11434/v1"}
 
 
+def test_answers_are_kept_in_redis_only_if_there_is_one(desk: Desk) -> None:
+    desk.write('[cache]\nroutes = ["all"]\nstore = "redis"\n')
+    with pytest.raises(SettingsError, match=r'cache\.store: "redis" needs .* set redis\.url \(routewright\.toml:3:1\)'):
+        desk.load()
+    assert desk.load(flags={"redis.url": "redis://localhost"}).cache.store == "redis"
+
+
 def test_rows_show_every_value_plainly_with_its_origin(desk: Desk) -> None:
     desk.write(
         '[ledger]\npath = "books"\n[models."gpt-5.5"]\ncapabilities = ["vision", "tools"]\n[aliases]\ng = "gpt-5.5"\n'

@@ -1,14 +1,15 @@
 """Alerts: a look every second at how budgets stand; what was reached is told in the log, to a webhook, and in Slack.
 
-Each crossing is told once in each way, by one of all the processes that share the ledger (see `ledger.alerts`). What
-cannot be delivered is tried again a few times, then told in the log and kept: the next process tries again. The
+So is what providers do that only an operator can mend (`layers.incidents`), by each process for itself. A crossing is
+told once in each way, by one of all the processes that share the ledger (see `ledger.alerts`). What cannot be delivered
+is tried again a few times, then told in the log; of a crossing it is kept, too: the next process tries again. The
 addresses hold tokens, so they are secrets here, and no message has more of them than that there is one.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 from routewright.clock import Clock
 from routewright.dialects.wire import WireRequest
 from routewright.errors import RoutewrightError, StoreUnavailable
+from routewright.layers.incidents import Incident
 from routewright.ledger.alerts import Alert, AlertBook, Key, Notice, Way, due
 from routewright.ledger.budgets import Budget, Escrow, window_at
 from routewright.ledger.ledger import NANOSECONDS
@@ -50,16 +52,19 @@ class AlertWatcher:
         escrow: Escrow,
         *,
         budgets: Callable[[], Iterable[Budget]],
+        incidents: Callable[[int], Sequence[Incident]] = lambda _: (),
         ways: Callable[[], Ways],
         transport: Transport,
         clock: Clock,
     ) -> None:
-        """`budgets` and `ways` are asked at every look, in the event loop, so that new settings count at once."""
+        """`budgets`, `incidents` (so many new ones at most) and `ways` are asked at every look, in the event loop, so
+        that new settings count at once."""
         self.raised: Counter[str] = Counter()
         """Alerts told by this process, by the budget's name."""
         self._book = book
         self._escrow = escrow
         self._budgets = budgets
+        self._incidents = incidents
         self._ways = ways
         self._transport = transport
         self._clock = clock
@@ -74,7 +79,10 @@ class AlertWatcher:
             while True:
                 for notice in await asyncio.to_thread(self.look, tuple(self._budgets())):
                     self._under_way += 1
-                    deliveries.create_task(self._run(notice))
+                    deliveries.create_task(self._run(self.tell(notice)))
+                for incident in self._incidents(MAX_AT_ONCE - self._under_way):
+                    self._under_way += 1
+                    deliveries.create_task(self._run(self.report(incident)))
                 await asyncio.sleep(LOOK_EVERY_S)
 
     def look(self, budgets: Sequence[Budget]) -> list[Notice]:
@@ -111,9 +119,9 @@ class AlertWatcher:
             self._escrow.claim(budget, window, boot="", granted_nanousd=0, needed_nanousd=0)
         return self._book.windows(now_ns) if missing else windows
 
-    async def _run(self, notice: Notice) -> None:
+    async def _run(self, telling: Coroutine[Any, Any, None]) -> None:
         try:
-            await self.tell(notice)
+            await telling
         finally:
             self._under_way -= 1
 
@@ -124,7 +132,8 @@ class AlertWatcher:
             log.warning("%s", in_words(notice.alert))
             await asyncio.to_thread(self._note, self._book.delivered, notice)
             return
-        failure = await self._deliver(notice)
+        body = in_slack(in_words(notice.alert)) if notice.way is Way.SLACK else in_json(notice.alert)
+        failure = await self._deliver(notice.way, body)
         if failure is None:
             await asyncio.to_thread(self._note, self._book.delivered, notice)
             return
@@ -133,6 +142,15 @@ class AlertWatcher:
         self._given_up.add(notice.key)
         await asyncio.to_thread(self._note, self._book.let_go, notice)
 
+    async def report(self, incident: Incident) -> None:
+        """Tell, in every way, what a provider did."""
+        told = f"{incident.deployment} needs you ({incident.kind}): {incident.message}"
+        log.warning("%s", told)
+        for way in tuple(self._ways()):
+            failure = await self._deliver(way, in_slack(told) if way is Way.SLACK else incident_in_json(incident))
+            if failure is not None:
+                log.error("what %s did was not delivered to %s: %s", incident.deployment, way, failure)
+
     def _note(self, note: Callable[[Notice], None], notice: Notice) -> None:
         try:
             note(notice)
@@ -140,23 +158,22 @@ class AlertWatcher:
             self._given_up.add(notice.key)
             log.warning("what became of an alert is not noted, so the next start may tell it again: %s", error.message)
 
-    async def _deliver(self, notice: Notice) -> str | None:
+    async def _deliver(self, way: Way, body: Mapping[str, Any]) -> str | None:
         """Try until it is delivered; else why that did not succeed."""
         failure = None
         for number in range(MAX_TRIES):
             if number:
                 await asyncio.sleep(FIRST_PAUSE_S * 2 ** (number - 1))
-            address = self._ways().get(notice.way)  # new settings may have mended it
+            address = self._ways().get(way)  # new settings may have mended it
             if address is None:
                 return "its address is not set any more"
-            failure = await self._post(address, notice)
+            failure = await self._post(address, body)
             if failure is None:
                 return None
         return f"{failure}, {MAX_TRIES} times"
 
-    async def _post(self, address: Secret, notice: Notice) -> str | None:
+    async def _post(self, address: Secret, body: Mapping[str, Any]) -> str | None:
         """One try; what went wrong, in words without the address."""
-        body = in_slack(notice.alert) if notice.way is Way.SLACK else in_json(notice.alert)
         headers = {"content-type": "application/json"}
         request = WireRequest(url=address.reveal(), headers=headers, body=msgspec.json.encode(body))
         try:
@@ -204,10 +221,19 @@ def in_json(alert: Alert) -> dict[str, Any]:
     }
 
 
-def in_slack(alert: Alert) -> dict[str, Any]:
+def incident_in_json(incident: Incident) -> dict[str, Any]:
+    """For programs: it has a `deployment`, where what budgets reach has a `budget`."""
+    return {
+        "deployment": incident.deployment,
+        "kind": incident.kind,
+        "message": incident.message,
+        "time": _time(incident.at_ns),
+    }
+
+
+def in_slack(words: str) -> dict[str, Any]:
     """As Slack's incoming webhooks take it; `&`, `<` and `>` mean something there."""
-    text = in_words(alert).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return {"text": text}
+    return {"text": words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
 
 
 def _usd(nanousd: int) -> str:

@@ -7,6 +7,7 @@ written from.
 """
 
 import math
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -126,6 +127,8 @@ class OutputFormat(Struct, frozen=True):
     kind: Literal["text", "json_object", "json_schema"] = "text"
     name: str = "answer"
     schema: JsonObject | None = None
+    is_strict: bool | None = None
+    """The answer must fit `schema` exactly; None when that was not said."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -140,6 +143,8 @@ class Options(Struct, frozen=True, kw_only=True):
     user: str | None = None
     no_log: bool = False
     """Nothing of the content may be kept, whatever the settings allow."""
+    cache: bool = True
+    """Where the settings allow it, an answer may be one that was kept, and is kept."""
 
 
 class Priority(IntEnum):
@@ -173,6 +178,8 @@ class Call(Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     reasoning_effort: str | None = None
+    logprobs: int | None = None
+    """Log-probabilities are asked for, each with so many alternatives; None when they are not."""
     choices: int = 1
     """How many answers are asked for (`n`)."""
     stream: bool = False
@@ -180,6 +187,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """The client asked for a usage chunk at the end of its stream."""
     extra_fields: tuple[str, ...] = ()
     """Names of body fields that the canonical form does not hold."""
+    headers: Mapping[str, str] = {}
+    """Of the request's headers those that a provider of their dialect gets as they came (`anthropic-beta`)."""
     options: Options = Options()
     service_tier: str = ""
     """The way of being served that is asked for, where it may have a price of its own (`flex`, `priority`, `auto`, …);

@@ -55,13 +55,15 @@ class Ask(TypedDict, total=False):
     """The least probability of a good answer that a model must have, from 0 to 1."""
     deadline_ms: int
     tags: Sequence[str]
+    cache: str
+    """`off`: neither take an answer from the response cache nor keep this one there."""
     user: str
     session: str
     """Which conversation this belongs to, in up to 512 printable ASCII characters: the model that has its beginning in
     its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
-_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user")
+_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "cache", "user")
 _DIALECT = OpenAIChat()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
@@ -31,6 +32,7 @@ from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
+from routewright.layers.cache import Cache, Rules
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -38,6 +40,7 @@ from routewright.layers.decide import Decide, Decider, SecondOpinion
 from routewright.layers.errand import Errands
 from routewright.layers.fallback import Fallback
 from routewright.layers.hedge import Hedge, Hedging
+from routewright.layers.incidents import Incidents, Watch
 from routewright.layers.key_quota import KeyQuota, Standing
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
@@ -52,10 +55,10 @@ from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
-from routewright.ledger.ledger import Experiences, Ledger, OutcomeRecorded, OutcomeSource
+from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import Reply
 from routewright.route import Route
-from routewright.settings import ContextSettings, Settings
+from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
@@ -97,9 +100,11 @@ class Engine:
         experiences: Experiences | None = None,
         keeper: Keeper | None = None,
         board: Board | None = None,
+        answers: Places | None = None,
     ) -> None:
         """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, without a
-        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways.
+        `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways. `answers` is
+        where the response cache finds its store.
 
         Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
         """
@@ -120,6 +125,8 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.incidents = Incidents(self._clock)
+        """What providers did that only the operator can mend."""
         self.rounds: Rounds | None = None
         """What is shared with other gateways; None where there are none."""
         if board is not None:
@@ -133,6 +140,7 @@ class Engine:
         self._lessons: Lessons | None = None
         self._memory: tuple[object, Memory] | None = None
         self._local_model: tuple[object, OnnxModel] | None = None
+        self._answers = answers or Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
         self._snapshot = self._build(settings, registry)
@@ -166,6 +174,10 @@ class Engine:
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
         return self._snapshot.decider.decide(call)
+
+    def count_tokens(self, call: Call) -> int:
+        """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
+        return self._snapshot.decider.count_tokens(call)
 
     def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
@@ -211,16 +223,17 @@ class Engine:
         return {name: self._circuits.of(place).state for name, place in self.registry.deployments.items()}
 
     def health(self) -> Mapping[str, str]:
-        """Whether the settings in force are the newest, the ledger takes what is new, Redis answers if there should be
-        one, and the catalog's version.
+        """Whether the settings in force are the newest, which providers lack their key, whether the ledger takes what
+        is new, whether Redis answers if there should be one, and the catalog's version.
 
         Nothing that must be kept secret: `degraded` says that requests are refused, the log says more.
         """
         settings = "in force" if self.settings_error is None else "newer ones have a mistake: see the log"
-        trouble = self._ledger.trouble
+        trouble, keyless = self._ledger.trouble, self.settings.keyless
         health = {
             "status": "degraded" if trouble else "ok",
             "settings": settings,
+            "providers": f"without their key, so not called: {', '.join(keyless)}" if keyless else "ok",
             "ledger": f"refuses: {trouble}" if trouble else "ok",
             "catalog": self.registry.version,
         }
@@ -305,7 +318,7 @@ class Engine:
         self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
     ) -> Service[Call]:
         policy, clock = settings.policy, self._clock
-        decided = (
+        above = (
             # outermost, so that refusals and time-outs are in the ledger too
             Stack.outermost(
                 Record(
@@ -321,9 +334,12 @@ class Engine:
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a key's own limits; above decide, so that a refused request costs nothing
             .then(self._key_quota)
-            # a route is needed to know who may be tried; nothing below sees a call without one
-            .then(Decide(decider, self._second_opinion(settings, registry, decider)))
         )
+        if settings.cache.is_used:
+            # above decide, so that a hit pays for no second opinion; below key quota, so that it counts
+            above = above.then(self._cache(settings, registry, decider))
+        # a route is needed to know who may be tried; nothing below sees a call without one
+        decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -361,6 +377,8 @@ class Engine:
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, self._waits, clock, self.rounds))
+            # what an operator must hear of; below retry, so that every try is seen
+            .then(Watch(self.incidents))
             # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent
@@ -376,6 +394,24 @@ class Engine:
                 )
             )
             .over(leaf)
+        )
+
+    def _cache(self, settings: Settings, registry: Registry, decider: Decider) -> Cache:
+        cache = settings.cache
+        place = Place(
+            store=cache.store,
+            folder=settings.ledger.path,
+            max_entries=cache.max_entries,
+            max_bytes=cache.max_bytes,
+        )
+        return Cache(
+            _rules(cache),
+            self._answers.at(place),
+            decide=decider.decide,
+            registry=registry,
+            dialects=UPSTREAMS,
+            ledger=self._ledger,
+            clock=self._clock,
         )
 
     def _second_opinion(self, settings: Settings, registry: Registry, decider: Decider) -> SecondOpinion | None:
@@ -444,6 +480,17 @@ class Engine:
             clock=self._clock,
             warmth=caches,
         )
+
+
+def _rules(cache: CacheSettings) -> Rules:
+    return Rules(
+        routes=frozenset(cache.routes),
+        keys=frozenset(cache.keys),
+        is_shared=cache.shared,
+        fresh_ns=cache.ttl_s * NANOSECONDS,
+        stale_ns=cache.stale_if_error_s * NANOSECONDS,
+        max_answer_bytes=cache.max_answer_bytes,
+    )
 
 
 def _spending(settings: Settings) -> Spending:

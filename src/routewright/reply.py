@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from routewright.call import Attempt, Thinking, ToolCall, utf8_length
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import LONGEST_NAME, Tier
 from routewright.errors import RoutewrightError
 from routewright.route import Route
 from routewright.usage import Usage
@@ -52,6 +52,8 @@ class Event(Struct, frozen=True, kw_only=True):
     """Counts so far; the last one seen holds."""
     is_usage_partial: bool = False
     """What was generated is not counted in it yet."""
+    is_usage_odd: bool = False
+    """Counts were reported that cannot be: `usage` is without them."""
     is_usage_only: bool = False
     """Carries usage and nothing else: kept from clients that did not ask for it."""
     model: str = ""
@@ -115,6 +117,22 @@ class Receipt(Struct, frozen=True, kw_only=True):
     """Our own time before the first attempt was sent, in seconds; None when nothing was."""
 
 
+class Cached(Struct, frozen=True):
+    """What the response cache has to do with a reply."""
+
+    state: Literal["hit", "stale", "miss"]
+    """`stale`: an old answer, as nobody gives a new one; `miss`: a new one, which may be kept."""
+    age_s: int | None = None
+    """How old the answer is; None for a new one, as the next."""
+    saved_nanousd: int | None = None
+    """What it cost when it was made; None also for a model without a price."""
+
+    @property
+    def is_kept(self) -> bool:
+        """The answer was kept, and nobody was asked for it."""
+        return self.state != "miss"
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """A whole answer, with what it took to get it."""
 
@@ -138,6 +156,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     usage: Usage
     receipt: Receipt
     route: Route
+    cached: Cached | None = None
+    """None where the response cache is not used."""
 
     @property
     def content(self) -> str:
@@ -166,6 +186,7 @@ class Allowance(Struct, frozen=True):
 
 
 Callback: TypeAlias = Callable[["Reply"], None]
+Listener: TypeAlias = Callable[[tuple[Event, ...]], None]
 
 
 class Reply:
@@ -176,6 +197,8 @@ class Reply:
         self.usage: Usage | None = None
         self.is_usage_partial = False
         """`usage` does not have all of what was generated, and nothing better was reported."""
+        self.is_usage_odd = False
+        """Counts were reported that cannot be."""
         self.finish: FinishReason | None = None
         self.served_model = ""
         self.provider_id = ""
@@ -195,6 +218,8 @@ class Reply:
         """How long the provider took to begin, in seconds; from the leaf."""
         self.longest_pause_s = 0.0
         """The longest of its silences after that; known when the reply has closed."""
+        self.cached: Cached | None = None
+        """None where the cache is not used."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first
@@ -209,6 +234,11 @@ class Reply:
         """Have `callback(self)` called once, when the reply closes; callbacks run in the order they were added."""
         self._callbacks.append(callback)
         return self
+
+    def overhear(self, listener: Listener) -> None:
+        """Have `listener` hear all events; to be called before any was read."""
+        listener(self._waiting)
+        self._source = _Overheard(self._source, listener)
 
     async def next(self) -> tuple[Event, ...]:
         """The events that arrived together; empty once the reply has ended.
@@ -270,10 +300,12 @@ class Reply:
                 self.text_bytes += utf8_length(delta.name) + utf8_length(delta.arguments)
             if event.usage is not None:
                 self.usage, self.is_usage_partial = event.usage, event.is_usage_partial
+            if event.is_usage_odd:
+                self.is_usage_odd = True
             if event.finish is not None:
                 self.finish = event.finish
             if event.model:
-                self.served_model = event.model
+                self.served_model = event.model[:LONGEST_NAME]
             if event.provider_id:
                 self.provider_id = event.provider_id
             if event.service_tier:
@@ -287,6 +319,22 @@ class Reply:
         if self.error is not None:
             return self.error.code
         return str(self.ending or "open")
+
+
+class _Overheard:
+    """A `Source` that somebody listens to."""
+
+    def __init__(self, source: Source, listener: Listener) -> None:
+        self._source = source
+        self._listener = listener
+
+    async def next(self) -> tuple[Event, ...]:
+        events = await self._source.next()
+        self._listener(events)
+        return events
+
+    def abort(self) -> None:
+        self._source.abort()
 
 
 class _DraftCall:
@@ -348,6 +396,7 @@ class Draft:
             usage=reply.usage or Usage(),
             receipt=reply.receipt,
             route=reply.route,
+            cached=reply.cached,
         )
 
     def _thinking(self, dialect: str) -> Iterator[Thinking]:

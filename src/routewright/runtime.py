@@ -14,6 +14,7 @@ from routewright.access.directory import Directory
 from routewright.access.installation import Installation
 from routewright.access.keyring import Keyring
 from routewright.alerts import AlertWatcher
+from routewright.cache.places import Places
 from routewright.catalog.registry import Registry
 from routewright.catalog.served import ServedPrices
 from routewright.catalog.sources import PriceTable
@@ -89,13 +90,20 @@ class SettingsSource:
         self._flags = flags
         self._simulate = simulate
         self._stamps: dict[Path, FileStamp | None] = {}
+        self._told_by: frozenset[Path] = frozenset()
         self.prices: PriceTable | None = None
         """The price table of what was loaded last."""
 
     def load(self) -> tuple[Settings, Registry]:
-        """Read everything anew. Raises SettingsError."""
+        """Read everything anew. Raises SettingsError, also when a settings file that said something says nothing now.
+
+        For that is a file half saved, or lost: without it, other models would answer, or the simulator.
+        """
         settings = load_settings(environ=self._environ, cwd=self._cwd, config=self._config, flags=self._flags)
         self._stamps = dict(settings.files)
+        for path in self._told_by - settings.told_by:
+            raise SettingsError(f"{path}: is gone or empty", hint="restore it; or restart, to go on without it")
+        self._told_by = settings.told_by
         if self._simulate and settings.second_opinion.embeddings is not None:
             settings = _without_embeddings(settings)
         found = Found() if self._simulate else _detect(settings)
@@ -138,6 +146,7 @@ class Runtime:
         lessons_path: Path,
         housekeeping: Housekeeping,
         redis: "Connection | None",
+        answers: Places,
     ) -> None:
         self.engine = engine
         self.redis = redis
@@ -153,6 +162,7 @@ class Runtime:
             AlertBook(store.database),
             DatabaseEscrow(store.database),
             budgets=lambda: [standing.budget for standing in engine.budgets()],
+            incidents=engine.incidents.take,
             ways=self._ways,
             transport=transport,
             clock=clock,
@@ -165,6 +175,7 @@ class Runtime:
         self._keeper = keeper
         self._simulator = simulator
         self._transport = transport
+        self._answers = answers
         self._lessons_path = lessons_path
         self._is_closed = False
 
@@ -186,10 +197,12 @@ class Runtime:
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
         simulator = simulator or Simulator()
         simulator.models = _simulated(registry)
-        transport = Exits(simulator, HttpTransport())
+        # As many as clients: those that read slowly must not use up what the others need.
+        transport = Exits(simulator, HttpTransport(max_connections=settings.server.max_connections))
         balances = Balances()
         keeper = Keeper(balances, escrow, boot=journal.boot, clock=clock)
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock, balances=balances)
+        answers = Places(redis)
         engine = Engine(
             settings,
             registry,
@@ -199,6 +212,7 @@ class Runtime:
             experiences=store,
             keeper=keeper,
             board=None if redis is None else RedisBoard(redis, journal.boot),
+            answers=answers,
         )
         # Last, so that no thread is left running where the settings are refused.
         _recover(journal, store, escrow, clock, is_shared=ledger_file(settings) is None)
@@ -221,6 +235,7 @@ class Runtime:
             lessons_path=folder / LESSONS,
             housekeeping=Housekeeping(store.database, recovery, clock, lambda: engine.settings.ledger.retention_days),
             redis=redis,
+            answers=answers,
         )
         runtime._adopt_prices(settings, registry)
         return runtime
@@ -251,6 +266,7 @@ class Runtime:
         check_binding(settings, has_keys=self.directory.has_keys)
         if settings.database is not None and settings.access_secret is None and self.directory.has_keys:
             log.warning("virtual keys are checked with a secret in a file here; for other machines, set access.secret")
+        _tell_keyless(settings)
         self._has_door = True
 
     @property
@@ -318,6 +334,7 @@ class Runtime:
             self.engine.settings_error = error.message
             log.error("settings not taken over, the last good ones stay in force: %s", error.message)
             return
+        _tell_keyless(settings)
         log.info("settings taken over: catalog %s", registry.version)
 
     async def follow_redis(self) -> None:
@@ -343,6 +360,7 @@ class Runtime:
             return
         self._is_closed = True
         await self._transport.close()
+        await self._answers.close()
         if self.redis is not None:
             await self.redis.close()
         await self._keeper.stop()
@@ -362,6 +380,11 @@ class Runtime:
         except StoreUnavailable as error:
             log.warning("budgets: what this process did not spend is not given back now: %s", error.message)
             return True
+
+
+def _tell_keyless(settings: Settings) -> None:
+    for name in settings.keyless:
+        log.warning("%s is not called: %s", name, settings.unusable[name])
 
 
 def _simulated(registry: Registry) -> Mapping[str, ModelProfile]:

@@ -42,6 +42,11 @@ class FakeClock:
         """Let time pass."""
         self._now_ns += round(seconds * 1e9)
 
+    def set_wall(self, seconds: float) -> None:
+        """Have somebody set the wall clock by so much, forward or back; monotonic time knows nothing of it."""
+        self._now_ns += round(seconds * 1e9)
+        self._start_ns += round(seconds * 1e9)
+
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run `main` in an event loop that keeps this time: when all tasks wait, it jumps to the next timer."""
         with asyncio.Runner(loop_factory=lambda: _JumpingLoop(self)) as runner:

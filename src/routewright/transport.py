@@ -1,6 +1,6 @@
 """The only outgoing socket: HTTP/1.1 by libcurl's multi interface, driven by the running event loop.
 
-libcurl brings the pool, TLS, proxies from the environment and a resolver in threads of its own. `_Driver` tells it when
+libcurl brings the pool, TLS and proxies from the environment; names are looked up by `names`. `_Driver` tells it when
 a socket is ready; `_Exchange` turns its callbacks into a response that is awaited piece by piece. The only time limit
 here is the one for connecting: whoever calls holds the deadlines, and cancelling `send` or `next` closes the connection
 at once.
@@ -10,13 +10,16 @@ have reached the provider is sent again (docs/decisions/0004-outgoing-http.md).
 """
 
 import asyncio
+import os
 import re
 import select
 import selectors
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pycurl  # type: ignore[import-untyped]
 
@@ -30,14 +33,24 @@ from routewright.errors import (
     StreamCut,
     TlsFailed,
 )
+from routewright.names import Addresses, Names
 
-BUFFERED_BYTES_MAX: Final = 1 << 20
-"""Bytes of a body that may wait for `next`. Beyond it the transfer pauses, and so, through TCP, does the provider."""
+BUFFERED_BYTES_MAX: Final = 128 * 1024
+"""Bytes of a body that may wait for `next`. Beyond it the transfer pauses, and so, through TCP, does the provider.
+
+A thousand clients that do not read are as many times this; twice as much is no faster.
+"""
 
 IDLE_CONNECTION_MAX_S: Final = 55
 """A connection that has been idle longer is not used again: load balancers close them after 60 s as a rule."""
 
+IDLE_CONNECTIONS_MAX: Final = 1000
+"""Connections kept for later requests; beyond it the one idle for longest is closed."""
+
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\0]")
+
+_PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+"""With any of these in the environment names are the proxy's to look up, or libcurl's."""
 
 _ENDS = (pycurl.PRIMARY_IP, pycurl.LOCAL_IP, pycurl.PRIMARY_PORT, pycurl.LOCAL_PORT)
 """What names a connection, in the order in which libcurl tells it to a callback."""
@@ -99,24 +112,35 @@ class HttpTransport:
     """
 
     def __init__(
-        self, *, max_connections: int = 1000, max_header_bytes: int = 64 * 1024, ca_file: str | None = None
+        self, *, max_connections: int = 10_000, max_header_bytes: int = 64 * 1024, ca_file: str | None = None
     ) -> None:
         self._max_connections = max_connections
         self._max_header_bytes = max_header_bytes
         self._ca_file = ca_file
         self._driver: _Driver | None = None
+        self._names: Names | None = None
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
         """See `Transport.send`. Raises InvalidRequest when a header value would smuggle in another header."""
         if self._driver is None:
             self._driver = _Driver(self._max_connections, self._ca_file)
-        exchange = _Exchange(self._driver, urlsplit(request.url).netloc.rpartition("@")[2], self._max_header_bytes)
-        self._driver.start(exchange, request, connect_timeout_s)
+            self._names = None if any(map(os.environ.get, _PROXIES)) else Names()
+        driver, url, addresses = self._driver, urlsplit(request.url), None
+        if self._names is not None and url.hostname is not None and not _is_address(url.hostname):
+            addresses = self._names.known(url.hostname)
+            if addresses is None:
+                began = driver.loop.time()
+                addresses = await _found(self._names, url.hostname, connect_timeout_s)
+                connect_timeout_s -= driver.loop.time() - began
+                if self._driver is not driver:
+                    raise ConnectFailed(f"no connection to {url.hostname}: we ended while its name was looked up")
+        exchange = _Exchange(driver, url.netloc.rpartition("@")[2], self._max_header_bytes)
+        driver.start(exchange, request, connect_timeout_s, resolved=_resolved(url, addresses))
         await exchange.answered()
         return exchange
 
     async def close(self) -> None:
-        """See `Transport.close`. Waits for name lookups that are still under way."""
+        """See `Transport.close`."""
         driver, self._driver = self._driver, None
         if driver is not None:
             await driver.close()
@@ -285,22 +309,28 @@ class _Driver:
         self._sockets = selectors.DefaultSelector()
         self._watched: set[int] = set()
         self._idle: dict[tuple[str | int, ...], int] = {}
-        self._max_connections = max_connections
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, max_connections)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, min(max_connections, IDLE_CONNECTIONS_MAX))
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_interest)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self.loop.add_reader(self._sockets.fileno(), self._on_ready)
 
-    def start(self, exchange: _Exchange, request: WireRequest, connect_timeout_s: float) -> None:
-        """Set the request going; `exchange` hears of everything that comes of it."""
+    def start(
+        self, exchange: _Exchange, request: WireRequest, connect_timeout_s: float, *, resolved: str | None
+    ) -> None:
+        """Set the request going; `exchange` hears of everything that comes of it.
+
+        `resolved` is what libcurl is to take for true about the host's name, in its form.
+        """
         handle = self._template.duphandle()
         handle.setopt(pycurl.URL, request.url)
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         handle.setopt(pycurl.HTTPHEADER, _header_lines(request.headers))
         handle.setopt(pycurl.POSTFIELDS, request.body)
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(connect_timeout_s * 1000)))  # 0 would mean 300 s
+        if resolved is not None:
+            handle.setopt(pycurl.RESOLVE, [resolved])
         handle.setopt(pycurl.PREREQFUNCTION, exchange.on_connected)
         handle.setopt(pycurl.HEADERFUNCTION, exchange.on_header)
         handle.setopt(pycurl.WRITEFUNCTION, exchange.on_piece)
@@ -322,7 +352,7 @@ class _Driver:
             exchange.abort()
         self.loop.remove_reader(self._sockets.fileno())
         self._on_timer(-1)
-        await asyncio.to_thread(self._multi.close)  # it waits for the resolver's threads
+        await asyncio.to_thread(self._multi.close)  # behind a proxy, it waits for lookups of its name
         self._sockets.close()
 
     def _on_interest(self, interest: int, fd: int, _multi: object, _data: object) -> None:
@@ -370,7 +400,7 @@ class _Driver:
         fd = handle.getinfo(pycurl.ACTIVESOCKET)
         if fd < 0:
             return  # it is closed
-        if len(self._idle) >= self._max_connections:
+        if len(self._idle) >= IDLE_CONNECTIONS_MAX:
             self._idle.clear()  # most are closed since, libcurl does not say which; an open one is just not checked
         self._idle[tuple(map(handle.getinfo, _ENDS))] = fd
 
@@ -385,6 +415,35 @@ class _Driver:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         return bool(poll.poll(0))
+
+
+async def _found(names: Names, host: str, limit_s: float) -> Addresses:
+    """The addresses of a host, as part of connecting to it. Raises ConnectFailed."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await names.find(host)
+    except TimeoutError:
+        raise ConnectFailed(f"no connection to {host}: its name was not found within {limit_s:g} s") from None
+    except OSError as error:
+        raise ConnectFailed(f"no connection to {host}: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=1000)
+def _is_address(host: str) -> bool:
+    """Whether there is nothing to look up, or, in other letters than ASCII, nothing that we could."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return not host.isascii()
+    return True
+
+
+def _resolved(url: SplitResult, addresses: Addresses | None) -> str | None:
+    """`host:port:address,address`."""
+    if addresses is None:
+        return None
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return f"{url.hostname}:{port}:{','.join(f'[{each}]' if ':' in each else each for each in addresses)}"
 
 
 def _template(ca_file: str | None) -> Any:

@@ -38,8 +38,8 @@ from routewright.catalog.pricing import SECONDS_PER_DAY, PriceError, PriceSchedu
 from routewright.catalog.sources import (
     BUNDLED,
     PriceTable,
+    condition,
     load_prices,
-    matches,
     with_dashed_date,
 )
 from routewright.usage import Usage
@@ -300,12 +300,21 @@ def test_listed_date_is_found_in_its_compact_form_too() -> None:
 
 def test_clauses_match_as_their_operators_say() -> None:
     name = "gpt-5.5-mini"
-    assert all(
-        matches(clause, name) for clause in ("=gpt-5.5-mini", "^gpt", "$mini", "*5.5", r"~\d\.\d", ("^gpt", "$mini"))
-    )
-    assert not any(matches(clause, name) for clause in ("=gpt-5.5", "^mini", "$gpt", "*6", r"~^\d", ("^gpt", "$maxi")))
-    with pytest.raises(PriceError, match="unknown kind"):
-        matches("?gpt", name)
+    good = ("=gpt-5.5-mini", "^gpt", "$mini", "*5.5", r"~\d\.\d", "~^(?!.*-tts)", ("^gpt", "$mini"))
+    bad = ("=gpt-5.5", "^mini", "$gpt", "*6", r"~^\d", "~^(?!gpt)", ("^gpt", "$maxi"))
+    assert all(condition(clause, "prices")(name) for clause in good)
+    assert not any(condition(clause, "prices")(name) for clause in bad)
+    for clause in ("?gpt", ""):
+        with pytest.raises(PriceError, match=r"prices\.acme: a clause .* of unknown kind"):
+            condition(clause, "prices.acme")
+
+
+@pytest.mark.parametrize("clause", ["~(a", ("^gpt", "~a(?=b)"), "~" + "a" * 1025, r"~\pL{1000}"])
+def test_a_pattern_that_cannot_be_taken_is_told_with_its_place_as_soon_as_its_provider_is_read(clause: object) -> None:
+    models = [{"id": "m", "match": ["=m"]}, {"id": "n", "match": [clause]}]
+    document = json.dumps({"source": "s", "date": "d", "providers": [{"id": "acme", "models": models}]})
+    with pytest.raises(PriceError, match=r"^prices\.acme\.n: the pattern '.*' cannot be taken: "):
+        PriceTable(document.encode()).lookup("acme", "m")
 
 
 # The table itself

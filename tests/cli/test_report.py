@@ -135,6 +135,30 @@ def test_another_baseline_is_priced_anew_and_may_show_a_loss(terminal: Terminal)
     assert complex_row[-6:-1] == ["$0.013000", "$0.002000", "-$0.011000", "-550.0", "%"]
 
 
+CACHED = {"cache": "hit", "cost_nanousd": 0, "cache_saved_nanousd": 2_000_000, "attempts": 0}
+
+
+def test_what_the_response_cache_saved_is_told_apart_and_in_the_saving(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(request("a", cache="miss"), settled("a"), request("b", **CACHED), request("c", **CACHED))
+    lines = terminal.run("report").stdout.splitlines()
+    assert lines[0].startswith("spent $0.002000 in all · 3 requests, 100.0 % answered to the end · 1 attempt ")
+    assert lines[1] == "2 answers from the response cache, which cost $0.004000 when they were made"
+    assert "actual $0.002000, would have cost $0.030000, saved $0.028000" in lines[2]
+    (row,) = csv_rows(terminal.run("report", "--csv").stdout)
+    assert (row["requests"], row["from_cache"], row["cache_saved_usd"]) == ("3", "2", "0.004000000")
+    assert "hit: $0.002000 when it was made" in terminal.run("ledger", "show", "b").stdout
+
+
+def test_another_baseline_does_not_count_answers_that_took_no_tokens(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.settings(BASELINE)
+    terminal.record(request("a"), settled("a"), request("b", **CACHED))
+    told = terminal.run("report", "--baseline", "cheap").stdout
+    assert "actual $0.002000, would have cost $0.002000, saved $0" in told
+    assert "not priced anew: 1 answer from the response cache, which took no tokens" in told
+
+
 @pytest.mark.parametrize(("name", "number"), [("unpriced", "E110"), ("nobody", "E107")])
 def test_baseline_must_be_a_model_with_a_price(terminal: Terminal, name: str, number: str) -> None:
     terminal.settings(BASELINE)
@@ -313,6 +337,7 @@ def test_table_json_csv_and_page_tell_the_same(teams: Terminal) -> None:
     rows = csv_rows(teams.run(*arguments, "--csv").stdout)
     page = teams.run(*arguments, "--html", "-").stdout
     in_page = re.findall(r'data-value="([^"]*)"', page)
+    unseen = ("team", "day", "failed_cost_usd", "from_cache", "cache_saved_usd")
     for at, (line, row) in enumerate(zip(lines, rows, strict=True)):
         sums = line["sums"]
         assert int(row["requests"]) == sums["requests"]
@@ -320,7 +345,7 @@ def test_table_json_csv_and_page_tell_the_same(teams: Terminal) -> None:
         assert Decimal(row["saved_usd"]) == Decimal(
             sums["baseline_cost_nanousd"] - sums["compared_cost_nanousd"]
         ).scaleb(-9)
-        values = [value for name, value in row.items() if name not in ("team", "day", "failed_cost_usd")]
+        values = [value for name, value in row.items() if name not in unseen]
         width = len(values)
         assert in_page[at * width : (at + 1) * width] == values
     text = teams.run(*arguments).stdout

@@ -49,7 +49,9 @@ def test_text_and_thinking_are_read() -> None:
     reader = MessageReader()
     assert delta(reader, type="text_delta", text="Hi").text == "Hi"
     assert delta(reader, type="thinking_delta", thinking="hm").reasoning == "hm"
-    assert delta(reader, type="signature_delta", signature="x") == Event(raw=b"raw")
+    assert delta(reader, type="signature_delta", signature="x") == Event(raw=b"raw", seal="x")
+    hidden = {"type": "redacted_thinking", "data": "abc"}
+    assert read(reader, "content_block_start", index=1, content_block=hidden) == Event(raw=b"raw", seal="redacted:abc")
     assert read(reader, "content_block_start", index=0, content_block={"type": "text", "text": "a"}).text == "a"
 
 
@@ -231,12 +233,11 @@ MESSAGE = (
 )
 
 
-def test_a_whole_message_is_one_event() -> None:
+def test_a_whole_message_is_an_event_for_each_thought_and_one_for_the_rest() -> None:
     assert read_message(MESSAGE) == (
+        Event(raw=MESSAGE, reasoning="hm", seal="x"),
         Event(
-            raw=MESSAGE,
             text="Let me look.",
-            reasoning="hm",
             tool_calls=(
                 ToolCallDelta(0, "toolu_1", "now", '{"zone":"UTC"}'),
                 ToolCallDelta(1, "toolu_2", "now", "{}"),

@@ -129,11 +129,11 @@ def test_any_split_of_any_beginning_with_or_without_an_error_gives_the_same_even
 
 
 @pytest.mark.parametrize(("make", "stream"), RECORDED)
-def test_the_raw_bytes_of_all_events_are_the_stream_without_its_end_mark(make: Make, stream: bytes) -> None:
+def test_the_raw_bytes_of_all_events_are_the_stream_without_done(make: Make, stream: bytes) -> None:
     events, _ = decode(make(), stream)
     raw = b"".join(event.raw for event in events)
     assert stream.startswith(raw)
-    assert stream[len(raw) :] in (b"data: [DONE]\n\n", b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    assert stream[len(raw) :] == (b"data: [DONE]\n\n" if make is openai else b"")
 
 
 @pytest.mark.parametrize(("make", "stream"), RECORDED)
@@ -149,21 +149,53 @@ def test_a_stream_cut_anywhere_is_never_complete_before_its_finish(make: Make, s
             assert isinstance(error, StreamCut)
 
 
-def test_a_bad_event_in_the_middle_is_passed_on_and_harms_nothing() -> None:
-    bad = b'data: {"choices":[{"delta":{"content":"lost\n\n'
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'data: {"choices":[{"delta":{"content":"lost\n\n',
+        b"data: \xff\xfe\n\n",
+        b"data: 7\n\n",
+        b"data:\n\n",
+        b"event: ping\n\n",
+        b"junk\n\n",
+    ],
+)
+def test_a_bad_event_in_the_middle_goes_no_further_and_harms_nothing(bad: bytes) -> None:
     at = OPENAI.index(b": OPENROUTER")
     events, error = decode(openai(), OPENAI[:at] + bad + OPENAI[at:])
     assert error is None
     assert "".join(event.text for event in events) == "Grüß dich 👋"
-    assert b"".join(event.raw for event in events) == OPENAI[:at] + bad + OPENAI[at : -len(b"data: [DONE]\n\n")]
+    assert b"".join(event.raw for event in events) == OPENAI[: -len(b"data: [DONE]\n\n")]
 
 
-def test_comments_and_junk_before_the_first_event_wait_for_it() -> None:
+def test_an_event_of_a_kind_that_is_new_to_us_is_passed_on() -> None:
+    new = b'event: new\ndata: {"type":"new","choices":7}\n\n'
+    at = OPENAI.index(b": OPENROUTER")
+    events, _ = decode(openai(), OPENAI[:at] + new + OPENAI[at:])
+    assert new in [event.raw for event in events]
+
+
+def test_what_is_not_utf8_in_an_event_is_replaced_as_the_standard_has_it() -> None:
+    decoder = openai()
+    odd = b': \xff\ndata: {"x":"\xff","choices":[{"index":0,"delta":{"content":"a\xe2\x80"}}]}\n\n'
+    [event] = decoder.feed(odd)
+    assert (event.text, event.raw) == ("a\ufffd", odd.decode(errors="replace").encode())
+
+
+def test_a_whole_answer_that_is_not_utf8_is_an_invalid_response() -> None:
+    decoder = WholeDecoder(read_completion)
+    decoder.feed(b'{"x":"\xff","choices":[{"index":0,"message":{"content":"a"}}]}')
+    with pytest.raises(InvalidResponse, match="not UTF-8"):
+        decoder.end()
+
+
+def test_comments_before_the_first_event_wait_for_it_and_junk_is_lost() -> None:
     decoder = openai()
     assert decoder.feed(b": OPENROUTER PROCESSING\n\n") == ()
     assert decoder.feed(b"data: junk\n\n") == ()
+    assert decoder.feed(b'data: {"choices":7}\n\n') == ()
     [event] = decoder.feed(chunk(b'[{"index":0,"delta":{"content":"a"}}]'))
-    assert event.raw.startswith(b": OPENROUTER PROCESSING\n\ndata: junk\n\ndata: {")
+    assert event.raw.startswith(b": OPENROUTER PROCESSING\n\ndata: {")
     assert event.text == "a"
 
 
@@ -191,6 +223,13 @@ def test_a_failure_waits_for_the_events_before_it() -> None:
         decoder.end()
 
 
+def test_an_error_beside_what_cannot_be_read_is_still_an_error() -> None:
+    decoder = openai()
+    decoder.feed(chunk(b'[{"index":0,"delta":{"content":"a"}}]'))
+    with pytest.raises(ProviderFailed, match="out of memory"):
+        decoder.feed(b'data: {"choices":7,"error":{"message":"out of memory"}}\n\n')
+
+
 def test_an_error_as_the_first_event_is_raised_at_once() -> None:
     with pytest.raises(ProviderFailed):
         openai().feed(b'data: {"error":{"message":"overloaded"}}\n\n')
@@ -203,9 +242,10 @@ def test_a_line_over_the_limit_is_an_invalid_response() -> None:
         decoder.feed(b"x")
 
 
-def test_junk_without_end_is_an_invalid_response() -> None:
+@pytest.mark.parametrize("start", [b":", b"data: ", b""])
+def test_junk_without_end_is_an_invalid_response(start: bytes) -> None:
     decoder = openai()
-    half = b":" + b"x" * (FRAME_LIMIT // 2) + b"\n\n"
+    half = start + b"x" * (FRAME_LIMIT // 2) + b"\n\n"
     assert decoder.feed(half) == ()
     with pytest.raises(InvalidResponse, match="without an answer"):
         decoder.feed(half)

@@ -6,7 +6,7 @@ import pytest
 from builders import attempt, call, deployment, message, model
 from routewright.call import Call, Message, Opaque, Options, Text
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
-from routewright.dialects.known import DOWNSTREAMS, UPSTREAMS
+from routewright.dialects.known import DOWNSTREAMS, REWRITERS, UPSTREAMS
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.wire import Downstream, Upstream
 from routewright.errors import CredentialRefused, ProviderOverloaded, ProviderRejected
@@ -24,11 +24,9 @@ def test_it_is_both_sides_of_a_dialect() -> None:
     upstream: Upstream = DIALECT
     downstream: Downstream = DIALECT
     assert upstream.name == downstream.name == "openai_chat"
-    assert {name: dialect.name for name, dialect in UPSTREAMS.items()} == {
-        "openai_chat": "openai_chat",
-        "anthropic_messages": "anthropic_messages",
-    }
-    assert list(DOWNSTREAMS) == ["openai_chat"]
+    for known in (UPSTREAMS, DOWNSTREAMS, REWRITERS):
+        assert {"openai_chat", "anthropic_messages"} <= known.keys()
+        assert all(name == dialect.name for name, dialect in known.items())
 
 
 @pytest.mark.parametrize("base_url", ["https://api.openai.com/v1", "https://api.openai.com/v1/"])

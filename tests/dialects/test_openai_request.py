@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from builders import call as library_call
 from routewright.call import (
+    CacheMark,
     Call,
     Image,
     JsonObject,
@@ -23,7 +24,8 @@ from routewright.call import (
     ToolResult,
 )
 from routewright.catalog.registry import Tier
-from routewright.dialects.openai_request import read_call, with_messages, write_body
+from routewright.dialects.openai_request import read_call, with_messages
+from routewright.dialects.openai_writing import write_body
 from routewright.errors import InvalidJson, InvalidRequest
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -340,6 +342,70 @@ def test_tool_results_within_a_turn_become_messages_before_it() -> None:
     ]
 
 
+def test_pictures_of_tools_are_shown_by_the_user_after_the_last_result() -> None:
+    picture = Image("data:image/png;base64,AA")
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    turns = (
+        Message("tool", (ToolResult("c1", "seen", images=(picture,)),)),
+        Message("tool", (ToolResult("c2", "nothing there", is_error=True),)),
+        Message("user", (Text("And?"),)),
+        Message("user", (ToolResult("c3", "seen", images=(picture,)), Text("Well?"))),
+    )
+    assert written(library_call(messages=turns))["messages"] == [
+        {"role": "tool", "tool_call_id": "c1", "content": "seen"},
+        {"role": "tool", "tool_call_id": "c2", "content": "Error: nothing there"},
+        {"role": "user", "content": [shown]},
+        {"role": "user", "content": "And?"},
+        {"role": "tool", "tool_call_id": "c3", "content": "seen"},
+        {"role": "user", "content": [shown, {"type": "text", "text": "Well?"}]},
+    ]
+
+
+def test_what_other_models_or_calls_do_not_know_is_not_said() -> None:
+    asked = library_call(reasoning_effort="max", tool_choice=ToolChoice("auto"), parallel_tool_calls=False)
+    assert written(asked)["reasoning_effort"] == "high"
+    assert not {"tool_choice", "parallel_tool_calls"} & written(asked).keys()
+    assert b"reasoning_effort" not in write_body(asked, "x", "openai", can_reason=False)
+
+
+def test_marks_for_the_cache_are_read_where_gateways_are_sent_them() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    asked = read(
+        messages=[
+            {"role": "system", "content": "a", **mark},
+            {"role": "user", "content": [{"type": "text", "text": "b", **hour}, {"type": "text", "text": "c"}]},
+            {"role": "tool", "tool_call_id": "t", "content": [{"type": "text", "text": "d", **mark}]},
+            {"role": "assistant", "content": "e", "cache_control": None},
+        ],
+        tools=[
+            {"type": "function", "function": {"name": "f"}, **mark},
+            {"type": "function", "function": {"name": "g", **hour}},
+        ],
+    )
+    assert [message.parts for message in asked.messages] == [
+        (Text("a"), CacheMark()),
+        (Text("b"), CacheMark("1h"), Text("c")),
+        (ToolResult("t", "d"), CacheMark()),
+        (Text("e"),),
+    ]
+    assert [tool.cache_mark for tool in asked.tools] == [CacheMark(), CacheMark("1h")]
+    changed = [
+        Message("system", (Text("A"), CacheMark())),
+        Message("user", (Text("B"), CacheMark("1h"), Text("c"))),
+        Message("tool", (ToolResult("t", "D"), CacheMark())),
+        asked.messages[3],
+    ]
+    assert with_messages(asked, changed, [0, 1, 2, 3]).body["messages"] == [
+        {"role": "system", "content": "A", **mark},
+        {"role": "user", "content": [{"type": "text", "text": "B", **hour}, {"type": "text", "text": "c"}]},
+        {"role": "tool", "tool_call_id": "t", "content": [{"type": "text", "text": "D", **mark}]},
+        {"role": "assistant", "content": "e", "cache_control": None},
+    ]
+    with pytest.raises(InvalidRequest, match=r"messages\[0\].cache_control.ttl"):
+        read(messages=[{"role": "user", "content": "a", "cache_control": {"ttl": "2h"}}])
+
+
 # ---- there and back ---------------------------------------------------------------------------------------------
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -387,6 +453,8 @@ whole_calls = st.builds(
 def test_what_is_written_is_read_back_as_the_same_call(asked: Call, provider: str) -> None:
     again = read_call(write_body(asked, asked.model, provider), asked.id, asked.options)
     expected = msgspec.structs.replace(asked, dialect="openai_chat", body=again.body, wants_usage=asked.stream)
+    if not asked.tools:  # how to use them is then not said, as many would refuse it
+        expected = msgspec.structs.replace(expected, tool_choice=None, parallel_tool_calls=None)
     assert again == expected
     assert again.extra_fields == ()
 

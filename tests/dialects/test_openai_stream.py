@@ -346,3 +346,10 @@ def test_sound_is_counted_apart_and_every_token_once(
 def test_an_answer_says_in_which_tier_it_was_served(tier: object, expected: str) -> None:
     assert read(choices=[{"index": 0, "delta": {"content": "a"}}], service_tier=tier).service_tier == expected
     assert read(choices=[], usage=None, service_tier=tier).service_tier == expected
+
+
+@pytest.mark.parametrize(("said", "told"), [('"END"', "END"), ("null", ""), ("128001", "")])
+def test_which_sequence_stopped_it_is_read_where_a_server_says_so(said: str, told: str) -> None:
+    whole = '{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop","stop_reason":%s}]}'
+    [event] = read_completion((whole % said).encode())
+    assert event.stop_sequence == told

@@ -19,6 +19,7 @@ def test_all_options_are_read() -> None:
         "tags": ["team:a", "nightly"],
         "user": "ann",
         "no_log": True,
+        "cache": "off",
     }
     assert read_options(fields) == Options(
         tier=Tier.BULK,
@@ -28,6 +29,7 @@ def test_all_options_are_read() -> None:
         tags=("team:a", "nightly"),
         user="ann",
         no_log=True,
+        cache=False,
     )
 
 
@@ -78,6 +80,7 @@ def test_a_quality_is_a_probability_as_a_number_or_in_digits(given: Any, quality
         ({"deadline_ms": 1.5}, "deadline_ms"),
         ({"tags": "a"}, "tags"),
         ({"no_log": "yes"}, "no_log"),
+        ({"cache": True}, "cache"),
         ({"tags": ["a", 1]}, "tags[1]"),
         ({"tags": [""]}, "tags[0]"),
         ({"user": 1}, "user"),

@@ -133,7 +133,9 @@ def test_plain_words_are_left_alone() -> None:
 
 def test_text_is_one_short_line() -> None:
     assert sanitised("a\r\nb\x00c\x1b[31m\u2028d") == "a b c [31m d"
-    assert len(sanitised("word " * 1_000)) == 500
+    assert len(sanitised("word " * 1_000)) == 499
+    assert sanitised("a" * 490 + " half-a-key-that-is-cut") == "a" * 490
+    assert len(sanitised("字" * 1_000)) == 500
 
 
 @pytest.mark.parametrize(

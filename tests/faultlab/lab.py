@@ -129,6 +129,15 @@ class Lab:
         self.asked.append(seen)
         return seen
 
+    async def get(self, path: str) -> bytes:
+        """What the gateway says of itself there."""
+        request = WireRequest(url=f"http://127.0.0.1:{self.port}{path}", headers={}, body=b"", method="GET")
+        response = await self._client.send(request, connect_timeout_s=5)
+        answer = b""
+        while data := await response.next():
+            answer += data
+        return answer
+
     async def books(self) -> Books:
         """The bill and the ledger, when all has arrived there."""
         await self.runtime.flush()

@@ -11,6 +11,8 @@ from lab import PATIENCE_S, lab, model
 from proxy import Toxics
 from speech import DIALECTS
 
+from routewright.layers.incidents import Kind
+
 both_dialects = pytest.mark.parametrize("dialect", DIALECTS)
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
@@ -115,6 +117,7 @@ async def test_u03_what_cannot_be_verified_gets_no_request_and_no_key(
             assert (await it.ask("both")).headers["x-routewright-model"] == "ok"
             rows = await it.audit()
             assert impostor.arrivals == []
+            assert it.runtime.engine.incidents.counts == {("tls/alone", Kind.TLS): 1, ("tls/both", Kind.TLS): 1}
             assert sum(row.kind == "reserved" for row in rows) == 3, "no second try in the same place"
 
 

@@ -72,6 +72,20 @@ async def test_x03_no_path_leads_around_its_endpoint(tmp_path: Path) -> None:
         assert opened.provider.bodies == []
 
 
+async def test_x03_nothing_that_a_caller_says_is_in_the_address_of_a_provider(tmp_path: Path) -> None:
+    odd = ("../../admin", "a?b=c#d", "%2e%2e%2fadmin", "a\r\nx-evil: 1", "a b", "//evil.example/", "\u2028")
+    async with house(tmp_path) as opened:
+        for text in odd:
+            own: dict[str, Any] = {"user": text, "tags": [text]}
+            head = f"x-session-id: {text.encode().hex()}\r\nx-request-id: {text.encode().hex()}\r\n".encode()
+            heard = await opened.send(chat("ok", head=head, user=text, metadata={text: text}, routewright=own))
+            assert heard.statuses == [200], heard.data
+            (await opened.send(chat(f"mock/ok{text}"))).refused(404, "model_not_found")
+        assert len(opened.provider.heads) == len(odd)
+        assert {head.partition("\r\n")[0] for head in opened.provider.heads} == {"POST /v1/chat/completions HTTP/1.1"}
+        assert not [head for head in opened.provider.heads if "evil" in head.lower()]
+
+
 @pytest.mark.parametrize("reference", [f"env:{CANARY}", "os.environ/DOOR", "${DOOR}", "env:DOOR", "keys:openai"])
 async def test_x06_a_reference_sent_by_a_client_is_only_text(tmp_path: Path, reference: str) -> None:
     async with lobby(tmp_path, OPERATED, {"DOOR": OPERATOR_KEY}) as house:
@@ -148,6 +162,28 @@ async def test_x16_attributes_are_taken_by_name_and_never_merged(tmp_path: Path)
         assert (await house.call("POST", "/admin/keys", {"name": "x"})).status == 401
         for tags in (["x"] * 33, ["x" * 201], [""], [{"a": 1}]):
             assert (await house.ask(routewright={"tags": tags})).code == "invalid_request"
+
+
+async def test_x16_what_a_caller_names_is_bounded_wherever_it_is_kept_or_told(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    async with lobby(tmp_path) as house:
+        opinion = {"request_id": "01981234-5678-7abc-8def-0123456789ab", "good": True}
+        refused = [
+            await house.ask(model=long),
+            await house.ask(routewright={"user": long}),
+            await house.ask(routewright={long: 1}),
+            await house.ask(headers={"x-routewright-user": "x" * 257}),
+            await house.call("POST", "/v1/feedback", {**opinion, "model": long}),
+            await house.call("POST", "/v1/feedback", {**opinion, long: 1}),
+            await house.call("GET", f"/v1/models/{long}"),
+        ]
+        assert [answered.status for answered in refused] == [400, 400, 400, 400, 404, 400, 404]
+        assert max(len(answered.body) for answered in refused) < 2_000
+        for_the_provider = {**GOOD, "routewright": {"user": "x" * 256}, long: 1}
+        assert (await house.call("POST", "/v1/chat/completions", for_the_provider)).status == 200
+        await house.runtime.flush()
+        rows = list(house.runtime.store.database.read("SELECT requested_model, user FROM requests"))
+        assert max(len(value or "") for row in rows for value in row.values()) == 256
 
 
 async def test_x02_a_schema_or_an_image_is_sent_on_as_it_is(tmp_path: Path) -> None:

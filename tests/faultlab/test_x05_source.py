@@ -1,6 +1,8 @@
-"""X05, X13: what the code does not do at all, looked for in the code itself."""
+"""X04, X05, X13: what the code does not do at all, looked for in the code itself."""
 
 import ast
+import re
+import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +11,11 @@ import routewright
 
 ROOT = Path(routewright.__file__).parent
 FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "jinja2", "dill", "cloudpickle", "joblib", "yaml", "code", "runpy"}
+STARTS_PROGRAMS = ("system", "popen", "exec", "spawn", "posix_spawn", "fork")
+FORBIDDEN_ATTRIBUTES = {
+    "create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell",
+    "enable_load_extension", "enableloadextension", "loadextension", "load_extension",
+}  # fmt: skip
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 OF_OURSELVES = {
     "__init__.py": {"importlib"},  # names of this package, from a table
@@ -19,8 +26,8 @@ OF_OURSELVES = {
     "bench/starting.py": {"subprocess"},
 }
 """Only the command line and the settings get there, never a request."""
+SQL = re.compile(r"\s*(?:SELECT\s.*\sFROM|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.DOTALL)
 PATTERNS_MADE = {
-    "catalog/sources.py",  # clauses of the price document, which the operator chooses; names are short
     "decision/paraphrase.py",  # a word, escaped
     "gateway/app.py",  # the table of endpoints
     "simulator/answers.py",  # a word of a table
@@ -34,10 +41,16 @@ def sources() -> Sequence[tuple[str, ast.Module]]:
     return [(str(file.relative_to(ROOT)), ast.parse(file.read_text())) for file in sorted(ROOT.rglob("*.py"))]
 
 
+@cache
+def nodes(tree: ast.Module) -> Sequence[ast.AST]:
+    """All of a file."""
+    return list(ast.walk(tree))
+
+
 def imported(tree: ast.Module) -> set[str]:
     """First parts of the names of the modules that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif node_is_reading_only(node):
@@ -63,30 +76,55 @@ def test_x05_nothing_makes_code_of_data() -> None:
         assert risky <= OF_OURSELVES.get(path, set()), path
         if path.startswith(FACING_CLIENTS):
             assert not risky, path
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in FORBIDDEN_CALLS, f"{path}:{node.lineno}"
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
-                assert node.attr not in {"system", "popen", "execv", "execve", "spawnv"}, f"{path}:{node.lineno}"
+            if isinstance(node, ast.Attribute):
+                of_system = isinstance(node.value, ast.Name) and node.value.id == "os"
+                assert not (of_system and node.attr.startswith(STARTS_PROGRAMS)), f"{path}:{node.lineno}"
+                assert node.attr not in FORBIDDEN_ATTRIBUTES, f"{path}:{node.lineno}"
     assert seen > 150
+
+
+def test_x04_sql_is_made_of_our_own_names_and_far_from_requests() -> None:
+    """The linter finds SQL that is put together, everywhere; where that is allowed, the line says of what."""
+    rules = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    assert "S" in rules["select"]
+    assert not [rule for rule in rules["ignore"] if "S608".startswith(rule)]
+    assert not [place for place, ignored in rules["per-file-ignores"].items() if "src" in place and ignored]
+    allowed = 0
+    for file in sorted(ROOT.rglob("*.py")):
+        for line in file.read_text().splitlines():
+            if "noqa: S608" in line:
+                allowed += 1
+                assert line.partition("noqa: S608")[2].strip(), f"{file.name}: {line.strip()} does not say of what"
+    assert allowed > 20
+    for path, tree in sources():
+        if path.startswith(("gateway", "dialects", "layers", "decision")):
+            texts = [node.value for node in nodes(tree) if isinstance(node, ast.Constant) and type(node.value) is str]
+            assert not [text for text in texts if SQL.match(text)], path
 
 
 def test_x05_arrays_from_files_carry_no_objects() -> None:
     for path, tree in sources():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load":
                 allowed = [key for key in node.keywords if key.arg == "allow_pickle"]
                 assert all(isinstance(key.value, ast.Constant) and key.value.value is False for key in allowed), path
 
 
-def test_x13_no_pattern_comes_from_outside() -> None:
-    """Patterns are ours: literals, or made of our own constants when a module is loaded or an application is built."""
+def test_x13_no_pattern_from_outside_is_run_by_re() -> None:
+    """Those are ours: literals, or made of our own constants when a module is loaded or an application is built.
+
+    All others go through `routewright.patterns`, which alone knows RE2.
+    """
+    assert [path for path, tree in sources() if "re2" in imported(tree)] == ["patterns.py"]
     seen, made = 0, []
     for path, tree in sources():
         own = {
             id(call) for node in tree.body for call in ast.walk(node) if isinstance(node, ast.Assign | ast.AnnAssign)
         }
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             is_pattern = (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)

@@ -1,5 +1,9 @@
-"""Who gets in: every endpoint with every kind of key, and every kind of key that is none."""
+"""Who gets in: every endpoint with every kind of key, and every kind of key that is none.
 
+`ROUTEWRIGHT_KEYS=100000` in the environment makes up so many keys instead of ten thousand.
+"""
+
+import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,10 +20,13 @@ OPERATED = '[server]\napi_key = "env:DOOR"\n'
 ENVIRON = {"DOOR": OPERATOR_KEY}
 BODIES = {
     "/v1/chat/completions": GOOD,
+    "/v1/messages": GOOD,
+    "/v1/messages/count_tokens": GOOD,
     "/v1/route": GOOD,
     "/v1/feedback": {"request_id": "01981234-5678-7abc-8def-0123456789ab", "good": True},
     "/admin/keys": {"name": "made by the test"},
 }
+MADE_UP_KEYS = int(os.environ.get("ROUTEWRIGHT_KEYS", "10000"))
 KINDS = ("none", "wrong", "use", "read", "admin", "operator")
 ENTRY = {
     Access.OPEN: set(KINDS),
@@ -59,6 +66,7 @@ async def test_x07_x08_every_endpoint_lets_in_whom_it_should_and_nobody_else(hou
     for endpoint in house.gateway.endpoints:
         answered = await reach(house, endpoint, key)
         place = f"{endpoint.method} {endpoint.path}"
+        assert answered.headers["x-request-id"], place
         if kind in ENTRY[endpoint.access]:
             assert answered.status in (200, 201, 202), place
         elif kind in ("none", "wrong"):
@@ -117,7 +125,8 @@ async def test_c11_x15_every_bad_key_gets_one_and_the_same_answer(house: Lobby) 
     assert {answer.status for answer in answers} == {401}
     assert len({answer.body for answer in answers}) == 1
     ids = [answer.headers.pop("x-request-id") for answer in answers]
-    assert [answer.headers.pop("x-routewright-request-id") for answer in answers] == ids
+    for name in ("request-id", "x-routewright-request-id"):
+        assert [answer.headers.pop(name) for answer in answers] == ids
     assert len({tuple(answer.headers.items()) for answer in answers}) == 1
     assert answers[0].code == "invalid_api_key"
     assert (await house.call("GET", "/v1/models", key=good)).status == 200
@@ -125,19 +134,53 @@ async def test_c11_x15_every_bad_key_gets_one_and_the_same_answer(house: Lobby) 
     assert (await house.call("GET", f"/v1/models?key={good}")).status in (401, 404)
 
 
-async def test_c12_ten_thousand_made_up_keys_open_nothing_and_break_nothing(house: Lobby) -> None:
+INJECTIONS = (
+    "' OR '1'='1", "'; DROP TABLE virtual_keys; --", "1 UNION SELECT hash FROM virtual_keys", "%' OR id LIKE '%",
+    "${jndi:ldap://x}", "{{7*7}}", "%s%n%x", "../../etc/passwd", "$(id)", "`id`", "\\x00", "\x00", "os.environ/DOOR",
+    "env:DOOR", "*", "null", "true", "[object Object]", "\u202e", "é" * 100, "a" * 8000, "-1", "0", "NaN", "Bearer",
+    "Bearer Bearer x", '{"$gt":""}', "*)(uid=*))(|(uid=*",
+)  # fmt: skip
+
+
+def _without_id(answered: Answered) -> bytes:
+    """The body, but for the request's own id, which some dialects say in it."""
+    return answered.body.replace(answered.headers["x-routewright-request-id"].encode(), b"ID")
+
+
+async def test_c12_an_injection_in_a_key_is_a_wrong_key_at_every_endpoint(house: Lobby) -> None:
+    good = house.key().text.reveal()
+    texts = [*INJECTIONS, *(good + text for text in INJECTIONS), *(good[:14] + text for text in INJECTIONS)]
+    seen = 0
+    for endpoint in house.gateway.endpoints:
+        if endpoint.access in (Access.OPEN, Access.LOCAL):
+            continue
+        path = endpoint.path.replace("/**", "/swift").replace("*", "anything")
+        unknown = await house.call(endpoint.method, path, {}, key=write_key(new_id(b"0" * 16), b"1" * 32))
+        expected = _without_id(unknown)
+        for text in texts:
+            sent = ((b"authorization", b"Bearer " + text.encode()),)
+            answered = await house.call(endpoint.method, path, {}, raw_headers=sent)
+            assert (answered.status, _without_id(answered)) == (401, expected), (path, text)
+            seen += 1
+    assert seen > 800
+    assert (await house.call("GET", "/v1/models", key=good)).status == 200, "and the keys are still there"
+
+
+async def test_c12_thousands_of_made_up_keys_open_nothing_and_break_nothing(house: Lobby) -> None:
     real = house.key().key.id
     chance = random.Random(12)
     alphabet = "".join(map(chr, range(1, 256)))
     statuses = set()
-    for number in range(10_000):
-        match number % 4:
+    for number in range(MADE_UP_KEYS):
+        match number % 5:
             case 0:
                 text = "".join(chance.choices(alphabet, k=chance.randrange(100)))
             case 1:
                 text = write_key(new_id(chance.randbytes(16)), chance.randbytes(32))
             case 2:
                 text = write_key(real, chance.randbytes(32))
+            case 3:
+                text = chance.choice(INJECTIONS) + chance.choice(("", real, write_key(real, chance.randbytes(32))))
             case _:
                 text = "rw-" + "".join(chance.choices("0123456789abcXYZ-'\";\\%", k=60))
         answered = await house.call("GET", "/v1/models", raw_headers=((b"authorization", f"Bearer {text}".encode()),))

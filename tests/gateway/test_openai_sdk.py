@@ -186,3 +186,36 @@ def test_the_decision_can_be_asked_for_alone(client: openai.OpenAI) -> None:
     assert {candidate["model"] for candidate in route["candidates"]} == {
         "claude-opus-4.7", "claude-sonnet-4.6", "gpt-5.5", "deepseek-v3",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def caching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home: Path = tmp_path_factory.mktemp("caching")
+    (home / "routewright.toml").write_text('[cache]\nroutes = ["all"]\nstore = "sqlite"\n')
+    with serving(home, "--simulate") as served:
+        yield served.url
+
+
+@pytest.mark.parametrize("model", ["deepseek-v3", "claude-sonnet-4.6"])  # as it came, and translated
+def test_a_kept_answer_is_the_same_streamed_or_not(caching: str, model: str) -> None:
+    wholes, streams = [], []
+    with openai.OpenAI(base_url=f"{caching}/v1", api_key="unused", max_retries=0) as client:
+        for _ in range(2):
+            raw = client.chat.completions.with_raw_response.create(model=model, messages=ask("Which day is it?"))
+            wholes.append((raw.headers["x-routewright-cache"], raw.parse()))
+            with client.chat.completions.with_streaming_response.create(
+                model=model,
+                messages=ask("Which day is it?"),
+                stream=True,
+                stream_options={"include_usage": True},
+            ) as streamed:
+                streams.append((streamed.headers["x-routewright-cache"], list(streamed.parse())))
+    assert [state for state, _ in wholes] == [state for state, _ in streams] == ["miss", "hit"]
+    assert wholes[0][1].choices == wholes[1][1].choices
+    made, kept = (chunks for _, chunks in streams)
+    assert [chunk.choices for chunk in kept] == [chunk.choices for chunk in made]
+    assert len(kept) > 3
+    assert kept[-1].usage is not None
+    assert made[-1].usage is not None
+    assert kept[-1].usage.total_tokens == made[-1].usage.total_tokens
+    assert (made[-1].usage.model_extra or {})["cost"] > (kept[-1].usage.model_extra or {})["cost"] == 0

@@ -74,6 +74,7 @@ def test_a_wrong_role_is_the_sdks_permission_error_and_a_limit_its_rate_limit(ga
     served, keyring = gateway
     reader = keyring.create(read_wish({"name": "dashboard", "roles": ["read"]})).text.reveal()
     slow = keyring.create(read_wish({"name": "slow", "requests_per_minute": 1})).text.reveal()
+    soon(served, "none", is_taken=False)
     soon(served, reader, is_taken=True)
     soon(served, slow, is_taken=True)
     with client_of(served, reader) as client, pytest.raises(openai.PermissionDeniedError):

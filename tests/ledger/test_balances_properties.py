@@ -120,7 +120,7 @@ class Spending(RuleBasedStateMachine):
             told = self.escrow.claim(
                 position.budget, position.window, boot=process.boot, granted_nanousd=granted, needed_nanousd=granted
             )
-            process.balances.grant(position.charge, told, self.now_ns)
+            process.balances.grant(position.charge, told, 0)
 
     @rule(which=st.integers(0, 2))
     def lose_an_answer(self, which: int) -> None:
@@ -163,7 +163,7 @@ class Spending(RuleBasedStateMachine):
                 granted_nanousd=position.granted_nanousd,
                 needed_nanousd=position.needed_nanousd,
             )
-            process.balances.grant(position.charge, told, self.now_ns)
+            process.balances.grant(position.charge, told, 0)
 
     def known(self, process: Process, charges: tuple[Charge, ...]) -> tuple[Charge, ...]:
         there = {position.charge for position in process.balances.positions(self.now_ns)}

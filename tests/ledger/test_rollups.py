@@ -57,6 +57,8 @@ def requests() -> st.SearchStrategy[list[dict[str, object]]]:
             "baseline_cost_nanousd": st.none() | st.integers(0, 2**40),
             "is_estimated": st.booleans(),
             "outcome": st.sampled_from(["complete", "abandoned"]),
+            "cache": st.sampled_from(["", "miss", "hit", "stale"]),
+            "cache_saved_nanousd": st.none() | st.integers(0, 2**40),
         }
     )
     return st.lists(about.map(of_a_baseline), max_size=8)
@@ -143,6 +145,8 @@ def test_every_question_is_answered_as_by_a_look_at_every_row(
         assert total.most_saved_nanousd == sum(saved(request, at_least=False) for request in requests)
         assert total.answered_cost_nanousd + total.failed_cost_nanousd == sum(each.cost_nanousd for each in requests)
         assert total.answered == sum(request.model is not None for request in requests)
+        assert total.from_cache == sum(request.cache in ("hit", "stale") for request in requests)
+        assert total.cache_saved_nanousd == sum(request.cache_saved_nanousd or 0 for request in requests)
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

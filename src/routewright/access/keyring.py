@@ -31,7 +31,7 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM virtual_keys"  # noqa: S608 own co
 _BY_ID = f"{_SELECT} WHERE id = ?"
 _ALL = f"{_SELECT} ORDER BY created_at_ns, id"
 _NEWER = f"{_SELECT} WHERE version > ?"
-_UPDATE = f"UPDATE virtual_keys SET {', '.join(f'{name} = ?' for name in _MUTABLE)}, version = ? WHERE id = ?"  # noqa: S608
+_UPDATE = f"UPDATE virtual_keys SET {', '.join(f'{name} = ?' for name in _MUTABLE)}, version = ? WHERE id = ?"  # noqa: S608 own
 _NAMES = "SELECT id, name FROM virtual_keys"
 _BUMP = "UPDATE access_state SET version = version + 1 WHERE only_row = 1 RETURNING version, fingerprint"
 _STATE = "SELECT version, fingerprint FROM access_state"

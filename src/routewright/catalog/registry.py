@@ -14,6 +14,12 @@ from routewright.secret import Secret
 MAX_ATTEMPTS = 8
 """No request ever makes more attempts than this, whatever the fallback lists say."""
 
+LONGEST_ALIAS = 50
+"""Names on the way from an alias to its model."""
+
+LONGEST_NAME = 256
+"""Characters of a name that the ledger keeps as it came: a model's, asked for or told by a provider, and a user's."""
+
 VIRTUAL_MODELS = ("auto", "auto:cheap", "auto:best", "claude-auto")
 """Names that stand for a decision; no model and no alias can have them."""
 
@@ -131,7 +137,7 @@ class Registry(Struct, frozen=True, kw_only=True):
 def model_not_found(requested: str) -> ModelNotFound:
     """The one answer to a name that does not exist, and to one that must seem so."""
     return ModelNotFound(
-        f"no model is called {requested!r}", param="model", hint="use a name that GET /v1/models lists"
+        f"no model is called {requested[:LONGEST_NAME]!r}", param="model", hint="use a name that GET /v1/models lists"
     )
 
 
@@ -172,6 +178,8 @@ def _follow_alias(alias: str, aliases: Mapping[str, str], by_name: Mapping[str, 
         if target in path:
             raise SettingsError(f"aliases.{alias}: {' → '.join([*path, target])} goes in a circle")
         path.append(target)
+        if len(path) > LONGEST_ALIAS:
+            raise SettingsError(f"aliases.{alias}: {' → '.join(path[:3])} → … goes on for over {LONGEST_ALIAS} names")
     if path[-1] not in by_name:
         raise SettingsError(f"aliases.{alias}: {' → '.join(path)} ends at no known model")
     return path[-1]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -26,9 +26,7 @@ from routewright.catalog.pricing import (
     PriceSchedule,
     parse_usd_per_million,
 )
-
-if TYPE_CHECKING:
-    pass
+from routewright.patterns import PatternRefused, Search, read_pattern
 
 BUNDLED = Path(__file__).with_name("prices.json")
 
@@ -38,7 +36,8 @@ Overrides = Mapping[str, Mapping[str, Mapping[str, Decimal | int | str]]]
 Clause = str | tuple[str, ...]
 """A condition on a lower-case name: an operator and a text, or several of them that must all hold.
 
-The operators: `=` equals, `^` starts with, `$` ends with, `*` contains, `~` has a match of the regular expression.
+The operators: `=` equals, `^` starts with, `$` ends with, `*` contains, `~` has a match of the regular expression (of
+RE2's syntax, see `routewright.patterns`).
 """
 
 
@@ -78,25 +77,26 @@ class Document(Struct, frozen=True):
 class ModelIndex:
     """The models of one provider by name: whole names in a dictionary, all other clauses in their order."""
 
-    def __init__(self, models: tuple[ModelPrices, ...]) -> None:
+    def __init__(self, provider_id: str, models: tuple[ModelPrices, ...]) -> None:
+        """Raises PriceError for a clause that cannot be read."""
         self.models = models
         self._names: dict[str, int] = {}
-        self._patterns: list[tuple[int, Clause]] = []
+        self._conditions: list[tuple[int, Search]] = []
         for position, model in enumerate(models):
             for clause in model.match or (f"={model.id.lower()}",):
                 if isinstance(clause, str) and clause.startswith("="):
                     self._names.setdefault(clause[1:], position)
                 else:
-                    self._patterns.append((position, clause))
+                    self._conditions.append((position, condition(clause, f"prices.{provider_id}.{model.id}")))
 
     def find(self, name: str) -> ModelPrices | None:
         """The first model that has the (lower-case) name."""
         nowhere = len(self.models)
         best = self._names.get(name, nowhere)
-        for position, clause in self._patterns:
+        for position, holds in self._conditions:
             if position >= best:
                 break
-            if matches(clause, name):
+            if holds(name):
                 best = position
         return self.models[best] if best < nowhere else None
 
@@ -115,6 +115,10 @@ class PriceTable:
         """What it was read from, as it stands in a file."""
         self._overrides = dict(sorted((overrides or {}).items()))
         self._providers = {provider.id: provider for provider in _decode(head.providers, tuple[ProviderPrices, ...])}
+        self._other_ids = {
+            provider.id: [condition(clause, f"prices.{provider.id}") for clause in provider.match]
+            for provider in self._providers.values()
+        }
         self._indexes: dict[str, ModelIndex] = {}
         content = hashlib.sha256(head.providers)
         if overrides:
@@ -172,7 +176,7 @@ class PriceTable:
         name = provider_id.lower().strip()
         if name in self._providers:
             return self._providers[name]
-        return next((p for p in self._providers.values() if any(matches(clause, name) for clause in p.match)), None)
+        return next((p for p in self._providers.values() if any(holds(name) for holds in self._other_ids[p.id])), None)
 
     def _find(self, provider: ProviderPrices, name: str) -> ModelPrices | None:
         # LiteLLM and OpenRouter write -20251211 where providers write -2025-12-11; names are tried in both spellings.
@@ -191,7 +195,7 @@ class PriceTable:
         index = self._indexes.get(provider_id)
         if index is None:
             models = _decode(self._providers[provider_id].models, tuple[ModelPrices, ...])
-            index = self._indexes[provider_id] = ModelIndex(models)
+            index = self._indexes[provider_id] = ModelIndex(provider_id, models)
         return index
 
 
@@ -200,28 +204,39 @@ def _owner(provider: ProviderPrices | None, provider_id: str) -> str:
 
 
 def load_prices(path: Path = BUNDLED) -> PriceTable:
-    """The table in a file; without one, that which comes with the package. Raises OSError, PriceError."""
-    return PriceTable(path.read_bytes())
+    """The table in a file, looked through to its end; without one, that which comes with the package, and is whole.
+
+    Raises OSError, PriceError.
+    """
+    table = PriceTable(path.read_bytes())
+    if path != BUNDLED:
+        for provider_id in table.providers:
+            table.models(provider_id)
+    return table
 
 
-def matches(clause: Clause, name: str) -> bool:
-    """Whether a clause holds for a lower-case name."""
+def condition(clause: Clause, place: str) -> Search:
+    """What says whether a clause holds for a lower-case name. Raises PriceError, which starts with `place`."""
     if isinstance(clause, tuple):
-        return all(matches(part, name) for part in clause)
-    operator, text = clause[0], clause[1:]
+        parts = [condition(part, place) for part in clause]
+        return lambda name: all(part(name) for part in parts)
+    operator, text = clause[:1], clause[1:]
     match operator:
         case "=":
-            return name == text
+            return lambda name: name == text
         case "^":
-            return name.startswith(text)
+            return lambda name: name.startswith(text)
         case "$":
-            return name.endswith(text)
+            return lambda name: name.endswith(text)
         case "*":
-            return text in name
+            return lambda name: text in name
         case "~":
-            return re.search(text, name) is not None
+            try:
+                return read_pattern(text, place)
+            except PatternRefused as error:
+                raise PriceError(str(error)) from error
         case _:
-            raise PriceError(f"a clause {clause!r} of unknown kind in a price document; compile the document anew")
+            raise PriceError(f"{place}: a clause {clause!r} of unknown kind; compile the document anew")
 
 
 def with_dashed_date(name: str) -> str:

@@ -128,10 +128,9 @@ def key_checks(settings: Settings) -> Iterator[Check]:
             "none found",
             "set one in the environment (export OPENAI_API_KEY=…) or run `routewright keys set openai`",
         )
-    for name, reason in settings.unusable.items():
-        if ("providers", name) in {path[:2] for path in settings.origins}:
-            yield Check(f"key of {name}", Verdict.FAILED, reason, f"run `routewright keys set {name}`")
-    missing = [name for name in settings.unusable if ("providers", name) not in {path[:2] for path in settings.origins}]
+    for name in settings.keyless:
+        yield Check(f"key of {name}", Verdict.FAILED, settings.unusable[name], f"run `routewright keys set {name}`")
+    missing = [name for name in settings.unusable if name not in settings.keyless]
     if missing and settings.keys:
         yield Check("other providers", Verdict.OK, f"no key, so not used: {', '.join(missing)}")
 

@@ -242,6 +242,9 @@ def _facts(found: RequestRecord) -> Iterator[tuple[str, str]]:
     yield "cost", usd(request.cost_nanousd) + (" at most, estimated" if request.is_estimated else "")
     if request.baseline_cost_nanousd is not None:
         yield "baseline", f"{usd(request.baseline_cost_nanousd)} at {one_line(request.baseline_model or '')}"
+    if request.cache:
+        saved = request.cache_saved_nanousd
+        yield "cache", request.cache + (f": {usd(saved)} when it was made" if saved is not None else "")
     if request.input_parts.total:
         yield "input", _input(request)
     if request.overhead_us is not None:

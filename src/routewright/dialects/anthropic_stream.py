@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
+from routewright.dialects.anthropic_thinking import redacted_seal
 from routewright.dialects.provider_errors import provider_error, said_in
 from routewright.dialects.service_tiers import told
 from routewright.dialects.strict_json import UNREADABLE
@@ -52,8 +54,10 @@ class _StopDetails(Struct, gc=False):
 class _Delta(Struct, gc=False):
     text: str = ""
     thinking: str = ""
+    signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: _StopDetails | None = None
 
 
@@ -61,6 +65,8 @@ class _Block(Struct, gc=False):
     type: str = ""
     text: str = ""
     thinking: str = ""
+    signature: str = ""
+    data: str = ""
     id: str = ""
     name: str = ""
     input: Raw = _NULL
@@ -72,6 +78,7 @@ class _Message(Struct, gc=False):
     model: str = ""
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: _StopDetails | None = None
     usage: Raw = _NULL
 
@@ -122,17 +129,18 @@ class _Tally:
     def __init__(self) -> None:
         self.has_output = False
         """The counts that came last say what was generated."""
+        self.is_odd = False
+        """Counts came that cannot be."""
         self._counts = _Counts()
 
     def update(self, raw: Raw) -> Usage | None:
         """The usage as it stands with these counts; None, and they are forgotten, if they are missing or cannot be."""
         try:
             told = msgspec.structs.asdict(_decode_counts(raw))
-            counts = msgspec.structs.replace(
-                self._counts, **{name: count for name, count in told.items() if count is not None}
-            )
+            counts = replace(self._counts, **{name: count for name, count in told.items() if count is not None})
             usage = _disjoint(counts).plausible()
         except (*UNREADABLE, ValueError):
+            self.is_odd |= raw != _NULL
             return None
         self._counts = counts
         self.has_output = told["output_tokens"] is not None
@@ -174,6 +182,7 @@ class MessageReader:
 
     def __init__(self) -> None:
         self.is_done = False
+        self._has_begun = False
         self._tally = _Tally()
         self._tools: dict[int, int] = {}
         """Index of a content block → index of the tool call in it."""
@@ -194,11 +203,13 @@ class MessageReader:
                 return (self._block_end(raw, frame.index),)
             case "message_start" if frame.message is not None:
                 message = frame.message
+                self._has_begun = True
                 usage = self._tally.update(message.usage)
                 return (
                     Event(
                         raw=raw,
                         usage=usage,
+                        is_usage_odd=self._tally.is_odd,
                         is_usage_partial=True,  # its output is the first token or none, whatever is to come
                         model=message.model,
                         provider_id=message.id,
@@ -209,7 +220,7 @@ class MessageReader:
                 return (self._message_delta(raw, frame.delta or _Delta(), frame.usage),)
             case "message_stop":
                 self.is_done = True
-                return ()
+                return (Event(raw=raw),) if self._has_begun else ()
             case "error":
                 raise reported_failure(data)
             case _:
@@ -225,13 +236,13 @@ class MessageReader:
 
     def _delta(self, raw: bytes, index: int, delta: _Delta) -> Event:
         if not delta.partial_json or index not in self._tools:
-            return Event(raw=raw, text=delta.text, reasoning=delta.thinking)
+            return Event(raw=raw, text=delta.text, reasoning=delta.thinking, seal=delta.signature)
         self._without_arguments.discard(index)
         return Event(raw=raw, tool_calls=(ToolCallDelta(self._tools[index], arguments=delta.partial_json),))
 
     def _block(self, raw: bytes, index: int, block: _Block) -> Event:
         if block.type != "tool_use":
-            return Event(raw=raw, text=block.text, reasoning=block.thinking)
+            return Event(raw=raw, text=block.text, reasoning=block.thinking, seal=_seal(block))
         self._tools[index] = len(self._tools)
         arguments = _arguments(block)
         if not arguments:
@@ -251,7 +262,9 @@ class MessageReader:
             raw=raw,
             refusal=_refusal(delta.stop_details),
             finish=_finish(delta.stop_reason),
+            stop_sequence=delta.stop_sequence or "",
             usage=counted,
+            is_usage_odd=self._tally.is_odd,
             is_usage_partial=counted is not None and not self._tally.has_output,
             service_tier=self._tally.service_tier,
             unpriced=self._tally.unpriced,
@@ -259,7 +272,10 @@ class MessageReader:
 
 
 def read_message(body: bytes) -> tuple[Event, ...]:
-    """The event of a whole message. Raises InvalidResponse, and ProviderError for a failure that the body reports."""
+    """The events of a whole message: one for each of its thoughts, and one for the rest; the first has the bytes.
+
+    Raises InvalidResponse, and ProviderError for a failure that the body reports.
+    """
     try:
         message = _decode_message(body)
     except UNREADABLE:
@@ -270,28 +286,39 @@ def read_message(body: bytes) -> tuple[Event, ...]:
         raise InvalidResponse("the provider's answer has no content in it")
     calls = [block for block in message.content if block.type == "tool_use"]
     tally = _Tally()
-    event = Event(
-        raw=body,
+    thoughts = [
+        Event(reasoning=block.thinking, seal=_seal(block))
+        for block in message.content
+        if block.thinking or _seal(block)
+    ]
+    rest = Event(
         text="".join(block.text for block in message.content if block.type == "text"),
-        reasoning="".join(block.thinking for block in message.content),
         refusal=_refusal(message.stop_details),
         tool_calls=tuple(
             ToolCallDelta(index, call.id, call.name, _arguments(call) or "{}") for index, call in enumerate(calls)
         ),
         finish=_finish(message.stop_reason or "end_turn"),
+        stop_sequence=message.stop_sequence or "",
         usage=tally.update(message.usage),
+        is_usage_odd=tally.is_odd,
         model=message.model,
         provider_id=message.id,
         service_tier=tally.service_tier,
         unpriced=tally.unpriced,
     )
-    return (event,)
+    first, *others = (*thoughts, rest)
+    return replace(first, raw=body), *others
 
 
 def reported_failure(body: bytes) -> ProviderError:
     """Our error for `{"type": "error", …}` that came within a 200: as if it had come with its own status."""
     said = said_in(body)
     return provider_error(_STATUSES.get(said.kind, 500), {}, said, now_s=0)
+
+
+def _seal(block: _Block) -> str:
+    """By which the provider knows the thought in a block that brings it whole."""
+    return block.signature or (redacted_seal(block.data) if block.type == "redacted_thinking" else "")
 
 
 def _arguments(block: _Block) -> str:

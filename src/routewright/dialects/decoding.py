@@ -6,7 +6,17 @@ Each has a dialect's reader inside and keeps what no dialect should have to thin
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from routewright.dialects.sse import FRAME_LIMIT, Frame, Splitter, frame, looks_like_events
+from routewright.dialects.sse import (
+    FRAME_LIMIT,
+    Frame,
+    Splitter,
+    frame,
+    is_comment,
+    is_junk,
+    is_text,
+    legible,
+    looks_like_events,
+)
 from routewright.errors import InvalidResponse, ProviderError, StreamCut
 from routewright.reply import Event
 
@@ -39,13 +49,17 @@ class FrameReader(Protocol):
 class StreamDecoder:
     """Frames into events, by way of a dialect's reader: the `Decoder` of every streamed answer.
 
-    What carries no answer before the first event that does (comments, junk) waits for that event, so that a reply does
-    not count as begun while it can still be sent elsewhere. A failure waits until the events before it are handed out.
+    Comments before the first event with an answer in it wait for that event, so that a reply does not count as begun
+    while it can still be sent elsewhere. After it, events of a kind that is new to us are passed on too. Junk goes no
+    further: a client's library would fail on it, and lose the rest. A failure waits until the events before it are
+    handed out.
     """
 
     def __init__(self, reader: FrameReader) -> None:
         self._reader = reader
         self._splitter = Splitter()
+        self._before = b""
+        """All that came before the first event, for as long as there is none; and what of it is passed on."""
         self._preamble = b""
         self._has_begun = False
         self._failure: ProviderError | None = None
@@ -62,6 +76,7 @@ class StreamDecoder:
         if self._failure is not None:
             raise self._failure
         rest = self._splitter.end()
+        rest = rest and legible(rest)
         # Without its blank line, a last frame is an event if it can be read; what was cut off in it is nothing.
         events = self._read(rest) if rest is not None and not self._reader.is_done else ()
         if not self._has_begun:
@@ -73,26 +88,29 @@ class StreamDecoder:
     def _events(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []
         try:
-            for candidate in frames:
+            for candidate in map(legible, frames):
                 if self._reader.is_done:
                     break
                 found = self._read(candidate)
                 if found is not None:
                     events += found
                 else:
-                    self._pass_on(candidate.raw, events)
+                    self._pass_on(candidate, events)
             if self._splitter.is_overfull and not self._reader.is_done:
                 raise InvalidResponse(f"the provider sent an event of more than {FRAME_LIMIT:,} bytes")
         except ProviderError as error:
             self._failure = error
         return events
 
-    def _pass_on(self, raw: bytes, events: list[Event]) -> None:
+    def _pass_on(self, candidate: Frame, events: list[Event]) -> None:
         if self._has_begun:
-            events.append(Event(raw=raw))
+            if not is_junk(candidate):
+                events.append(Event(raw=candidate.raw))
             return
-        self._preamble += raw
-        if len(self._preamble) > FRAME_LIMIT:
+        if is_comment(candidate):  # nothing with data in it: the first event's bytes have one event in them
+            self._preamble += candidate.raw
+        self._before += candidate.raw
+        if len(self._before) > FRAME_LIMIT:
             raise InvalidResponse(f"the provider sent {FRAME_LIMIT:,} bytes without an answer in them")
 
     def _read(self, candidate: Frame) -> Sequence[Event] | None:
@@ -105,7 +123,7 @@ class StreamDecoder:
             found = self._read_lines(data)
         if found:
             self._has_begun = True
-            self._preamble = b""
+            self._preamble = self._before = b""
         return found
 
     def _read_lines(self, data: bytes) -> list[Event] | None:
@@ -119,7 +137,7 @@ class StreamDecoder:
         return events
 
     def _nothing_came(self, rest: Frame | None) -> ProviderError:
-        body = self._preamble + (rest.raw if rest else b"")
+        body = self._before + (rest.raw if rest else b"")
         failure = self._reader.failure_in(body)
         if failure is not None:
             return failure
@@ -148,5 +166,8 @@ class WholeDecoder:
         return ()
 
     def end(self) -> tuple[Event, ...]:
-        """The events of the whole body. Raises what the dialect's reader raises."""
-        return self._read(b"".join(self._pieces))
+        """The events of the whole body. Raises InvalidResponse, and what the dialect's reader raises."""
+        body = b"".join(self._pieces)
+        if not is_text(body):
+            raise InvalidResponse("the provider's answer is not UTF-8")
+        return self._read(body)

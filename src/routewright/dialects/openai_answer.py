@@ -9,11 +9,14 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from routewright.call import JsonObject
-from routewright.dialects.openai_request import DIALECT
+from routewright.call import JsonObject, Thinking
+from routewright.dialects.bill import told_cost, told_usage
+from routewright.dialects.openai_thinking import KEY as THINKING_BLOCKS
+from routewright.dialects.openai_thinking import write_block
+from routewright.dialects.openai_writing import DIALECT
+from routewright.dialects.refusals import details_of, words_of
 from routewright.dialects.sse import frame, payload
-from routewright.errors import AllAttemptsFailed, BudgetExceeded, CallerError, RoutewrightError
-from routewright.money import exact_usd
+from routewright.errors import RoutewrightError
 from routewright.reply import Answer, Event, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
 
@@ -33,31 +36,14 @@ _TYPES = {
 
 def write_error(error: RoutewrightError) -> bytes:
     """The error body."""
-    told: JsonObject = {
-        "message": f"{error.message} (hint: {error.hint})" if error.hint else error.message,
-        "type": _type(error),
-        "param": error.param if isinstance(error, CallerError) else None,
-        "code": error.code,
-    }
-    if isinstance(error, AllAttemptsFailed):
-        told["attempts"] = [
-            {"deployment": name, "code": failure.code, "message": failure.message} for name, failure in error.failures
-        ]
-    if isinstance(error, BudgetExceeded) and error.details:
-        told["budget"] = error.details
-    return msgspec.json.encode({"error": told})
+    return msgspec.json.encode({"error": {"message": words_of(error), "type": _type(error), **details_of(error)}})
 
 
 def _type(error: RoutewrightError) -> str:
-    status = error.http_status if isinstance(error, AllAttemptsFailed) else error.status
-    return _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return _TYPES.get(error.http_status, "invalid_request_error" if error.http_status < 500 else "api_error")
 
 
 # ---- usage and cost -----------------------------------------------------------------------------------------------
-
-
-def _cost(receipt: Receipt | None) -> JsonObject:
-    return {} if receipt is None else {"cost": Raw(exact_usd(receipt.cost_nanousd, least_decimals=0).encode())}
 
 
 def _write_usage(usage: Usage) -> JsonObject:
@@ -74,12 +60,8 @@ def _write_usage(usage: Usage) -> JsonObject:
 
 
 def _usage_of(reply: Reply, receipt: Receipt | None) -> JsonObject:
-    """What the provider counted for this reply, or else what the ledger was charged for, marked as an estimate."""
-    if reply.usage is not None and not reply.is_usage_partial:
-        return _write_usage(reply.usage) | _cost(receipt)
-    reports = receipt.attempts if receipt is not None else ()
-    settled = [report.usage for report in reports if report.attempt_id == reply.attempt.id]
-    return _write_usage(settled[-1] if settled else Usage()) | _cost(receipt) | {"estimated": True}
+    usage, is_estimated = told_usage(reply, receipt)
+    return _write_usage(usage) | told_cost(receipt, is_estimated=is_estimated)
 
 
 # ---- a whole answer -----------------------------------------------------------------------------------------------
@@ -94,14 +76,28 @@ def write_completion(reply: Reply, answer: Answer, created_s: int) -> bytes:
     }
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
+    if blocks := [write_block(thought) for thought in answer.thinking if thought.seal]:
+        message[THINKING_BLOCKS] = blocks
     if answer.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in answer.tool_calls
         ]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish or "stop"}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": _write_logprobs(*answer.logprobs),
+        "finish_reason": answer.finish or "stop",
+    }
     head = _head(reply, "chat.completion", created_s)
     return msgspec.json.encode({**head, "choices": [choice], "usage": _usage_of(reply, answer.receipt)})
+
+
+def _write_logprobs(*lists: Raw) -> JsonObject | None:
+    if not lists:
+        return None
+    entries = [entry for each in lists for entry in msgspec.json.decode(each, type=list[Raw])]
+    return {"content": entries, "refusal": None}
 
 
 def _head(reply: Reply, kind: str, created_s: int) -> JsonObject:
@@ -156,6 +152,8 @@ class TranslatingWriter:
         self._reply = reply
         self._created_s = created_s
         self._begun: set[int] = set()
+        self._thought: list[str] = []
+        """What was reasoned since the last seal."""
 
     def write(self, events: tuple[Event, ...]) -> bytes:
         """A chunk for each event with something in it; the first of every choice carries the role."""
@@ -177,6 +175,11 @@ class TranslatingWriter:
             delta["content"] = event.text
         if event.reasoning:
             delta["reasoning_content"] = event.reasoning
+            self._thought.append(event.reasoning)
+        if event.seal:
+            thought = Thinking("".join(self._thought), event.seal, self._reply.attempt.deployment.dialect)
+            delta[THINKING_BLOCKS] = [write_block(thought)]
+            self._thought.clear()
         if event.refusal:
             delta["refusal"] = event.refusal
         if event.tool_calls:
@@ -187,7 +190,8 @@ class TranslatingWriter:
         return delta if delta or event.finish else None
 
     def _chunk(self, event: Event, delta: JsonObject) -> bytes:
-        choice = {"index": event.choice, "delta": delta, "logprobs": None, "finish_reason": event.finish}
+        logprobs = None if event.logprobs is None else _write_logprobs(event.logprobs)
+        choice = {"index": event.choice, "delta": delta, "logprobs": logprobs, "finish_reason": event.finish}
         return _frame_chunk(self._reply, self._created_s, choices=[choice])
 
 
@@ -204,7 +208,7 @@ def _usage_chunk(reply: Reply, created_s: int, kept: bytes = b"") -> bytes:
     """The provider's own usage chunk with the cost added, or ours if it sent none that could be read."""
     if kept:
         chunk: JsonObject = msgspec.json.decode(payload(kept))
-        chunk["usage"] |= _cost(reply.receipt)
+        chunk["usage"] |= told_cost(reply.receipt)
         return frame(msgspec.json.encode(chunk))
     return _frame_chunk(reply, created_s, choices=[], usage=_usage_of(reply, reply.receipt))
 

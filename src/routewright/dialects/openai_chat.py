@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from routewright.call import Attempt, Call, Message, Opaque, Options
+from routewright.call import Attempt, Call, Document, Message, Options, Part
+from routewright.catalog.registry import Capability
+from routewright.dialects.carrying import HINTS, LOGPROBS, unsaid_parts, unsayable_part
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.openai_answer import stream_writer, write_completion, write_error
-from routewright.dialects.openai_request import DIALECT, read_call, with_messages, write_body
+from routewright.dialects.openai_request import MOST_STOPS, read_call, with_messages
 from routewright.dialects.openai_stream import ChunkReader, read_completion
+from routewright.dialects.openai_writing import DIALECT, write_body
 from routewright.dialects.provider_errors import provider_error, said_in
 from routewright.dialects.wire import Decoder, EventWriter, WireRequest
 from routewright.errors import ProviderError, RoutewrightError
 from routewright.reply import Answer, Reply
-
-_HINTS = frozenset({"metadata", "service_tier"})
-"""Fields of other dialects that say something about the request and nothing about the answer."""
 
 
 class OpenAIChat:
@@ -30,16 +30,20 @@ class OpenAIChat:
         """The first field of a call in another dialect that this one has no word for."""
         if call.dialect == DIALECT and call.body:
             return None
+        if len(call.stop) > MOST_STOPS:
+            return "stop_sequences"
+        if call.max_output_tokens == 0:
+            return "max_tokens"
         for field in call.extra_fields:
-            if field not in _HINTS:
+            if field not in HINTS and field not in LOGPROBS:
                 return field
-        return unsayable_part(call)
+        return unsayable_part(call, _says)
 
     def dropped_fields(self, call: Call) -> tuple[str, ...]:
-        """The hints of another dialect."""
+        """The hints of another dialect, and what messages hold that is of use to its own providers only."""
         if call.dialect == DIALECT:
             return ()
-        return tuple(field for field in call.extra_fields if field in _HINTS)
+        return (*(field for field in call.extra_fields if field in HINTS), *unsaid_parts(call, DIALECT))
 
     def write_request(self, attempt: Attempt) -> WireRequest:
         """`POST …/chat/completions`."""
@@ -54,7 +58,12 @@ class OpenAIChat:
         return WireRequest(
             url=deployment.base_url.rstrip("/") + "/chat/completions",
             headers=headers,
-            body=write_body(call, deployment.upstream_model, deployment.provider),
+            body=write_body(
+                call,
+                deployment.upstream_model,
+                deployment.provider,
+                can_reason=Capability.REASONING in attempt.model.capabilities,
+            ),
         )
 
     def decoder(self, attempt: Attempt) -> Decoder:
@@ -87,15 +96,11 @@ class OpenAIChat:
         """A writer of chunks."""
         return stream_writer(reply, created_s)
 
-    def write_error(self, error: RoutewrightError) -> bytes:
-        """`{"error": {…}}`."""
+    def write_error(self, error: RoutewrightError, request_id: str) -> bytes:
+        """`{"error": {…}}`, in which the request has no id."""
         return write_error(error)
 
 
-def unsayable_part(call: Call) -> str | None:
-    """Where a message holds a part that only the client's own dialect knows, if one does."""
-    for index, message in enumerate(call.messages):
-        for part in message.parts:
-            if type(part) is Opaque:
-                return f"messages[{index}] ({part.kind})"
-    return None
+def _says(part: Part) -> bool:
+    """A file comes with its contents here, never by its address."""
+    return not isinstance(part, Document) or part.url.startswith("data:")

@@ -1,13 +1,14 @@
-"""OpenAI's chat request: the client's body into a `Call`, and a `Call` into a provider's body."""
+"""OpenAI's chat request as clients send it: a body into a `Call`, and other messages into the body."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from routewright.call import (
+    CacheMark,
     Call,
+    Document,
     Image,
     JsonObject,
     Message,
@@ -22,18 +23,22 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
+from routewright.catalog.registry import LONGEST_NAME
 from routewright.dialects import options as router_options
+from routewright.dialects.cache_marks import KEY as CACHE_CONTROL
+from routewright.dialects.cache_marks import read_mark
 from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
+from routewright.dialects.openai_thinking import read_blocks
+from routewright.dialects.openai_writing import DIALECT, write_message
 from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import OPENAI_FIELDS, session_in
 from routewright.dialects.strict_json import read_object
 from routewright.errors import InvalidRequest
 
-DIALECT = "openai_chat"
-
 _MOST_TOKENS = 1_000_000_000
 _MOST_CHOICES = 128
-_MOST_STOPS = 4
+MOST_STOPS = 4
+_MOST_LOGPROBS = 20
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -79,6 +84,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
         top_p=number(fields, "top_p", 0, 1),
         stop=_read_stop(fields.get("stop")),
         reasoning_effort=text(fields, "reasoning_effort"),
+        logprobs=_read_logprobs(fields),
         choices=whole_number(fields, "n", 1, _MOST_CHOICES) or 1,
         stream=stream,
         wants_usage=stream and include_usage,
@@ -98,7 +104,10 @@ def _read_model(fields: JsonObject) -> str:
         raise InvalidRequest(
             "model is required", param="model", hint='name one that GET /v1/models lists, or "auto" to have it chosen'
         )
-    return required_text(fields, "model")
+    name = required_text(fields, "model")
+    if len(name) > LONGEST_NAME:
+        raise wrong("model", f"a name of at most {LONGEST_NAME} characters", name)
+    return name
 
 
 def _read_max_tokens(fields: JsonObject) -> int | None:
@@ -113,13 +122,18 @@ def _read_max_tokens(fields: JsonObject) -> int | None:
     return old if new is None else new
 
 
+def _read_logprobs(fields: JsonObject) -> int | None:
+    most = whole_number(fields, "top_logprobs", 0, _MOST_LOGPROBS)
+    return (most or 0) if boolean(fields, "logprobs") else None
+
+
 def _read_stop(stop: object) -> tuple[str, ...]:
     if stop is None:
         return ()
     if isinstance(stop, str):
         return (stop,)
-    if not isinstance(stop, list) or len(stop) > _MOST_STOPS:
-        raise wrong("stop", f"a string or an array of at most {_MOST_STOPS}", stop)
+    if not isinstance(stop, list) or len(stop) > MOST_STOPS:
+        raise wrong("stop", f"a string or an array of at most {MOST_STOPS}", stop)
     for index, sequence in enumerate(stop):
         if type(sequence) is not str:
             raise wrong(f"stop[{index}]", "a string", sequence)
@@ -141,7 +155,12 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
                 raise wrong(at + "json_schema", "an object", None)
             at += "json_schema."
             name = required_text(described, "name", at)
-            return OutputFormat(kind="json_schema", name=name, schema=mapping(described, "schema", at))
+            return OutputFormat(
+                kind="json_schema",
+                name=name,
+                schema=mapping(described, "schema", at),
+                is_strict=boolean(described, "strict", at),
+            )
         case kind:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
 
@@ -158,15 +177,17 @@ def _read_tools(tools: list[Any]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     return tuple(functions), () if len(functions) == len(tools) else ("tools",)
 
 
-def _read_function(tool: JsonObject, at: str) -> Tool:
-    function = mapping(tool, "function", at)
+def _read_function(tool: JsonObject, tool_at: str) -> Tool:
+    function = mapping(tool, "function", tool_at)
+    at = tool_at + "function."
     if function is None:
-        raise wrong(at + "function", "an object", None)
-    at += "function."
+        raise wrong(tool_at + "function", "an object", None)
     return Tool(
         name=required_text(function, "name", at),
         description=text(function, "description", at) or "",
         parameters=mapping(function, "parameters", at) or {},
+        is_strict=boolean(function, "strict", at),
+        cache_mark=read_mark(tool, tool_at) or read_mark(function, at),
     )
 
 
@@ -198,7 +219,7 @@ def _read_messages(messages: object) -> tuple[Message, ...]:
             raise wrong(f"messages[{index}]", "an object", fields)
         role = fields.get("role")
         content = fields.get("content")
-        if type(content) is str and (role == "user" or role == "system" or (role == "assistant" and len(fields) == 2)):
+        if type(content) is str and len(fields) == 2 and (role == "user" or role == "system" or role == "assistant"):
             read.append(Message(role, (Text(content),)))
         else:
             read.append(_read_message(fields, f"messages[{index}]."))
@@ -213,10 +234,18 @@ def _read_message(fields: JsonObject, at: str) -> Message:
     if name == "function":
         return Message(role, (Opaque("function"),))
     if role == "tool":
-        return Message(role, tuple(_read_tool_result(fields, at)))
-    if role == "assistant":
-        return Message(role, tuple(_read_assistant_parts(fields, at)))
-    return Message(role, tuple(_read_content(fields.get("content"), at + "content")))
+        parts = _read_tool_result(fields, at)
+    elif role == "assistant":
+        parts = _read_assistant_parts(fields, at)
+    else:
+        parts = _read_content(fields.get("content"), at + "content")
+    return Message(role, (*parts, *_marks(fields, at)))
+
+
+def _marks(fields: JsonObject, at: str) -> Iterator[Part]:
+    """The mark on a message or on a part of it, which stands for all that comes before its end."""
+    if CACHE_CONTROL in fields and (mark := read_mark(fields, at)) is not None:
+        yield mark
 
 
 def _read_content(content: object, at: str) -> Iterator[Part]:
@@ -225,6 +254,7 @@ def _read_content(content: object, at: str) -> Iterator[Part]:
     elif isinstance(content, list) and content:
         for index, part in enumerate(content):
             yield _read_part(part, f"{at}[{index}]")
+            yield from _marks(part, f"{at}[{index}].")
     else:
         raise wrong(at, "a string or an array of content parts", content)
 
@@ -242,19 +272,27 @@ def _read_part(part: object, at: str) -> Part:
         image = mapping(part, "image_url", at + ".") or {}
         url = required_text(image, "url", at + ".image_url.")
         return Image(url, text(image, "detail", at + ".image_url."))
+    if kind == "file":
+        file = mapping(part, "file", at + ".") or {}
+        data = text(file, "file_data", at + ".file.") or ""
+        if data.startswith("data:"):
+            return Document(data, text(file, "filename", at + ".file.") or "")
     return Opaque(kind)
 
 
 def _read_tool_result(fields: JsonObject, at: str) -> Iterator[Part]:
     call_id = required_text(fields, "tool_call_id", at)
     parts = list(_read_content(fields.get("content"), at + "content"))
-    yield ToolResult(call_id, "\n".join(part.text for part in parts if isinstance(part, Text)))
-    for part in parts:
-        if not isinstance(part, Text):
-            yield Opaque("image_url") if isinstance(part, Image) else part
+    yield ToolResult(
+        call_id,
+        "\n".join(part.text for part in parts if isinstance(part, Text)),
+        images=tuple(part for part in parts if isinstance(part, Image)),
+    )
+    yield from (part for part in parts if not isinstance(part, Text | Image))
 
 
 def _read_assistant_parts(fields: JsonObject, at: str) -> Iterator[Part]:
+    yield from read_blocks(fields, at)
     calls = array(fields, "tool_calls", at) or []
     refusal = text(fields, "refusal", at)
     content = fields.get("content")
@@ -295,7 +333,7 @@ def with_messages(call: Call, messages: Sequence[Message], sources: Sequence[int
     written: list[JsonObject] = []
     for message, source in zip(messages, sources, strict=True):
         if source is None:
-            written.extend(_write_message(message))
+            written.extend(write_message(message))
         else:
             fields, old = call.body["messages"][source], call.messages[source]
             written.append(fields if message == old else _with_words(fields, message, old))
@@ -309,120 +347,20 @@ def _with_words(fields: JsonObject, message: Message, old: Message) -> JsonObjec
     if isinstance(content, str):
         return {**fields, "content": words[0]}
     if message.role == "tool":  # however many texts it came in, they were read as one
-        others = [part for part in content if part["type"] not in ("text", "refusal")]
-        return {**fields, "content": [{"type": "text", "text": words[0]}, *others]}
+        told: JsonObject = {"type": "text", "text": words[0]}
+        others = []
+        for part in content:
+            if part["type"] not in ("text", "refusal"):
+                others.append(part)
+            elif CACHE_CONTROL in part:
+                told[CACHE_CONTROL] = part[CACHE_CONTROL]
+        return {**fields, "content": [told, *others]}
     parts = [
         {**part, "text": new.text} if isinstance(new, Text) and new != was else part
-        for part, new, was in zip(content, message.parts, old.parts, strict=True)
+        for part, new, was in zip(content, _unmarked(message), _unmarked(old), strict=True)
     ]
     return {**fields, "content": parts}
 
 
-# ---- Call → a provider's body -----------------------------------------------------------------------------------
-
-
-def write_body(call: Call, upstream_model: str, provider: str) -> bytes:
-    """The body for a provider: the client's own fields if they are of this dialect, else the canonical ones.
-
-    Always our own serialisation, so that we and the provider cannot read it differently.
-    """
-    if call.dialect == DIALECT and call.body:
-        body = {**call.body, "model": upstream_model}
-    else:
-        body = {"model": upstream_model, **_canonical_body(call)}
-    if call.max_output_tokens is not None:  # the budget may have lowered it since the client's body was read
-        body |= dict.fromkeys(_max_tokens_fields(body, provider), call.max_output_tokens)
-    if call.stream:
-        body["stream"] = True
-        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    elif body.get("stream"):  # a layer above wants the answer whole
-        del body["stream"]
-        body.pop("stream_options", None)
-    return msgspec.json.encode(body)
-
-
-def _max_tokens_fields(body: JsonObject, provider: str) -> list[str]:
-    """OpenAI's newer models refuse `max_tokens`, many imitators know nothing else; a client's own words stand."""
-    said = [name for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None]
-    return said or ["max_completion_tokens" if provider == "openai" else "max_tokens"]
-
-
-def _canonical_body(call: Call) -> JsonObject:
-    body: JsonObject = {
-        "messages": [written for message in call.messages for written in _write_message(message)],
-        "tools": [_write_tool(tool) for tool in call.tools] or None,
-        "tool_choice": _write_tool_choice(call.tool_choice),
-        "parallel_tool_calls": call.parallel_tool_calls,
-        "response_format": _write_output_format(call.output_format),
-        "temperature": call.temperature,
-        "top_p": call.top_p,
-        "stop": call.stop or None,
-        "reasoning_effort": call.reasoning_effort,
-        "n": call.choices if call.choices > 1 else None,
-        "stream": call.stream or None,
-    }
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _write_message(message: Message) -> Iterator[JsonObject]:
-    """One message of ours can be several of theirs: every tool result is one of its own, before what else was said."""
-    content: list[JsonObject] = []
-    calls: list[JsonObject] = []
-    for part in message.parts:
-        match part:
-            case ToolResult():
-                yield {"role": "tool", "tool_call_id": part.call_id, "content": part.text}
-            case ToolCall():
-                function = {"name": part.name, "arguments": part.arguments}
-                calls.append({"id": part.id, "type": "function", "function": function})
-            case Text():
-                content.append({"type": "text", "text": part.text})
-            case Image():
-                image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
-                content.append({"type": "image_url", "image_url": image})
-            case Opaque():
-                pass  # refused by `cannot_carry` before anything is written
-    if not content and not calls and message.role != "assistant":
-        return
-    written: JsonObject = {"role": "user" if message.role == "tool" else message.role, "content": _plain(content)}
-    if calls:
-        written["tool_calls"] = calls
-    yield written
-
-
-def _plain(content: list[JsonObject]) -> str | list[JsonObject] | None:
-    """Content in its shortest form; some servers read nothing but strings."""
-    if len(content) == 1 and content[0]["type"] == "text":
-        words: str = content[0]["text"]
-        return words
-    return content or None
-
-
-def _write_tool(tool: Tool) -> JsonObject:
-    function: JsonObject = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    if tool.parameters:
-        function["parameters"] = tool.parameters
-    return {"type": "function", "function": function}
-
-
-def _write_tool_choice(choice: ToolChoice | None) -> str | JsonObject | None:
-    if choice is None:
-        return None
-    if choice.name is None:
-        return choice.mode
-    return {"type": "function", "function": {"name": choice.name}}
-
-
-def _write_output_format(output_format: OutputFormat) -> JsonObject | None:
-    match output_format.kind:
-        case "text":
-            return None
-        case "json_object":
-            return {"type": "json_object"}
-        case "json_schema":
-            described: JsonObject = {"name": output_format.name}
-            if output_format.schema is not None:
-                described["schema"] = output_format.schema
-            return {"type": "json_schema", "json_schema": described}
+def _unmarked(message: Message) -> Iterator[Part]:
+    return (part for part in message.parts if type(part) is not CacheMark)

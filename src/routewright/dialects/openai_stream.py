@@ -54,11 +54,18 @@ class _Content(Struct, gc=False):
 _NOTHING = _Content()
 
 
+class _Logprobs(Struct, gc=False):
+    content: Raw = _NULL
+
+
 class _Choice(Struct, gc=False):
     index: int = 0
+    logprobs: Raw = _NULL
     delta: _Content | None = None
     message: _Content | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's word for which stop sequence it was."""
 
 
 class _Chunk(Struct, gc=False):
@@ -70,6 +77,10 @@ class _Chunk(Struct, gc=False):
     choices: list[_Choice] | None = None
     service_tier: Any = None
     usage: Raw = _NULL
+    error: Raw = _NULL
+
+
+class _Failure(Struct, gc=False):
     error: Raw = _NULL
 
 
@@ -100,11 +111,15 @@ class _Counts(Struct, gc=False):
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_failure = msgspec.json.Decoder(_Failure).decode
+_decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
 _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 def read_usage(raw: bytes | Raw) -> Usage | None:
     """The provider's counts in our disjoint form; None for counts that are missing or cannot be."""
+    if raw == _NULL:
+        return None
     try:
         counts = _decode_counts(raw)
         return _disjoint(counts).plausible()
@@ -160,6 +175,14 @@ def _with_sound(
     )
 
 
+def _fails(data: bytes) -> bool:
+    """Whether a chunk that cannot be read says at least that something failed."""
+    try:
+        return _decode_failure(data).error != _NULL
+    except UNREADABLE:
+        return False
+
+
 class ChunkReader:
     """Reads the chunks of one streamed answer with this many choices."""
 
@@ -175,10 +198,12 @@ class ChunkReader:
         try:
             chunk = _decode_chunk(data)
         except UNREADABLE:
+            if _fails(data):
+                raise _reported(said_in(data)) from None
             return None
         if chunk.error != _NULL or chunk.object == "error":
             raise _reported(said_in(data))
-        usage = None if chunk.usage == _NULL else read_usage(chunk.usage)
+        usage = read_usage(chunk.usage)
         if not chunk.choices:
             return (_bare_event(raw, chunk, usage),)
         for choice in chunk.choices:
@@ -215,13 +240,13 @@ def read_completion(body: bytes) -> tuple[Event, ...]:
 
 def _events(raw: bytes, chunk: _Chunk, choices: list[_Choice], usage: Usage | None) -> tuple[Event, ...]:
     """One event for each choice; bytes and usage go with the first."""
-    first = _event(raw, chunk, choices[0], usage)
+    first = _event(raw, chunk, choices[0], usage, is_usage_odd=usage is None and chunk.usage != _NULL)
     if len(choices) == 1:
         return (first,)
     return (first, *(_event(b"", chunk, choice, None) for choice in choices[1:]))
 
 
-def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None) -> Event:
+def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, is_usage_odd: bool = False) -> Event:
     content = choice.delta or choice.message or _NOTHING
     text = content.content or ""
     reasoning = content.reasoning_content or content.reasoning or ""
@@ -233,9 +258,12 @@ def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None) -> E
         reasoning=reasoning,
         refusal=content.refusal or "",
         tool_calls=_tool_calls(content) if content.tool_calls or content.function_call else (),
+        logprobs=None if choice.logprobs == _NULL else _logprobs(choice.logprobs),
         choice=choice.index,
         finish=_finish(choice.finish_reason) if choice.finish_reason else None,
+        stop_sequence=choice.stop_reason if isinstance(choice.stop_reason, str) else "",
         usage=usage,
+        is_usage_odd=is_usage_odd,
         model=chunk.model or "",
         provider_id=chunk.id or "",
         service_tier=told(chunk.service_tier) if chunk.service_tier else "",
@@ -248,6 +276,7 @@ def _bare_event(raw: bytes, chunk: _Chunk, usage: Usage | None) -> Event:
     return Event(
         raw=raw,
         usage=usage,
+        is_usage_odd=is_usage_only and usage is None,
         is_usage_only=is_usage_only,
         model=chunk.model or "",
         provider_id=chunk.id or "",
@@ -280,6 +309,15 @@ def _text_in_parts(parts: list[Any]) -> tuple[str, str]:
             case {"type": "thinking", "thinking": list(inner)}:
                 reasoning += _text_in_parts(inner)[0]
     return text, reasoning
+
+
+def _logprobs(logprobs: Raw) -> Raw | None:
+    """None for what is not the list it should be: the words count without it."""
+    try:
+        content = bytes(_decode_logprobs(logprobs).content)
+    except UNREADABLE:
+        return None
+    return Raw(content) if content.startswith(b"[") and content != b"[]" else None
 
 
 def _finish(reason: str) -> FinishReason:

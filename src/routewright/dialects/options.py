@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from routewright.call import JsonObject, Options
-from routewright.catalog.registry import Tier
+from routewright.catalog.registry import LONGEST_NAME, Tier
 from routewright.dialects.fields import array, boolean, required_text, text, whole_number, wrong
 from routewright.errors import InvalidRequest
 
@@ -16,7 +16,7 @@ KEY = "routewright"
 MOST_TAGS = 32
 """Of a request: money is summed for each of them."""
 LONGEST_TAG = 200
-_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log")
+_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -26,7 +26,8 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
     """The options in these fields; `at` is what error messages put before a field's name. Raises InvalidRequest."""
     for name in fields:
         if name not in _NAMES:
-            raise InvalidRequest(f"{at}{name} is not an option", param=at + name, hint=f"there are {', '.join(_NAMES)}")
+            shown = at + name[:LONGEST_NAME]
+            raise InvalidRequest(f"{shown} is not an option", param=shown, hint=f"there are {', '.join(_NAMES)}")
     deadline_ms = whole_number(fields, "deadline_ms", 1, _LONGEST_DEADLINE_MS, at)
     return Options(
         tier=_tier(fields, at),
@@ -34,8 +35,9 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         min_quality=_probability(fields.get("min_quality"), at + "min_quality"),
         deadline_s=None if deadline_ms is None else deadline_ms / 1000,
         tags=_tags(array(fields, "tags", at) or [], at),
-        user=text(fields, "user", at),
+        user=_user(fields, at),
         no_log=boolean(fields, "no_log", at) or False,
+        cache=_switch(fields.get("cache"), at + "cache"),
     )
 
 
@@ -51,6 +53,13 @@ def with_body_options(options: Options, fields: object) -> Options:
         if getattr(options, name) == getattr(absent, name)
     }
     return msgspec.structs.replace(options, **missing)
+
+
+def _user(fields: JsonObject, at: str) -> str | None:
+    name = text(fields, "user", at)
+    if name is not None and len(name) > LONGEST_NAME:
+        raise wrong(at + "user", f"a string of at most {LONGEST_NAME} characters", name)
+    return name
 
 
 def _tier(fields: JsonObject, at: str) -> Tier | None:
@@ -82,6 +91,12 @@ def _probability(value: object, param: str) -> float | None:
     if type(digits) is not str or not _SHARE.fullmatch(digits):
         raise wrong(param, "a number from 0 to 1 such as 0.9", value)
     return float(digits)
+
+
+def _switch(value: object, param: str) -> bool:
+    if value not in (None, "on", "off"):
+        raise wrong(param, '"on" or "off"', value)
+    return value != "off"
 
 
 def _tags(tags: list[Any], at: str) -> tuple[str, ...]:

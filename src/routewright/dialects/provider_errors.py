@@ -108,9 +108,13 @@ def _credential_refused(status: int) -> CredentialRefused:
 
 
 def sanitised(text: str) -> str:
-    """A provider's text, fit to be shown: one line, no keys, at most 500 characters."""
-    line = _CONTROL.sub(" ", text[: 4 * _SHOWN_CHARS]).strip()
-    return _SECRET.sub("***", line)[:_SHOWN_CHARS]
+    """A provider's text, fit to be shown: one line, no keys, at most 500 characters, cut between words if it has any:
+    half a key would not be known as one."""
+    line = _SECRET.sub("***", _CONTROL.sub(" ", text[: 4 * _SHOWN_CHARS]).strip())
+    if len(line) <= _SHOWN_CHARS:
+        return line
+    shown = line[:_SHOWN_CHARS]
+    return shown.rpartition(" ")[0] or shown
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:

@@ -6,7 +6,10 @@ bytes put together are the bytes received. So a frame ends where its blank line 
 
 import re
 
+import msgspec
 from msgspec import Struct
+
+from routewright.dialects.strict_json import UNREADABLE
 
 FRAME_LIMIT = 1 << 20
 """Bytes; a frame (or a line without end) above it is not an answer but an attack on our memory."""
@@ -29,6 +32,40 @@ def payload(raw: bytes) -> bytes:
     """The `data` of a frame's bytes: its data lines, joined by line feeds; empty for a mere comment."""
     lines = raw.removeprefix(_BOM).splitlines()
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+
+
+def is_text(data: bytes) -> bool:
+    """Whether it is UTF-8 throughout; who reads JSON does not look at what it skips."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def legible(candidate: Frame) -> Frame:
+    """The frame, with what is not UTF-8 in it replaced, as the standard has it."""
+    if is_text(candidate.raw):
+        return candidate
+    raw = candidate.raw.decode(errors="replace").encode()
+    return Frame(raw, payload(raw))
+
+
+def is_comment(candidate: Frame) -> bool:
+    """Whether there is nothing else in it: that keeps a connection alive and says nothing."""
+    return all(line.startswith(b":") for line in candidate.raw.removeprefix(_BOM).splitlines() if line)
+
+
+def is_junk(candidate: Frame) -> bool:
+    """Whether it is no comment, and no event with an object in it either."""
+    if not candidate.data:
+        return not is_comment(candidate)
+    try:
+        return type(msgspec.json.decode(candidate.data)) is not dict
+    except UNREADABLE:
+        return True
 
 
 def frame(data: bytes) -> bytes:

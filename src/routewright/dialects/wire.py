@@ -18,6 +18,10 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     body: bytes
     method: str = "POST"
 
+    def __repr__(self) -> str:
+        """Without what it says: there is a key in the headers, and in an alert's address, and a prompt in the body."""
+        return f"WireRequest({self.method}, {len(self.body)} bytes)"
+
 
 class Decoder(Protocol):
     """Turns a provider's bytes into events; fed under any chunk split it gives the same events."""
@@ -96,8 +100,8 @@ class Downstream(Protocol):
         """A writer for this reply's stream; `created_s` is UTC in seconds since 1970."""
         ...
 
-    def write_error(self, error: RoutewrightError) -> bytes:
-        """The body of an error answer."""
+    def write_error(self, error: RoutewrightError, request_id: str) -> bytes:
+        """The body of an error answer; `request_id` is the one that its header says."""
         ...
 
 

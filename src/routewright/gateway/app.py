@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from routewright.access.directory import Directory
 from routewright.access.keyring import Keyring
 from routewright.clock import Clock
+from routewright.dialects.anthropic_messages import VERSION_HEADER, AnthropicMessages
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
@@ -25,16 +26,18 @@ from routewright.errors import (
 )
 from routewright.gateway.admin_api import KEYS, AdminKeys
 from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
+from routewright.gateway.counting import CountTokens
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
 from routewright.gateway.generation import Generation
-from routewright.gateway.headers import error_headers, limit_headers
+from routewright.gateway.headers import error_headers, id_headers, limit_headers
 from routewright.gateway.http import (
     JSON_TYPE,
     ClientLeft,
     Departure,
     Handler,
     Message,
+    RawHeaders,
     Receive,
     Request,
     Scope,
@@ -51,6 +54,7 @@ from routewright.settings import is_loopback
 log = logging.getLogger(__name__)
 
 _OPENAI = DOWNSTREAMS["openai_chat"]
+_ANTHROPIC = AnthropicMessages()
 
 _encode = msgspec.json.Encoder().encode
 
@@ -65,8 +69,8 @@ class Endpoint(Struct, frozen=True):
     path: str
     access: Access
     handler: Handler
-    dialect: Downstream = _OPENAI
-    """In which a refusal is written."""
+    dialect: Downstream | None = None
+    """In which a refusal is written; None for the one that the client shows to speak."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.access, Access):
@@ -108,7 +112,11 @@ class Gateway:
     def _public(self, clock: Clock) -> tuple[Endpoint, ...]:
         models = Models(self._engine)
         return (
-            self._generation("/v1/chat/completions", DOWNSTREAMS["openai_chat"], clock),
+            self._generation("/v1/chat/completions", _OPENAI, clock),
+            self._generation("/v1/messages", _ANTHROPIC, clock),
+            Endpoint(
+                "POST", "/v1/messages/count_tokens", Access.USE, CountTokens(self._engine, _ANTHROPIC), _ANTHROPIC
+            ),
             Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, _OPENAI)),
             Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.USE, models),
@@ -142,7 +150,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request.of(scope, receive, self._engine.mint_id())
-        sent = _Sent(send)
+        sent = _Sent(send, request)
         try:
             endpoint = self._find(request)
             request = replace(request, caller=self._door.admit(request, endpoint.access))
@@ -166,7 +174,7 @@ class Gateway:
         """The whole answer, as it goes out, to what never became a request; the connection ends with it."""
         nothing = Request("", "", {}, _nothing, self._engine.mint_id())
         headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
-        return whole_answer(error.http_status, headers, _OPENAI.write_error(error))
+        return whole_answer(error.http_status, headers, _OPENAI.write_error(error, nothing.id))
 
     async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
         if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
@@ -179,8 +187,9 @@ class Gateway:
         finally:
             self.workload.leave(tenant, request.work)
 
-    def _dialect_at(self, path: str) -> Downstream:
-        return next((endpoint.dialect for endpoint in self._methods(path).values()), _OPENAI)
+    def _dialect_for(self, request: Request) -> Downstream:
+        spoken = _ANTHROPIC if VERSION_HEADER.encode() in request.headers else _OPENAI
+        return next((endpoint.dialect for endpoint in self._methods(request.path).values()), None) or spoken
 
     def _methods(self, path: str) -> dict[str, Endpoint]:
         """What is at an address; empty when there is nothing."""
@@ -205,7 +214,7 @@ class Gateway:
         if sent.has_begun:
             log.error("an answer broke off after its head was sent: %s", error.message)
             return
-        body = self._dialect_at(request.path).write_error(_for_clients(error))
+        body = self._dialect_for(request).write_error(_for_clients(error), request.id)
         limits = limit_headers(self._engine.standing(request.caller.tenant))
         await respond(sent, error.http_status, [JSON_TYPE, *error_headers(request, error), *limits], body)
 
@@ -234,12 +243,17 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 class _Sent:
-    """A `Send` that remembers whether the head of an answer is out."""
+    """A `Send` that remembers whether the head of an answer is out, and sees that it names its request."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request: Request) -> None:
         self.has_begun = False
         self._send = send
+        self._request = request
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        self.has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
+            headers: RawHeaders = message["headers"]
+            if not any(name == b"x-request-id" for name, _ in headers):
+                message["headers"] = headers + id_headers(self._request)
         return self._send(message)

@@ -3,7 +3,7 @@
 import msgspec
 
 from routewright.call import JsonObject
-from routewright.catalog.registry import model_not_found
+from routewright.catalog.registry import LONGEST_NAME, model_not_found
 from routewright.decision.permission import is_restricted, may_ask
 from routewright.dialects.fields import boolean, number, required_text, text
 from routewright.dialects.strict_json import read_object
@@ -24,7 +24,8 @@ class Feedback:
         fields = read_object(await request.body(self._engine.settings.server.max_body_bytes))
         for name in fields:
             if name not in _NAMES:
-                raise InvalidRequest(f"{name} is not known here", param=name, hint=f"there are {', '.join(_NAMES)}")
+                shown = name[:LONGEST_NAME]
+                raise InvalidRequest(f"{shown} is not known here", param=shown, hint=f"there are {', '.join(_NAMES)}")
         model, tenant = text(fields, "model") or "", request.caller.tenant
         if model and is_restricted(tenant) and not may_ask(tenant, model, self._engine.registry):
             raise model_not_found(model)

@@ -9,8 +9,25 @@ from routewright.clock import Clock
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
-from routewright.gateway.headers import answer_headers, limit_headers, read_options, read_session
-from routewright.gateway.http import JSON_TYPE, STREAM_HEADERS, Caps, Departure, RawHeaders, Request, Send, respond
+from routewright.gateway.headers import (
+    answer_headers,
+    check_version,
+    limit_headers,
+    read_forwarded,
+    read_options,
+    read_session,
+)
+from routewright.gateway.http import (
+    IS_CUT,
+    JSON_TYPE,
+    STREAM_HEADERS,
+    Caps,
+    Departure,
+    RawHeaders,
+    Request,
+    Send,
+    respond,
+)
 from routewright.reply import Reply
 from routewright.tenant import WhenLeft
 
@@ -57,20 +74,21 @@ class Generation:
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        is_cut = True
         try:
             while events := await reply.next():
                 if data := writer.write(events):
                     departure.passed(len(data))
                     await send({"type": "http.response.body", "body": data, "more_body": True})
-            last = writer.end(reply)
+            last, is_cut = writer.end(reply), False
         except (ProviderError, DeadlineExceeded) as error:
             last = writer.fail(error)
         except asyncio.CancelledError:  # the client left, and does not see this; or we end it, and it does
             reply.close()
             last = writer.fail(request.work.error or ShuttingDown("the gateway ended before this answer was complete"))
-            await send({"type": "http.response.body", "body": last})
+            await send({"type": "http.response.body", "body": last, IS_CUT: True})
             raise
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": last, IS_CUT: is_cut})
 
     def _headers(self, request: Request, reply: Reply) -> RawHeaders:
         return [*answer_headers(request, reply), *limit_headers(self._engine.standing(request.caller.tenant))]
@@ -81,9 +99,14 @@ class Generation:
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:
     """The call a request means. Raises CallerError."""
+    check_version(request)
     options = read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
     request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
-    session = read_session(request.headers)
-    return replace(call, session=session or call.session, tenant=request.caller.tenant)
+    return replace(
+        call,
+        headers=read_forwarded(request),
+        session=read_session(request.headers) or call.session,
+        tenant=request.caller.tenant,
+    )

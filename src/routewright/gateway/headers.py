@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from math import ceil
 
 from routewright.call import JsonObject, Options
+from routewright.dialects.anthropic_messages import FORWARDED_HEADERS, VERSION_HEADER, VERSIONS
 from routewright.dialects.options import read_options as options_from
 from routewright.dialects.session import hashed_session
 from routewright.errors import (
     AllAttemptsFailed,
+    InvalidRequest,
     OperatorError,
     Overloaded,
     RateLimited,
@@ -58,11 +60,40 @@ def read_session(headers: Mapping[bytes, bytes]) -> str:
     return ""
 
 
+def check_version(request: Request) -> None:
+    """A client that says which version of Anthropic's API it speaks must say one that is known here.
+
+    Raises InvalidRequest. Who does not say it is taken to speak the first one, though Anthropic itself would refuse.
+    """
+    version = request.header(VERSION_HEADER.encode())
+    if version is not None and version not in VERSIONS:
+        raise InvalidRequest(
+            f"{VERSION_HEADER} {version[:40]!r} is not spoken here",
+            param=VERSION_HEADER,
+            hint=f"send {' or '.join(VERSIONS)}",
+        )
+
+
+def read_forwarded(request: Request) -> Mapping[str, str]:
+    """`Call.headers`. Raises InvalidRequest for one that came twice, as only one could go on, or is not plain text."""
+    forwarded = {}
+    for name in FORWARDED_HEADERS:
+        value = request.header(name.encode())
+        if value is None:
+            continue
+        if name.encode() in request.repeated or not (value.isascii() and value.isprintable()):
+            hint = "send it once, in printable ASCII, its values joined by commas"
+            raise InvalidRequest(f"{name} cannot be passed on as it came", param=name, hint=hint)
+        forwarded[name] = value
+    return forwarded
+
+
 def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     """What the router did. The cost is there once the reply has ended; a stream tells it in its last chunk."""
     attempt, route = reply.attempt, reply.route
     told = {
         "x-request-id": request.client_id or attempt.call.id,
+        "request-id": attempt.call.id,  # where Anthropic's SDK looks for it
         "x-routewright-request-id": attempt.call.id,
         "x-routewright-model": attempt.model.name,
         "x-routewright-tier": route.tier,
@@ -80,6 +111,10 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         told["x-routewright-spending"] = "; ".join(route.spending)
     if route.max_output_tokens is not None:
         told["x-routewright-max-tokens"] = str(route.max_output_tokens)
+    if reply.cached is not None:
+        told["x-routewright-cache"] = reply.cached.state
+        if reply.cached.age_s is not None:
+            told["age"] = str(reply.cached.age_s)
     if reply.budget_remaining_nanousd is not None:
         told["x-routewright-budget-remaining-usd"] = exact_usd(reply.budget_remaining_nanousd)
     if reply.receipt is not None:
@@ -91,12 +126,18 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
 
 
-def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
-    """By which id to find it again (`routewright ledger show`), and whether and when it makes sense to come back."""
-    headers: RawHeaders = [
+def id_headers(request: Request) -> RawHeaders:
+    """By which id to find a request again (`routewright ledger show`): the client's own for it, and ours."""
+    return [
         (b"x-request-id", (request.client_id or request.id).encode()),
+        (b"request-id", request.id.encode()),  # where Anthropic's SDK looks for it
         (b"x-routewright-request-id", request.id.encode()),
     ]
+
+
+def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
+    """By which id to find it again, and whether and when it makes sense to come back."""
+    headers = id_headers(request)
     pause_s = error.retry_after_s if isinstance(error, AllAttemptsFailed | RateLimited | Overloaded) else None
     if pause_s is not None:
         headers.append((b"retry-after", b"%d" % ceil(pause_s)))

@@ -30,6 +30,9 @@ STREAM_HEADERS: RawHeaders = [
     (b"x-accel-buffering", b"no"),
 ]
 
+IS_CUT = "routewright.is_cut"
+"""Key of an answer's last message: the stream broke off, whatever the end of it looks like in its dialect."""
+
 NOBODY_YET = Caller()
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -49,6 +52,10 @@ class Request(Struct, frozen=True):
     caller: Caller = NOBODY_YET
     """Who sent it, once that is known: the gateway's finding, never a field of the request."""
     work: Work = field(default_factory=Work)
+
+    def __repr__(self) -> str:
+        """Without its headers, one of which is a key."""
+        return f"Request({self.method} {self.path!r}, {self.id})"
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, request_id: str) -> Self:

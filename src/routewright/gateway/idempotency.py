@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from routewright.clock import Clock
 from routewright.engine import Engine
 from routewright.errors import IdempotencyMismatch, InvalidRequest, RequestInProgress
-from routewright.gateway.http import Handler, Message, RawHeaders, Receive, Request, Send, respond
+from routewright.gateway.http import IS_CUT, Handler, Message, RawHeaders, Receive, Request, Send, respond
 
 HEADER = b"idempotency-key"
 KEPT_FOR_S = 86_400.0
@@ -138,26 +138,20 @@ class _Copy:
         self._send = send
         self._headers: RawHeaders = []
         self._body: bytearray | None = bytearray()
-        self._end = b""
-        self._is_stream = False
+        self.is_whole = False
+        """Whether the answer came to its proper end."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
-            self._is_stream = any(value.startswith(b"text/event-stream") for _, value in self._headers)
         else:
             piece = message.get("body", b"")
-            self._end = (self._end + piece)[-64:]
+            self.is_whole = not message.get("more_body") and not message.get(IS_CUT)
             if self._body is not None:
                 self._body += piece
                 if len(self._body) > MOST_ANSWER_BYTES:
                     self._body = None
         await self._send(message)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the answer came to its proper end: a stream that broke off has no end mark."""
-        return not self._is_stream or b"[DONE]" in self._end
 
     def answer(self) -> Answer:
         return Answer(self._headers, None if self._body is None else bytes(self._body))

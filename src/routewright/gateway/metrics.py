@@ -56,6 +56,12 @@ class Metrics:
                 (_labelled(("model", "tier", "outcome"), *item) for item in tally.requests.items()),
             ),
             _family(
+                "cache_requests_total",
+                "counter",
+                "Requests for which the response cache was used, by what came of it.",
+                (_labelled(("state",), (state,), count) for state, count in tally.cached.items()),
+            ),
+            _family(
                 "upstream_attempts_total",
                 "counter",
                 "Attempts by deployment, cause and class of outcome.",
@@ -80,6 +86,12 @@ class Metrics:
                 (({"budget": each.budget.name}, alerts.get(each.budget.name, 0)) for each in budgets),
             ),
             _family(
+                "provider_incidents_total",
+                "counter",
+                "What a deployment did that only the operator can mend: tls, credential, usage.",
+                (_labelled(("deployment", "kind"), *item) for item in self._engine.incidents.counts.items()),
+            ),
+            _family(
                 "ledger_queue_bytes",
                 "gauge",
                 "Bytes of the journal that are not in the store yet.",
@@ -90,6 +102,12 @@ class Metrics:
                 "gauge",
                 "Circuit breaker of a deployment: 0 closed, 1 half open, 2 open.",
                 (({"deployment": name}, _STATES[state]) for name, state in self._engine.breakers().items()),
+            ),
+            _family(
+                "settings_refused",
+                "gauge",
+                "1 while newer settings have a mistake, and the last good ones stay in force.",
+                [({}, int(self._engine.settings_error is not None))],
             ),
             *self._redis(),
             _family("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1)]),

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from routewright.catalog.registry import VIRTUAL_MODELS, Registry
+from routewright.catalog.registry import VIRTUAL_MODELS, Registry, model_not_found
 from routewright.decision.permission import NOT_ALLOWED, is_restricted, may_ask
+from routewright.dialects.anthropic_messages import VERSION_HEADER
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
-from routewright.errors import ModelNotFound
 from routewright.gateway.generation import read_call
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
 
@@ -36,7 +36,7 @@ class RouteOnly:
 class Models:
     """`GET /v1/models` and `GET /v1/models/{id}`: virtual models, the registry's, aliases and every deployment.
 
-    Only those that the caller's key may ask for.
+    Only those that the caller's key may ask for. In Anthropic's form for a client that shows to speak its dialect.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -47,13 +47,31 @@ class Models:
         models = {entry["id"]: entry for entry in _model_list(registry)}
         if is_restricted(tenant):
             models = {name: entry for name, entry in models.items() if may_ask(tenant, name, registry)}
+        listed: dict[str, Any] = {"object": "list"}
+        if VERSION_HEADER.encode() in request.headers:
+            models = {name: _in_anthropics_form(name, registry) for name in models}
+            listed = {"first_id": next(iter(models), None), "last_id": next(reversed(models), None), "has_more": False}
         name = request.path.removeprefix("/v1/models").lstrip("/")
         if not name:
-            await respond(send, 200, [JSON_TYPE], _encode({"object": "list", "data": list(models.values())}))
+            await respond(send, 200, [JSON_TYPE], _encode({**listed, "data": list(models.values())}))
         elif name in models:
             await respond(send, 200, [JSON_TYPE], _encode(models[name]))
         else:
-            raise ModelNotFound(f"no model is called {name!r}", param="model", hint="GET /v1/models lists them")
+            raise model_not_found(name)
+
+
+def _in_anthropics_form(name: str, registry: Registry) -> dict[str, Any]:
+    """When a model was made is not known here, and of a virtual one not what it takes either."""
+    model = registry.find(name)
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": "1970-01-01T00:00:00Z",
+        "lifecycle": "active",
+        "max_input_tokens": None if model is None else model.context_window,
+        "max_tokens": None if model is None else model.max_output_tokens,
+    }
 
 
 def _model_list(registry: Registry) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 IDLE_CONNECTION_S = 75
 BACKLOG = 2048
+UNSENT_BYTES = 128 * 1024
+"""Of an answer, in the socket of a client that does not read; without it the kernel takes megabytes for each."""
 AGAIN_AFTER_S = 1.0
 LOOK_AT_PARENT_EVERY_S = 0.5
 SPARE_FILES = 256
@@ -200,4 +202,6 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # before Python 3.12 only on some systems
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     return listener

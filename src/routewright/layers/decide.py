@@ -24,6 +24,7 @@ from routewright.decision.permission import check_permission, is_restricted
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
+from routewright.errors import ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
 from routewright.layers.sessions import Conversation, PromptCaches
@@ -116,6 +117,19 @@ class Decider:
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
         )
+
+    def count_tokens(self, call: Call) -> int:
+        """The estimate of the input, as the first choice's provider counts; the bare one where nobody may answer.
+
+        Raises ModelNotFound.
+        """
+        considered = self.consider(call)
+        tokens = considered.features.input_tokens
+        try:
+            model = self.select(considered).chosen.model
+        except (ContextTooLong, NoEligibleModel, UnpricedModel):
+            return tokens
+        return round(tokens * self._estimator.ratio(model))
 
     def learn(self, considered: Considered, reply: Reply) -> None:
         """Compare the estimate of the input with what the provider counted, and remember what it has in its cache."""

@@ -48,14 +48,14 @@ class Record:
         try:
             reply = await forward(call)
         except BaseException as error:  # a bug too: what attempts cost must be written, and the account be closed
-            self._write(call, model=None, outcome=_outcome(error), receipt=self._receipt(call, None))
+            self._write(call, None, outcome=_outcome(error), receipt=self._receipt(call, None))
             raise
         return reply.on_close(self._close)
 
     def _close(self, reply: Reply) -> None:
         call = reply.attempt.call
         reply.receipt = self._receipt(call, reply)
-        self._write(call, model=reply.attempt.model.name, outcome=reply.outcome, receipt=reply.receipt)
+        self._write(call, reply, outcome=reply.outcome, receipt=reply.receipt)
 
     def _receipt(self, call: Call, reply: Reply | None) -> Receipt:
         account = self._ledger.account(call.id)
@@ -64,7 +64,7 @@ class Record:
         baseline, usage = None, None
         if reply is not None:
             baseline = reply.route.baseline_model
-            usage = reports[-1].usage if reports else None
+            usage = reply.usage if _is_kept(reply) else reports[-1].usage if reports else None
         return Receipt(
             cost_nanousd=sum(report.cost_nanousd or 0 for report in reports),
             is_estimated=any(report.is_estimated for report in reports),
@@ -81,19 +81,23 @@ class Record:
             return None
         return cost_nanousd(usage, model.prices.rates_at(self._clock.time_ns() // 1_000_000_000, usage.input_total))
 
-    def _write(self, call: Call, *, model: str | None, outcome: str, receipt: Receipt) -> None:
+    def _write(self, call: Call, reply: Reply | None, *, outcome: str, receipt: Receipt) -> None:
+        """`reply` is None when nobody answered."""
         account = self._ledger.account(call.id)
-        route = account.route
-        answer = receipt.attempts[-1] if model is not None and receipt.attempts else None
-        parts = _input_parts(route, answer)
+        route, sent = account.route, account.route
+        answer = receipt.attempts[-1] if reply is not None and receipt.attempts else None
+        if reply is not None and _is_kept(reply):  # nothing was sent for it
+            route, sent, answer = reply.route, None, None
+        parts = _input_parts(sent, answer)
         input_cost = answer.input_cost_nanousd if answer else None
-        prompt = system_text(call.messages) if route else ""
+        prompt = system_text(call.messages) if sent else ""
+        cached = reply.cached if reply is not None else None
         row = RequestRecorded(
             request_id=call.id,
             at_ns=self._clock.time_ns(),
             dialect=call.dialect,
             requested_model=call.model,
-            model=model,
+            model=reply.attempt.model.name if reply is not None else None,
             tier=route.tier if route else None,
             confidence=route.confidence if route else None,
             reason=route.reason if route else outcome,
@@ -112,20 +116,29 @@ class Record:
             key=call.tenant.key,
             team=call.tenant.team,
             input_parts=parts,
-            input_is_estimated=route is not None and (answer is None or answer.is_estimated),
+            input_is_estimated=sent is not None and (answer is None or answer.is_estimated),
             input_cost_nanousd=input_cost,
             system_cost_nanousd=None if input_cost is None else share_nanousd(input_cost, parts.system, parts.total),
             system_hash=text_hash(prompt),
             system_opening=text_hash(prompt[:PREVIEW_CHARS]),
             system_chars=len(prompt),
             system_preview=prompt[:PREVIEW_CHARS] if self._logs_content and not call.options.no_log else "",
+            cache=cached.state if cached else "",
+            cache_saved_nanousd=cached.saved_nanousd if cached else None,
         )
         self._tally.request(row.model or "", row.tier or "", outcome)
         for report in receipt.attempts:
             self._tally.attempt(report)
+        if cached is not None:
+            self._tally.cached[cached.state] += 1
         self._ledger.record(row)
         if self._logs_requests:
             _log_request(row)
+
+
+def _is_kept(reply: Reply) -> bool:
+    """The answer is the response cache's: no attempt of this request is behind it."""
+    return reply.cached is not None and reply.cached.is_kept
 
 
 def _outcome(error: BaseException) -> str:

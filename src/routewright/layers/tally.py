@@ -21,6 +21,9 @@ class Tally:
         self.cost_nanousd: Counter[str] = Counter()
         """By model."""
 
+        self.cached: Counter[str] = Counter()
+        """Requests for which the response cache was used: `hit`, `miss` and `stale`."""
+
     def request(self, model: str, tier: str, outcome: str) -> None:
         """A request is over."""
         self.requests[model, tier, outcome_class(outcome)] += 1

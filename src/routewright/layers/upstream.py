@@ -8,7 +8,7 @@ from routewright.clock import Clock
 from routewright.dialects.rate_limits import allowance
 from routewright.dialects.wire import Decoder
 from routewright.dialects.wire import Upstream as Dialect
-from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse
+from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse, ProviderError
 from routewright.reply import Event, Reply
 from routewright.transport import Transport, WireResponse
 
@@ -52,6 +52,10 @@ class Upstream:
             reply.first_wait_s = self.clock.monotonic() - sent_at
             reply.allowance = allowance(response.headers, self.clock.time_ns() / 1e9)
             return reply.on_close(source.tell)
+        except ProviderError as error:
+            response.abort()
+            _hide_key(error, attempt)
+            raise
         except BaseException:
             response.abort()
             raise
@@ -111,6 +115,9 @@ class Decoded:
                 raise
             self._upstream.wait_s(self._attempt)  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
+        except ProviderError as error:
+            _hide_key(error, self._attempt)
+            raise
         finally:
             self._patience.end()
             self._longest_pause_s = max(self._longest_pause_s, self._upstream.clock.monotonic() - began_at)
@@ -182,6 +189,14 @@ class _Patience:
         else:
             self._was_cancelled = True
             self._waiter.cancel()
+
+
+def _hide_key(error: ProviderError, attempt: Attempt) -> None:
+    """Some providers repeat the key that they refuse, and not every key looks like one."""
+    key = attempt.deployment.key
+    if key is not None and key.reveal() in error.message:
+        error.message = error.message.replace(key.reveal(), "***")
+        error.args = (error.message,)
 
 
 def _says_something(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""Balances: what one process has of each budget, and whether another hold fits. Exact integers; no clock, no waiting.
+"""Balances: what one process has of each budget, and whether another hold fits. Exact integers, no waiting.
 
 Three numbers are counted for each window of a budget: what this process was *granted* of it, what it has *settled*, and
 what it *holds* for attempts that are not over. Of a hard budget, settled + held never exceeds granted, and the escrow
@@ -9,6 +9,7 @@ Not for threads: it belongs to one event loop, except for `adopt`, which is one 
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from msgspec import Struct
 
@@ -43,7 +44,6 @@ class _Account:
     """One window of one budget."""
 
     __slots__ = (
-        "asked_ns",
         "budget",
         "charge",
         "elsewhere",
@@ -52,7 +52,7 @@ class _Account:
         "holds",
         "is_freeze_known",
         "is_frozen",
-        "lasts_ns",
+        "lapses_at",
         "rule",
         "settled",
         "spent_before",
@@ -67,9 +67,8 @@ class _Account:
         self.window = window
         self.charge = Charge(budget.name, window.starts_ns)
         self.granted = 0
-        self.asked_ns = 0
-        """When the claim that granted it was begun; from then on it lasts so long, on a clock that may be set."""
-        self.lasts_ns = 0
+        self.lapses_at = inf
+        """Until when what is granted may be counted on; monotonic seconds, as nobody can set that clock."""
         self.settled = 0
         self.held = 0
         self.holds = 0
@@ -97,9 +96,6 @@ class _Account:
 
     def is_over(self, now_ns: int) -> bool:
         return self.window.ends_ns is not None and now_ns >= self.window.ends_ns
-
-    def is_lapsed(self, now_ns: int) -> bool:
-        return abs(now_ns - self.asked_ns) > self.lasts_ns
 
     def shrink(self) -> int:
         self.granted = min(self.granted, self.settled + self.held)
@@ -171,6 +167,8 @@ class Balances:
         self._holds: dict[str, _Held] = {}
         self._wanting: dict[int, tuple[_Account, ...]] = {}
         self.on_room: Callable[[], None] = _nothing
+        self.steady: Callable[[], float] = _no_time
+        """Monotonic seconds, by which grants lapse: the wall clock, which windows go by, may be set meanwhile."""
         self.overruns = 0
         """Attempts that cost more than was held for them."""
 
@@ -217,7 +215,7 @@ class Balances:
         account = self._current.get(name)
         if account is None or account.rule is not rule or account.is_over(now_ns):
             account = self._open(rule, rule.of(subject) if subject else rule, account, now_ns)
-        if account.is_lapsed(now_ns):
+        if self.steady() > account.lapses_at:
             account.shrink()
         return account
 
@@ -375,15 +373,15 @@ class Balances:
                 wanted[id(account)] = account
         return [_position(account) for account in wanted.values()]
 
-    def grant(self, charge: Charge, grant: Grant, asked_ns: int) -> None:
-        """Take what the escrow says for true; it was asked at `asked_ns`."""
+    def grant(self, charge: Charge, grant: Grant, asked_at: float) -> None:
+        """Take what the escrow says for true; it was asked at `asked_at`, by `steady`."""
         account = self._accounts.get(charge)
         if account is None:  # its window ended while the escrow was asked
             return
         account.spent_before = grant.posted_nanousd - account.settled
         account.elsewhere = max(0, grant.leased_nanousd - (grant.granted_nanousd - account.settled))
         account.granted = grant.granted_nanousd
-        account.asked_ns, account.lasts_ns = asked_ns, int(grant.lasts_s * NANOSECONDS)
+        account.lapses_at = asked_at + grant.lasts_s
         if grant.is_frozen:
             account.is_frozen = account.is_freeze_known = True
         elif account.is_freeze_known:
@@ -435,6 +433,10 @@ class Balances:
 
 def _nothing() -> None:
     pass
+
+
+def _no_time() -> float:
+    return 0.0
 
 
 def _is_same_calendar(account: _Account, budget: Budget) -> bool:

@@ -76,6 +76,7 @@ class Keeper:
         self.is_cut_off = False
         """The escrow does not answer: only what was granted before can be spent."""
         balances.on_room = self._room_was_made
+        balances.steady = clock.monotonic
 
     # -- asked by layers
 
@@ -184,14 +185,14 @@ class Keeper:
     async def _round(self, most: int) -> None:
         """Claim what somebody waits for, and `most` others."""
         for position in self.balances.positions(self._clock.time_ns(), most):
-            asked_ns = self._clock.time_ns()
+            asked_at = self._clock.monotonic()
             try:
                 grant = await self._aside(partial(self._ask, position, self._to_keep(position)))
             except StoreUnavailable as error:
                 self._cut_off(error)
                 return
             self._reached()
-            self._take(position.charge, grant, asked_ns)
+            self._take(position.charge, grant, asked_at)
 
     def _to_keep(self, position: Position) -> int:
         """What to say that we have: all that was granted, or less if another process needs what we do not use.
@@ -216,8 +217,8 @@ class Keeper:
                 needed_nanousd=position.needed_nanousd,
             )
 
-    def _take(self, charge: Charge, grant: Grant, asked_ns: int) -> None:
-        self.balances.grant(charge, grant, asked_ns)
+    def _take(self, charge: Charge, grant: Grant, asked_at: float) -> None:
+        self.balances.grant(charge, grant, asked_at)
         if grant.is_wanted_elsewhere and self.balances.spare(charge) > 0:
             self._yielding.add(charge)
 
@@ -226,12 +227,12 @@ class Keeper:
     def claim_blocking(self) -> None:
         """Claim every budget that has one subject, so that it is known how it stands and the first requests need not
         wait. Raises nothing."""
-        now_ns = self._clock.time_ns()
+        now_ns, asked_at = self._clock.time_ns(), self._clock.monotonic()
         self.balances.claim_ahead(now_ns)
         try:
             for position in self.balances.positions(now_ns):
                 grant = self._ask(position, position.granted_nanousd)
-                self._take(position.charge, grant, now_ns)
+                self._take(position.charge, grant, asked_at)
         except StoreUnavailable as error:
             self._cut_off(error)
 

@@ -158,6 +158,10 @@ class RequestRecorded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     system_chars: int = 0
     system_preview: str = ""
     """Its beginning; empty unless content may be kept (`ledger.log_content`)."""
+    cache: str = ""
+    """`hit` or `stale` for an answer that was kept, `miss` for a new one; empty without the response cache."""
+    cache_saved_nanousd: int | None = None
+    """What an answer that was kept cost when it was made; None for all others, and without a price."""
 
 
 OutcomeSource: TypeAlias = Literal["feedback", "check", "shadow", "judge"]

@@ -108,6 +108,8 @@ _REQUESTS = Rollup(
         "input_estimated": "CASE WHEN new.model IS NULL THEN 0 ELSE new.input_is_estimated END",
         "input_cost_nanousd": "coalesce(new.input_cost_nanousd, 0)",
         "system_cost_nanousd": "coalesce(new.system_cost_nanousd, 0)",
+        "from_cache": "CASE WHEN new.cache IN ('hit', 'stale') THEN 1 ELSE 0 END",
+        "cache_saved_nanousd": "coalesce(new.cache_saved_nanousd, 0)",
         # What nobody reported cost something between nothing and our bound.
         "least_saved_nanousd": f"CASE WHEN new.baseline_cost_nanousd IS NULL OR new.is_estimated = 1 AND {_SAVED} > 0"
         f" THEN 0 ELSE {_SAVED} END - {_FAILED}",

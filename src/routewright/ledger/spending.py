@@ -61,6 +61,10 @@ class Sums(Struct, frozen=True, kw_only=True, gc=False):
     """What the input of answered requests cost."""
     system_cost_nanousd: int = 0
     """Of that, the system prompts' share by tokens."""
+    from_cache: int = 0
+    """Requests that got an answer which was kept."""
+    cache_saved_nanousd: int = 0
+    """What those answers cost when they were made."""
 
     def __add__(self, other: "Sums") -> "Sums":
         return added((self, other))

@@ -2,10 +2,11 @@
 
 from routewright.settings.keys import KeyStore
 from routewright.settings.load import Settings, check_binding, is_loopback, load_settings
-from routewright.settings.schema import ContextSettings
+from routewright.settings.schema import CacheSettings, ContextSettings
 from routewright.settings.sources import FileStamp, Folders, Origin
 
 __all__ = [
+    "CacheSettings",
     "ContextSettings",
     "FileStamp",
     "Folders",

@@ -1,6 +1,7 @@
 """Settings and what was found → the registry: which models there are, where each can be called, and what it costs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,12 +45,12 @@ def build_catalog(
     is_simulated = simulate or not (windows or settings.keys or settings.names_catalog)
     assembly = _Assembly(settings, windows, prices or prices_of(settings), is_simulated=is_simulated)
     models = assembly.models()
-    raise_if([*assembly.mistakes, *_unknown_names(settings, tuple(model.name for model in models))])
+    raise_if(chain(assembly.mistakes, _unknown_names(settings, {model.name for model in models})))
     try:
         registry = build_registry(models, settings.aliases)
     except SettingsError as error:
         raise SettingsError(error.message + _place_in(error.message, settings), hint=error.hint) from None
-    raise_if(list(_unknown_judge(settings, registry)))
+    raise_if(_unknown_judge(settings, registry))
     if not any(model.deployments for model in models):
         raise _nothing_to_call(settings)
     return registry
@@ -239,19 +240,21 @@ def _found(settings: Settings, found: Mapping[str, int | None]) -> Mapping[str, 
     return models
 
 
-def _unknown_names(settings: Settings, known: tuple[str, ...]) -> Iterator[str]:
+def _unknown_names(settings: Settings, known: Set[str]) -> Iterator[str]:
     """What names a model that does not exist; what is built in may name what is switched off."""
-    named: list[tuple[KeyPath, tuple[str, ...], tuple[str, ...]]] = [
+    also_aliases = known | settings.aliases.keys()
+    named: list[tuple[KeyPath, tuple[str, ...], Set[str]]] = [
         (("models", name, "fallbacks"), model.fallbacks, known)
         for name, model in settings.models.items()
         if model.enabled and settings.origin("models", name, "fallbacks") != DEFAULT
     ]
     named += [(("policy", "baseline"), (settings.policy.baseline,), known)] if settings.policy.baseline else []
+    named += [(("cache", "routes"), settings.cache.routes, known | settings.models.keys() | {*Tier, "all"})]
     wish = settings.policy.quality
-    named += [(("policy", "quality"), (wish.model,), (*known, *settings.aliases))] if wish else []
-    named += [(("aliases", alias), (to,), (*known, *settings.aliases)) for alias, to in settings.aliases.items()]
+    named += [(("policy", "quality"), (wish.model,), also_aliases)] if wish else []
+    named += [(("aliases", alias), (to,), also_aliases) for alias, to in settings.aliases.items()]
     named += [  # no alias: who counts is the model that is asked
-        (("budgets", budget, "scope"), (model,), (*known, *settings.models))
+        (("budgets", budget, "scope"), (model,), known | settings.models.keys())
         for budget, (kind, _, model) in ((name, each.scope.partition(":")) for name, each in settings.budgets.items())
         if kind == Scope.MODEL
     ]

@@ -1,8 +1,9 @@
 """What the sources say together: each value checked against its type as it comes, later sources above earlier ones."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import msgspec
@@ -26,6 +27,10 @@ from routewright.settings.schema import (
 from routewright.settings.sources import DEFAULT, Origin, Source
 
 LONGEST_QUOTE = 60
+MOST_TOLD = 50
+"""Mistakes in one message: nobody reads more, and a file has room for tens of thousands."""
+MOST_COMPARED = 1_000
+"""Names among which a similar one is looked for."""
 
 Section = TypeVar("Section", bound=Struct)
 
@@ -41,8 +46,9 @@ class Given:
     def add(self, source: Source) -> None:
         """Take over what a source says, above all that was said before."""
         self._forget_prices_given_anew(source)
-        mistakes = [self._take(path, value, source) for path, value in source.values.items()]
-        self.mistakes += dict.fromkeys(mistake for mistake in mistakes if mistake)  # an unknown table is told once
+        taken = (self._take(path, value, source) for path, value in source.values.items())
+        mistakes = dict.fromkeys(islice((mistake for mistake in taken if mistake), MOST_TOLD + 1))
+        self.mistakes += mistakes  # an unknown table is told once
 
     def sections(self) -> Sections:
         """All of it. Raises SettingsError that tells all mistakes, one in a line."""
@@ -125,25 +131,29 @@ def read_value(value: object, kind: Any, path: str, *, is_text: bool) -> object:
         raise ValueError(f"{path}: {_quoted(value)} is not {allowed(kind)}") from None
 
 
-def did_you_mean(name: str, known: tuple[str, ...]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """` — did you mean "…"?` with the nearest name, or two that are less near; nothing if none is."""
     from difflib import get_close_matches
 
+    if len(known) > MOST_COMPARED:
+        return ""
     near = get_close_matches(name, known, n=1) or get_close_matches(name, known, n=2, cutoff=0.5)
     return f" — did you mean {' or '.join(json.dumps(other) for other in near)}?" if near else ""
 
 
-def raise_if(mistakes: Sequence[str]) -> None:
-    """Raise SettingsError if there are any, one in a line."""
-    if len(mistakes) == 1:
-        raise SettingsError(mistakes[0])
-    if mistakes:
-        raise SettingsError("\n".join([f"{len(mistakes)} mistakes in the settings:", *mistakes]))
+def raise_if(mistakes: Iterable[str]) -> None:
+    """Raise SettingsError if there are any, one in a line; they are looked for as far as they are told."""
+    told = list(islice(mistakes, MOST_TOLD + 1))
+    if len(told) == 1:
+        raise SettingsError(told[0])
+    if told:
+        count = len(told) if len(told) <= MOST_TOLD else f"more than {MOST_TOLD}"
+        raise SettingsError("\n".join([f"{count} mistakes in the settings:", *told[:MOST_TOLD]]))
 
 
 def _unknown(unknown: UnknownKey, origin: Origin) -> str:
     where = f"in [{dotted(unknown.section)}]" if unknown.section else "at the top"
-    return f'unknown key "{unknown.name}" {where} ({origin.exact}){did_you_mean(unknown.name, unknown.known)}'
+    return f"unknown key {_quoted(unknown.name)} {where} ({origin.exact}){did_you_mean(unknown.name, unknown.known)}"
 
 
 def _quoted(value: object) -> str:

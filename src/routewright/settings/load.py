@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from routewright.settings.schema import (
     AccessSettings,
     AlertSettings,
     BudgetSettings,
+    CacheSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -63,6 +65,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    cache: CacheSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
@@ -92,6 +95,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Where every value came from that is not a default."""
     files: Mapping[Path, FileStamp | None]
     """What was read, or would have been if it existed, each with its stamp from just before."""
+    told_by: frozenset[Path]
+    """Those of the files that say something."""
 
     def origin(self, *path: str) -> Origin:
         """Where a value came from: `settings.origin("policy", "confidence_threshold")`."""
@@ -111,6 +116,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     def names_catalog(self) -> bool:
         """Whether the operator says anything about providers or models; then nothing is assumed beyond it."""
         return any(path[0] in ("providers", "models") for path in self.origins)
+
+    @property
+    def keyless(self) -> tuple[str, ...]:
+        """The providers that the operator names and that cannot be called, as their key is not there."""
+        named = {path[1] for path in self.origins if path[0] == "providers"}
+        return tuple(name for name in self.unusable if name in named)
 
     @property
     def local_servers(self) -> Mapping[str, str]:
@@ -146,8 +157,14 @@ def load_settings(
     given = Given()
     given.add(built_in())
     given.add(Source(values={("ledger", "path"): folders.data}, origins={}))
-    _add_file(given, folders.settings_file, str(folders.settings_file))
-    _add_file(given, project_file, str(config or "routewright.toml"), is_required=config is not None)
+    told_by = {
+        path
+        for path, shown_as, is_required in (
+            (folders.settings_file, str(folders.settings_file), False),
+            (project_file, str(config or "routewright.toml"), config is not None),
+        )
+        if _add_file(given, path, shown_as, is_required=is_required)
+    }
     given.add(from_environment(environ))
     given.mistakes += _misspelt(environ)
     given.add(from_flags(flags or {}))
@@ -194,25 +211,31 @@ def load_settings(
         unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
         origins=given.origins,
         files=files,
+        told_by=frozenset(told_by),
     )
     # Read by the catalog, later than this stamp is taken: a change in between is seen as one.
     files[settings.price_document] = FileStamp.of(settings.price_document)
     raise_if(
-        [
-            *_check_names(settings),
-            *_check_budgets(settings),
-            *_check_models(settings),
-            *_check_neighbours(settings),
-        ]
+        chain(
+            _check_names(settings),
+            _check_budgets(settings),
+            _check_models(settings),
+            _check_neighbours(settings),
+            _check_cache(settings),
+        )
     )
     return settings
 
 
-def _add_file(given: Given, path: Path, shown_as: str, *, is_required: bool = False) -> None:
+def _add_file(given: Given, path: Path, shown_as: str, *, is_required: bool) -> bool:
+    """Whether it says anything."""
     try:
-        given.add(from_file(path, shown_as, is_required=is_required))
+        source = from_file(path, shown_as, is_required=is_required)
     except SettingsError as error:
         given.mistakes.append(f"{error.message} — {error.hint}" if error.hint else error.message)
+        return True
+    given.add(source)
+    return bool(source.values)
 
 
 def _provider_key(
@@ -271,6 +294,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "cache": CacheSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
         "access": AccessSettings,
@@ -327,7 +351,7 @@ def _check_models(settings: Settings) -> Iterator[str]:
             if not slash or not upstream:
                 yield _told(settings, (*path, "deployments"), f'"{deployment}" is not "provider/model"')
             elif provider not in settings.providers:
-                near = did_you_mean(provider, tuple(settings.providers))
+                near = did_you_mean(provider, settings.providers)
                 yield _told(settings, (*path, "deployments"), f'no provider is called "{provider}"') + near
 
 
@@ -345,13 +369,18 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
         yield from _check_embeddings(settings, second.embeddings)
 
 
+def _check_cache(settings: Settings) -> Iterator[str]:
+    if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
+        yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
+
+
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
     path = ("second_opinion", "embeddings")
     provider, _, upstream = embeddings.partition("/")
     if not upstream:
         yield _told(settings, path, f'"{embeddings}" is not "provider/model"')
     elif provider not in settings.providers:
-        near = did_you_mean(provider, tuple(settings.providers))
+        near = did_you_mean(provider, settings.providers)
         yield _told(settings, path, f'no provider is called "{provider}"') + near
     elif settings.providers[provider].dialect != "openai_chat":
         yield _told(settings, path, f"{provider} does not speak OpenAI's dialect, and so has no /embeddings")

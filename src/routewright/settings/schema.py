@@ -26,6 +26,7 @@ COST_ALERT = "cost_alert_threshold"
 """The name of the budget that `policy.cost_alert_threshold` makes."""
 MIB = 1024 * 1024
 DAY_MS = 86_400_000
+YEAR_S = 365 * 86_400
 
 
 class Read(Struct, frozen=True):
@@ -234,6 +235,25 @@ class SecondOpinionSettings(Struct, frozen=True, kw_only=True):
     max_entries: Annotated[int, Meta(ge=1, le=100_000)] = 50_000
 
 
+class CacheSettings(Struct, frozen=True, kw_only=True):
+    """`[cache]`: whose answers are kept and given again to who asks the same."""
+
+    routes: tuple[Name, ...] = ()
+    keys: tuple[Name, ...] = ()
+    store: Literal["memory", "sqlite", "redis"] = "memory"
+    ttl_s: Annotated[int, Meta(ge=1, le=YEAR_S)] = 3600
+    stale_if_error_s: Annotated[int, Meta(ge=0, le=YEAR_S)] = 0
+    shared: bool = False
+    max_entries: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    max_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024 * MIB)] = 64 * MIB
+    max_answer_bytes: Annotated[int, Meta(ge=1024, le=32 * MIB)] = MIB
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any answer is kept."""
+        return bool(self.routes or self.keys)
+
+
 class LedgerSettings(Struct, frozen=True, kw_only=True):
     """`[ledger]`: where the accounts are kept."""
 
@@ -334,6 +354,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    cache: CacheSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings

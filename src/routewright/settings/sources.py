@@ -28,6 +28,10 @@ ALIASES: Mapping[str, KeyPath] = {
 DEEPEST = 5
 """One level below the deepest key there is, so that a table in place of a value shows."""
 
+MOST_KEY_PARTS = 64
+_ENDLESS_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_KEY_PARTS}}}""")
+"""A dotted key of more parts takes tomllib time by their square: half a million fit into a file, and take hours."""
+
 
 class Origin(Struct, frozen=True):
     """Where a value came from; `str()` is what `config show --origin` prints: `routewright.toml:12`."""
@@ -190,6 +194,8 @@ def _read(path: Path, shown_as: str) -> bytes:
 
 
 def _parse(text: str, shown_as: str) -> dict[str, object]:
+    if _ENDLESS_KEY.search(text):
+        raise SettingsError(f"{shown_as}: is nested too deeply")
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError) as error:  # ArithmeticError: a number that Decimal refuses

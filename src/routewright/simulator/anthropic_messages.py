@@ -30,7 +30,7 @@ _STOP_REASONS: dict[FinishReason, str] = {"stop": "end_turn", "length": "max_tok
 
 
 class _Message(Struct, frozen=True):
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: str | list[JsonObject]
 
 

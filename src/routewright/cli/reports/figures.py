@@ -9,7 +9,7 @@ from routewright.ledger.spending import Sums
 NOTHING_TO_TELL = "–"
 NANO = Decimal(1).scaleb(-9)
 
-OFTEN_NOTHING = frozenset({"failed_cost_usd", "errand_cost_usd"})
+OFTEN_NOTHING = frozenset({"failed_cost_usd", "errand_cost_usd", "from_cache", "cache_saved_usd"})
 """Columns that a terminal has no room for, as the summary tells them, and a page only where there is something."""
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"

@@ -120,7 +120,7 @@ def _priced_at(baseline: Baseline, sums: Sums, time: str | None) -> Sums:
     at = datetime.fromisoformat(moment_of if ":" in moment_of else f"{moment_of} 12:00").replace(tzinfo=UTC)
     rates = baseline.prices.rates_at(int(at.timestamp()), 0)
     per_request = cost_nanousd(Usage(), rates)
-    would = cost_nanousd(sums.answer_usage, rates) + per_request * (sums.answered - 1)
+    would = cost_nanousd(sums.answer_usage, rates) + per_request * (sums.answered - sums.from_cache - 1)
     saved = would - sums.answered_cost_nanousd - sums.failed_cost_nanousd
     return replace(
         sums,
@@ -149,6 +149,8 @@ def _notes(total: Sums, question: Question) -> Iterable[str]:
         yield "by cause: attempts have causes, requests do not, so there are no requests and no savings by cause"
     if baseline is None:
         return
+    if total.from_cache:
+        yield f"not priced anew: {counted(total.from_cache, 'answer')} from the response cache, which took no tokens"
     yield f"{baseline.name} was priced from the tokens of each {'hour' if baseline.changes_by_hour else 'day'} together"
     if baseline.changes_by_length:
         yield f"{baseline.name} costs more for long input, which sums do not tell of: priced as short"

@@ -49,6 +49,11 @@ def summary(report: Report) -> Iterator[str]:
         f"{counted(totals.attempts, 'attempt')} · "
         f"{totals.usage.input_total:,} tokens in, {totals.usage.output_total:,} out"
     )
+    if totals.from_cache:
+        yield (
+            f"{counted(totals.from_cache, 'answer')} from the response cache, "
+            f"which cost {usd(totals.cache_saved_nanousd)} when they were made"
+        )
     if not saving.requests:
         yield "nothing to compare with: no answer has a baseline with a price"
         return

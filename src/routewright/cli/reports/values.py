@@ -135,6 +135,8 @@ MONEY = (
     Measure("cost_usd", "spent", "usd", lambda sums: sums.cost_nanousd),
     Measure("failed_cost_usd", "failed", "usd", lambda sums: sums.failed_cost_nanousd),
     Measure("errand_cost_usd", "errands", "usd", lambda sums: sums.errand_cost_nanousd),
+    Measure("from_cache", "from cache", "count", lambda sums: sums.from_cache),
+    Measure("cache_saved_usd", "saved by cache", "usd", lambda sums: sums.cache_saved_nanousd),
     Measure("actual_cost_usd", "actual", "usd", _if_compared(lambda sums: sums.compared_cost_nanousd)),
     Measure("baseline_cost_usd", "would have cost", "usd", _if_compared(lambda sums: sums.baseline_cost_nanousd)),
     Measure("saved_usd", "saved", "usd", _if_compared(_saved)),
@@ -160,8 +162,11 @@ INPUT = (
 
 
 _OF_REQUESTS = frozenset(
-    {"requests", "complete", "failed_cost_usd", "actual_cost_usd", "baseline_cost_usd", "saved_usd", "saved_share"}
-)
+    {
+        "requests", "complete", "failed_cost_usd", "from_cache", "cache_saved_usd", "actual_cost_usd",
+        "baseline_cost_usd", "saved_usd", "saved_share",
+    }
+)  # fmt: skip
 """Columns of which an attempt's cause tells nothing."""
 
 

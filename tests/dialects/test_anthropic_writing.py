@@ -7,7 +7,9 @@ import pytest
 
 from builders import attempt, call, deployment, message, model
 from routewright.call import (
+    CacheMark,
     Call,
+    Document,
     Image,
     JsonObject,
     Message,
@@ -15,12 +17,13 @@ from routewright.call import (
     Options,
     OutputFormat,
     Text,
+    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
 )
-from routewright.dialects.anthropic_request import unsaid_fields, unsayable_field, write_body
+from routewright.dialects.anthropic_writing import unsaid_fields, unsayable_field, write_body
 from routewright.dialects.openai_request import read_call
 
 NOW = Tool("now", "The time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
@@ -119,10 +122,92 @@ def test_images_are_written_by_url_or_inline() -> None:
 
 
 def test_tools_are_written_with_their_schemas() -> None:
-    assert written(tools=(NOW, Tool("halt", "", {})))["tools"] == [
+    halt = Tool("halt", "", {}, is_strict=True, cache_mark=CacheMark("1h"))
+    assert written(tools=(NOW, halt))["tools"] == [
         {"name": "now", "description": "The time.", "input_schema": NOW.parameters},
-        {"name": "halt", "input_schema": {"type": "object", "properties": {}}},
+        {
+            "name": "halt",
+            "input_schema": {"type": "object", "properties": {}},
+            "strict": True,
+            "cache_control": {"type": "ephemeral", "ttl": "1h"},
+        },
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("https://x.example/a.pdf", {"type": "url", "url": "https://x.example/a.pdf"}),
+        ("data:application/pdf;base64,AAAA", {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}),
+        ("data:text/csv;base64,YSxi", {"type": "text", "media_type": "text/plain", "data": "a,b"}),
+    ],
+)
+def test_documents_are_written_by_url_inline_or_in_words(url: str, source: JsonObject) -> None:
+    [block] = written(messages=(Message("user", (Document(url, "a"),)),))["messages"][0]["content"]
+    assert block == {"type": "document", "source": source, "title": "a"}
+
+
+def test_pictures_of_a_tool_stay_in_its_result() -> None:
+    result = ToolResult("c", "seen", images=(Image("https://x.example/a.png"),))
+    [block] = written(messages=(Message("tool", (result,)),))["messages"][0]["content"]
+    assert block["content"] == [
+        {"type": "text", "text": "seen"},
+        {"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}},
+    ]
+
+
+def test_thoughts_are_given_back_to_whoever_sealed_them() -> None:
+    own, hidden = Thinking("hm", "s", "anthropic_messages"), Thinking("", "redacted:d", "anthropic_messages")
+    others = (Thinking("oh", "x", "openai_responses"), Thinking("ah", "", "anthropic_messages"))
+    turns = (message("Hi"), Message("assistant", (own, hidden, *others, Text("a"))))
+    assert written(messages=turns)["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "redacted_thinking", "data": "d"},
+        {"type": "text", "text": "a"},
+    ]
+    assert unsaid_fields(call(messages=turns)) == ("thinking",)
+    assert unsaid_fields(call(messages=(Message("assistant", (own, hidden)),))) == ()
+
+
+def test_a_mark_is_on_the_block_before_it() -> None:
+    own = Thinking("hm", "s", "anthropic_messages")
+    turns = (
+        Message("system", (Text("Be brief."), CacheMark("1h"))),
+        message("Be kind.", "system"),
+        Message("user", (CacheMark(), Text("Hi"), Image("https://x.example/a.png"), CacheMark())),
+        Message("assistant", (own, CacheMark(), Text("a"))),
+        Message("tool", (ToolResult("c", "12:00"), CacheMark())),
+    )
+    body = written(messages=turns)
+    assert body["system"] == [
+        {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        {"type": "text", "text": "Be kind."},
+    ]
+    marked = [
+        (block["type"], block["cache_control"])
+        for turn in body["messages"]
+        for block in turn["content"]
+        if "cache_control" in block
+    ]
+    assert marked == [("image", {"type": "ephemeral"}), ("tool_result", {"type": "ephemeral"})]
+
+
+def test_marks_of_an_openai_client_reach_anthropic() -> None:
+    asked = from_openai(
+        messages=[
+            {"role": "system", "content": "Be brief.", "cache_control": {"type": "ephemeral"}},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+            },
+        ],
+        tools=[{"type": "function", "function": {"name": "now"}, "cache_control": {"type": "ephemeral"}}],
+    )
+    body = written(messages=asked.messages, tools=asked.tools)
+    assert unsayable_field(asked) is None
+    assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert body["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert body["tools"][0]["cache_control"] == {"type": "ephemeral"}
 
 
 @pytest.mark.parametrize(
@@ -237,6 +322,9 @@ def test_a_field_without_counterpart_is_named(fields: JsonObject, field: str) ->
         (Message("user", (Image("data:image/bmp;base64,AA"),)), "messages[0] (image of this kind or in this place)"),
         (Message("user", (Image("data:image/png,AA"),)), "messages[0] (image of this kind or in this place)"),
         (Message("system", (Image("https://x/a.png"),)), "messages[0] (image of this kind or in this place)"),
+        (Message("user", (Document("data:x/y;base64,AA"),)), "messages[0] (document of this kind or in this place)"),
+        (Message("user", (Document("data:text/x;base64,%%"),)), "messages[0] (document of this kind or in this place)"),
+        (Message("tool", (ToolResult("c", "", images=(Image("http://x"),)),)), "messages[0] (image of this kind)"),
         (Message("user", (Image("https://x/a.png"), Image("data:image/png;base64,AA"))), None),
         (Message("assistant", (ToolCall("c", "f", "{}"),)), None),
     ],
