@@ -36,7 +36,7 @@ OF_MONEY = [
     *(f"tests/test_{name}.py" for name in ("alerts", "runtime_budgets", "stores")),
 ]
 COVERAGE = (["coverage", "run", "-m", "pytest", *OF_MONEY], ["coverage", "report"])
-SCRIPTS = {"mutate": "benchmarks/mutation.py", "prove": "benchmarks/prove_money.py"}
+SCRIPTS = {"mutate": "benchmarks/mutation.py", "prove": "benchmarks/prove.py"}
 
 
 def fingerprint() -> str:

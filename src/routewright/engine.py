@@ -51,6 +51,7 @@ from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.slowness import Waits
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
@@ -117,6 +118,7 @@ class Engine:
         self._random = random or Random()
         self._classifier = classifier
         self._circuits = Circuits(self._random)
+        self._waits = Waits()
         self._paces = Paces()
         self._retry_budget = RetryBudget()
         self._refusals = Refusals()
@@ -208,6 +210,7 @@ class Engine:
             self._snapshot = self._build(settings, registry)
             self._limit(settings)
         self._circuits.keep_only(registry.deployments.values())
+        self._waits.keep_only(registry.deployments)
         self._paces.keep_only(registry.deployments.values())
         self._deployment_quota.keep_only(registry.deployments.values())
         self.settings_error = None
@@ -362,7 +365,7 @@ class Engine:
         )
         tries = (
             # where to begin; above retry, which goes round from there
-            Stack.outermost(Balance(self._paces, self._circuits, clock, self._random, caches))
+            Stack.outermost(Balance(self._paces, self._deployment_quota, self._circuits, clock, self._random, caches))
             # the same model again; below fallback, so that each model has its own tries
             .then(Retry(policy.max_retry_attempts, clock, self._random))
         )
@@ -374,19 +377,23 @@ class Engine:
             # a key that was refused is not offered again; above breaker, as nothing is learned about health
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
-            .then(Breaker(self._circuits, clock, self.rounds))
+            .then(Breaker(self._circuits, self._waits, clock, self.rounds))
             # what an operator must hear of; below retry, so that every try is seen
             .then(Watch(self.incidents))
-            # what is too late is not started; above budget and quota, as waiting for these is part of the pace
-            .then(Measure(self._paces, clock))
             # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent
             .then(BudgetLayer(self._ledger, clock, self._keeper, patience_s=_spending(settings).patience_s))
             # the deployment's own limits; a place is held as long as the answer lasts
             .then(self._deployment_quota)
+            # what is too late is not sent; below quota, as how long it waited here says nothing of the provider
+            .then(Measure(self._paces, clock))
             # innermost, so that our own queueing is not blamed on the provider
-            .then(FirstEventDeadline(policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000))
+            .then(
+                FirstEventDeadline(
+                    policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000, self._waits, clock
+                )
+            )
             .over(leaf)
         )
 

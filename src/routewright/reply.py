@@ -214,6 +214,10 @@ class Reply:
         """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
         self.allowance: Allowance | None = None
         """How much more the deployment takes, if it said so; from the leaf."""
+        self.first_wait_s = 0.0
+        """How long the provider took to begin, in seconds; from the leaf."""
+        self.longest_pause_s = 0.0
+        """The longest of its silences after that; known when the reply has closed."""
         self.cached: Cached | None = None
         """None where the cache is not used."""
         self._source = source

@@ -19,6 +19,8 @@ from routewright.ledger.ledger import Charge, LedgerEvent, decode_event
 T = TypeVar("T")
 
 MAX_IDLE_S = 86_400.0
+TICK_S = 1e-9
+"""A timer may be due in less than the clock counts; a jump of nothing would be made for ever."""
 
 
 class FakeClock:
@@ -64,7 +66,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         if timeout is None:
             return super().select(None)
-        self._clock.advance(min(timeout, MAX_IDLE_S))
+        self._clock.advance(min(max(timeout, TICK_S), MAX_IDLE_S))
         return ready
 
 

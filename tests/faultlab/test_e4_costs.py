@@ -1,4 +1,4 @@
-"""E4: what an answer reports costs what the provider bills. `benchmarks/prove_money.py --only f4` compares more."""
+"""E4: what an answer reports costs what the provider bills. `benchmarks/prove.py --only f4` compares more."""
 
 from pathlib import Path
 

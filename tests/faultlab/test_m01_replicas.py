@@ -1,4 +1,4 @@
-"""M01 on real gateways: `benchmarks/prove_money.py --only f3` tries more budgets, with kills."""
+"""M01 on real gateways: `benchmarks/prove.py --only f3` tries more budgets, with kills."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""S04: `kill -9` of whole gateways under load loses no row. `benchmarks/prove_money.py --only f2a` kills more often."""
+"""S04: `kill -9` of whole gateways under load loses no row. `benchmarks/prove.py --only f2a` kills more often."""
 
 import os
 from pathlib import Path

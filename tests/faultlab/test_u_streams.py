@@ -1,29 +1,25 @@
 """U05–U09, U16 and U19: what can go wrong once an answer has begun.
 
-`ROUTEWRIGHT_CUTS=10000` in the environment cuts streams at so many places instead of some hundreds.
+`benchmarks/prove.py --only f9` cuts ten thousand streams instead of some hundreds.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
-from itertools import cycle, islice
-from math import ceil
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
 import pytest
-from faulty_upstream import CHUNKED, STREAM, TO_THE_END, Exchange, Fault, body_of, chunk
-from lab import DEADLINE_S, PATIENCE_S, lab, model, open_files
-from oracles import Seen
+from cuts import BROKEN, FRAMINGS, ask_for_cuts, close, cut_short
+from faulty_upstream import CHUNKED, STREAM, Exchange, Fault, chunk
+from lab import DEADLINE_S, PATIENCE_S, lab, model
 from proxy import Toxics
-from speech import ANTHROPIC, DIALECTS, Speech, data
+from speech import ANTHROPIC, DIALECTS, data
 
 both_dialects = pytest.mark.parametrize("dialect", DIALECTS)
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
-CUTS = int(os.environ.get("ROUTEWRIGHT_CUTS", "320"))
-TOGETHER = 8
-BROKEN = "upstream_stream_cut"
+CUTS = 54
 
 
 # ---- silence and slowness ------------------------------------------------------------------------------------------
@@ -113,91 +109,27 @@ async def test_u07_a_thin_line_is_slow_and_not_broken(tmp_path: Path) -> None:
 # ---- cut streams ---------------------------------------------------------------------------------------------------
 
 
-def response_of(speech: Speech, *, framing: str, stream: bool) -> bytes:
-    """All bytes of a good answer."""
-    if not stream:
-        whole = speech.whole()
-        return body_of(whole) if framing == "length" else STREAM + TO_THE_END + whole
-    frames = speech.frames()
-    if framing == "chunked":
-        return b"".join([STREAM + CHUNKED, *map(chunk, frames), chunk(b"")])
-    body = b"".join(frames)
-    return body_of(body, kind="text/event-stream") if framing == "length" else STREAM + TO_THE_END + body
-
-
-def cut_short(framing: str, hang_up: Callable[[Exchange], None]) -> Fault:
-    """The argument is where, in millionths of the whole response; the bill has the words that were begun before."""
-
-    async def cut(exchange: Exchange) -> None:
-        response = response_of(exchange.speech, framing=framing, stream=exchange.is_stream)
-        sent = response[: len(response) * int(exchange.argument) // 1_000_000]
-        exchange.charge(sum(word.encode() in sent for word in exchange.speech.words))
-        half = len(sent) // 2
-        await exchange.send(sent[:half], sent[half:])
-        hang_up(exchange)
-
-    return cut
-
-
-def close(exchange: Exchange) -> None:
-    exchange.writer.close()
-
-
-CUT_MODELS = 100
-"""So that no circuit opens: each of them breaks fewer times than that takes."""
-
-
-async def ask_for_cuts(folder: Path, dialect: str, framing: str, places: list[int], *, stream: bool) -> list[Seen]:
-    """Cut a stream at each of these places, in millionths; nothing was presented as complete that is not."""
-    names = [f"cut-{number}" for number in range(CUT_MODELS)]
-    faults = dict.fromkeys(names, cut_short(framing, close))
-    policy = "max_retry_attempts = 0"
-    async with lab(folder, *map(model, names), faults=faults, dialect=dialect, policy=policy) as it:
-        await it.ask("ok")
-        before = open_files()
-        seen: list[Seen] = []
-        turns = iter(zip(cycle(names), places, strict=False))
-        while together := list(islice(turns, TOGETHER)):
-            seen += await asyncio.gather(*(it.ask(name, str(place), stream=stream) for name, place in together))
-        rows = await it.audit(most_attempts=len(places) + 1)
-        # libcurl may offer a connection again whose head was cut: the next request is then lost before it arrives.
-        assert len(it.upstream.arrivals) > 0.99 * len(places), "the cuts were reached"
-        assert {row.outcome for row in rows} <= {
-            None,
-            "complete",
-            BROKEN,
-            "upstream_connection_lost",
-            "upstream_invalid_response",
-        }
-        assert open_files() <= before + 3 * TOGETHER, "E11: connections are left open"
-    return seen
-
-
+@pytest.mark.parametrize("framing", FRAMINGS)
 @both_dialects
-@pytest.mark.parametrize("framing", ["chunked", "length", "to the end"])
 async def test_u08_f9_a_stream_cut_anywhere_is_never_presented_as_complete(
     tmp_path: Path, dialect: str, framing: str
 ) -> None:
     random = Random(f"{dialect} {framing}")
-    total = ceil(CUTS / 6)
-    for start in range(0, total, 4 * CUT_MODELS):
-        folder = tmp_path / str(start)
-        folder.mkdir()
-        count = min(4 * CUT_MODELS, total - start)
-        places = [random.randrange(1_000_000) for _ in range(count)]
-        seen = await ask_for_cuts(folder, dialect, framing, places, stream=True)
-        broken = [answer for answer in seen if not answer.is_complete]
-        assert all(not answer.is_done and answer.error is not None for answer in broken)
-        # Where nothing else tells the end, an answer with its finish, or all but the last line feed, is whole: some
-        # servers leave `[DONE]` out. That the others said all there was to say is an oracle.
-        assert len(broken) > 0.6 * count if framing == "to the end" else len(broken) == count
+    places = [random.randrange(1_000_000) for _ in range(CUTS)]
+    seen, arrivals = await ask_for_cuts(tmp_path, dialect, framing, places, stream=True)
+    assert arrivals > 0.98 * CUTS, "the cuts were reached"
+    broken = [answer for answer in seen if not answer.is_complete]
+    assert all(not answer.is_done and answer.error is not None for answer in broken)
+    # Where nothing else tells the end, an answer with its finish, or all but the last line feed, is whole: some
+    # servers leave `[DONE]` out. That the others said all there was to say is an oracle.
+    assert len(broken) > 0.6 * CUTS if framing == "to the end" else len(broken) == CUTS
 
 
 @both_dialects
 @pytest.mark.parametrize("framing", ["length", "to the end"])
 async def test_u08_f9_a_whole_answer_cut_anywhere_is_none(tmp_path: Path, dialect: str, framing: str) -> None:
     places = [Random(framing).randrange(1_000_000) for _ in range(40)]
-    seen = await ask_for_cuts(tmp_path, dialect, framing, places, stream=False)
+    seen, _ = await ask_for_cuts(tmp_path, dialect, framing, places, stream=False)
     assert {answer.status for answer in seen} == {502}
 
 

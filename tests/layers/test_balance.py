@@ -12,6 +12,7 @@ from routewright.catalog.pricing import Tariff
 from routewright.layers.balance import Balance, draw
 from routewright.layers.breaker import Circuits, Pass
 from routewright.layers.pace import Measure, Paces
+from routewright.layers.quota import DeploymentQuota
 from routewright.layers.service import Stack
 from routewright.reply import Reply
 from routewright.testing import FakeClock
@@ -25,9 +26,10 @@ class House:
 
     def __init__(self, warm: str | None = None) -> None:
         self.clock, self.paces, self.circuits = FakeClock(), Paces(), Circuits(Random(1))
+        self.quota = DeploymentQuota(self.clock)
         self.below = Below()
         self.warm = warm
-        self.balance = Balance(self.paces, self.circuits, self.clock, Random(1), self)
+        self.balance = Balance(self.paces, self.quota, self.circuits, self.clock, Random(1), self)
 
     def warm_place(self, call: Call, model: str) -> str | None:
         """As it was told."""
@@ -90,7 +92,7 @@ async def test_a_place_with_another_price_is_no_equal() -> None:
 
 def test_f7_of_three_places_one_ten_times_slower_gets_hardly_any_call() -> None:
     house = House()
-    stack = Stack.outermost(house.balance).then(Measure(house.paces, house.clock))
+    stack = Stack.outermost(house.balance).then(house.quota).then(Measure(house.paces, house.clock))
 
     async def serve(request: Attempt) -> Reply:
         await asyncio.sleep(2.0 if request.deployment is PLACES[0] else 0.2)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from builders import Below, attempt, deployment, model, reply
+from builders import Below, attempt, call, deployment, model, reply
 from routewright.call import Attempt
+from routewright.catalog.registry import Deployment
 from routewright.errors import (
     CircuitOpen,
     ConnectFailed,
@@ -40,6 +41,7 @@ from routewright.layers.breaker import (
     Pass,
     State,
 )
+from routewright.layers.slowness import Waits
 from routewright.reply import Reply
 from routewright.secret import Secret
 from routewright.testing import FakeClock
@@ -306,7 +308,7 @@ TestAnyLife = AnyLife.TestCase
 async def test_an_open_circuit_refuses_without_asking_below() -> None:
     clock, circuits = FakeClock(), Circuits(Random(1))
     below = Below(ProviderFailed("500"))
-    breaker = Breaker(circuits, clock)
+    breaker = Breaker(circuits, Waits(), clock)
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(ProviderFailed):
             await breaker(attempt(), below)
@@ -319,7 +321,7 @@ async def test_an_open_circuit_refuses_without_asking_below() -> None:
 
 @pytest.mark.parametrize("error", [ProviderRejected("no"), ProviderOverloaded("slow down")])
 async def test_mistakes_of_the_caller_and_429_are_not_illness(error: ProviderError) -> None:
-    breaker = Breaker(Circuits(Random(1)), FakeClock())
+    breaker = Breaker(Circuits(Random(1)), Waits(), FakeClock())
     for _ in range(20):
         with pytest.raises(type(error)):
             await breaker(attempt(), Below(error))
@@ -327,7 +329,7 @@ async def test_mistakes_of_the_caller_and_429_are_not_illness(error: ProviderErr
 
 @pytest.mark.parametrize("error", [TlsFailed("not trusted"), CredentialRefused("401")])
 async def test_a_refused_key_or_certificate_opens_at_once_and_a_new_key_starts_anew(error: ProviderError) -> None:
-    breaker, below = Breaker(Circuits(Random(1)), FakeClock()), Below(error)
+    breaker, below = Breaker(Circuits(Random(1)), Waits(), FakeClock()), Below(error)
     old, new = (attempt(at=model("swift", deployment(key=Secret(key)))) for key in ("old", "new"))
     with pytest.raises(type(error)):
         await breaker(old, below)
@@ -340,7 +342,7 @@ async def test_u01_what_opened_it_says_whether_it_was_reached() -> None:
     circuits = Circuits(Random(1))
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(ConnectFailed):
-            await Breaker(circuits, FakeClock())(attempt(), Below(ConnectFailed("refused")))
+            await Breaker(circuits, Waits(), FakeClock())(attempt(), Below(ConnectFailed("refused")))
     assert "it could not be reached 5 times in a row" in circuits.resting(0)["acme/swift"]
 
 
@@ -348,13 +350,13 @@ async def test_slow_first_events_count() -> None:
     circuits = Circuits(Random(1))
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(FirstEventTimeout):
-            await Breaker(circuits, FakeClock())(attempt(), Below(FirstEventTimeout("silent")))
+            await Breaker(circuits, Waits(), FakeClock())(attempt(), Below(FirstEventTimeout("silent")))
     assert circuits.of(SWIFT).state is State.OPEN
 
 
 async def test_u10_a_named_pause_cools_the_deployment_for_every_request() -> None:
     clock = FakeClock()
-    breaker = Breaker(Circuits(Random(1)), clock)
+    breaker = Breaker(Circuits(Random(1)), Waits(), clock)
     with pytest.raises(ProviderOverloaded):
         await breaker(attempt(), Below(ProviderOverloaded("slow down", retry_after_s=7)))
     clock.advance(6.9)
@@ -367,7 +369,7 @@ async def test_u10_a_named_pause_cools_the_deployment_for_every_request() -> Non
 
 def test_the_last_place_of_a_route_is_probed_although_it_rests() -> None:
     clock, circuits = FakeClock(), Circuits(Random(1))
-    breaker, sick = Breaker(circuits, clock), Below(ProviderFailed("500"))
+    breaker, sick = Breaker(circuits, Waits(), clock), Below(ProviderFailed("500"))
     here, there = attempt(at=TWO_PLACES), attempt(at=TWO_PLACES, deployment=OTHER)
 
     async def calls() -> None:
@@ -391,7 +393,7 @@ def test_the_last_place_of_a_route_is_probed_although_it_rests() -> None:
 
 async def test_streams_that_break_count_as_failures_and_clients_that_leave_do_not() -> None:
     circuits = Circuits(Random(1))
-    breaker = Breaker(circuits, FakeClock())
+    breaker = Breaker(circuits, Waits(), FakeClock())
 
     async def broken(_: object) -> Reply:
         return reply(attempt(), StreamCut("gone"))
@@ -413,13 +415,13 @@ async def test_an_error_that_is_not_the_providers_says_nothing(error: Exception)
     circuits = Circuits(Random(1))
     for _ in range(20):
         with pytest.raises(type(error)):
-            await Breaker(circuits, FakeClock())(attempt(), Below(error))  # type: ignore[arg-type]
+            await Breaker(circuits, Waits(), FakeClock())(attempt(), Below(error))  # type: ignore[arg-type]
     assert circuits.of(SWIFT).state is State.CLOSED
 
 
 def test_t02_what_is_met_while_the_event_loop_stands_still_opens_no_breaker() -> None:
     clock, circuits = FakeClock(), Circuits(Random(1))
-    breaker = Breaker(circuits, clock)
+    breaker = Breaker(circuits, Waits(), clock)
 
     async def stalls(_: Attempt) -> Reply:
         await asyncio.sleep(1)
@@ -446,7 +448,7 @@ def test_t02_a_loop_that_runs_excuses_nobody() -> None:
     async def calls() -> None:
         for _ in range(FAILURES_IN_A_ROW):
             with pytest.raises(FirstEventTimeout):
-                await Breaker(circuits, clock)(attempt(), silent)
+                await Breaker(circuits, Waits(), clock)(attempt(), silent)
 
     clock.run(calls())
     assert circuits.of(SWIFT).state is State.OPEN
@@ -459,3 +461,85 @@ def test_deployments_and_credentials_that_are_gone_are_forgotten() -> None:
     circuits.keep_only([SWIFT])
     assert circuits.of(SWIFT) is kept
     assert circuits.of(OTHER) is not gone
+
+
+# ---- slow, and silent ----------------------------------------------------------------------------------------------
+
+
+def slow(now: float = 0.0) -> Circuit:
+    circuit = Circuit(Random(1))
+    circuit.failed(admitted(circuit, now), now, Origin.SLOW, is_lasting=True)
+    assert circuit.state is State.OPEN
+    return circuit
+
+
+def test_who_is_merely_slow_takes_every_call_where_nobody_else_is_left() -> None:
+    circuit = slow()
+    assert circuit.admit(0.1) is None
+    assert all(circuit.admit(0.1, is_only=True) for _ in range(5))
+    passed = circuit.admit(0.1, is_only=True)
+    assert passed is not None
+    circuit.failed(passed, 0.3)
+    assert circuit.state is State.OPEN
+    assert circuit.admit(0.3, is_only=True) is None, "it is not merely slow any more"
+
+
+def test_f6_where_nobody_else_is_left_the_first_answer_lets_all_pass() -> None:
+    circuit = opened()
+    probe = circuit.admit(1.1, is_only=True)
+    assert probe is not None
+    assert circuit.admit(1.2, is_only=True) is None
+    circuit.answered(probe, 1.3)
+    assert all(circuit.admit(1.3, is_only=True) for _ in range(20))
+
+
+def test_f6_a_probe_that_hangs_keeps_no_other_from_finding_out_where_nobody_else_is_left() -> None:
+    circuit = opened()
+    hanging = circuit.admit(1.1, is_only=True)
+    assert hanging is not None
+    assert circuit.admit(1.1 + OUTAGE_REST_S, is_only=False) is None
+    second = circuit.admit(1.1 + OUTAGE_REST_S, is_only=True)
+    assert second is not None
+    circuit.failed(hanging, 3)
+    assert circuit.rests_for_s(3, is_only=True) == FIRST_REST_S, "the second one is still out, and decides"
+    circuit.failed(second, 3)
+    assert circuit.state is State.OPEN
+
+
+def test_after_silence_within_answers_a_probe_must_come_to_its_end() -> None:
+    circuit = Circuit(Random(1))
+    for _ in range(FAILURES_IN_A_ROW):
+        circuit.failed(admitted(circuit, 0), 0, fell_silent=True)
+    for _ in range(SUCCESSES_TO_PROVE):
+        probe = admitted(circuit, 1.1)
+        circuit.answered(probe, 1.1)
+        assert circuit.state is State.HALF_OPEN
+        assert circuit.admit(1.1) is None
+        circuit.succeeded(probe, 1.2)
+    assert circuit.state is State.RAMPING
+
+
+@pytest.mark.parametrize("in_the_middle", [False, True])
+async def test_f7_a_place_far_slower_than_its_sibling_is_left_alone(in_the_middle: bool) -> None:
+    circuits, clock = Circuits(Random(1)), FakeClock()
+    breaker = Breaker(circuits, Waits(), clock)
+
+    async def ask(place: Deployment, first_s: float, pause_s: float) -> None:
+        answer = reply(attempt(call(stream=True), TWO_PLACES, deployment=place))
+        answer.first_wait_s, answer.longest_pause_s = first_s, pause_s
+
+        async def below(_: Attempt) -> Reply:
+            return answer
+
+        await (await breaker(answer.attempt, below)).next()
+        while await answer.next():
+            pass
+
+    for _ in range(5):
+        await ask(OTHER, 0.4, 0.1)
+    for _ in range(10):
+        if circuits.of(SWIFT).state is State.CLOSED:
+            await ask(SWIFT, *(0.4, 10.0) if in_the_middle else (4.0, 0.1))
+    assert circuits.of(SWIFT).state is State.OPEN
+    assert "far slower" in circuits.of(SWIFT).why
+    assert circuits.of(OTHER).state is State.CLOSED

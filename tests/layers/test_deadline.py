@@ -2,10 +2,11 @@ import asyncio
 
 import pytest
 
-from builders import Below, attempt, call, model, reply
+from builders import Below, attempt, call, deployment, model, reply
 from routewright.call import Call, Options
 from routewright.errors import DeadlineExceeded, FirstEventTimeout
 from routewright.layers.deadline import Deadline, FirstEventDeadline
+from routewright.layers.slowness import SHORTEST_PATIENCE_S, Waits
 from routewright.reply import Reply
 from routewright.testing import FakeClock
 
@@ -42,7 +43,7 @@ def test_a_caller_may_ask_for_less_and_never_for_more(wish_s: float, limit_s: fl
 def test_an_attempt_must_begin_in_time(stream: bool, limit_s: float) -> None:
     clock = FakeClock()
     with pytest.raises(FirstEventTimeout):
-        clock.run(FirstEventDeadline(3, 60)(attempt(call(stream=stream), is_last_model=False), slow))
+        clock.run(FirstEventDeadline(3, 60, Waits(), clock)(attempt(call(stream=stream), is_last_model=False), slow))
     assert clock.monotonic() == pytest.approx(limit_s)
 
 
@@ -50,11 +51,23 @@ def test_a_model_may_be_given_more_time() -> None:
     clock = FakeClock()
     thinker = model(first_event_timeout_s=20.0)
     with pytest.raises(FirstEventTimeout):
-        clock.run(FirstEventDeadline(3, 60)(attempt(call(stream=True), thinker, is_last_model=False), slow))
+        clock.run(
+            FirstEventDeadline(3, 60, Waits(), clock)(attempt(call(stream=True), thinker, is_last_model=False), slow)
+        )
     assert clock.monotonic() == pytest.approx(20)
 
 
 def test_the_last_model_is_waited_for() -> None:
     clock = FakeClock()
-    clock.run(FirstEventDeadline(3, 60)(attempt(call(stream=True), is_last_model=True), slow))
+    clock.run(FirstEventDeadline(3, 60, Waits(), clock)(attempt(call(stream=True), is_last_model=True), slow))
     assert clock.monotonic() == pytest.approx(100)
+
+
+def test_u04_a_silent_place_of_the_last_model_is_left_for_a_sibling_that_begins_far_sooner() -> None:
+    clock, waits = FakeClock(), Waits()
+    two = model("swift", deployment("acme/swift"), deployment("other/swift"))
+    for _ in range(5):
+        waits.note("other/swift", 0, 0.4)
+    with pytest.raises(FirstEventTimeout):
+        clock.run(FirstEventDeadline(3, 60, waits, clock)(attempt(call(stream=True), two), slow))
+    assert clock.monotonic() == pytest.approx(SHORTEST_PATIENCE_S)

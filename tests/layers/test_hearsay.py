@@ -21,6 +21,7 @@ from routewright.layers.breaker import (
     State,
 )
 from routewright.layers.hearsay import Finding, News
+from routewright.layers.slowness import Waits
 from routewright.testing import FakeClock
 
 SWIFT = deployment("acme/swift")
@@ -155,7 +156,7 @@ class Turns:
 
 async def test_a_probe_is_sent_only_by_whose_turn_it_is() -> None:
     clock, circuits, turns = FakeClock(), Circuits(Random(1)), Turns()
-    breaker, below = Breaker(circuits, clock, turns), Below()
+    breaker, below = Breaker(circuits, Waits(), clock, turns), Below()
     asked = attempt(at=model("swift", SWIFT))
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(ProviderFailed):

@@ -4,7 +4,7 @@ import pytest
 
 from builders import Below, attempt, call, reply
 from routewright.call import Attempt
-from routewright.errors import HoldRefused, ProviderFailed, TooLate
+from routewright.errors import TooLate
 from routewright.layers.pace import FAILURE_S, MEMORY_S, Measure, Pace, Paces
 from routewright.reply import Reply
 from routewright.testing import FakeClock
@@ -14,36 +14,34 @@ def test_one_slow_answer_raises_the_load_at_once_and_fast_ones_lower_it_slowly()
     pace = Pace()
     pace.began(0, 0.1, is_stream=True)
     pace.began(1, 2.0, is_stream=True)
-    assert pace.load(1) == pytest.approx(2.0)
+    assert pace.load(1, 0) == pytest.approx(2.0)
     pace.began(2, 0.1, is_stream=True)
-    assert 1.5 < pace.load(2) < 2.0
+    assert 1.5 < pace.load(2, 0) < 2.0
 
 
 def test_time_without_news_lowers_it_as_well_so_that_who_was_slow_is_asked_again() -> None:
     pace = Pace()
     pace.began(0, 2.0, is_stream=True)
-    assert pace.load(30) < 0.2
+    assert pace.load(30, 0) < 0.2
 
 
 def test_load_grows_with_what_is_in_flight() -> None:
     pace = Pace()
     pace.began(0, 0.5, is_stream=True)
-    pace.in_flight = 3
-    assert pace.load(0) == pytest.approx(2.0)
+    assert pace.load(0, 3) == pytest.approx(2.0)
 
 
 def test_of_a_deployment_that_nobody_knows_one_call_finds_out() -> None:
     pace = Pace()
-    assert pace.load(0) == 0
-    pace.in_flight = 1
-    assert pace.load(0) >= 10
+    assert pace.load(0, 0) == 0
+    assert pace.load(0, 1) >= 10
 
 
 def test_an_error_that_comes_fast_is_no_reason_to_send_more() -> None:
     pace = Pace()
     pace.began(0, 0.1, is_stream=True)
     pace.failed(0, 0.001)
-    assert pace.load(0) == pytest.approx(FAILURE_S)
+    assert pace.load(0, 0) == pytest.approx(FAILURE_S)
 
 
 def test_the_least_time_is_that_of_streams_of_the_last_minute() -> None:
@@ -55,22 +53,6 @@ def test_the_least_time_is_that_of_streams_of_the_last_minute() -> None:
     assert pace.least_s(2) == 1.0
     assert pace.least_s(MEMORY_S + 5) == 1.0
     assert pace.least_s(2 * MEMORY_S + 10) == 0, "nobody is sent away for ever by what once was"
-
-
-def test_what_is_in_flight_is_counted_until_the_answer_closes() -> None:
-    clock, paces = FakeClock(), Paces()
-    pace = paces.of(attempt().deployment)
-
-    async def main() -> None:
-        answer = await Measure(paces, clock)(attempt(), Below())
-        assert pace.in_flight == 1
-        answer.close()
-        for error in (ProviderFailed("500"), HoldRefused("full", details={})):
-            with pytest.raises(type(error)):
-                await Measure(paces, clock)(attempt(), Below(error))
-        assert pace.in_flight == 0
-
-    clock.run(main())
 
 
 def test_c16_a_deadline_shorter_than_any_attempt_ends_it_before_anything_is_sent() -> None:

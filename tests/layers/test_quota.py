@@ -10,7 +10,7 @@ from routewright.call import Attempt, Priority
 from routewright.clock import SystemClock
 from routewright.errors import DeploymentBusy, ProviderFailed, ProviderOverloaded
 from routewright.layers import quota
-from routewright.layers.quota import CUT_EVERY_S, PATIENCE_S, DeploymentQuota, Limit
+from routewright.layers.quota import BACK_IN_S, CUT, CUT_EVERY_S, LONG_S, PATIENCE_S, DeploymentQuota, Limit
 from routewright.reply import Allowance, Reply
 from routewright.tenant import Tenant
 from routewright.testing import FakeClock
@@ -67,16 +67,58 @@ async def test_without_a_limit_nobody_waits() -> None:
         await layer(attempt(), below)
 
 
-def test_a_429_cuts_the_limit_once_a_second_and_answers_raise_it_again() -> None:
+def test_a_429_cuts_the_limit_once_a_second() -> None:
     limit = Limit(100)
     limit.overloaded(0, 20)
     limit.overloaded(0.1, 19)
-    assert limit.size == pytest.approx(14)
+    assert limit.size(0.1) == pytest.approx(20 * CUT, abs=1), "the refusals of one burst are one sign"
     limit.overloaded(CUT_EVERY_S, 10)
-    assert limit.size == pytest.approx(7)
-    for _ in range(8):
-        limit.went_well()
-    assert 8 <= limit.size < 8.2, "one more after a round of answers"
+    assert limit.size(CUT_EVERY_S) == pytest.approx(7)
+
+
+def test_f8_what_refuses_everything_takes_as_much_as_before_when_it_is_back() -> None:
+    limit = Limit(None)
+    for second in range(60):
+        limit.overloaded(second, 32 if second == 0 else 1)
+    assert limit.size(59) == 1
+    assert limit.size(59 + BACK_IN_S / 2) > 25, "fast at first"
+    assert limit.size(59 + BACK_IN_S) == 32
+
+
+def test_what_is_too_much_at_a_place_that_answers_is_felt_for_from_below() -> None:
+    limit = Limit(None)
+    limit.overloaded(0, 40)
+    limit.went_well(4, started_at=1)
+    limit.overloaded(4, 30)
+    assert limit.size(4) == pytest.approx(21, abs=0.5)
+    calm_at = 4 + BACK_IN_S
+    assert limit.size(calm_at) == pytest.approx(28.5, abs=0.5), "a little less than what was too much"
+    for _ in range(30):
+        limit.went_well(calm_at + 0.5, started_at=5)
+    assert limit.size(calm_at + 0.5) == pytest.approx(29.5, abs=0.5), "one more after a round of answers"
+
+
+def test_f8_once_calls_wait_for_long_the_newest_goes_first() -> None:
+    clock = FakeClock()
+    layer, below, order = DeploymentQuota(clock), Below(), list[str]()
+
+    async def ask(name: str) -> None:
+        answer = await layer(attempt(at=NARROW), below)
+        order.append(name)
+        answer.close()
+
+    async def story() -> None:
+        for wait_s in (LONG_S / 2, LONG_S + 1):
+            running = await layer(attempt(at=NARROW), below)
+            asking = [asyncio.ensure_future(ask("old"))]
+            await asyncio.sleep(wait_s)
+            asking.append(asyncio.ensure_future(ask("new")))
+            await asyncio.sleep(0)
+            running.close()
+            await asyncio.gather(*asking)
+
+    clock.run(story())
+    assert order == ["old", "new", "new", "old"]
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(1, 200)), max_size=200), st.one_of(st.none(), st.integers(1, 100)))
@@ -86,22 +128,22 @@ def test_the_limit_is_never_less_than_one_call_nor_more_than_the_settings(
     limit = Limit(most)
     for second, in_flight in enumerate(steps):
         if in_flight is None:
-            limit.went_well()
+            limit.went_well(second, second)
         else:
             limit.overloaded(second, in_flight)
-        assert 1 <= limit.size <= (most or float("inf"))
+        assert 1 <= limit.size(second) <= (most or float("inf"))
         assert limit.admits(second, 0)
 
 
 def test_new_settings_hold_at_once_and_what_was_learned_stays() -> None:
     limit = Limit(10)
     limit.adopt(20)
-    assert limit.size == 20
+    assert limit.size(0) == 20
     limit.overloaded(0, 10)
     limit.adopt(30)
-    assert limit.size == pytest.approx(7)
+    assert limit.size(0) == pytest.approx(7)
     limit.adopt(3)
-    assert limit.size == 3
+    assert limit.size(0) == 3
 
 
 def test_what_the_headers_leave_is_not_exceeded_and_then_refills_evenly() -> None:

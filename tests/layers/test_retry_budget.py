@@ -14,6 +14,7 @@ from routewright.layers.fallback import Fallback
 from routewright.layers.retry import Retry
 from routewright.layers.retry_budget import FLOOR, SHARE, WINDOW_S, FurtherAttempts, RetryBudget
 from routewright.layers.service import Stack
+from routewright.layers.slowness import Waits
 from routewright.reply import Reply
 from routewright.testing import FakeClock
 
@@ -52,7 +53,9 @@ def test_no_window_ever_has_more_than_its_share(steps: list[tuple[float, str]]) 
 
 async def test_a_place_that_does_well_takes_nothing_and_is_never_refused() -> None:
     clock, circuits, budget = FakeClock(), Circuits(Random(1)), RetryBudget()
-    stack = Stack.outermost(Breaker(circuits, clock)).then(FurtherAttempts(budget, circuits, clock)).over(Below())
+    stack = (
+        Stack.outermost(Breaker(circuits, Waits(), clock)).then(FurtherAttempts(budget, circuits, clock)).over(Below())
+    )
     (await stack(attempt())).close()
     for _ in range(20):
         (await stack(attempt(number=2))).close()
@@ -86,7 +89,7 @@ def test_f8_when_everything_fails_attempts_are_at_most_a_tenth_more_than_request
     registered = registry(STRONG, WEAK)
     stack = Stack.outermost(Fallback(registered, clock, Random(1))).then(Retry(2, clock, Random(1)))
     if breaker_opens:
-        stack = stack.then(Breaker(circuits, clock))
+        stack = stack.then(Breaker(circuits, Waits(), clock))
     service = stack.then(FurtherAttempts(RetryBudget(), circuits, clock)).over(below)
     requests = 3000
 
@@ -123,7 +126,7 @@ def test_e7_where_every_place_fails_now_and_then_attempts_are_bounded_as_well(
     service = (
         Stack.outermost(Fallback(registry(STRONG, WEAK), clock, random))
         .then(Retry(2, clock, random))
-        .then(Breaker(circuits, clock))
+        .then(Breaker(circuits, Waits(), clock))
         .then(FurtherAttempts(RetryBudget(), circuits, clock))
         .over(serve)
     )

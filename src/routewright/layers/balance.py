@@ -16,6 +16,7 @@ from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
 from routewright.layers.breaker import Circuits
 from routewright.layers.pace import Paces
+from routewright.layers.quota import DeploymentQuota
 from routewright.layers.service import Service
 from routewright.reply import Reply
 
@@ -41,9 +42,16 @@ class Balance:
     """Above retry, which goes round the deployments from the one that was chosen here."""
 
     def __init__(
-        self, paces: Paces, circuits: Circuits, clock: Clock, random: Random, warm_places: WarmPlaces | None = None
+        self,
+        paces: Paces,
+        quota: DeploymentQuota,
+        circuits: Circuits,
+        clock: Clock,
+        random: Random,
+        warm_places: WarmPlaces | None = None,
     ) -> None:
         self._paces = paces
+        self._quota = quota
         self._circuits = circuits
         self._clock = clock
         self._random = random
@@ -62,7 +70,7 @@ class Balance:
         equals = [each for each in places if each.tariff == places[0].tariff and self._is_awake(each, now)]
         if not equals:
             return places
-        loads = {each.id: self._paces.of(each).load(now) for each in equals}
+        loads = {each.id: self._paces.of(each).load(now, self._quota.ahead(each, now)) for each in equals}
         warm = self._warm_places and self._warm_places.warm_place(attempt.call, attempt.model.name)
         chosen = next((each for each in equals if each.id == warm), None)
         if chosen is None:

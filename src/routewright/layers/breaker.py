@@ -9,10 +9,12 @@ illness.
                          ▲ ◄── TRIPPED ──┘                       │
                          └──────────────── TRIPPED ──────────────┘
 
-Where every place of a route rests, refusing helps nobody: then each is probed once a second, whatever its rest is.
-Gateways that share a Redis rest together, and probe one at a time: see `hearsay`.
+Where every place of a route rests, refusing helps nobody: then each is probed once a second, whatever its rest is, and
+the first answer is enough to let all pass. Gateways that share a Redis rest together, and probe one at a time: see
+`hearsay`.
 """
 
+from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -24,10 +26,11 @@ from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
 from routewright.dialects.provider_errors import LONGEST_PAUSE_S
-from routewright.errors import CircuitOpen, CoolingDown, ProviderError, ProviderOverloaded
+from routewright.errors import CircuitOpen, CoolingDown, IdleTimeout, ProviderError, ProviderOverloaded
 from routewright.layers.hearsay import Finding, News, NobodyElse, Turns
 from routewright.layers.lag import Lag
 from routewright.layers.service import Service
+from routewright.layers.slowness import FEWEST, Waits
 from routewright.reply import Ending, Reply
 from routewright.secret import Secret
 
@@ -93,6 +96,8 @@ class Origin(StrEnum):
     """No connection, no name, no trust: as likely our network as theirs."""
     PROVIDER = "failed"
     """It was reached, and did not do it."""
+    SLOW = "was far slower than its siblings"
+    """It does it, and others do it better: it is left alone only as long as these are there."""
 
 
 class Pass(Struct, frozen=True):
@@ -122,7 +127,10 @@ class Circuit:
         self._ramping_since = 0.0
         self._closed_at = float("-inf")
         self._probe: Pass | None = None
+        self._probed_at = 0.0
         self._probes_succeeded = 0
+        self._fell_silent = False
+        """That opened it: silence within answers."""
         self._usual = Pass(0)
         self._opened_by: Origin | None = None
         """Of the failure that opened it last; None where another gateway met it."""
@@ -135,15 +143,19 @@ class Circuit:
         """Leave for one call to pass, or None. `is_only`: there is nobody else to ask."""
         if now < self._cools_until:
             return None
-        if self.state is State.CLOSED:
+        if self.state is State.CLOSED or (is_only and self._opened_by is Origin.SLOW):
             return self._usual
         if self.state is State.RAMPING:
             return self._usual if self._ramp(now, is_only) else None
-        if self._probe is not None or now < max(self._wakes_at(is_only), self._others_turn_until):
+        if is_only and self._probes_succeeded:
+            return self._usual  # it answers: the other probes decide what it is, and nobody is turned away meanwhile
+        if now < max(self._wakes_at(is_only), self._others_turn_until):
+            return None
+        if self._probe is not None and not (is_only and self._is_probe_late(now)):
             return None
         if self.state is State.OPEN:
             self._change(Change.RESTED)
-        self._probe = Pass(self._usual.opening, is_probe=True)
+        self._probe, self._probed_at = Pass(self._usual.opening, is_probe=True), now
         return self._probe
 
     def cools_for_s(self, now: float) -> float:
@@ -166,10 +178,17 @@ class Circuit:
         return calls.total() - calls[None] <= FEW_FAILURES * calls.total()
 
     def answered(self, passed: Pass, now: float) -> None:
-        """A call's first event has come: enough for a probe, which need not be waited for to its end."""
+        """A call's first event has come: enough for a probe, which need not be waited for to its end.
+
+        Unless silence within answers opened the circuit: that may come again.
+        """
         if passed.opening == self._usual.opening:
             self._succeeded_at = now
-        if passed is not self._probe:
+        if not self._fell_silent:
+            self._probed_well(passed, now)
+
+    def _probed_well(self, passed: Pass, now: float) -> None:
+        if self.state is not State.HALF_OPEN or not passed.is_probe or passed.opening != self._usual.opening:
             return
         self._probe = None
         self._probes_succeeded += 1
@@ -183,10 +202,26 @@ class Circuit:
             self._succeeded_at = now
             self._failed_in_a_row.clear()
             self._samples.append((now, None))
+        if self._fell_silent:
+            self._probed_well(passed, now)
 
-    def failed(self, passed: Pass, now: float, origin: Origin = Origin.PROVIDER, *, is_lasting: bool = False) -> None:
-        """A call met the deployment's own failure; a lasting one is enough by itself."""
-        if passed.opening != self._usual.opening or (self.state is State.HALF_OPEN and not passed.is_probe):
+    def failed(
+        self,
+        passed: Pass,
+        now: float,
+        origin: Origin = Origin.PROVIDER,
+        *,
+        is_lasting: bool = False,
+        fell_silent: bool = False,
+    ) -> None:
+        """A call met the deployment's own failure; a lasting one is enough by itself.
+
+        `fell_silent`: the answer had begun, and did not go on.
+        """
+        if passed.opening != self._usual.opening or (self.state is State.HALF_OPEN and passed is not self._probe):
+            return
+        if self.state is State.OPEN:  # it was asked although it is slow, as nobody else is left
+            self._opened_by = origin
             return
         self._samples.append((now, origin))
         self._failed_in_a_row[origin] += 1
@@ -196,6 +231,7 @@ class Circuit:
         why = self._trips(now, origin, is_lasting)
         if why:
             self._open(now, why, origin)
+            self._fell_silent = fell_silent
 
     def cooled(self, passed: Pass, now: float, pause_s: float) -> None:
         """The provider asked for a pause; if it did not say how long, that is 0 s."""
@@ -209,6 +245,10 @@ class Circuit:
         """A call ended without saying anything about health; if it was the probe, the next call is the probe."""
         if passed is self._probe:
             self._probe = None
+
+    def _is_probe_late(self, now: float) -> bool:
+        """Whether the probe has been out for so long that another may see: it may hang where nothing hangs any more."""
+        return now - self._probed_at >= OUTAGE_REST_S
 
     def is_anothers_turn(self, passed: Pass, now: float) -> None:
         """The call was to be a probe, and another gateway probes just now."""
@@ -241,7 +281,7 @@ class Circuit:
             if self.state is not State.OPEN:
                 self._rest(now, until, f"{finding.why}, as another gateway met", None)
             self._rests_until = max(self._rests_until, until)
-        elif self.state in (State.OPEN, State.HALF_OPEN) and self._opened_by is not Origin.LOCAL:
+        elif self.state in (State.OPEN, State.HALF_OPEN) and self._opened_by not in (Origin.LOCAL, Origin.SLOW):
             if self.state is State.OPEN:
                 self._change(Change.RESTED)
             self._prove(now)
@@ -284,7 +324,7 @@ class Circuit:
         if self._failed_in_a_row[origin] >= FAILURES_IN_A_ROW:
             return f"it {origin} {FAILURES_IN_A_ROW} times in a row"
         calls = self._calls(now)
-        failures = calls[Origin.LOCAL] + calls[Origin.PROVIDER]
+        failures = calls.total() - calls[None]
         if calls.total() < MINIMUM_CALLS or failures < FAILURE_RATE * calls.total():
             return ""
         return ", ".join(f"it {each} in {calls[each]} of {calls.total()} calls" for each in Origin if calls[each])
@@ -310,6 +350,7 @@ class Circuit:
         self._rests_until = until
         self._probe = None
         self._probes_succeeded = 0
+        self._fell_silent = False
         self._usual = Pass(self._usual.opening + 1)
 
     def _change(self, change: Change) -> None:
@@ -363,8 +404,9 @@ class Circuits:
 class Breaker:
     """Refuses at once while a deployment rests, and tells its circuit how every call ended."""
 
-    def __init__(self, circuits: Circuits, clock: Clock, turns: Turns | None = None) -> None:
+    def __init__(self, circuits: Circuits, waits: Waits, clock: Clock, turns: Turns | None = None) -> None:
         self._circuits = circuits
+        self._waits = waits
         self._clock = clock
         self._turns = turns or NobodyElse()
         self._lag = Lag(clock)
@@ -379,9 +421,17 @@ class Breaker:
                 await self._take_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
-            self._judge(circuit, passed, error, started_at)
+            if isinstance(error, CancelledError) and self._has_become_slow(attempt, passed, started_at):
+                self._lag.end()
+                circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
+            else:
+                self._judge(circuit, passed, error, started_at)
             raise
-        circuit.answered(passed, self._clock.monotonic())
+        now = self._clock.monotonic()
+        if self._is_slow(attempt, passed, started_at, reply.first_wait_s):
+            circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
+        else:
+            circuit.answered(passed, now)
         return reply.on_close(lambda closed: self._close(circuit, passed, closed, started_at))
 
     def _admit_only(self, attempt: Attempt, circuit: Circuit, now: float) -> Pass:
@@ -408,10 +458,32 @@ class Breaker:
         places = (name for model in attempt.routed.route.eligible for name in model.deployments)
         return all(name in ailing or name == attempt.deployment.id for name in places)
 
+    def _is_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait_s: float) -> bool:
+        """Whether its place has become so with this wait."""
+        if attempt.call.stream:
+            self._waits.note(attempt.deployment.id, self._clock.monotonic(), wait_s)
+        return self._has_become_slow(attempt, passed, started_at)
+
+    def _has_become_slow(self, attempt: Attempt, passed: Pass, started_at: float) -> bool:
+        """Whether its place is far slower now than the model's other places that take calls."""
+        places = attempt.model.deployments
+        now, name = self._clock.monotonic(), attempt.deployment.id
+        if len(places) == 1 or not attempt.call.stream or self._lag.stood_still(started_at, now):
+            return False
+        siblings = (place.id for place in places if self._circuits.of(place).state is State.CLOSED)
+        is_slow = self._waits.are_long(name, siblings, now, fewest=1 if passed.is_probe else FEWEST)
+        if is_slow:
+            self._waits.forget(name)
+        return is_slow
+
     def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
         if reply.ending is Ending.COMPLETE:
             self._lag.end()
-            circuit.succeeded(passed, self._clock.monotonic())
+            now, pause_s = self._clock.monotonic(), reply.longest_pause_s
+            if pause_s > reply.first_wait_s and self._is_slow(reply.attempt, passed, started_at, pause_s):
+                circuit.failed(passed, now, Origin.SLOW, is_lasting=True, fell_silent=True)
+            else:
+                circuit.succeeded(passed, now)
         else:
             self._judge(circuit, passed, reply.error, started_at)
 
@@ -427,4 +499,5 @@ class Breaker:
             circuit.gave_no_verdict(passed)
         else:
             origin = Origin.LOCAL if error.is_local else Origin.PROVIDER
-            circuit.failed(passed, now, origin, is_lasting=error.is_lasting)
+            fell_silent = isinstance(error, IdleTimeout)
+            circuit.failed(passed, now, origin, is_lasting=error.is_lasting, fell_silent=fell_silent)

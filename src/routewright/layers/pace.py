@@ -1,9 +1,9 @@
-"""Pace: how long deployments take to begin an answer, and how much they are doing for us just now.
+"""Pace: how long deployments take to begin an answer.
 
 Load is peak-EWMA times calls in flight (twitter/finagle, `PeakEwma`): one slow answer raises it at once, fast ones
 lower it by and by, and so does time, so that who was slow is asked again. What is taken is the time to the first event;
 an unstreamed answer has one event only. A failure counts as a slow answer, as an error that comes fast is no reason to
-send more.
+send more. How long a call waited here says nothing of who it waited for, so it is no part of the pace.
 """
 
 import asyncio
@@ -32,18 +32,17 @@ class Pace:
     """One deployment's. `now` is in monotonic seconds, and never goes back."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
         self._peak_s: float | None = None
         self._heard_at = 0.0
         self._fastest_s = inf
         self._fastest_before_s = inf
         self._fastest_since = 0.0
 
-    def load(self, now: float) -> float:
-        """What one more call would wait for, about: comparable among deployments of a model."""
+    def load(self, now: float, calls: float) -> float:
+        """What one call more than these would wait for, about: comparable among deployments of a model."""
         if self._peak_s is None:
-            return UNKNOWN_S * self.in_flight
-        return max(SHORTEST_S, self._faded(self._peak_s, now)) * (self.in_flight + 1)
+            return UNKNOWN_S * calls
+        return max(SHORTEST_S, self._faded(self._peak_s, now)) * (calls + 1)
 
     def least_s(self, now: float) -> float:
         """What the fastest streamed answer of late took to begin, in seconds; 0 when there was none."""
@@ -115,11 +114,9 @@ class Measure:
         if left_s < least_s:
             name = attempt.deployment.id
             raise TooLate(f"{name} takes {least_s:.3f} s to begin, and {left_s:.3f} s are left before the deadline")
-        pace.in_flight += 1
         try:
             reply = await forward(attempt)
         except BaseException as error:
-            pace.in_flight -= 1
             now = self._clock.monotonic()
             if isinstance(error, asyncio.CancelledError):
                 pace.was_waited_for(now, now - started_at)
@@ -128,7 +125,4 @@ class Measure:
             raise
         now = self._clock.monotonic()
         pace.began(now, now - started_at, is_stream=attempt.call.stream)
-        return reply.on_close(lambda _: self._leave(pace))
-
-    def _leave(self, pace: Pace) -> None:
-        pace.in_flight -= 1
+        return reply

@@ -1,11 +1,16 @@
 """Quota: how many calls may be in flight at a deployment, and which of those that wait goes next.
 
 The limit is that of the settings, and less where the provider shows that it is too much: a 429 cuts it to 70 % of what
-was in flight, every answer that ends well adds a little (AIMD, as TCP does), and what the headers of an answer leave is
-not exceeded. So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch,
-and these before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up.
-Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so that another model
-can take it: the newest call of who has most.
+was in flight. It comes back in three seconds, fast at first and slowly near what was too much, and then feels its way
+on with every answer that ends well (S. Ha and others, "CUBIC: A New TCP-Friendly High-Speed TCP Variant", 2008): to add
+one at a time, as TCP once did, takes minutes after an outage. What the headers of an answer leave is not exceeded.
+
+So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch, and these
+before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Once calls
+wait for long, a tenant's newest goes first: in order of arrival, each would have its turn when its client is about to
+give up, and all that is sent would be in vain, also long after what filled the queue is over (B. Maurer, "Fail at
+Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so
+that another model can take it: the newest call of who has most.
 """
 
 import asyncio
@@ -27,6 +32,14 @@ WAITING_ROOM = 1000
 CUT = 0.7
 CUT_EVERY_S = 1.0
 """The refusals of one burst are one sign, not many."""
+BACK_IN_S = 3.0
+"""After a cut, the limit is by then what it was."""
+BELOW = 0.95
+"""What was too much at a place that answers is taken to be this much too much."""
+GROWTH_SEEN_S = 0.25
+"""How often those that wait see whether the limit has grown, where no call leaves."""
+LONG_S = 2.0
+"""Once the first in the queue has waited for so long, it is no burst: the newest goes first."""
 PATIENCE_S = 1.0
 """How long a call waits for what the headers leave, where another place could take it."""
 UNSENT = "given up while it waited for its turn: nothing was sent"
@@ -38,23 +51,32 @@ class Limit:
 
     def __init__(self, most: int | None) -> None:
         """`most` is the limit of the settings."""
-        self._most: float = inf
-        self.size: float = inf
-        self.adopt(most)
+        self._most = inf if most is None else float(most)
+        self._aim = self._most
+        """What is grown to."""
         self._cut_at = -inf
+        self._cut_to = inf
+        self._answers = False
+        """A call that was started since the last cut has ended well."""
         self._calls_left = inf
         self._next_at = 0.0
         self._next_every_s = 0.0
         self._resets_at = 0.0
 
+    def size(self, now: float) -> float:
+        """How many calls may be in flight."""
+        back = 1 - (now - self._cut_at) / BACK_IN_S
+        return self._aim if back <= 0 else self._aim - (self._aim - self._cut_to) * back**3
+
     def adopt(self, most: int | None) -> None:
         """The settings have changed; what was learned is kept, within them."""
-        was_full, self._most = self.size >= self._most, inf if most is None else most
-        self.size = self._most if was_full else min(self.size, self._most)
+        was_full, self._most = self._aim >= self._most, inf if most is None else most
+        self._aim = self._most if was_full else min(self._aim, self._most)
+        self._cut_to = min(self._cut_to, self._aim)
 
     def admits(self, now: float, in_flight: int) -> bool:
         """Whether one more call may go."""
-        return in_flight + 1 <= self.size and now >= self.opens_at(now)
+        return in_flight + 1 <= self.size(now) and now >= self.opens_at(now)
 
     def opens_at(self, now: float) -> float:
         """When the headers leave room for one more call; in the past as a rule."""
@@ -78,20 +100,30 @@ class Limit:
 
     def overloaded(self, now: float, in_flight: int) -> None:
         """A call met a 429, `in_flight` with itself."""
-        if now - self._cut_at >= CUT_EVERY_S:
-            self._cut_at = now
-            self.size = max(1.0, min(self.size, in_flight) * CUT)
+        if now - self._cut_at < CUT_EVERY_S:
+            return
+        size = min(self.size(now), in_flight)
+        if self._aim >= self._most:
+            self._aim = min(self._most, in_flight)
+        elif self._answers:  # else it refuses everything, which says nothing of how much it takes when it does not
+            self._aim = max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW))
+        self._cut_at, self._cut_to, self._answers = now, max(1.0, size * CUT), False
 
-    def went_well(self) -> None:
-        """A call has ended well."""
-        self.size = min(self._most, self.size + 1 / self.size)
+    def went_well(self, now: float, started_at: float) -> None:
+        """A call has ended well. The longer no other was too much, the larger is the step."""
+        self._answers |= started_at >= self._cut_at
+        calm_s = now - self._cut_at - BACK_IN_S
+        if calm_s > 0:
+            self._aim = min(self._most, self._aim + max(1.0, calm_s) / self._aim)
 
 
-class _Waiter(Struct, frozen=True, eq=False):
+class _Waiter(Struct, eq=False):
     priority: Priority
     round: int
     """A tenant has one call in each: start-time fair queueing, every call of the same weight."""
     number: int
+    since: float
+    """Monotonic seconds."""
     tenant: str
     turn: asyncio.Future[None]
 
@@ -118,7 +150,7 @@ class Slots:
             self._start()
             return
         self._check_patience(attempt, now)
-        waiter = self._waiter(attempt.call)
+        waiter = self._waiter(attempt.call, now)
         self._check_room(attempt, waiter)
         insort(self._waiting, waiter, key=_place)
         self._set_alarm(now)
@@ -132,6 +164,14 @@ class Slots:
                 self.leave()
             raise
 
+    def ahead(self, now: float) -> float:
+        """How many calls the next one shares this place with. What waits for long already does not go before it.
+
+        Where the limit is exceeded, as many more as the limit is too small: there they wait for one another.
+        """
+        calls = self._in_flight + sum(now - each.since < LONG_S for each in self._waiting) + 1
+        return calls * max(1.0, calls / self.limit.size(now)) - 1
+
     def leave(self) -> None:
         """A call has left."""
         self._in_flight -= 1
@@ -142,18 +182,22 @@ class Slots:
         """A call met a 429."""
         self.limit.overloaded(self._clock.monotonic(), self._in_flight)
 
+    def went_well(self, started_at: float) -> None:
+        """A call has ended well."""
+        self.limit.went_well(self._clock.monotonic(), started_at)
+
     def told(self, allowance: Allowance) -> None:
         """An answer says what is left."""
         self.limit.told(self._clock.monotonic(), allowance)
 
-    def _waiter(self, call: Call) -> _Waiter:
+    def _waiter(self, call: Call, now: float) -> _Waiter:
         """One more; its round is the first in which its tenant has none."""
         self._arrivals += 1
         equals = [waiter for waiter in self._waiting if waiter.priority == call.priority]
-        now = equals[0].round if equals else 0
+        current = equals[0].round if equals else 0
         ahead = sum(waiter.tenant == call.tenant.key for waiter in equals)
         turn = asyncio.get_running_loop().create_future()
-        return _Waiter(call.priority, now + ahead, self._arrivals, call.tenant.key, turn)
+        return _Waiter(call.priority, current + ahead, self._arrivals, now, call.tenant.key, turn)
 
     def _start(self) -> None:
         self._in_flight += 1
@@ -162,20 +206,36 @@ class Slots:
     def _advance(self) -> None:
         now = self._clock.monotonic()
         while self._waiting and self.limit.admits(now, self._in_flight):
-            waiter = self._waiting.pop(0)
+            waiter = self._pop_next(now)
             if not waiter.turn.done():  # else it was cancelled, and does not know yet
                 self._start()
                 waiter.turn.set_result(None)
         self._set_alarm(now)
+
+    def _pop_next(self, now: float) -> _Waiter:
+        """The first; once that is late, its tenant's newest in its place, and it in that one's."""
+        first = self._waiting.pop(0)
+        if now - first.since < LONG_S:
+            return first
+        for index in range(len(self._waiting) - 1, -1, -1):
+            newest = self._waiting[index]
+            if (newest.priority, newest.tenant) == (first.priority, first.tenant):
+                first.round, first.number = newest.round, newest.number
+                self._waiting[index] = first
+                return newest
+        return first
 
     def _set_alarm(self, now: float) -> None:
         """Look again when time alone makes room."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        opens_at = self.limit.opens_at(now)
-        if self._waiting and opens_at > now:
-            self._alarm = asyncio.get_running_loop().call_later(opens_at - now, self._advance)
+        if not self._waiting:
+            return
+        pause_s = self.limit.opens_at(now) - now
+        if pause_s <= 0:
+            pause_s = GROWTH_SEEN_S
+        self._alarm = asyncio.get_running_loop().call_later(pause_s, self._advance)
 
     def _check_patience(self, attempt: Attempt, now: float) -> None:
         pause_s = self.limit.opens_at(now) - now
@@ -205,6 +265,7 @@ class DeploymentQuota:
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         slots = self._of(attempt.deployment)
         await slots.take(attempt)
+        started_at = self._clock.monotonic()
         try:
             reply = await forward(attempt)
         except BaseException as error:
@@ -214,13 +275,18 @@ class DeploymentQuota:
             raise
         if reply.allowance is not None:
             slots.told(reply.allowance)
-        return reply.on_close(lambda closed: _close(slots, closed))
+        return reply.on_close(lambda closed: _close(slots, closed, started_at))
 
     def _of(self, deployment: Deployment) -> Slots:
         slots = self._slots.get(deployment.id)
         if slots is None:
             slots = self._slots[deployment.id] = Slots(deployment.concurrency, self._clock)
         return slots
+
+    def ahead(self, deployment: Deployment, now: float) -> float:
+        """How many calls one that comes now would share a deployment with."""
+        slots = self._slots.get(deployment.id)
+        return 0.0 if slots is None else slots.ahead(now)
 
     def keep_only(self, deployments: Iterable[Deployment]) -> None:
         """Forget deployments that the settings no longer name, and take over what they say of the others."""
@@ -230,7 +296,7 @@ class DeploymentQuota:
             slots.limit.adopt(most[name])
 
 
-def _close(slots: Slots, reply: Reply) -> None:
+def _close(slots: Slots, reply: Reply, started_at: float) -> None:
     if reply.ending is Ending.COMPLETE:
-        slots.limit.went_well()
+        slots.went_well(started_at)
     slots.leave()

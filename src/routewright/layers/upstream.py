@@ -39,6 +39,7 @@ class Upstream:
     async def __call__(self, attempt: Attempt) -> Reply:
         dialect = self._dialects[attempt.deployment.dialect]
         request = dialect.write_request(attempt)
+        sent_at = self.clock.monotonic()
         response = await self._transport.send(request, connect_timeout_s=self._connect_timeout_s)
         try:
             if response.status >= 300:
@@ -48,8 +49,9 @@ class Upstream:
             _check_encoding(attempt, response)
             source = Decoded(response, dialect.decoder(attempt), attempt, self)
             reply = Reply(attempt, source, await source.begin())
+            reply.first_wait_s = self.clock.monotonic() - sent_at
             reply.allowance = allowance(response.headers, self.clock.time_ns() / 1e9)
-            return reply
+            return reply.on_close(source.tell)
         except ProviderError as error:
             response.abort()
             _hide_key(error, attempt)
@@ -81,6 +83,7 @@ class Decoded:
         self._upstream = upstream
         self._size = 0
         self._has_ended = False
+        self._longest_pause_s = 0.0
         self._patience = _Patience(upstream.clock)
 
     async def begin(self) -> tuple[Event, ...]:
@@ -104,6 +107,7 @@ class Decoded:
         if self._has_ended:
             return ()
         self._patience.begin(self._upstream.wait_s(self._attempt))
+        began_at = self._upstream.clock.monotonic()
         try:
             return await self._pull()
         except asyncio.CancelledError as error:
@@ -116,6 +120,11 @@ class Decoded:
             raise
         finally:
             self._patience.end()
+            self._longest_pause_s = max(self._longest_pause_s, self._upstream.clock.monotonic() - began_at)
+
+    def tell(self, reply: Reply) -> None:
+        """How long the provider kept us waiting."""
+        reply.longest_pause_s = self._longest_pause_s
 
     def abort(self) -> None:
         """Drop the connection."""

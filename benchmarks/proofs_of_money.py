@@ -1,69 +1,31 @@
-"""The proofs of the money: what must never happen is tried, counted, and written down with its bar.
+"""The proofs of the money: what must never happen to it is tried, and counted. `benchmarks/prove.py` runs them."""
 
-    python benchmarks/prove_money.py [--long] [--only f2a,f2b,…] [--seed N] [--into docs/reliability.md]
-
-    f2a    whole gateways under load, killed with `kill -9`; the provider's bill against the ledger
-    f2b    power cuts below the journal and below SQLite
-    cost   what the ledger costs, at 1,000 requests a second
-    f3     a thousand requests at once against a budget for ten, on two gateways over SQLite, three over PostgreSQL
-    f4     the cost of every shape of usage, against the bill of a provider that computes it another way
-    reports  every report over a long history, in SQLite and in PostgreSQL
-
-Exit code 1 when a bar is missed. The default run takes some minutes on two cores; `--long` some tens of them.
-"""
-
-import argparse
 import asyncio
-import logging
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import uvloop
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from benchmarks.ledger import measured as measure_ledger
+from benchmarks.proving import Part, Run, Told
+from benchmarks.reports import BAR_MS, REPEATS, Answer, Measured, of_postgres, of_sqlite
+from cost_shapes import compare_costs
+from kills import Tally as KillTally
+from kills import kill_gateways
+from overshoot import BUDGET_FOR, REQUESTS, try_budgets
+from power_cuts import Lost, cut_power
+from reliability import Figure
+
+from databases import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faultlab"), str(ROOT)]
-
-from benchmarks.ledger import measured as measure_ledger  # noqa: E402
-from benchmarks.reports import BAR_MS, REPEATS, Answer, Measured, of_postgres, of_sqlite  # noqa: E402
-from cost_shapes import compare_costs  # noqa: E402
-from kills import Tally as KillTally  # noqa: E402 the lab is beside the tests, not in the package
-from kills import kill_gateways  # noqa: E402
-from overshoot import BUDGET_FOR, REQUESTS, try_budgets  # noqa: E402
-from power_cuts import Lost, cut_power  # noqa: E402
-from reliability import Figure, today, write  # noqa: E402
-
-from databases import PostgresServer  # noqa: E402
-
-COMMAND = "benchmarks/prove_money.py"
-PAGE = ROOT / "docs" / "reliability.md"
 ROWS_PER_REQUEST = 3
 """Hold, settlement, and the request's own."""
 SLOWEST_TOLD = 3
-
-Told = Callable[[float], None]
-"""How much of a part is done, from 0 to 1."""
-
-
-class Run:
-    """What the parts are asked for."""
-
-    def __init__(self, *, is_long: bool, seed: int) -> None:
-        self.is_long = is_long
-        self.seed = seed
-
-    def told(self, began: float, more: str = "") -> str:
-        """A run in few words."""
-        words = [today(), f"seed {self.seed}", f"{time.monotonic() - began:.0f} s", more]
-        return ", ".join(filter(None, words))
 
 
 def f2a(run: Run, told: Told) -> list[Figure]:
@@ -291,49 +253,4 @@ def _told_answer(answer: Answer) -> str:
     return f"{answer.p50_ms:.0f} ms ({answer.cpu_ms:.0f} ms of CPU) for {answer.lines:,} lines"
 
 
-PARTS: dict[str, Callable[[Run, Told], list[Figure]]] = {
-    "cost": cost,
-    "f2b": f2b,
-    "f2a": f2a,
-    "f3": f3,
-    "f4": f4,
-    "reports": reports,
-}
-
-
-@contextmanager
-def progress(console: Console, name: str) -> Iterator[Told]:
-    """A bar for one part."""
-    columns = (TextColumn("{task.description:<6}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(name, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
-        bar.update(task, completed=1.0)
-
-
-def main() -> int:
-    """Run the parts, print and write their figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--long", action="store_true", help="the sizes that are published")
-    parser.add_argument("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--seed", type=int, default=20261126)
-    parser.add_argument("--into", type=Path, default=PAGE, help="the page to write to")
-    options = parser.parse_args()
-    names = options.only.split(",")
-    if unknown := set(names) - PARTS.keys():
-        parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    run, console, figures = Run(is_long=options.long, seed=options.seed), Console(), []
-    logging.disable(logging.CRITICAL)  # what the lab breaks is told by thousands of lines
-    for name in names:
-        with progress(console, name) as told:
-            made = PARTS[name](run, told)
-        for figure in made:
-            verdict = "passed" if figure.has_passed else "MISSED"
-            console.print(f"  {figure.name}: {figure.measured}  (bar: {figure.bar})  {verdict}", highlight=False)
-        write(options.into, "money", COMMAND, made)
-        figures += made
-    return 0 if all(figure.has_passed for figure in figures) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PARTS: dict[str, Part] = {"cost": cost, "f2b": f2b, "f2a": f2a, "f3": f3, "f4": f4, "reports": reports}

@@ -1,0 +1,61 @@
+from math import inf
+
+import pytest
+
+from routewright.layers.slowness import FORGOTTEN_AFTER_S, LONGEST_FACTOR, SHORTEST_PATIENCE_S, Waits
+
+PLACES = ("here", "there")
+
+
+def noted(**waits: list[float]) -> Waits:
+    """Waits of these places, all at second 0."""
+    found = Waits()
+    for place, seconds in waits.items():
+        for each in seconds:
+            found.note(place, 0, each)
+    return found
+
+
+def test_a_place_far_slower_than_its_sibling_is_slow_and_the_sibling_is_not() -> None:
+    waits = noted(here=[4.0] * 5, there=[0.4] * 5)
+    assert waits.are_long("here", PLACES, 1)
+    assert not waits.are_long("there", PLACES, 1)
+
+
+def test_a_few_long_answers_among_others_are_not_slow() -> None:
+    waits = noted(here=[0.5] * 16 + [20.0] * 4, there=[0.4] * 20)
+    assert not waits.are_long("here", PLACES, 1)
+
+
+def test_nobody_is_slow_without_a_sibling_that_was_heard_of_lately() -> None:
+    assert not noted(here=[9.0] * 20).are_long("here", PLACES, 1)
+    assert not noted(here=[9.0] * 20, there=[0.1] * 4).are_long("here", PLACES, 1)
+    waits = noted(there=[0.1] * 20)
+    for _ in range(20):
+        waits.note("here", FORGOTTEN_AFTER_S, 9.0)
+    assert not waits.are_long("here", PLACES, FORGOTTEN_AFTER_S)
+
+
+def test_what_is_short_anyway_is_not_slow() -> None:
+    assert not noted(here=[0.5] * 20, there=[0.01] * 20).are_long("here", PLACES, 1)
+
+
+def test_a_probe_is_judged_by_itself() -> None:
+    waits = noted(here=[9.0] * 20, there=[0.4] * 20)
+    waits.forget("here")
+    waits.note("here", 1, 9.0)
+    assert not waits.are_long("here", PLACES, 1)
+    assert waits.are_long("here", PLACES, 1, fewest=1)
+
+
+def test_a_place_is_waited_for_much_longer_than_its_siblings_take_and_alone_for_ever() -> None:
+    waits = noted(there=[0.4] * 5)
+    assert waits.patience_s("here", PLACES, 1) == SHORTEST_PATIENCE_S
+    assert noted(there=[5.0] * 5).patience_s("here", PLACES, 1) == pytest.approx(LONGEST_FACTOR * 5)
+    assert waits.patience_s("there", PLACES, 1) == inf
+
+
+def test_places_that_are_gone_are_forgotten() -> None:
+    waits = noted(here=[9.0] * 20, there=[0.4] * 20)
+    waits.keep_only(["there"])
+    assert not waits.are_long("here", PLACES, 1, fewest=1)
