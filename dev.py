@@ -26,8 +26,8 @@ CHECKS = (
     ("lint", ["ruff", "check", "."]),
     ("types", ["mypy"]),
     ("imports", ["lint-imports"]),
-    # Three at once even on two cores, as many tests wait for servers; a file's tests share what is dear to start.
-    ("tests", ["pytest", "-n", "3", "--dist", "loadfile"]),
+    # Three at once even on two cores, as many tests wait for servers; neighbours share what is dear to start.
+    ("tests", ["pytest", "-n", "3", "--dist", "worksteal"]),
 )
 
 OF_MONEY = [

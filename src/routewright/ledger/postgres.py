@@ -83,17 +83,15 @@ class _TruthAsNumber(Dumper):
         return b"1" if obj else b"0"
 
 
+# The catalog itself: the views of information_schema look through all that the server has, which can be a lot.
 _COLUMNS = """
-SELECT c.table_name, c.column_name, coalesce(k.ordinal_position, 0) AS key_place
-FROM information_schema.columns AS c
-JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-LEFT JOIN information_schema.table_constraints AS p
-    ON p.table_schema = c.table_schema AND p.table_name = c.table_name AND p.constraint_type = 'PRIMARY KEY'
-LEFT JOIN information_schema.key_column_usage AS k
-    ON k.constraint_schema = p.constraint_schema AND k.constraint_name = p.constraint_name
-   AND k.table_name = c.table_name AND k.column_name = c.column_name
-WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name <> 'schema_version'
-ORDER BY c.table_name, c.ordinal_position
+SELECT t.relname AS table_name, c.attname AS column_name,
+    coalesce(array_position(string_to_array(k.indkey::text, ' ')::int[], c.attnum::int), 0) AS key_place
+FROM pg_class AS t
+JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
+LEFT JOIN pg_index AS k ON k.indrelid = t.oid AND k.indisprimary
+WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') AND t.relname <> 'schema_version'
+ORDER BY t.relname, c.attnum
 """
 _NUMBERED = """
 SELECT column_name FROM information_schema.columns
