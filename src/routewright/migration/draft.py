@@ -1,0 +1,187 @@
+"""A settings file in the making: every value checked as it comes, and an account of everything that was read."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from routewright.migration.yaml_reading import Node, Path
+from routewright.settings.given import read_value
+from routewright.settings.places import KeyPath
+from routewright.settings.schema import type_at
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_REFERENCE = re.compile(r"os\.environ/(\w{1,100})", re.ASCII)
+
+
+class Fate(StrEnum):
+    """What became of something."""
+
+    KEPT = "kept"
+    CHANGED = "changed"
+    """It is there, but means something else to some degree."""
+    DROPPED = "dropped"
+    """It has no counterpart, or needs none."""
+    ADDED = "added"
+    """Nobody wrote it; it was needed, or assumed."""
+
+
+class Finding(Struct, frozen=True):
+    """A line of the account. It never holds a value that was read: that may be a secret."""
+
+    line: int
+    path: str
+    """`model_list[0].litellm_params.rpm`."""
+    fate: Fate
+    to: str = ""
+    """The setting that it is now: `models."gpt-4o".price.input`."""
+    why: str = ""
+    is_secret: bool = False
+    """A key stood there in clear, and has to be moved by hand."""
+
+
+class Setting(Struct, frozen=True):
+    """A value of the new file, and where it comes from."""
+
+    value: object
+    remark: str
+
+
+class Draft:
+    """What is put together: `settings` by key, `findings` by what they are about."""
+
+    def __init__(self, root: Node, shown_as: str) -> None:
+        self.settings: dict[KeyPath, Setting] = {}
+        self.variables: dict[str, KeyPath] = {}
+        """Environment variable → the setting that refers to it, or that it is."""
+        self._root = root
+        self._shown_as = shown_as
+        self._told: dict[Path, Finding] = {}
+        self._added: list[Finding] = []
+
+    def put(self, key: KeyPath, value: object, node: Node, *, fate: Fate = Fate.KEPT, why: str = "") -> bool:
+        """Set what a value of the old file says, and tell so; if it cannot be set, tell that, and return False."""
+        if not self._set(key, value, f"{self._shown_as}:{node.line}"):
+            self.tell(node, Fate.DROPPED, why=f"its value is not one that {toml_key(key)} may have")
+            return False
+        self.tell(node, fate, to=toml_key(key), why=why)
+        return True
+
+    def add(self, key: KeyPath, value: object, node: Node, why: str) -> bool:
+        """Set what nobody wrote, because of what stands at `node`."""
+        is_set = self._set(key, value, why)
+        if is_set:
+            self._added.append(Finding(node.line, shown(node.path), Fate.ADDED, to=toml_key(key), why=why))
+        return is_set
+
+    def put_reference(self, key: KeyPath, node: Node, variable: str, *, why: str = "") -> None:
+        """Set a reference to a secret: the one that stands there, or `variable` for one that stands there in clear."""
+        named = _REFERENCE.fullmatch(node.text or "")
+        name = named[1] if named else variable
+        self.refer(key, name, node)
+        if named:
+            self.tell(node, Fate.KEPT, to=toml_key(key), why=why)
+        else:
+            moved = f"a secret stands there in clear: set the environment variable {name} to it"
+            self.tell(node, Fate.CHANGED, to=toml_key(key), why=f"{moved}; {why}" if why else moved, is_secret=True)
+
+    def refer(self, key: KeyPath, variable: str, node: Node) -> None:
+        """Set a reference to an environment variable, and tell nothing."""
+        self.settings[key] = Setting(f"env:{variable}", f"{self._shown_as}:{node.line}")
+        self.variables[variable] = key
+
+    def tell(self, node: Node, fate: Fate, *, to: str = "", why: str = "", is_secret: bool = False) -> None:
+        """Tell what became of everything at `node` that was not told of yet."""
+        for leaf in node.leaves():
+            self._told.setdefault(leaf.path, Finding(leaf.line, shown(leaf.path), fate, to, why, is_secret))
+
+    def findings(self) -> list[Finding]:
+        """The whole account, in the order of the lines; what nobody told of is unknown."""
+        self.tell(self._root, Fate.DROPPED, why="routewright does not know this key")
+        return sorted([*self._told.values(), *self._added], key=lambda finding: finding.line)
+
+    def _set(self, key: KeyPath, value: object, remark: str) -> bool:
+        kind = type_at(key)
+        try:
+            read_value(value, kind, toml_key(key), is_text=False)
+        except ValueError:
+            return False
+        self.settings[key] = Setting(value, remark)
+        return True
+
+
+def shown(path: Path) -> str:
+    """A path as people write it."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "the file"
+
+
+def toml_key(key: KeyPath) -> str:
+    """A dotted key of TOML."""
+    return ".".join(part if _BARE.fullmatch(part) else _quoted(part) for part in key)
+
+
+def as_toml(settings: Mapping[KeyPath, Setting]) -> str:
+    """A settings file: one table for all keys that have it in common, and at each line where it comes from."""
+    lines: list[str] = []
+    table: KeyPath = ()
+    for key, setting in _by_table(settings):
+        if key[:-1] != table:
+            table = key[:-1]
+            lines += ["", f"[{toml_key(table)}]"]
+        remark = f"  # {one_comment(setting.remark)}" if setting.remark else ""
+        lines.append(f"{toml_key(key[-1:])} = {_value(setting.value)}{remark}")
+    return "\n".join(lines) + "\n"
+
+
+def one_comment(text: str) -> str:
+    """A text as a comment may have it: in one line, without what TOML does not take."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _by_table(settings: Mapping[KeyPath, Setting]) -> Iterator[tuple[KeyPath, Setting]]:
+    """Tables in the order in which they were begun, each whole."""
+    tables: dict[KeyPath, list[tuple[KeyPath, Setting]]] = {}
+    for key, setting in settings.items():
+        tables.setdefault(key[:-1], []).append((key, setting))
+    for section in sorted(tables, key=lambda table: _ORDER.index(table[0])):
+        yield from tables[section]
+
+
+_ORDER = (
+    "server",
+    "policy",
+    "cache",
+    "ledger",
+    "redis",
+    "alerts",
+    "spending",
+    "budgets",
+    "providers",
+    "models",
+    "aliases",
+)
+"""Sections as people look for them; those of one section stay in the order in which they were begun."""
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return _quoted(f"{value.normalize():f}")
+        case int():
+            return str(value)
+        case list() | tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: JSON's, but for the one character that JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
