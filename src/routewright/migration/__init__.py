@@ -1,1 +1,1 @@
-"""From the settings of other gateways to ours: what they say is read, put into our words, and accounted for line by line."""
+"""From the settings of other gateways to ours: read, put into our words, and accounted for line by line."""

@@ -12,10 +12,13 @@ from msgspec import Struct
 from routewright.migration.yaml_reading import Node, Path
 from routewright.settings.given import read_value
 from routewright.settings.places import KeyPath
-from routewright.settings.schema import type_at
+from routewright.settings.schema import allowed, type_at
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _REFERENCE = re.compile(r"os\.environ/(\w{1,100})", re.ASCII)
+
+
+_SECRET = re.compile(r"(?i)(?:key|secret|(?<!_per_)token|password|credentials?)$")
 
 
 class Fate(StrEnum):
@@ -52,9 +55,10 @@ class Setting(Struct, frozen=True):
 
 
 class Draft:
-    """What is put together: `settings` by key, `findings` by what they are about."""
+    """What is put together: `settings` by key, the `models` among them, and the account of it."""
 
     def __init__(self, root: Node, shown_as: str) -> None:
+        self.models: list[str] = []
         self.settings: dict[KeyPath, Setting] = {}
         self.variables: dict[str, KeyPath] = {}
         """Environment variable → the setting that refers to it, or that it is."""
@@ -65,18 +69,31 @@ class Draft:
 
     def put(self, key: KeyPath, value: object, node: Node, *, fate: Fate = Fate.KEPT, why: str = "") -> bool:
         """Set what a value of the old file says, and tell so; if it cannot be set, tell that, and return False."""
-        if not self._set(key, value, f"{self._shown_as}:{node.line}"):
-            self.tell(node, Fate.DROPPED, why=f"its value is not one that {toml_key(key)} may have")
+        if not self.set(key, value, node):
+            self.tell(node, Fate.DROPPED, why=f"{toml_key(key)} is {allowed(type_at(key))}")
             return False
         self.tell(node, fate, to=toml_key(key), why=why)
         return True
 
-    def add(self, key: KeyPath, value: object, node: Node, why: str) -> bool:
+    def put_once(self, key: KeyPath, value: object, node: Node, *, fate: Fate = Fate.KEPT, why: str = "") -> None:
+        """The same, unless another value was put there before."""
+        if key in self.settings:
+            self.tell(node, Fate.DROPPED, why=f"{toml_key(key)} was said before")
+        else:
+            self.put(key, value, node, fate=fate, why=why)
+
+    def add(self, key: KeyPath, value: object, node: Node, why: str) -> None:
         """Set what nobody wrote, because of what stands at `node`."""
-        is_set = self._set(key, value, why)
-        if is_set:
-            self._added.append(Finding(node.line, shown(node.path), Fate.ADDED, to=toml_key(key), why=why))
-        return is_set
+        assert self.set(key, value, node), toml_key(key)
+        self.settings[key] = Setting(value, why)
+        self._added.append(Finding(node.line, shown(node.path), Fate.ADDED, to=toml_key(key), why=why))
+
+    def set(self, key: KeyPath, value: object, node: Node) -> bool:
+        """Set what stands at `node` and tell nothing; False, and nothing set, if it may not be."""
+        is_admitted = admits(key, value)
+        if is_admitted:
+            self.settings[key] = Setting(value, f"{self._shown_as}:{node.line}")
+        return is_admitted
 
     def put_reference(self, key: KeyPath, node: Node, variable: str, *, why: str = "") -> None:
         """Set a reference to a secret: the one that stands there, or `variable` for one that stands there in clear."""
@@ -97,21 +114,35 @@ class Draft:
     def tell(self, node: Node, fate: Fate, *, to: str = "", why: str = "", is_secret: bool = False) -> None:
         """Tell what became of everything at `node` that was not told of yet."""
         for leaf in node.leaves():
-            self._told.setdefault(leaf.path, Finding(leaf.line, shown(leaf.path), fate, to, why, is_secret))
+            is_shown = (is_secret or _is_named_secret(leaf)) and _is_in_clear(leaf)
+            finding = Finding(leaf.line, shown(leaf.path), fate, to, why, is_shown)
+            self._told.setdefault(leaf.path, finding)
 
     def findings(self) -> list[Finding]:
         """The whole account, in the order of the lines; what nobody told of is unknown."""
         self.tell(self._root, Fate.DROPPED, why="routewright does not know this key")
         return sorted([*self._told.values(), *self._added], key=lambda finding: finding.line)
 
-    def _set(self, key: KeyPath, value: object, remark: str) -> bool:
-        kind = type_at(key)
-        try:
-            read_value(value, kind, toml_key(key), is_text=False)
-        except ValueError:
-            return False
-        self.settings[key] = Setting(value, remark)
-        return True
+
+def admits(key: KeyPath, value: object) -> bool:
+    """Whether a setting may have that value."""
+    try:
+        read_value(value, type_at(key), toml_key(key), is_text=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_in_clear(leaf: Node) -> bool:
+    """Whether something stands there that could be a secret, and no reference to one."""
+    if leaf.value in (None, "") or isinstance(leaf.value, bool):
+        return False
+    return leaf.text is None or not _REFERENCE.fullmatch(leaf.text)
+
+
+def _is_named_secret(leaf: Node) -> bool:
+    name = leaf.path[-1] if leaf.path else ""
+    return isinstance(name, str) and bool(_SECRET.search(name))
 
 
 def shown(path: Path) -> str:

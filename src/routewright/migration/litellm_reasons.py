@@ -11,6 +11,8 @@ _OBSERVED = "what happens is told in /metrics, in the log and in the ledger"
 _KEYS = "virtual keys are made by `routewright keys create`, with their team, models, limits and budgets"
 _LEDGER = "the ledger is always kept; docs/ledger.md says what is in it and for how long"
 _ADDRESSES = "the addresses are those of docs/api.md"
+_BALANCED = "among deployments of one price, the less loaded of two drawn by chance is taken"
+_SECRETS = "secrets are environment variables, or stored by `routewright keys set`"
 _ANOTHER_SERVICE = "routewright chooses among models and calls them; this is the work of another service"
 
 _DROPPED: Mapping[str, str] = {
@@ -35,9 +37,8 @@ _DROPPED: Mapping[str, str] = {
     "litellm_settings.default_key_generate_params": _KEYS,
     "litellm_settings.upperbound_key_generate_params": _KEYS,
     "litellm_settings.key_generation_settings": _KEYS,
-    "litellm_settings.request_timeout": "routewright's own times apply",
-    "router_settings.routing_strategy": "among deployments of one price, the less loaded of two drawn by chance is taken",
-    "router_settings.routing_strategy_args": "among deployments of one price, the less loaded of two drawn by chance is taken",
+    "router_settings.routing_strategy": _BALANCED,
+    "router_settings.routing_strategy_args": _BALANCED,
     "router_settings.allowed_fails": _CIRCUITS,
     "router_settings.allowed_fails_policy": _CIRCUITS,
     "router_settings.cooldown_time": _CIRCUITS,
@@ -69,20 +70,20 @@ _DROPPED: Mapping[str, str] = {
     "general_settings.background_health_checks": _CIRCUITS,
     "general_settings.health_check_interval": _CIRCUITS,
     "general_settings.disable_spend_logs": _LEDGER,
-    "general_settings.store_prompts_in_spend_logs": "ledger.log_content keeps how system prompts begin, and nothing else",
+    "general_settings.store_prompts_in_spend_logs": "ledger.log_content keeps how system prompts begin, no more",
     "general_settings.maximum_spend_logs_retention_period": "ledger.retention_days says it in days",
     "general_settings.maximum_spend_logs_retention_interval": "pruning is done once an hour",
     "general_settings.pass_through_endpoints": _ADDRESSES,
     "general_settings.allowed_routes": _ADDRESSES,
     "general_settings.public_routes": _ADDRESSES,
-    "general_settings.forward_client_headers_to_llm_api": "of a client's headers, only Anthropic's version and betas go on",
+    "general_settings.forward_client_headers_to_llm_api": "only Anthropic's version and betas go on",
     "general_settings.salt_key": "virtual keys are checked with access.secret",
     "general_settings.custom_auth": _KEYS,
     "general_settings.enable_jwt_auth": _KEYS,
     "general_settings.litellm_jwtauth": _KEYS,
     "general_settings.ui_access_mode": "keys and budgets are looked at by `routewright keys` and `budgets`",
-    "general_settings.key_management_system": "secrets are environment variables, or stored by `routewright keys set`",
-    "general_settings.key_management_settings": "secrets are environment variables, or stored by `routewright keys set`",
+    "general_settings.key_management_system": _SECRETS,
+    "general_settings.key_management_settings": _SECRETS,
     "general_settings.completion_model": "a request names its model, or `auto`",
     "general_settings.enforce_user_param": "requests need not say whose they are",
     "default_team_settings": _KEYS,
@@ -110,3 +111,26 @@ REASONS: Mapping[str, tuple[Fate, str]] = {
     **{path: (Fate.DROPPED, why) for path, why in _DROPPED.items()},
 }
 """Dotted path → what became of it, and why. Told last, of what nobody told of before."""
+
+IN_PARAMS: Mapping[str, str] = {
+    "rpm": "what a deployment takes is learned from the provider's headers and its 429s",
+    "tpm": "what a deployment takes is learned from the provider's headers and its 429s",
+    "weight": _BALANCED,
+    "timeout": "the time for a whole answer is policy.response_timeout_ms, for all models",
+    "max_retries": "tries are policy.max_retry_attempts, for all models",
+    "num_retries": "tries are policy.max_retry_attempts, for all models",
+    "api_version": "the address that is called needs none",
+    "drop_params": "what a model does not know is left out, and told in x-routewright-dropped",
+    "mock_response": "answers are made up by `routewright serve --simulate` only",
+    "tags": "requests and keys have tags; deployments have none",
+    "organization": "a provider's key says whose it is",
+    "extra_headers": "no headers of one's own are sent to a provider",
+    "headers": "no headers of one's own are sent to a provider",
+    "*": "routewright sets nothing of this kind for a deployment; a request may",
+}
+"""Why a key of `litellm_params` has no counterpart; `*` for all others, as in the next."""
+IN_INFO: Mapping[str, str] = {
+    "id": "a deployment is called provider/model",
+    "mode": "it answers chats, as all models here do",
+    "*": "of what describes a model, prices, limits and capabilities are kept",
+}

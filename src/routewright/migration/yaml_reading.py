@@ -1,8 +1,8 @@
 """YAML → a tree in which everything knows its line; whatever could be a trap is refused on sight.
 
 PyYAML does the parsing, as the programs whose files are read here do, so a `yes` means to us what it meant to them. Its
-loaders take alias bombs, take the last of two equal keys and build whatever a tag says; so only its events are used, one
-by one, and the tree is built here: no anchors, aliases or tags, no key twice, bounded in depth and number.
+loaders take alias bombs, take the last of two equal keys and build whatever a tag says; so only its events are used,
+one by one, and the tree is built here: no anchors, aliases or tags, no key twice, bounded in depth and number.
 """
 
 import re
