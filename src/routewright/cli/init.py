@@ -139,7 +139,7 @@ def told(account: Account, file: str) -> Iterator[str]:
     secrets = [finding for finding in account.findings if finding.is_secret]
     if secrets:
         lines = ", ".join(str(line) for line in sorted({finding.line for finding in secrets}))
-        yield f"! secrets stand in clear in {file}, lines {lines}: move them into the environment, and replace them"
+        yield f"! secrets stand in clear in {file}, in line {lines}: move them into the environment, and replace them"
     if account.trial:
         answered = f"{account.trial.model} answered a request, simulated"
         yield f"✓ the settings are valid, {counted(account.trial.models, 'model')} in them; {answered}"

@@ -11,7 +11,6 @@ from routewright.gateway.app import Gateway
 from routewright.gateway.http import Message
 from routewright.migration.draft import Draft, as_toml
 from routewright.runtime import Runtime, SettingsSource
-from routewright.settings.places import KeyPath
 from routewright.simulator import Simulator
 
 _ELSEWHERE = ("alerts", "redis")
@@ -37,7 +36,7 @@ async def try_out(draft: Draft, text: str) -> Trial:
     """
     with TemporaryDirectory(prefix="routewright-check-") as folder:
         home = Path(folder)
-        environ = {"HOME": folder, **{name: _stand_in(key) for name, key in draft.variables.items()}}
+        environ = {"HOME": folder, **stand_ins(draft)}
         settings = home / "routewright.toml"
         settings.write_text(text, encoding="utf-8")
         _, registry = SettingsSource(environ=environ, cwd=home, simulate=True).load()
@@ -50,8 +49,9 @@ async def try_out(draft: Draft, text: str) -> Trial:
     return Trial(len(registry.models), model)
 
 
-def _stand_in(key: KeyPath) -> str:
-    return _STAND_INS.get(key[-1], _KEY)
+def stand_ins(draft: Draft) -> dict[str, str]:
+    """A value for each environment variable that the settings refer to."""
+    return {name: _STAND_INS.get(key[-1], _KEY) for name, key in draft.variables.items()}
 
 
 async def _ask(source: SettingsSource, model: str) -> None:

@@ -18,7 +18,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _REFERENCE = re.compile(r"os\.environ/(\w{1,100})", re.ASCII)
 
 
-_SECRET = re.compile(r"(?i)(?:key|secret|(?<!_per_)token|password|credentials?)$")
+_SECRET = re.compile(r"(?i)(?:key|key_id|secret|(?<!_per_)token|password|credentials?|authorization)$")
+_WITH_PASSWORD = re.compile(r"://[^/\s]*@")
 
 
 class Fate(StrEnum):
@@ -114,7 +115,7 @@ class Draft:
     def tell(self, node: Node, fate: Fate, *, to: str = "", why: str = "", is_secret: bool = False) -> None:
         """Tell what became of everything at `node` that was not told of yet."""
         for leaf in node.leaves():
-            is_shown = (is_secret or _is_named_secret(leaf)) and _is_in_clear(leaf)
+            is_shown = (is_secret or _looks_secret(leaf)) and _is_in_clear(leaf)
             finding = Finding(leaf.line, shown(leaf.path), fate, to, why, is_shown)
             self._told.setdefault(leaf.path, finding)
 
@@ -140,9 +141,10 @@ def _is_in_clear(leaf: Node) -> bool:
     return leaf.text is None or not _REFERENCE.fullmatch(leaf.text)
 
 
-def _is_named_secret(leaf: Node) -> bool:
+def _looks_secret(leaf: Node) -> bool:
     name = leaf.path[-1] if leaf.path else ""
-    return isinstance(name, str) and bool(_SECRET.search(name))
+    is_named_so = isinstance(name, str) and bool(_SECRET.search(name))
+    return is_named_so or bool(_WITH_PASSWORD.search(leaf.text or ""))
 
 
 def shown(path: Path) -> str:

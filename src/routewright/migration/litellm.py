@@ -145,7 +145,9 @@ class _Migration:
                 self._draft.put_once(rule.key, rule.read(node), node, fate=rule.fate, why=rule.why)
                 patience = self._draft.settings.get(_TIMEOUT.key)
                 if rule is _TIMEOUT and patience and int(str(patience.value)) > _DEADLINE_MS:
-                    self._draft.add(("policy", "deadline_ms"), patience.value, node, "no shorter than one answer's time")
+                    self._draft.add(
+                        ("policy", "deadline_ms"), patience.value, node, "no shorter than one answer's time"
+                    )
 
     def server(self) -> None:
         """The operator's key, and who is told of budgets."""

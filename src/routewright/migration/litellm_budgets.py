@@ -31,9 +31,11 @@ def put_budget(table: Mapping[str, Node], scope: str, name: str, draft: Draft) -
     if draft.put((*section, "limit_usd"), usd, limit, fate=fate, why=why):
         draft.add((*section, "scope"), scope, limit, "whose spending it limits")
         draft.set((*section, "period"), period.value, duration or limit)
+        fate, to, why = Fate.CHANGED, toml_key((*section, "period")), "calendar periods begin at midnight, UTC"
+    else:
+        fate, to, why = Fate.DROPPED, "", _NO_BUDGET
     if duration is not None:
-        why = "calendar periods begin at midnight, UTC"
-        draft.tell(duration, Fate.CHANGED, to=toml_key((*section, "period")), why=why)
+        draft.tell(duration, fate, to=to, why=why)
 
 
 def _free_name(name: str, draft: Draft) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from routewright.catalog.pricing import Price
 from routewright.catalog.registry import Capability, Tier
 from routewright.catalog.sources import ModelPrices, PriceTable
-from routewright.migration.draft import Draft, Fate, toml_key
+from routewright.migration.draft import Draft, Fate, admits, toml_key
 from routewright.migration.litellm_budgets import put_budget
 from routewright.migration.litellm_entries import Entry, read_entry, text_of
 from routewright.migration.litellm_places import Places
@@ -41,6 +41,7 @@ _CAPABILITIES = {
     "supports_reasoning": Capability.REASONING,
 }
 _ASSUMED = (Capability.TOOLS, Capability.VISION, Capability.JSON_SCHEMA)
+_NO_PRICE = "a price has input and output, each from 0 to 10000 USD per million tokens"
 _PER_MILLION = Decimal(10**6)
 
 
@@ -132,31 +133,25 @@ class _Model:
 
     def _put_prices(self) -> None:
         """What the first entry says that has both input and output; else the table's, if it is not found there."""
-        complete = [entry for entry in self.entries if all(_cost(entry, name) for name in list(_COSTS)[:2])]
+        said = next((entry for entry in self.entries if self._has_price(entry)), None)
         for entry in self.entries:
             for name, token_class in _COSTS.items():
                 node = _cost(entry, name)
-                if node and complete and entry is complete[0]:
-                    usd = None if node.number is None else node.number * _PER_MILLION
-                    self._draft.put((*self._key, "price", token_class), usd, node)
+                if node and entry is said:
+                    self._draft.put((*self._key, "price", token_class), _usd_per_million(node), node)
                 elif node:
-                    why = (
-                        "a model has one price, of its first deployment" if complete else "a price has input and output"
-                    )
+                    why = "a model has one price, of its first deployment" if said else _NO_PRICE
                     self._draft.tell(node, Fate.DROPPED, why=why)
-        self._mend_price()
-        if not complete and self._listed and self._listed.standard and not self._will_be_found:
+        if said is None and self._listed and self._listed.standard and not self._will_be_found:
             price, why = _dearest(self._listed), f"the dearest list price of {self._listed.id}"
             for token_class in ("input", "output", "cache_read", "cache_write"):
                 usd = Decimal(getattr(price, token_class)) / _PER_MILLION
                 self._draft.add((*self._key, "price", token_class), usd, self.entries[0].node, why)
 
-    def _mend_price(self) -> None:
-        """A price of which one half could not be taken is none."""
-        section = (*self._key, "price")
-        if not {(*section, "input"), (*section, "output")} <= self._draft.settings.keys():
-            for token_class in _COSTS.values():
-                self._draft.settings.pop((*section, token_class), None)
+    def _has_price(self, entry: Entry) -> bool:
+        """Whether it says what input and output cost, and both can be."""
+        nodes = [(_cost(entry, name), token_class) for name, token_class in list(_COSTS.items())[:2]]
+        return all(node and admits((*self._key, "price", kind), _usd_per_million(node)) for node, kind in nodes)
 
     def _put_limits(self) -> None:
         window, longest = (*self._key, "context_window"), (*self._key, "max_output_tokens")
@@ -219,6 +214,10 @@ class _Model:
 
 def _cost(entry: Entry, name: str) -> Node | None:
     return entry.params.get(name) or entry.info.get(name)
+
+
+def _usd_per_million(node: Node) -> Decimal | None:
+    return None if node.number is None else node.number * _PER_MILLION
 
 
 def _dearest(listed: ModelPrices) -> Price:

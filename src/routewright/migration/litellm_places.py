@@ -13,8 +13,11 @@ from routewright.migration.yaml_reading import Node
 
 _SHARED = ("api_key", "api_base", "base_url", "max_parallel_requests")
 
+_NO_KEYS = ("none", "None", "null", "empty", "EMPTY", "fake", "fake-key", "dummy", "anything", "not-needed")
+"""What people write where a key is asked for and none is needed."""
+
 _Place: TypeAlias = tuple[str, ...]
-"""The name of the home, and what the entry says of address, key and limit."""
+"""How such a provider is called, and what the entry says of address, key and limit."""
 
 
 class Places:
@@ -27,11 +30,12 @@ class Places:
     def of(self, entry: Entry) -> str:
         """The name of the entry's provider, which is put into the draft when it is new."""
         said = (entry.params.get(name) for name in _SHARED)
-        place = (entry.home.name, *(repr(node.value) if node else "" for node in said))
+        first = _first_name(entry)
+        place = (first, *(repr(node.value) if node else "" for node in said))
         if place not in self._names:
-            number = 1 + sum(other[0] == entry.home.name for other in self._names)
-            self._names[place] = entry.home.name if number == 1 else f"{entry.home.name}_{number}"
-            self._put(self._names[place], entry, is_known=entry.home.is_built_in and number == 1)
+            number = 1 + sum(other[0] == first for other in self._names)
+            name = self._names[place] = first if number == 1 else f"{first}_{number}"
+            self._put(name, entry, is_known=entry.home.is_built_in and name == entry.home.name)
         name = self._names[place]
         for node in filter(None, map(entry.params.get, _SHARED)):
             self._draft.tell(node, Fate.KEPT, to=toml_key(("providers", name)), why="the same as before")
@@ -69,10 +73,20 @@ class Places:
 
     def _put_key(self, name: str, entry: Entry, *, is_known: bool) -> None:
         key, usual = ("providers", name, "api_key"), entry.home.variable
-        if entry.key is not None:
+        if entry.is_local and entry.key is not None and entry.key.value in _NO_KEYS:
+            self._draft.tell(entry.key, Fate.DROPPED, why="no key, as it seems, and none is needed there")
+        elif entry.key is not None:
             self._draft.put_reference(key, entry.key, f"{name.upper()}_API_KEY")
         elif usual and is_known:
             self._draft.variables[usual] = key
-        elif usual:
+        elif usual and not entry.is_local:
             self._draft.add(key, f"env:{usual}", entry.node, "where LiteLLM takes the key from")
             self._draft.variables[usual] = key
+
+
+def _first_name(entry: Entry) -> str:
+    """The name for the first provider of this kind; a well-known one is only for what is really there."""
+    home, address = entry.home, text_of(entry.address)
+    if home.is_local or not home.is_built_in or address is None or ours(home, address) == home.base_url:
+        return home.name
+    return f"{home.name}_{'local' if entry.is_local else 'compatible'}"
