@@ -53,10 +53,10 @@ def put_models(model_list: Node | None, credentials: Mapping[str, Node], draft: 
             groups.setdefault(entry.name, []).append(entry)
     if model_list and groups:
         _switch_off(groups, model_list, draft)
-    places = Places(draft)
+    places, tiers = Places(draft), _built_in_tiers()
     for name, entries in groups.items():
         model = _Model(name, sorted(entries, key=lambda entry: entry.order), draft, prices)
-        model.put([places.of(entry) for entry in model.entries])
+        model.put([places.of(entry) for entry in model.entries], tiers)
     draft.models = list(groups)
 
 
@@ -84,13 +84,13 @@ class _Model:
         self._will_be_found = False
         """By the names that its deployments have here, in the price table."""
 
-    def put(self, providers: list[str]) -> None:
-        """Put it into the draft; `providers` has the one of each entry."""
+    def put(self, providers: list[str], tiers: Mapping[str, Tier]) -> None:
+        """Put it into the draft; `providers` has the one of each entry, `tiers` what is known of deployments."""
         places = [f"{provider}/{entry.upstream}" for provider, entry in zip(providers, self.entries, strict=True)]
         self._draft.put((*self._key, "deployments"), list(dict.fromkeys(places)), self.entries[0].params["model"])
         self._look_up(providers)
         self._put_prices()
-        self._put_tier()
+        self._put_tier(tiers)
         self._put_limits()
         self._put_capabilities()
         for entry in self.entries:
@@ -109,9 +109,10 @@ class _Model:
                 plain = name.removeprefix(f"{entry.home.name}/")
                 self._listed = self._listed or self._prices.lookup(entry.home.name, plain)
 
-    def _put_tier(self) -> None:
+    def _put_tier(self, tiers: Mapping[str, Tier]) -> None:
         key = (*self._key, "tier")
-        known = [tier for entry in self.entries if (tier := _built_in_tier(f"{entry.home.name}/{entry.upstream}"))]
+        places = (f"{entry.home.name}/{entry.upstream}" for entry in self.entries)
+        known = [tiers[place] for place in places if place in tiers]
         usd = self._output_usd()
         if known:
             tier, why = known[0], "as the built-in model"
@@ -225,12 +226,15 @@ def _dearest(listed: ModelPrices) -> Price:
     return max(listed.standard.prices, key=lambda price: (price.output, price.input))
 
 
-def _built_in_tier(deployment: str) -> Tier | None:
+def _built_in_tiers() -> Mapping[str, Tier]:
+    """Deployment → the tier of the built-in model that is there."""
     values: Mapping[Any, Any] = built_in().values
-    for key, places in values.items():
-        if key[0] == "models" and key[2] == "deployments" and deployment in places:
-            return Tier(values[(*key[:2], "tier")])
-    return None
+    return {
+        place: Tier(values[(*key[:2], "tier")])
+        for key, places in values.items()
+        if key[0] == "models" and key[2] == "deployments"
+        for place in places
+    }
 
 
 def _whole(value: object) -> int:
