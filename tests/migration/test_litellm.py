@@ -95,6 +95,33 @@ def test_keys_and_their_addresses_become_providers() -> None:
     assert made["providers"]["anthropic_compatible"]["dialect"] == "anthropic_messages"
 
 
+def test_two_secrets_never_share_a_variable() -> None:
+    entry = "  - {model_name: MODEL, litellm_params: {model: openai/gpt-4o, KEY}}\n"
+    keys = (
+        "api_key: sk-a",
+        "api_key: os.environ/OPENAI_API_KEY",
+        "api_key: sk-b",
+        "api_key: os.environ/OPENAI_3_API_KEY",
+    )
+    listed = "".join(entry.replace("MODEL", f"m{n}").replace("KEY", key) for n, key in enumerate(keys))
+    made = toml(migrated(f"model_list:\n{listed}"))
+    variables = [provider["api_key"] for provider in made["providers"].values()]
+    assert variables == [
+        "env:OPENAI_API_KEY_2",
+        "env:OPENAI_API_KEY",
+        "env:OPENAI_3_API_KEY_2",
+        "env:OPENAI_3_API_KEY",
+    ]
+
+
+def test_a_key_that_comes_from_the_environment_is_left_there() -> None:
+    in_clear = "{model_name: a, litellm_params: {model: openai/gpt-4o, api_key: sk-a}}"
+    without = "{model_name: b, litellm_params: {model: openai/gpt-4o}}"
+    providers = toml(migrated(f"model_list: [{in_clear}, {without}]"))["providers"]
+    assert providers["openai"]["api_key"] == "env:OPENAI_API_KEY_2"
+    assert providers["openai_2"]["api_key"] == "env:OPENAI_API_KEY"
+
+
 def test_deployments_of_one_name_are_one_model_in_their_order() -> None:
     draft = config("azure_regions")
     made = toml(draft)

@@ -21,7 +21,6 @@ from routewright.migration.draft import Draft, Fate, Finding, as_toml, one_comme
 from routewright.settings import Settings, load_settings
 from routewright.settings.sources import read_bounded
 
-_WORDS = {Fate.KEPT: "kept", Fate.CHANGED: "changed", Fate.DROPPED: "dropped", Fate.ADDED: "added"}
 _HEAD = "# routewright's settings, by `routewright init`. docs/settings.md has every key with its default.\n"
 _STARTER = """
 [server]
@@ -129,9 +128,9 @@ def told(account: Account, file: str) -> Iterator[str]:
     for finding in account.findings:
         to = f" → {finding.to}" if finding.to else ""
         why = f" · {finding.why}" if finding.why else ""
-        yield f"{file}:{finding.line}: {_WORDS[finding.fate]}: {finding.path}{to}{why}"
+        yield f"{file}:{finding.line}: {finding.fate}: {finding.path}{to}{why}"
     counts = Counter(finding.fate for finding in account.findings)
-    yield f"wrote {account.output}: {', '.join(f'{counts[fate]} {_WORDS[fate]}' for fate in Fate)}"
+    yield f"wrote {account.output}: {', '.join(f'{counts[fate]} {fate}' for fate in Fate)}"
     if not account.models:
         yield "! no model could be taken over, so the built-in ones are there"
     if account.unset:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 from msgspec import Struct
@@ -16,8 +17,6 @@ from routewright.settings.schema import allowed, type_at
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _REFERENCE = re.compile(r"os\.environ/(\w{1,100})", re.ASCII)
-
-
 _SECRET = re.compile(r"(?i)(?:key|key_id|secret|(?<!_per_)token|password|credentials?|authorization)$")
 _WITH_PASSWORD = re.compile(r"://[^/\s]*@")
 
@@ -63,6 +62,8 @@ class Draft:
         self.settings: dict[KeyPath, Setting] = {}
         self.variables: dict[str, KeyPath] = {}
         """Environment variable → the setting that refers to it, or that it is."""
+        self.reserved = {name for leaf in root.leaves() if (name := _referred(leaf))}
+        """Environment variables that have a meaning already, and are none to move another secret into."""
         self._root = root
         self._shown_as = shown_as
         self._told: dict[Path, Finding] = {}
@@ -85,7 +86,7 @@ class Draft:
 
     def add(self, key: KeyPath, value: object, node: Node, why: str) -> None:
         """Set what nobody wrote, because of what stands at `node`."""
-        assert self.set(key, value, node), toml_key(key)
+        assert admits(key, value), toml_key(key)
         self.settings[key] = Setting(value, why)
         self._added.append(Finding(node.line, shown(node.path), Fate.ADDED, to=toml_key(key), why=why))
 
@@ -97,9 +98,11 @@ class Draft:
         return is_admitted
 
     def put_reference(self, key: KeyPath, node: Node, variable: str, *, why: str = "") -> None:
-        """Set a reference to a secret: the one that stands there, or `variable` for one that stands there in clear."""
-        named = _REFERENCE.fullmatch(node.text or "")
-        name = named[1] if named else variable
+        """Set a reference to a secret: the one that stands there, or for one that stands there in clear to `variable`,
+        or one that is named like it."""
+        named = _referred(node)
+        name = named or next(free for free in _like(variable) if free not in self.reserved)
+        self.reserved.add(name)
         self.refer(key, name, node)
         if named:
             self.tell(node, Fate.KEPT, to=toml_key(key), why=why)
@@ -134,11 +137,22 @@ def admits(key: KeyPath, value: object) -> bool:
     return True
 
 
+def _referred(leaf: Node) -> str | None:
+    """The environment variable that a value refers to."""
+    match = _REFERENCE.fullmatch(leaf.text or "")
+    return match[1] if match else None
+
+
+def _like(variable: str) -> Iterator[str]:
+    yield variable
+    yield from (f"{variable}_{number}" for number in count(2))
+
+
 def _is_in_clear(leaf: Node) -> bool:
     """Whether something stands there that could be a secret, and no reference to one."""
     if leaf.value in (None, "") or isinstance(leaf.value, bool):
         return False
-    return leaf.text is None or not _REFERENCE.fullmatch(leaf.text)
+    return _referred(leaf) is None
 
 
 def _looks_secret(leaf: Node) -> bool:

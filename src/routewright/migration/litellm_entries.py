@@ -12,7 +12,7 @@ from routewright.migration.litellm_providers import HOMES, Home, ours, split_mod
 from routewright.migration.yaml_reading import Node
 from routewright.settings import is_loopback
 
-LONGEST_UPSTREAM = 79
+LONGEST_UPSTREAM = 75
 """With the provider's name before it, a deployment has 100 characters at most."""
 BY_REFERENCE = "os.environ/"
 

@@ -53,6 +53,8 @@ def put_models(model_list: Node | None, credentials: Mapping[str, Node], draft: 
             groups.setdefault(entry.name, []).append(entry)
     if model_list and groups:
         _switch_off(groups, model_list, draft)
+    keyless = [entry for entries in groups.values() for entry in entries if entry.key is None]
+    draft.reserved |= {entry.home.variable for entry in keyless if entry.home.variable}
     places, tiers = Places(draft), _built_in_tiers()
     for name, entries in groups.items():
         model = _Model(name, sorted(entries, key=lambda entry: entry.order), draft, prices)
