@@ -7,7 +7,7 @@ from typing import Any
 from routewright.catalog.pricing import Price
 from routewright.catalog.registry import Capability, Tier
 from routewright.catalog.sources import ModelPrices, PriceTable
-from routewright.migration.draft import Draft, Fate, admits, toml_key
+from routewright.migration.draft import Draft, Fate, Setting, admits, toml_key
 from routewright.migration.litellm_budgets import put_budget
 from routewright.migration.litellm_entries import Entry, read_entry, text_of
 from routewright.migration.litellm_places import Places
@@ -141,7 +141,9 @@ class _Model:
             for name, token_class in _COSTS.items():
                 node = _cost(entry, name)
                 if node and entry is said:
-                    self._draft.put((*self._key, "price", token_class), _usd_per_million(node), node)
+                    key, usd = (*self._key, "price", token_class), _usd_per_million(node)
+                    fate, why = (Fate.CHANGED, "of all its deployments") if len(self.entries) > 1 else (Fate.KEPT, "")
+                    self._draft.put(key, usd, node, fate=fate, why=why)
                 elif node:
                     why = "a model has one price, of its first deployment" if said else _NO_PRICE
                     self._draft.tell(node, Fate.DROPPED, why=why)
@@ -167,11 +169,7 @@ class _Model:
             why = "from the price table" if known else "assumed: the old file does not say, nor does the price table"
             self._draft.add(window, known or ASSUMED_WINDOW, self.entries[0].node, why)
         settings = self._draft.settings
-        if (
-            window in settings
-            and longest in settings
-            and _whole(settings[longest].value) > _whole(settings[window].value)
-        ):
+        if {window, longest} <= settings.keys() and _whole(settings[longest]) > _whole(settings[window]):
             settings[window] = settings[longest]  # it holds input and output together
 
     @property
@@ -239,6 +237,6 @@ def _built_in_tiers() -> Mapping[str, Tier]:
     }
 
 
-def _whole(value: object) -> int:
-    assert isinstance(value, int)
-    return value
+def _whole(setting: Setting) -> int:
+    assert isinstance(setting.value, int)
+    return setting.value
