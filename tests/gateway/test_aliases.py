@@ -9,6 +9,7 @@ from lobby import GOOD, lobby
 from routewright.call import Options
 from routewright.catalog.registry import Tier
 from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.session import hashed_session
 from routewright.errors import InvalidRequest
 from routewright.gateway.aliases import with_own_model
@@ -100,6 +101,12 @@ def test_tags_and_user_of_a_body_are_taken() -> None:
     assert (read.options.user, read.options.tags) == ("ann", ("a", "b"))
     assert read.body["metadata"] == {"trace": "t"}
     assert read.body["user"] == "ann"
+
+
+def test_tags_of_a_response_are_taken_alike() -> None:
+    body = {"model": "auto", "input": "Hi", "user": "ann", "metadata": {"tags": ["a"]}}
+    read = OpenAIResponses().read(json.dumps(body).encode(), request_id="1", options=Options())
+    assert (read.options.user, read.options.tags, "metadata" in read.body) == ("ann", ("a",), False)
 
 
 def test_what_is_no_tag_is_refused_and_what_is_no_user_passed_over() -> None:

@@ -44,7 +44,8 @@ async def try_out(draft: Draft, text: str) -> Trial:
         settings.write_text(as_toml(inside), encoding="utf-8")
         flags = {"ledger.path": folder, "cache.store": "memory"}
         source = SettingsSource(environ=environ, cwd=home, flags=flags, simulate=True)
-        model = next(iter(draft.models), "auto")
+        answering = (name for name in draft.models if ("models", name, "embedding") not in draft.settings)
+        model = next(answering, "auto")
         await _ask(source, model)
     return Trial(len(registry.models), model)
 

@@ -56,7 +56,7 @@ def with_body_options(options: Options, fields: object) -> Options:
 
 
 def with_usual_fields(options: Options, fields: JsonObject) -> Options:
-    """`options`, filled up from what clients of other gateways say in a chat's body: `user`, and `metadata.tags`.
+    """`options`, filled up from what clients of other gateways say in a body of OpenAI's: `user`, and `metadata.tags`.
 
     Tags are taken out, since in OpenAI's own API metadata are texts; the user goes on to the provider. Raises
     InvalidRequest for tags that cannot be.

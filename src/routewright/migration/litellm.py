@@ -91,6 +91,7 @@ class _Migration:
         self.router = self._section("router_settings")
         self.library = self._section("litellm_settings")
         self._general = self._section("general_settings")
+        self._answering = [name for name in draft.models if ("models", name, "embedding") not in draft.settings]
         self._taken = {key[1] for key in (*built_in().values, *draft.settings) if key[0] == "models"}
 
     def _section(self, name: str) -> Mapping[str, Node]:
@@ -116,7 +117,7 @@ class _Migration:
         for section in (self.router, self.library):
             if everybodys := section.get("default_fallbacks"):
                 self._add_fallbacks(lists, "*", everybodys, is_plain=False)
-        for model in self._draft.models:
+        for model in self._answering:
             nodes = [node for node in lists.get(model, lists.get("*", ())) if self._target(node.text or "") != model]
             if nodes:
                 others = list(dict.fromkeys(self._target(node.text or "") for node in nodes))
@@ -126,8 +127,8 @@ class _Migration:
         """The fallbacks of one model, or of all that have none (`*`)."""
         to = toml_key(("models", "NAME" if model == "*" else model, "fallbacks"))
         for item in node.items or (node,):
-            if model not in ("*", *self._draft.models) or self._target(item.text or "") not in self._draft.models:
-                self._draft.tell(item, Fate.DROPPED, why="there is no model of that name")
+            if model not in ("*", *self._answering) or self._target(item.text or "") not in self._answering:
+                self._draft.tell(item, Fate.DROPPED, why="there is no model of that name that answers")
                 continue
             lists.setdefault(model, []).append(item)
             fate, why = (Fate.KEPT, "") if is_plain else (Fate.CHANGED, "tried after whatever another model can mend")

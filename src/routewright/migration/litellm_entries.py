@@ -16,7 +16,7 @@ LONGEST_UPSTREAM = 75
 """With the provider's name before it, a deployment has 100 characters at most."""
 BY_REFERENCE = "os.environ/"
 
-_CHATS = (None, "chat", "completion", "responses")
+_MODES = (None, "chat", "completion", "responses", "embedding")
 _HOST = re.compile(r"https?://(\[[^\]/]*\]|[^:/]*)")
 
 
@@ -40,6 +40,12 @@ class Entry(Struct, frozen=True):
         """The key, or a reference to it; None for an empty one too."""
         node = self.params.get("api_key")
         return node if node and node.value not in (None, "") else None
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it makes vectors, as it says or as its name does."""
+        mode = text_of(self.info.get("mode"))
+        return mode == "embedding" or (mode is None and "embed" in self.upstream.lower())
 
     @property
     def is_local(self) -> bool:
@@ -68,6 +74,8 @@ def read_entry(node: Node, credentials: Mapping[str, Node], draft: Draft) -> Ent
     if problem is None and name and home and split:
         entry = Entry(node, name, home, split[1], params, info)
         problem = _problem_of_address(entry)
+        if entry.is_embedding and home.dialect != "openai_chat":
+            problem = "vectors are made where OpenAI's dialect is spoken"
         if problem is None:
             return entry
     draft.tell(node, Fate.DROPPED, why=problem or "")
@@ -93,8 +101,8 @@ def _problem(name: str | None, model: str | None, mode: str | None) -> str | Non
         return "it is no entry with a model_name and a litellm_params.model"
     if "*" in name or "*" in model:
         return "models are called by names that are known, with their prices: add an entry for each one that is used"
-    if mode not in _CHATS:
-        return "it does not answer chats, and routewright chooses among models that do"
+    if mode not in _MODES:
+        return "it neither answers chats nor makes vectors"
     if name in VIRTUAL_MODELS:
         return "by this name, routewright chooses among all models: give it another one"
     if not is_name(name) or not model.isprintable() or len(model) > LONGEST_UPSTREAM:

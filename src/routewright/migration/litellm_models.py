@@ -49,8 +49,11 @@ def put_models(model_list: Node | None, credentials: Mapping[str, Node], draft: 
     """Put all models into the draft, and tell of all that their entries say."""
     groups: dict[str, list[Entry]] = {}
     for node in model_list.items if model_list else ():
-        if entry := read_entry(node, credentials, draft):
-            groups.setdefault(entry.name, []).append(entry)
+        entry = read_entry(node, credentials, draft)
+        if entry and groups.setdefault(entry.name, [entry])[0].is_embedding != entry.is_embedding:
+            draft.tell(node, Fate.DROPPED, why="a model either answers or makes vectors")
+        elif entry and groups[entry.name][0] is not entry:
+            groups[entry.name].append(entry)
     if model_list and groups:
         _switch_off(groups, model_list, draft)
     keyless = [entry for entries in groups.values() for entry in entries if entry.key is None]
@@ -92,9 +95,12 @@ class _Model:
         self._draft.put((*self._key, "deployments"), list(dict.fromkeys(places)), self.entries[0].params["model"])
         self._look_up(providers)
         self._put_prices()
-        self._put_tier(tiers)
-        self._put_limits()
-        self._put_capabilities()
+        if self.entries[0].is_embedding:
+            self._put_embedding()
+        else:
+            self._put_tier(tiers)
+            self._put_limits()
+            self._put_capabilities()
         for entry in self.entries:
             self._put_first_event(entry.params.get("stream_timeout"))
             name = f"model-{self._key[1]}" if len(self.entries) == 1 else ""
@@ -110,6 +116,13 @@ class _Model:
             for name in filter(None, (text_of(entry.info.get("base_model")), entry.upstream)):
                 plain = name.removeprefix(f"{entry.home.name}/")
                 self._listed = self._listed or self._prices.lookup(entry.home.name, plain)
+
+    def _put_embedding(self) -> None:
+        key, entry = (*self._key, "embedding"), self.entries[0]
+        if mode := entry.info.get("mode"):
+            self._draft.put(key, True, mode)
+        else:
+            self._draft.add(key, True, entry.node, "by its name, it makes vectors")
 
     def _put_tier(self, tiers: Mapping[str, Tier]) -> None:
         key = (*self._key, "tier")

@@ -132,6 +132,6 @@ IN_PARAMS: Mapping[str, str] = {
 """Why a key of `litellm_params` has no counterpart; `*` for all others, as in the next."""
 IN_INFO: Mapping[str, str] = {
     "id": "a deployment is called provider/model",
-    "mode": "it answers chats, as all models here do",
+    "mode": "it answers, as all models do that do not make vectors",
     "*": "of what describes a model, prices, limits and capabilities are kept",
 }
