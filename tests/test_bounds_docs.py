@@ -13,6 +13,7 @@ from routewright.catalog import registry
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, connection, idempotency, overload, responses_kept, server
 from routewright.layers import breaker, incidents, key_quota, slowness
+from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
@@ -57,6 +58,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     ),
     "body of an admin request": (admin_api.MAX_BODY_BYTES,),
     "waits of a place that it is compared by": (slowness.REMEMBERED, slowness.FORGOTTEN_AFTER_S),
+    "a YAML file that is taken over": (sources.MAX_FILE_BYTES, yaml_reading.MOST_NODES, yaml_reading.DEEPEST),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),
     "limited keys told of in a round": (key_quota.MOST_TAKES,),

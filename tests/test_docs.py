@@ -73,6 +73,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    migration = (ROOT / "docs/migration.md").read_text(encoding="utf-8")
+    [yaml] = [match[2] for match in _BLOCK.finditer(migration) if match[1] == "yaml"]
+    (tmp_path / "config.yaml").write_text(yaml, encoding="utf-8")
     return tmp_path
 
 

@@ -64,6 +64,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
     fields = read_object(body)
     if router_options.KEY in fields:
         options = router_options.with_body_options(options, fields.pop(router_options.KEY))
+    options = router_options.with_usual_fields(options, fields)
     stream = boolean(fields, "stream") or False
     stream_options = mapping(fields, "stream_options") or {}
     include_usage = boolean(stream_options, "include_usage", "stream_options.") or False

@@ -55,6 +55,23 @@ def with_body_options(options: Options, fields: object) -> Options:
     return msgspec.structs.replace(options, **missing)
 
 
+def with_usual_fields(options: Options, fields: JsonObject) -> Options:
+    """`options`, filled up from what clients of other gateways say in a body of OpenAI's: `user`, and `metadata.tags`.
+
+    Tags are taken out, since in OpenAI's own API metadata are texts; the user goes on to the provider. Raises
+    InvalidRequest for tags that cannot be.
+    """
+    metadata, user = fields.get("metadata"), fields.get("user")
+    if type(metadata) is dict and type(metadata.get("tags")) is list:
+        tags = _tags(metadata.pop("tags"), "metadata.")
+        options = msgspec.structs.replace(options, tags=options.tags or tags)
+        if not metadata:
+            del fields["metadata"]
+    if options.user is None and type(user) is str and 0 < len(user) <= LONGEST_NAME:
+        options = msgspec.structs.replace(options, user=user)
+    return options
+
+
 def _user(fields: JsonObject, at: str) -> str | None:
     name = text(fields, "user", at)
     if name is not None and len(name) > LONGEST_NAME:

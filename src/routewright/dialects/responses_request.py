@@ -40,6 +40,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
     fields = read_object(body)
     if router_options.KEY in fields:
         options = router_options.with_body_options(options, fields.pop(router_options.KEY))
+    options = router_options.with_usual_fields(options, fields)
     _check_mode(fields)
     tools, foreign_tools = _read_tools(array(fields, "tools") or [])
     tool_choice, foreign_choice = _read_tool_choice(fields.get("tool_choice"))

@@ -10,6 +10,7 @@ from routewright.clock import Clock
 from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
+from routewright.gateway.aliases import with_own_model
 from routewright.gateway.headers import (
     answer_headers,
     check_version,
@@ -134,7 +135,7 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
     request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
     return replace(
-        call,
+        with_own_model(call, engine.registry),
         headers=read_forwarded(request),
         session=read_session(request.headers) or call.session,
         tenant=request.caller.tenant,

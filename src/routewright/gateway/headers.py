@@ -17,6 +17,7 @@ from routewright.errors import (
     RequestTimeout,
     RoutewrightError,
 )
+from routewright.gateway.aliases import SESSIONS, read_aliases
 from routewright.gateway.http import RawHeaders, Request
 from routewright.layers.key_quota import Standing
 from routewright.money import exact_usd
@@ -25,14 +26,15 @@ from routewright.reply import Reply
 _PREFIX = b"x-routewright-"
 _GRANTED = {"shadow": ("off",), "policy": ("default",)}
 """Wishes that are the rule anyway: nothing is shadowed, and there is one policy."""
-_SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id")
+_SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
 
 
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
-    """The caller's wishes from `x-routewright-…` headers. Raises InvalidRequest for one we cannot read."""
-    fields: JsonObject = {}
+    """The caller's wishes from `x-routewright-…` headers, and what other gateways call them. Raises InvalidRequest for
+    one we cannot read."""
+    fields = read_aliases(headers)
     for name, value in headers.items():
         if name.startswith(_PREFIX):
             _add(fields, name[len(_PREFIX) :].decode("latin-1"), value.decode("latin-1").strip())

@@ -76,7 +76,8 @@ class Request(Struct, frozen=True):
     @property
     def client_id(self) -> str | None:
         """The id by which the client wants to find this request again; echoed if harmless, never used as identity."""
-        text = self.header(b"x-request-id") or self.header(b"x-client-request-id") or ""
+        names = (b"x-request-id", b"x-client-request-id", b"helicone-request-id")
+        text = next(filter(None, map(self.header, names)), "")
         return text if _SAFE_ID.fullmatch(text) else None
 
     async def body(self, limit: int) -> bytes:

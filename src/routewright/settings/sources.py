@@ -124,7 +124,7 @@ def from_file(path: Path, shown_as: str, *, is_required: bool = False) -> Source
     Raises SettingsError for one that cannot be read, is over 1 MiB, is not UTF-8 or not TOML.
     """
     try:
-        content = _read(path, shown_as)
+        content = read_bounded(path, shown_as)
     except FileNotFoundError:
         if is_required:
             raise SettingsError(f"{shown_as}: there is no such file", hint="check --config") from None
@@ -182,7 +182,8 @@ def variable_of(path: KeyPath) -> str:
     return PREFIX + "__".join(path).upper()
 
 
-def _read(path: Path, shown_as: str) -> bytes:
+def read_bounded(path: Path, shown_as: str) -> bytes:
+    """A file of settings. Raises SettingsError if it is over 1 MiB or no regular file, OSError if it cannot be read."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a named pipe would wait otherwise
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
