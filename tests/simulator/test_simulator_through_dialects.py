@@ -7,6 +7,7 @@ from builders import attempt, call, deployment, message, model
 from routewright.call import Call, Message, Options, OutputFormat, Thinking, Tool, ToolChoice
 from routewright.catalog.registry import Capability
 from routewright.dialects.anthropic_messages import AnthropicMessages
+from routewright.dialects.gemini import Gemini
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.wire import Upstream
@@ -21,7 +22,7 @@ WEATHER = Tool("get_weather", "", {"type": "object", "properties": {"city": {"ty
 YES_OR_NO = {"type": "object", "properties": {"is_so": {"type": "boolean"}}, "required": ["is_so"]}
 
 every_dialect = pytest.mark.parametrize(
-    "dialect", [OpenAIChat(), OpenAIResponses(), AnthropicMessages()], ids=lambda dialect: dialect.name
+    "dialect", [OpenAIChat(), OpenAIResponses(), AnthropicMessages(), Gemini()], ids=lambda dialect: dialect.name
 )
 
 
@@ -90,7 +91,7 @@ def test_the_greatest_length_reaches_the_provider(dialect: Upstream) -> None:
     assert (cut[-1].finish, usage(cut).output) == ("length", 4)
 
 
-@pytest.mark.parametrize("dialect", [OpenAIChat(), AnthropicMessages()], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [OpenAIChat(), AnthropicMessages(), Gemini()], ids=lambda dialect: dialect.name)
 def test_stop_reaches_the_provider_that_knows_it(dialect: Upstream) -> None:
     [stopped] = answer(dialect, call(stop=("]",)), quick())
     assert (stopped.finish, stopped.text) == ("stop", "[simulated gpt-5")
