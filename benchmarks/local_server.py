@@ -1,9 +1,9 @@
 """A real local server behind the gateway: `python benchmarks/local_server.py [FOLDER]`.
 
-Makes a virtual environment in FOLDER (a new temporary one if not given; kept there, it is used again), installs llama.cpp's
-server by pip, has `tiny_llama.py` write and serve a model with random weights, and starts the gateway in front. Then
-the official OpenAI SDK asks, streamed and not, by name and by `auto`, and what the ledger has is held against what the
-SDK was told. Prints a line for each check and ends in an error if one fails.
+Makes a virtual environment in FOLDER (a new temporary one if not given; kept there, it is used again), installs
+llama.cpp's server by pip, has `tiny_llama.py` write and serve a model with random weights, and starts the gateway in
+front. Then the official OpenAI SDK asks, streamed and not, by name and by `auto`, and what the ledger has is held
+against what the SDK was told. Prints a line for each check and ends in an error if one fails.
 """
 
 import json
