@@ -1,4 +1,4 @@
-"""Servers on this machine, found and asked: what they do not say or do not know is made up for, and it costs nothing."""
+"""Servers on this machine, found and asked: what they leave out is made up for, and it costs nothing."""
 
 import json
 import threading
