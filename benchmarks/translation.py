@@ -100,7 +100,7 @@ def contents(kind: str) -> Chunks:
         fields = {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini", "responseId": "1"}
         return b"data: %b\r\n\r\n" % msgspec.json.encode(fields)
 
-    part: dict[str, object] = {
+    part: object = {
         "text": {"text": " word"},
         "thinking": {"text": " word", "thought": True},
         "tool": {"functionCall": {"name": "f", "args": {"x": "word"}}},

@@ -14,7 +14,7 @@ from routewright.dialects.sse import Splitter
 from routewright.dialects.wire import Downstream
 from routewright.reply import Draft, Event, Receipt, Reply
 
-PARTS = [
+PARTS: list[dict[str, Any]] = [
     {"text": "I think", "thought": True},
     {"text": "Let me see."},
     {"functionCall": {"id": "a1", "name": "f", "args": {"x": 1}}, "thoughtSignature": "S+1/="},
@@ -28,12 +28,11 @@ def answered(dialect: Downstream, *, stream: bool) -> tuple[Reply, list[Event]]:
     """Gemini's answer to a client of this dialect."""
     at = model("gemini-3.8-flash", deployment("gemini/gemini-3.8-flash", dialect="gemini"))
     tried = attempt(call(dialect=dialect.name, stream=stream), at)
-    chunks = [{"candidates": [{"content": {"parts": [part]}}]} for part in PARTS]
-    if not stream:
-        chunks = [{"candidates": [{"content": {"parts": PARTS}}]}]
-    chunks[-1]["candidates"][0]["finishReason"] = "STOP"  # type: ignore[assignment]
+    pieces = [[part] for part in PARTS] if stream else [PARTS]
+    candidates: list[dict[str, Any]] = [{"content": {"parts": piece}} for piece in pieces]
+    candidates[-1]["finishReason"] = "STOP"
     decoder = Gemini().decoder(tried)
-    bodies = [msgspec.json.encode(chunk) for chunk in chunks]
+    bodies = [msgspec.json.encode({"candidates": [candidate]}) for candidate in candidates]
     data = b"".join(b"data: %b\n\n" % body for body in bodies) if stream else bodies[0]
     events = [*decoder.feed(data), *decoder.end()]
     reply = Reply(tried, ListSource(), tuple(events))

@@ -224,7 +224,7 @@ def _parts(choice: Choice) -> list[JsonObject]:
     """The text, or the calls, the first of which is signed."""
     if not choice.tool_calls:
         return [{"text": choice.text}]
-    parts = [{"functionCall": _call(call)} for call in choice.tool_calls]
+    parts: list[JsonObject] = [{"functionCall": _call(call)} for call in choice.tool_calls]
     parts[0]["thoughtSignature"] = _signature(msgspec.convert(parts[0], _Part))
     return parts
 
