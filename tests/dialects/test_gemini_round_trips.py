@@ -10,6 +10,7 @@ from routewright.call import Options
 from routewright.dialects.anthropic_messages import AnthropicMessages
 from routewright.dialects.gemini import Gemini
 from routewright.dialects.openai_chat import OpenAIChat
+from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.sse import Splitter
 from routewright.dialects.wire import Downstream
 from routewright.reply import Draft, Event, Receipt, Reply
@@ -86,24 +87,28 @@ def content_blocks(events: list[Any]) -> list[dict[str, Any]]:
     return blocks
 
 
-def model_turn(dialect: Downstream, said: dict[str, Any], *results: dict[str, Any]) -> Any:
+def model_turn(dialect: Downstream, body: dict[str, Any]) -> Any:
     """The model's turn as Gemini gets it back in the client's next request."""
-    body = {"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}, said, *results]}
-    asked = dialect.read(msgspec.json.encode(body), request_id="r", options=Options())
+    asked = dialect.read(msgspec.json.encode({"model": "auto", **body}), request_id="r", options=Options())
     assert Gemini().cannot_carry(asked) is None
     at = model("gemini-3.8-flash", deployment("gemini/gemini-3.8-flash", dialect="gemini"))
     written = msgspec.json.decode(Gemini().write_request(attempt(asked, at)).body)
-    results_of = [part["functionResponse"] for part in written["contents"][2]["parts"]]
-    assert [(result["id"], result["name"]) for result in results_of] == [("a1", "f"), ("b2", "g")]
+    results = [part["functionResponse"] for part in written["contents"][2]["parts"]]
+    assert [(result["id"], result["name"]) for result in results] == [("a1", "f"), ("b2", "g")]
     return written["contents"][1]["parts"]
+
+
+def chat_body(said: dict[str, Any]) -> dict[str, Any]:
+    """A chat client's next request."""
+    results = [{"role": "tool", "tool_call_id": name, "content": "done"} for name in ("a1", "b2")]
+    return {"messages": [{"role": "user", "content": "Hi"}, said, *results]}
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_calls_come_back_from_a_chat_client_with_their_signature(stream: bool) -> None:
     dialect = OpenAIChat()
     said = chat_message(streamed(dialect)) if stream else whole(dialect)["choices"][0]["message"]
-    results = [{"role": "tool", "tool_call_id": name, "content": "done"} for name in ("a1", "b2")]
-    assert model_turn(dialect, said, *results) == BACK
+    assert model_turn(dialect, chat_body(said)) == BACK
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -111,15 +116,24 @@ def test_calls_come_back_from_a_client_of_messages_with_their_signature(stream: 
     dialect = AnthropicMessages()
     blocks = content_blocks(streamed(dialect)) if stream else whole(dialect)["content"]
     results = [{"type": "tool_result", "tool_use_id": name, "content": "done"} for name in ("a1", "b2")]
-    said = {"role": "assistant", "content": blocks}
-    assert model_turn(dialect, said, {"role": "user", "content": results}) == BACK
+    turns = [("user", "Hi"), ("assistant", blocks), ("user", results)]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    assert model_turn(dialect, {"messages": messages, "max_tokens": 9}) == BACK
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_calls_come_back_from_a_client_of_responses_with_their_signature(stream: bool) -> None:
+    dialect = OpenAIResponses()
+    items = streamed(dialect)[-1]["response"]["output"] if stream else whole(dialect)["output"]
+    results = [{"type": "function_call_output", "call_id": name, "output": "done"} for name in ("a1", "b2")]
+    asked = {"input": [{"role": "user", "content": "Hi"}, *items, *results], "store": False}
+    assert model_turn(dialect, asked) == BACK
 
 
 def test_a_client_that_forgets_signatures_is_still_answered() -> None:
     dialect = OpenAIChat()
     said = whole(dialect)["choices"][0]["message"]
     del said["thinking_blocks"]
-    results = [{"role": "tool", "tool_call_id": name, "content": "done"} for name in ("a1", "b2")]
-    [_, first, second] = model_turn(dialect, said, *results)
+    [_, first, second] = model_turn(dialect, chat_body(said))
     assert first["thoughtSignature"] == "skip_thought_signature_validator"
     assert "thoughtSignature" not in second
