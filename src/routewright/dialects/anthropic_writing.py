@@ -36,7 +36,7 @@ from routewright.dialects.anthropic_generations import (
 )
 from routewright.dialects.anthropic_thinking import DIALECT, is_foreign, write_thinking
 from routewright.dialects.cache_marks import write_mark
-from routewright.dialects.carrying import NEUTRAL
+from routewright.dialects.carrying import asks_for_nothing
 from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
@@ -93,7 +93,7 @@ def unsayable_field(call: Call) -> str | None:
     if call.reasoning_effort is not None and call.reasoning_effort not in _EFFORTS:
         return "reasoning_effort"
     for field in call.extra_fields:
-        if field not in HINTS and call.body.get(field) != NEUTRAL.get(field):
+        if field not in HINTS and not asks_for_nothing(call, field):
             return field
     return _unsayable_part(call)
 

@@ -13,7 +13,7 @@ HINTS = frozenset(
     }
 )  # fmt: skip
 """Fields of other dialects that change speed, price, bookkeeping or tone, but not what is asked."""
-NEUTRAL: JsonObject = {
+_NEUTRAL: JsonObject = {
     "frequency_penalty": 0,
     "functions": [],
     "logit_bias": {},
@@ -28,6 +28,11 @@ LOGPROBS = frozenset({"include", "logprobs", "top_logprobs"})
 
 FAILED = "Error: "
 """Before the result of a tool that failed, which OpenAI's dialects do not say otherwise."""
+
+
+def asks_for_nothing(call: Call, field: str) -> bool:
+    """Whether a client's field has a value that changes nothing."""
+    return field in _NEUTRAL and call.body.get(field) == _NEUTRAL[field]
 
 
 def _parts(call: Call) -> Iterator[tuple[int, Part]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from routewright.call import Attempt, Call, Document, Image, OutputFormat, Part, ToolResult
-from routewright.dialects.carrying import HINTS, LOGPROBS, NEUTRAL, unsaid_parts, unsayable_part
+from routewright.dialects.carrying import HINTS, LOGPROBS, asks_for_nothing, unsaid_parts, unsayable_part
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.gemini_errors import read_failure
 from routewright.dialects.gemini_generations import EFFORTS
@@ -46,7 +46,7 @@ class Gemini:
         if any(tool.is_strict and unenforced(tool.parameters) for tool in call.tools):
             return "tools"
         for field in call.extra_fields:
-            if field not in _HINTS and field not in LOGPROBS and call.body.get(field) != NEUTRAL.get(field):
+            if field not in _HINTS and field not in LOGPROBS and not asks_for_nothing(call, field):
                 return field
         return _unsayable_message(call)
 
