@@ -17,6 +17,7 @@ from routewright.call import (
     Options,
     OutputFormat,
     Part,
+    Role,
     Text,
     Thinking,
     Tool,
@@ -304,6 +305,12 @@ def test_a_part_that_cannot_be_said_is_named_with_its_place(part: Part) -> None:
     told = Gemini().cannot_carry(call(messages=(message("a"), user(part))))
     assert told is not None
     assert told.startswith("messages[1] (")
+
+
+@pytest.mark.parametrize("role", ["assistant", "system"])
+def test_only_users_and_tools_show_pictures(role: Role) -> None:
+    asked = call(messages=(message("a"), Message(role, (Text("b"), Image(PNG)))))
+    assert Gemini().cannot_carry(asked) == f"messages[1] (picture or file of the {role}'s)"
 
 
 def test_a_tool_cannot_show_what_is_elsewhere() -> None:

@@ -59,7 +59,7 @@ async def refused_key(exchange: Exchange) -> None:
 
 @both_ways
 @pytest.mark.parametrize("fault", [malformed, refused_key])
-async def test_u03_u10_what_is_no_answer_is_had_from_another(tmp_path: Path, fault: Fault, stream: bool) -> None:
+async def test_u13_u14_what_is_no_answer_is_had_from_another(tmp_path: Path, fault: Fault, stream: bool) -> None:
     async with lab(tmp_path, model("failing", fallbacks=["ok"]), faults={"failing": fault}, dialect=GEMINI) as it:
         seen = await it.ask("failing", stream=stream)
         assert it.upstream.reached("failing") >= 1

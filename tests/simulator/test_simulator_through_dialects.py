@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from builders import attempt, call, deployment, message, model
-from routewright.call import Call, Message, Options, OutputFormat, Thinking, Tool, ToolChoice
+from routewright.call import Call, Message, Options, OutputFormat, Thinking, Tool, ToolCall, ToolChoice, ToolResult
 from routewright.catalog.registry import Capability
 from routewright.dialects.anthropic_messages import AnthropicMessages
 from routewright.dialects.gemini import Gemini
@@ -13,7 +13,7 @@ from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.wire import Upstream
 from routewright.errors import ProviderError, ProviderFailed, ProviderOverloaded, ProviderRejected, StreamCut
 from routewright.reply import Event
-from routewright.simulator import FaultPlan, FaultRates, Simulator
+from routewright.simulator import PROFILES, FaultPlan, FaultRates, Simulator
 from routewright.simulator.openai_responses import THOUGHT
 from routewright.testing import FakeClock
 from routewright.usage import Usage
@@ -111,6 +111,24 @@ def test_thoughts_come_with_a_seal_that_only_their_maker_takes_back(is_streamed:
     assert answer(dialect, asked["own"], quick())
     with pytest.raises(ProviderRejected, match="could not be verified"):
         answer(dialect, asked["other"], quick())
+
+
+def test_gemini_takes_calls_back_with_their_signature_only() -> None:
+    dialect, wish = Gemini(), ToolChoice("required", "get_weather")
+    simulator = Simulator(time_scale=0, models={"gemini-4": PROFILES["gpt-5"]})
+    events = answer(dialect, call(tools=(WEATHER,), tool_choice=wish), simulator, "gemini-4")
+    [made] = [delta for event in events for delta in event.tool_calls]
+    [seal] = [event.seal for event in events if event.seal]
+    called = ToolCall(made.id, made.name, made.arguments)
+
+    def asked(seal: str) -> Call:
+        said = Message("assistant", (Thinking("", seal, dialect.name), called))
+        results = Message("tool", (ToolResult(made.id, "sunny"),))
+        return call(messages=(message("Hi"), said, results), tools=(WEATHER,))
+
+    assert answer(dialect, asked(seal), simulator, "gemini-4")
+    with pytest.raises(ProviderRejected, match="thought_signature"):
+        answer(dialect, asked("call0:forged"), simulator, "gemini-4")
 
 
 @every_dialect

@@ -88,6 +88,11 @@ def _promises_too_much(form: OutputFormat) -> bool:
 def _unsayable_message(call: Call) -> str | None:
     if all(message.role == "system" for message in call.messages):
         return "messages (nothing but the system's)"
+    for index, message in enumerate(call.messages):
+        if message.role in ("assistant", "system") and any(
+            isinstance(part, Image | Document) for part in message.parts
+        ):
+            return f"messages[{index}] (picture or file of the {message.role}'s)"
     names = names_of_calls(call.messages)
 
     def says(part: Part) -> bool:

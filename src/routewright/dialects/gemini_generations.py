@@ -33,23 +33,17 @@ def _generation(model: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2] or 0)) if match else _NEWEST
 
 
-def wants_signatures(model: str) -> bool:
-    """Since 3, a call that comes back without its signature is refused."""
-    return _generation(model) >= (3, 0)
-
-
-def takes_images_in_results(model: str) -> bool:
-    """Since 3; before, what a tool shows stands beside its result."""
+def is_since_3(model: str) -> bool:
+    """A call that comes back without its signature is refused, and what a tool shows stands within its result."""
     return _generation(model) >= (3, 0)
 
 
 def thinking_config(model: str, effort: str) -> JsonObject | None:
     """How much to think: a level since 3, a budget in 2.5, and nothing that could be said before."""
-    generation = _generation(model)
-    if generation < (2, 5):
+    if _generation(model) < (2, 5):
         return None
     shows = {} if effort in _HARDLY else {"includeThoughts": True}
-    if generation < (3, 0):
+    if not is_since_3(model):
         return {"thinkingBudget": max(_BUDGETS[effort], _LEAST_OF_PRO if "-pro" in model else 0), **shows}
     level = _LEVELS[effort]
     if level == "minimal" and not (_MINIMAL.search(model) or "flash-lite" in model):

@@ -24,7 +24,7 @@ from routewright.call import (
 )
 from routewright.catalog.registry import Capability
 from routewright.dialects.anthropic_writing import tool_input
-from routewright.dialects.gemini_generations import takes_images_in_results, thinking_config, wants_signatures
+from routewright.dialects.gemini_generations import is_since_3, thinking_config
 from routewright.dialects.gemini_media import write_file
 from routewright.dialects.gemini_schemas import written_schema
 from routewright.dialects.gemini_thinking import DIALECT, TEXT, THOUGHT, call_place, read_seal
@@ -124,8 +124,7 @@ class _Contents:
     def __init__(self, messages: tuple[Message, ...], model: str) -> None:
         self._messages = messages
         self._names = names_of_calls(messages)
-        self._signs = wants_signatures(model)
-        self._shows_within = takes_images_in_results(model)
+        self._is_since_3 = is_since_3(model)
 
     def write(self) -> list[JsonObject]:
         """All messages but the system's; neighbours of one role are one turn, which begins with tool results."""
@@ -149,7 +148,7 @@ class _Contents:
             match part:
                 case ToolResult():
                     results.append(self._write_result(part))
-                    if not self._shows_within:
+                    if not self._is_since_3:
                         others += [write_file(image.url) for image in part.images]
                 case Text():
                     others += _write_text(part)
@@ -165,7 +164,7 @@ class _Contents:
             "name": self._names[result.call_id],
             "response": {"error" if result.is_error else "output": result.text},
         }
-        if result.images and self._shows_within:
+        if result.images and self._is_since_3:
             response["parts"] = [write_file(image.url) for image in result.images]
         return {"functionResponse": response}
 
@@ -173,7 +172,7 @@ class _Contents:
         parts: list[JsonObject] = []
         for message in messages:
             parts += _write_said(message)
-        if self._signs:
+        if self._is_since_3:
             calls = [part for part in parts if "functionCall" in part]
             if calls and not any("thoughtSignature" in call for call in calls):
                 calls[0]["thoughtSignature"] = _NOT_OURS
@@ -184,7 +183,6 @@ def _write_said(message: Message) -> list[JsonObject]:
     """What the model said, each signature on the part that it was given with."""
     parts: list[JsonObject] = []
     signatures: dict[str, str] = {}
-    calls = 0
     for part in message.parts:
         match part:
             case Thinking():
@@ -198,20 +196,18 @@ def _write_said(message: Message) -> list[JsonObject]:
             case Text():
                 parts += _write_text(part)
             case ToolCall():
-                place = call_place(calls)
-                calls += 1
-                parts.append({"functionCall": _write_call(part), "place": place})
+                call = {"id": part.id, "name": part.name, "args": tool_input(part.arguments)}
+                parts.append({"functionCall": call})
             case _:
                 pass
     return _signed(parts, signatures)
 
 
 def _signed(parts: list[JsonObject], signatures: Mapping[str, str]) -> list[JsonObject]:
-    """The parts of calls with their signatures in place of their places; that of a text is on the last one."""
-    for part in parts:
-        signature = signatures.get(part.pop("place", ""))
-        if signature is not None:
-            part["thoughtSignature"] = signature
+    """The parts, with the signatures of calls and of the text; that stands on the last of several."""
+    for index, call in enumerate(part for part in parts if "functionCall" in part):
+        if signature := signatures.get(call_place(index)):
+            call["thoughtSignature"] = signature
     if TEXT in signatures:
         texts = [part for part in parts if "text" in part and "thought" not in part]
         if not texts:
@@ -219,10 +215,6 @@ def _signed(parts: list[JsonObject], signatures: Mapping[str, str]) -> list[Json
             parts += texts
         texts[-1]["thoughtSignature"] = signatures[TEXT]
     return parts
-
-
-def _write_call(call: ToolCall) -> JsonObject:
-    return {"id": call.id, "name": call.name, "args": tool_input(call.arguments)}
 
 
 def _write_text(part: Text) -> Iterator[JsonObject]:
