@@ -280,8 +280,11 @@ def test_a_seed_is_carried_where_it_fits() -> None:
         ({"max_output_tokens": 0}, "max_tokens"),
         ({"reasoning_effort": "odd"}, "reasoning_effort"),
         ({"tools": (F,), "parallel_tool_calls": False}, "parallel_tool_calls"),
-        ({"output_format": OutputFormat("json_schema", "x", {"pattern": "a"}, is_strict=True)}, "response_format"),
-        ({"tools": (Tool("f", "", {"properties": {"a": {"minLength": 1}}}, is_strict=True),)}, "tools"),
+        (
+            {"output_format": OutputFormat("json_schema", "x", {"pattern": "a"}, is_strict=True)},
+            "response_format (pattern)",
+        ),
+        ({"tools": (Tool("f", "", {"properties": {"a": {"minLength": 1}}}, is_strict=True),)}, "tools (minLength)"),
         ({"messages": (message("a", "system"),)}, "messages (nothing but the system's)"),
     ],
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-from routewright.call import Attempt, Call, Document, Image, OutputFormat, Part, ToolResult
+from routewright.call import Attempt, Call, Document, Image, Part, ToolResult
 from routewright.dialects.carrying import HINTS, LOGPROBS, asks_for_nothing, unsaid_parts, unsayable_part
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.gemini_errors import read_failure
@@ -41,10 +41,12 @@ class Gemini:
             return "reasoning_effort"
         if call.tools and call.parallel_tool_calls is False:
             return "parallel_tool_calls"
-        if _promises_too_much(call.output_format):
-            return "response_format"
-        if any(tool.is_strict and unenforced(tool.parameters) for tool in call.tools):
-            return "tools"
+        form = call.output_format
+        if form.is_strict and form.schema is not None and (keyword := unenforced(form.schema)):
+            return f"response_format ({keyword})"
+        for tool in call.tools:
+            if tool.is_strict and (keyword := unenforced(tool.parameters)):
+                return f"tools ({keyword})"
         for field in call.extra_fields:
             if field not in _HINTS and field not in LOGPROBS and not asks_for_nothing(call, field):
                 return field
@@ -79,10 +81,6 @@ class Gemini:
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes, *, now_s: float) -> ProviderError:
         """The error that a provider's answer with this status means."""
         return read_failure(status, headers, body, now_s)
-
-
-def _promises_too_much(form: OutputFormat) -> bool:
-    return bool(form.is_strict and form.schema is not None and unenforced(form.schema))
 
 
 def _unsayable_message(call: Call) -> str | None:
