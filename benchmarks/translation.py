@@ -91,10 +91,28 @@ def responses(kind: str) -> Chunks:
     ]
 
 
+def contents(kind: str) -> Chunks:
+    """Chunks of Gemini's; its calls come whole, so a tool's chunk is a call."""
+    counts = {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}
+
+    def chunk(part: object, **end: str) -> bytes:
+        candidate = {"content": {"parts": [part], "role": "model"}, "index": 0, **end}
+        fields = {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini", "responseId": "1"}
+        return b"data: %b\r\n\r\n" % msgspec.json.encode(fields)
+
+    part: object = {
+        "text": {"text": " word"},
+        "thinking": {"text": " word", "thought": True},
+        "tool": {"functionCall": {"name": "f", "args": {"x": "word"}}},
+    }[kind]
+    return [*[chunk(part)] * CHUNKS, chunk({"text": ""}, finishReason="STOP")]
+
+
 SOURCES: dict[str, Callable[[str], Chunks]] = {
     "openai_chat": chat,
     "openai_responses": responses,
     "anthropic_messages": messages,
+    "gemini": contents,
 }
 
 

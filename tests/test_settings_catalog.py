@@ -268,8 +268,32 @@ def test_the_start_fails_with_all_reasons_when_nothing_can_be_called(desk: Desk)
         "anthropic: the environment variable ANTHROPIC_API_KEY is not set (or run `routewright keys set anthropic`)",
         "openrouter: the environment variable OPENROUTER_API_KEY is not set (or run `routewright keys set openrouter`)",
         "openai: the environment variable OPENAI_API_KEY is not set (or run `routewright keys set openai`)",
+        "gemini: the environment variable GEMINI_API_KEY is not set, nor is GOOGLE_API_KEY "
+        "(or run `routewright keys set gemini`)",
     ]
     assert error.hint == "set one of these keys, or try `routewright demo`, which needs none"
+
+
+@pytest.mark.parametrize("variable", ["GEMINI_API_KEY", "GOOGLE_API_KEY"])
+def test_a_key_of_google_is_enough_to_start(desk: Desk, variable: str) -> None:
+    registry = build_catalog(desk.load({variable: "sk-1"}))
+    able = {name: model for name, model in registry.models.items() if model.deployments}
+    assert all(name.startswith("gemini-") for name in able)
+    assert {model.tier for model in able.values()} == set(Tier)
+    for model in able.values():
+        [place] = model.deployments
+        assert (place.dialect, place.key and place.key.reveal()) == ("gemini", "sk-1")
+        assert place.base_url == "https://generativelanguage.googleapis.com/v1beta"
+        assert model.prices is not None
+        assert model.origins["price"] == "genai-prices 0.2.3"
+        assert model.context_window >= 1_000_000
+
+
+def test_a_model_that_needs_a_key_is_not_there_without_one(desk: Desk) -> None:
+    assert not any(name.startswith("gemini-") for name in build_catalog(desk.load(), simulate=True).models)
+    simulated = build_catalog(desk.load({"GEMINI_API_KEY": "sk-1"}), simulate=True)
+    assert simulated.models["gemini-3.8-flash"].deployments[0].base_url == "simulator:"
+    assert simulated.models["gemini-3.8-flash"].deployments[0].dialect == "gemini"
 
 
 def test_a_key_without_a_model_says_what_to_add(desk: Desk) -> None:

@@ -15,13 +15,16 @@ from routewright.settings.keys import KeyStore, read_reference, resolve
         ("${OPENAI_API_KEY}", "env:OPENAI_API_KEY"),
         ("os.environ/OPENAI_API_KEY", "env:OPENAI_API_KEY"),
         ("keys:open-ai", "keys:open-ai"),
+        ("env:A|B", "env:A|B"),
     ],
 )
 def test_references_have_two_forms_whatever_the_spelling(written: str, means: str) -> None:
     assert read_reference(written, "providers.openai.api_key") == means
 
 
-@pytest.mark.parametrize("written", ["sk-live-123", "env:", "env:A B", "$NAME", "${A", "", 5, None, ["env:A"]])
+@pytest.mark.parametrize(
+    "written", ["sk-live-123", "env:", "env:A B", "env:A|", "$NAME", "${A", "", 5, None, ["env:A"]]
+)
 def test_what_is_no_reference_is_refused_unseen_with_the_command_that_helps(written: object) -> None:
     with pytest.raises(ValueError, match="routewright keys set openai") as refused:
         read_reference(written, "providers.openai.api_key")
@@ -40,6 +43,13 @@ def test_what_is_no_reference_is_refused_unseen_with_the_command_that_helps(writ
 )
 def test_a_variable_without_a_usable_key_gives_the_reason(environ: dict[str, str], reason: str) -> None:
     assert resolve("env:MY_KEY", environ, {}) == f"the environment variable {reason}"
+
+
+def test_the_first_of_several_variables_that_is_set_has_the_key() -> None:
+    assert resolve("env:A|B", {"A": "sk-1", "B": "sk-2"}, {}) == Secret("sk-1")
+    assert resolve("env:A|B", {"A": " ", "B": "sk-2"}, {}) == Secret("sk-2")
+    assert resolve("env:A|B", {}, {}) == "the environment variable A is not set, nor is B"
+    assert resolve("env:A|B", {"B": "two words"}, {}) == "the environment variable B does not hold a key"
 
 
 def test_line_breaks_around_a_key_are_no_part_of_it() -> None:

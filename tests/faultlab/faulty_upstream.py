@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from speech import ANTHROPIC, OPENAI, RESPONSES, Speech, error
+from speech import ANTHROPIC, GEMINI, OPENAI, RESPONSES, Speech, error
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -48,7 +48,9 @@ class Exchange:
         self.reader = reader
         self.writer = writer
         self.headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-        self.dialect = _DIALECTS.get(head.split()[1].rpartition("/")[2], OPENAI)
+        self.end = head.split()[1].rpartition("/")[2]
+        """Of the address."""
+        self.dialect = GEMINI if ":" in self.end else _DIALECTS.get(self.end, OPENAI)
         self.body: dict[str, Any] = {}
         self.argument = ""
         self.has_paid = False
@@ -56,6 +58,10 @@ class Exchange:
     def read(self, body: bytes) -> None:
         """Take in the request's body."""
         self.body = json.loads(body)
+        if self.dialect == GEMINI:  # the address says what others say in the body
+            name, _, verb = self.end.partition(":")
+            turns = [{"content": turn["parts"]} for turn in self.body["contents"]]
+            self.body |= {"model": name, "stream": verb.startswith("stream"), "messages": turns}
         said = self.body["input" if self.dialect == RESPONSES else "messages"]
         content = said if isinstance(said, str) else said[-1]["content"]
         words: str = content if isinstance(content, str) else content[0]["text"]

@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 OPENAI, ANTHROPIC = "openai_chat", "anthropic_messages"
-RESPONSES = "openai_responses"
+RESPONSES, GEMINI = "openai_responses", "gemini"
 DIALECTS = (OPENAI, ANTHROPIC)
-ALL_DIALECTS = (*DIALECTS, RESPONSES)
+ALL_DIALECTS = (*DIALECTS, RESPONSES, GEMINI)
 WORDS = ("says", "the", "provider,", "“naïvely”", "and", "goes", "on", "until", "all", "is", "said")
 
 
@@ -40,12 +40,14 @@ class Speech(Struct, frozen=True, kw_only=True):
         generated = len(self.words) if generated is None else generated
         if self.dialect in (ANTHROPIC, RESPONSES):
             return {"input_tokens": self.sent, "output_tokens": generated}
+        if self.dialect == GEMINI:
+            return {"promptTokenCount": self.sent, "candidatesTokenCount": generated}
         counts = {"prompt_tokens": self.sent, "completion_tokens": generated}
         return {**counts, "total_tokens": self.sent + generated}
 
     def whole(self, **changes: Any) -> bytes:
         """The body of an answer that is not streamed; `changes` replace its fields, None removes one."""
-        bodies = {OPENAI: self._completion, ANTHROPIC: self._message, RESPONSES: self._response}
+        bodies = {OPENAI: self._completion, ANTHROPIC: self._message, RESPONSES: self._response, GEMINI: self._content}
         body = bodies[self.dialect]()
         return encoded({name: value for name, value in (body | changes).items() if value is not None})
 
@@ -59,6 +61,8 @@ class Speech(Struct, frozen=True, kw_only=True):
             return self._message_events(said, changes)
         if self.dialect == RESPONSES:
             return self._response_events()
+        if self.dialect == GEMINI:
+            return self._content_chunks()
         return self._chunks(said, changes)
 
     # ---- OpenAI
@@ -129,6 +133,23 @@ class Speech(Struct, frozen=True, kw_only=True):
         ]
         numbered = ({**body, "sequence_number": number} for number, body in enumerate(bodies))
         return [b"event: %b\n%b" % (str(body["type"]).encode(), data(body)) for body in numbered]
+
+    # ---- Gemini
+
+    def _content(self, text: str | None = None, finish: str | None = "STOP") -> dict[str, Any]:
+        parts = [{"text": self.text if text is None else text}]
+        candidate = {"content": {"parts": parts, "role": "model"}, "index": 0, "finishReason": finish}
+        counts = self.usage(None if finish else 1)
+        return {
+            "candidates": [candidate],
+            "usageMetadata": counts,
+            "modelVersion": self.model,
+            "responseId": self.nonce,
+        }
+
+    def _content_chunks(self) -> list[bytes]:
+        pieces = [word if number == 0 else f" {word}" for number, word in enumerate(self.words)]
+        return [*(data(self._content(piece, None)) for piece in pieces), data(self._content(""))]
 
 
 def data(body: Any) -> bytes:

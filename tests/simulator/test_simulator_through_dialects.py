@@ -4,15 +4,16 @@ import msgspec
 import pytest
 
 from builders import attempt, call, deployment, message, model
-from routewright.call import Call, Message, Options, OutputFormat, Thinking, Tool, ToolChoice
+from routewright.call import Call, Message, Options, OutputFormat, Thinking, Tool, ToolCall, ToolChoice, ToolResult
 from routewright.catalog.registry import Capability
 from routewright.dialects.anthropic_messages import AnthropicMessages
+from routewright.dialects.gemini import Gemini
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.openai_responses import OpenAIResponses
 from routewright.dialects.wire import Upstream
 from routewright.errors import ProviderError, ProviderFailed, ProviderOverloaded, ProviderRejected, StreamCut
 from routewright.reply import Event
-from routewright.simulator import FaultPlan, FaultRates, Simulator
+from routewright.simulator import PROFILES, FaultPlan, FaultRates, Simulator
 from routewright.simulator.openai_responses import THOUGHT
 from routewright.testing import FakeClock
 from routewright.usage import Usage
@@ -21,7 +22,7 @@ WEATHER = Tool("get_weather", "", {"type": "object", "properties": {"city": {"ty
 YES_OR_NO = {"type": "object", "properties": {"is_so": {"type": "boolean"}}, "required": ["is_so"]}
 
 every_dialect = pytest.mark.parametrize(
-    "dialect", [OpenAIChat(), OpenAIResponses(), AnthropicMessages()], ids=lambda dialect: dialect.name
+    "dialect", [OpenAIChat(), OpenAIResponses(), AnthropicMessages(), Gemini()], ids=lambda dialect: dialect.name
 )
 
 
@@ -90,7 +91,7 @@ def test_the_greatest_length_reaches_the_provider(dialect: Upstream) -> None:
     assert (cut[-1].finish, usage(cut).output) == ("length", 4)
 
 
-@pytest.mark.parametrize("dialect", [OpenAIChat(), AnthropicMessages()], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [OpenAIChat(), AnthropicMessages(), Gemini()], ids=lambda dialect: dialect.name)
 def test_stop_reaches_the_provider_that_knows_it(dialect: Upstream) -> None:
     [stopped] = answer(dialect, call(stop=("]",)), quick())
     assert (stopped.finish, stopped.text) == ("stop", "[simulated gpt-5")
@@ -110,6 +111,24 @@ def test_thoughts_come_with_a_seal_that_only_their_maker_takes_back(is_streamed:
     assert answer(dialect, asked["own"], quick())
     with pytest.raises(ProviderRejected, match="could not be verified"):
         answer(dialect, asked["other"], quick())
+
+
+def test_gemini_takes_calls_back_with_their_signature_only() -> None:
+    dialect, wish = Gemini(), ToolChoice("required", "get_weather")
+    simulator = Simulator(time_scale=0, models={"gemini-4": PROFILES["gpt-5"]})
+    events = answer(dialect, call(tools=(WEATHER,), tool_choice=wish), simulator, "gemini-4")
+    [made] = [delta for event in events for delta in event.tool_calls]
+    [seal] = [event.seal for event in events if event.seal]
+    called = ToolCall(made.id, made.name, made.arguments)
+
+    def asked(seal: str) -> Call:
+        said = Message("assistant", (Thinking("", seal, dialect.name), called))
+        results = Message("tool", (ToolResult(made.id, "sunny"),))
+        return call(messages=(message("Hi"), said, results), tools=(WEATHER,))
+
+    assert answer(dialect, asked(seal), simulator, "gemini-4")
+    with pytest.raises(ProviderRejected, match="thought_signature"):
+        answer(dialect, asked("call0:forged"), simulator, "gemini-4")
 
 
 @every_dialect

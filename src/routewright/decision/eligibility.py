@@ -156,9 +156,9 @@ class Examiner:
 
     def _lack(self, model: Model) -> str:
         """What the model cannot do, whatever it costs."""
-        for capability in _LACK:
+        for capability, reason in LACKS.items():
             if capability in self._required and capability not in model.capabilities:
-                return _LACK[capability]
+                return reason
         asked = self._call.max_output_tokens
         if asked is not None and asked > model.max_output_tokens:
             return f"output limit {model.max_output_tokens:,} < {asked:,} asked"
@@ -190,11 +190,12 @@ class Examiner:
         return f"{reasons[0]} (all deployments rest)" if all(reasons) else ""
 
 
-_LACK = {
+LACKS = {
     Capability.TOOLS: "no tools",
     Capability.VISION: "no vision",
     Capability.JSON_SCHEMA: "no json_schema",
 }
+"""Why a model is removed that does not have a capability."""
 
 
 def _required_capabilities(call: Call, features: Features) -> frozenset[Capability]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
-from routewright.decision.eligibility import NOTHING_WARM, Examiner, Finding, Obstacle
+from routewright.decision.eligibility import LACKS, NOTHING_WARM, Examiner, Finding, Obstacle
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, intent_of
@@ -178,8 +178,19 @@ def _refusal(call: Call, intent: Intent, findings: Mapping[str, Finding], needed
     return NoEligibleModel(
         f"no model can take this request ({intent.reason}): {told}",
         param="model",
-        hint="lift one of these constraints; POST /v1/route shows the decision without calling anyone",
+        hint=_unsaid_capability(removed)
+        or "lift one of these constraints; POST /v1/route shows the decision without calling anyone",
     )
+
+
+def _unsaid_capability(removed: list[Finding]) -> str | None:
+    """What to write where nobody has said what a model can do: a local server does not, of what it has loaded."""
+    for finding in removed:
+        for capability, reason in LACKS.items():
+            if finding.reason == reason and not finding.model.capabilities:
+                name = finding.model.name
+                return f'if {name} can do it, say so: [models."{name}"] capabilities = ["{capability}"]'
+    return None
 
 
 def _in_scope(intent: Intent, findings: Mapping[str, Finding]) -> list[Finding]:

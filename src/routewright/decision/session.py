@@ -34,7 +34,7 @@ FEWEST_TOKENS = 1_024
 """No provider keeps less. OpenAI: 1,024, then in steps of 128; Gemini: from 1,024; Claude: 1,024 to 4,096 by model."""
 STEP_TOKENS = 128
 
-CACHES_UNASKED = frozenset({"openai_chat", "openai_responses"})
+CACHES_UNASKED = frozenset({"gemini", "openai_chat", "openai_responses"})
 """Dialects whose providers keep every prompt of their own accord (OpenAI, DeepSeek, Gemini, xAI).
 
 Anthropic keeps only what the request marks with `cache_control`; there, what the answer's usage reports as read or

@@ -36,6 +36,7 @@ from routewright.dialects.anthropic_generations import (
 )
 from routewright.dialects.anthropic_thinking import DIALECT, is_foreign, write_thinking
 from routewright.dialects.cache_marks import write_mark
+from routewright.dialects.carrying import asks_for_nothing
 from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
@@ -45,17 +46,6 @@ HINTS = frozenset(
     }
 )  # fmt: skip
 """OpenAI's fields that change speed, price, bookkeeping or tone, but not what is asked."""
-
-_NEUTRAL: JsonObject = {
-    "frequency_penalty": 0,
-    "functions": [],
-    "logit_bias": {},
-    "logprobs": False,
-    "modalities": ["text"],
-    "presence_penalty": 0,
-    "top_logprobs": 0,
-}
-"""Values that ask for nothing: many clients send every field they know."""
 
 _IMAGE_HEADS = {
     "data:image/jpeg;base64": "image/jpeg",
@@ -103,7 +93,7 @@ def unsayable_field(call: Call) -> str | None:
     if call.reasoning_effort is not None and call.reasoning_effort not in _EFFORTS:
         return "reasoning_effort"
     for field in call.extra_fields:
-        if field not in HINTS and call.body.get(field) != _NEUTRAL.get(field):
+        if field not in HINTS and not asks_for_nothing(call, field):
             return field
     return _unsayable_part(call)
 

@@ -1,8 +1,8 @@
-"""What messages hold that OpenAI's two dialects cannot say, or need not."""
+"""What messages hold that other dialects than the client's cannot say, or need not."""
 
 from collections.abc import Callable, Iterator
 
-from routewright.call import CacheMark, Call, Opaque, Part, Thinking
+from routewright.call import CacheMark, Call, JsonObject, Opaque, Part, Thinking
 
 HINTS = frozenset(
     {
@@ -13,11 +13,26 @@ HINTS = frozenset(
     }
 )  # fmt: skip
 """Fields of other dialects that change speed, price, bookkeeping or tone, but not what is asked."""
+_NEUTRAL: JsonObject = {
+    "frequency_penalty": 0,
+    "functions": [],
+    "logit_bias": {},
+    "logprobs": False,
+    "modalities": ["text"],
+    "presence_penalty": 0,
+    "top_logprobs": 0,
+}
+"""Values of OpenAI's fields that ask for nothing: many clients send every field they know."""
 LOGPROBS = frozenset({"include", "logprobs", "top_logprobs"})
 """Where they ask for log-probabilities; what they ask is in `Call.logprobs`."""
 
 FAILED = "Error: "
 """Before the result of a tool that failed, which OpenAI's dialects do not say otherwise."""
+
+
+def asks_for_nothing(call: Call, field: str) -> bool:
+    """Whether a client's field has a value that changes nothing."""
+    return field in _NEUTRAL and call.body.get(field) == _NEUTRAL[field]
 
 
 def _parts(call: Call) -> Iterator[tuple[int, Part]]:

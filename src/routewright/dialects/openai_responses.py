@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from routewright.call import Attempt, Call, JsonObject, Message, Options
+from routewright.call import Attempt, Call, Message, Options
 from routewright.catalog.registry import Capability
-from routewright.dialects.carrying import HINTS, LOGPROBS, unsaid_parts, unsayable_part
+from routewright.dialects.carrying import HINTS, LOGPROBS, asks_for_nothing, unsaid_parts, unsayable_part
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.openai_answer import write_error
 from routewright.dialects.provider_errors import provider_error, said_in
@@ -25,14 +25,6 @@ _OF_CHAT = frozenset(
 )  # fmt: skip
 """Fields that a chat completion has too: they are sent on."""
 _HINTS = HINTS | {"prediction", "seed"}
-_NEUTRAL: JsonObject = {
-    "frequency_penalty": 0,
-    "functions": [],
-    "logit_bias": {},
-    "modalities": ["text"],
-    "presence_penalty": 0,
-}
-"""Values that ask for nothing: many clients send every field they know."""
 
 
 class OpenAIResponses:
@@ -56,7 +48,7 @@ class OpenAIResponses:
         if call.max_output_tokens == 0:
             return "max_tokens"
         for field in call.extra_fields:
-            if field not in _HINTS and field not in LOGPROBS and call.body.get(field) != _NEUTRAL.get(field):
+            if field not in _HINTS and field not in LOGPROBS and not asks_for_nothing(call, field):
                 return field
         return unsayable_part(call)
 

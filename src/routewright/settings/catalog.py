@@ -246,8 +246,13 @@ def _named(settings: Settings, found: Mapping[str, int | None]) -> Mapping[str, 
     return {
         name: model if model.deployments else replace(model, deployments=places(name))
         for name, model in settings.models.items()
-        if model.enabled
+        if model.enabled and not (model.needs_key and not _has_key(settings, model))
     }
+
+
+def _has_key(settings: Settings, model: ModelSettings) -> bool:
+    """Whether one of its providers has a key."""
+    return any(deployment.partition("/")[0] in settings.keys for deployment in model.deployments)
 
 
 def _found(settings: Settings, found: Mapping[str, int | None]) -> Mapping[str, ModelSettings]:

@@ -14,12 +14,16 @@ from routewright.secret import Secret, without_password
 MAX_STORE_BYTES = 1024 * 1024
 OTHERS = 0o077
 
-_REFERENCE = re.compile(r"(?:env:|os\.environ/)(?P<env>\w+)|\$\{(?P<braced>\w+)\}|keys:(?P<stored>[\w-]+)", re.ASCII)
+_REFERENCE = re.compile(
+    r"(?:env:|os\.environ/)(?P<env>\w+(?:\|\w+)*)|\$\{(?P<braced>\w+)\}|keys:(?P<stored>[\w-]+)", re.ASCII
+)
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 def read_reference(value: object, path: str) -> str:
     """A reference to a key as `env:NAME` or `keys:NAME`; `${NAME}` and `os.environ/NAME` mean the former.
+
+    `env:NAME|OTHER` means the first of these variables that is set.
 
     Raises ValueError for anything else: most likely that is the key itself, so it is not quoted.
     """
@@ -101,10 +105,12 @@ def resolve(reference: str, environ: Mapping[str, str], stored: Mapping[str, Sec
     kind, _, name = reference.partition(":")
     if kind == "keys":
         return stored.get(name) or f"no key {name!r} is stored: run `routewright keys set {name}`"
-    text = environ.get(name, "").strip()
-    if not text:
-        return f"the environment variable {name} is {'empty' if name in environ else 'not set'}"
-    return Secret(text) if _is_sendable(text) else f"the environment variable {name} does not hold a key"
+    for variable in name.split("|"):
+        if text := environ.get(variable, "").strip():
+            return Secret(text) if _is_sendable(text) else f"the environment variable {variable} does not hold a key"
+    first, *others = name.split("|")
+    told = f"the environment variable {first} is {'empty' if first in environ else 'not set'}"
+    return told + "".join(f", nor is {other}" for other in others)
 
 
 def _is_sendable(text: str) -> bool:

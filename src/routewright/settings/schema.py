@@ -313,7 +313,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     """`[providers.NAME]`: a company or server that speaks one dialect."""
 
     base_url: BaseUrl
-    dialect: Literal["openai_chat", "openai_responses", "anthropic_messages"] = "openai_chat"
+    dialect: Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini"] = "openai_chat"
     api_key: KeyReference | None = None
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     local: bool = False
@@ -345,6 +345,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     first_event_timeout_ms: Milliseconds | None = None
     embedding: bool = False
     enabled: bool = True
+    needs_key: bool = False
     price: PriceSettings | None = None
 
 

@@ -15,6 +15,8 @@ from routewright.simulator.answers import Ask, Completion, choose
 from routewright.simulator.anthropic_messages import AnthropicMessages
 from routewright.simulator.chance import generator
 from routewright.simulator.faults import NO_FAULTS, FaultPlan, Mishap
+from routewright.simulator.gemini import ENDS as GEMINI
+from routewright.simulator.gemini import Gemini
 from routewright.simulator.openai_chat import OpenAIChat
 from routewright.simulator.openai_embeddings import OpenAIEmbeddings
 from routewright.simulator.openai_responses import OpenAIResponses
@@ -35,6 +37,7 @@ _WIRES: Mapping[str, WireFormat] = {
     "/embeddings": OpenAIEmbeddings(),
 }
 """What it speaks, by how an address ends."""
+_ENDS = (*_WIRES, *GEMINI)
 
 
 class _Memory:
@@ -97,7 +100,7 @@ class Simulator:
     """A provider that needs no network, no key and no money. It has the methods of a transport.
 
     It answers `…/chat/completions`, `…/responses` and `…/embeddings` in OpenAI's wire formats, `…/messages` in
-    Anthropic's.
+    Anthropic's and `…:generateContent` in Gemini's.
     Everything is drawn from `seed` and the request. When the same request comes again, its text is the same, but its
     pace and its faults are drawn anew, so that a retry or a hedge can help; and a long prompt prefix is billed as
     cached.
@@ -127,7 +130,7 @@ class Simulator:
         digest = sha256(request.url.encode() + request.body).hexdigest()
         turn = f"{digest} {self._requests.note(digest)}"
         path = urlsplit(request.url).path
-        known = next((wire for end, wire in _WIRES.items() if path.endswith(end)), None)
+        known = _wire(path)
         wire = known or _OPENAI_CHAT
         headers = {
             wire.request_id_header: f"sim{self._chance('request', turn).getrandbits(96):024x}",
@@ -135,7 +138,7 @@ class Simulator:
         }
         try:
             if known is None:
-                raise Refusal(Reason.NOT_FOUND, f"The simulator has no {path}; it has {', '.join(_WIRES)}")
+                raise Refusal(Reason.NOT_FOUND, f"The simulator has no {path}; it has {', '.join(_ENDS)}")
             return await self._answer(wire, wire.read(request.body), turn, headers)
         except SchemaError as error:
             return _refused(wire, Refusal(Reason.INVALID, f"No answer can satisfy the schema: {error}"), headers)
@@ -198,6 +201,13 @@ class Simulator:
         drawn = profile.pace(self._chance("pace", turn), usage.input_total - usage.cache_read)
         pace = drawn.scaled(self._time_scale)
         return structs.replace(pace, first_token_s=self._faults.slow_s) if mishap is Mishap.SLOW else pace
+
+
+def _wire(path: str) -> WireFormat | None:
+    """What is spoken at this address; None where there is nothing."""
+    if path.endswith(GEMINI):
+        return Gemini(path)
+    return next((wire for end, wire in _WIRES.items() if path.endswith(end)), None)
 
 
 def _refused(wire: WireFormat, refusal: Refusal, headers: dict[str, str]) -> SimulatedResponse:
