@@ -7,7 +7,8 @@ RoutewrightError
 │   ├── BudgetExceeded · RateLimited · ForeignOrigin
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
-│   └── ResponseNotFound · PreviousResponseNotFound
+│   ├── ResponseNotFound · PreviousResponseNotFound
+│   └── JobNotFound · JobRefused · BadInput
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -229,6 +230,24 @@ class PreviousResponseNotFound(CallerError):
     """The response to go on from is not kept, or no more."""
 
     number, code = "E122", "previous_response_not_found"
+
+
+class JobNotFound(CallerError):
+    """There is no batch of that id."""
+
+    number, code, status = "E123", "batch_not_found", 404
+
+
+class JobRefused(CallerError):
+    """A batch cannot be run, or not in this way: its state, another process, or its files are in the way."""
+
+    number, code, status = "E124", "batch_refused", 409
+
+
+class BadInput(CallerError):
+    """The input of a batch cannot be used as a whole; nothing was asked."""
+
+    number, code = "E125", "bad_batch_input"
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------
