@@ -79,7 +79,7 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     source = Input(write(tmp_path, "a.txt", b"x" * (LONGEST_LINE + 2)), Asking())
-    with pytest.raises(BadInput, match="line 1 of .* has more than 32 MiB"):
+    with pytest.raises(BadInput, match=r"line 1 of .* has more than 32 MiB"):
         list(source)
 
 

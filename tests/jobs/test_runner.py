@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,13 @@ async def done(runtime: Runtime, wish: Wish, *, stop_after: int | None = None) -
         return await run.run(), run
 
 
-def stop_when(run: Run, count: int) -> None:
+def stop_when(run: Run, count: int, stop: Callable[[], object] | None = None) -> None:
     add = run._ticker.add
 
     def counted(result: Any) -> None:
         add(result)
         if run.progress.done >= count:
-            run.stop()
+            (stop or run.stop)()
 
     run._ticker.add = counted  # type: ignore[method-assign]
 
@@ -276,9 +276,7 @@ async def test_failures_are_the_items_own(tmp_path: Path, wish: Wish) -> None:
 async def test_a_run_that_is_given_up_can_go_on(runtime: Runtime, wish: Wish) -> None:
     with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
         task = asyncio.create_task(run.run())
-        while run.progress.done < 2:
-            await asyncio.sleep(0)
-        task.cancel()
+        stop_when(run, 2, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
     job, _ = await done(runtime, wish)
