@@ -273,6 +273,35 @@ async def test_failures_are_the_items_own(tmp_path: Path, wish: Wish) -> None:
     assert (job.state, run.progress.completed + run.progress.failed) == (JobState.COMPLETED, 2)
 
 
+async def test_a_disk_that_is_full_ends_the_run_and_it_can_go_on(runtime: Runtime, wish: Wish) -> None:
+    with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
+        write = run._files.write
+
+        def full(line: bytes, *, is_ok: bool) -> Any:
+            if run.progress.done >= 3:
+                raise OSError(28, "No space left on device")
+            return write(line, is_ok=is_ok)
+
+        run._files.write = full  # type: ignore[method-assign]
+        job = await run.run()
+    assert run.ended_by is not None
+    assert "cannot be written: No space left" in run.ended_by.message
+    assert (job.state, run.progress.done) == (JobState.IN_PROGRESS, 3)
+    again, _ = await done(runtime, wish)
+    assert (again.state, len(ids(wish.output))) == (JobState.COMPLETED, 12)
+
+
+async def test_an_input_that_changes_under_a_run_ends_it(runtime: Runtime, wish: Wish) -> None:
+    path = wish.source
+    assert path is not None
+    with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
+        path.write_text("\n" + path.read_text())
+        await run.run()
+    assert run.ended_by is not None
+    assert "has changed: 'item-1' is not where it was" in run.ended_by.message
+    assert not wish.output.exists()
+
+
 async def test_a_run_that_is_given_up_can_go_on(runtime: Runtime, wish: Wish) -> None:
     with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
         task = asyncio.create_task(run.run())

@@ -74,7 +74,9 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 @click.option("--tier", type=click.Choice([str(tier) for tier in Tier]), help="Take this tier instead of classifying.")
 @click.option("--system", metavar="TEXT", help="Instructions that stand before each prompt.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")
-@click.option("--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers must fit.")
+@click.option(
+    "--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers are asked to fit."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
 from routewright.dialects.known import DOWNSTREAMS
-from routewright.errors import BadInput, DeadlineExceeded, RoutewrightError
+from routewright.errors import BadInput, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.inputs import Input, Record
 from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
-from routewright.jobs.lines import DIALECTS, Malformed, Question, call_of
+from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
 from routewright.jobs.results import answer_line, failure_line, refusal_line, renamed
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 MALFORMED = "malformed_record"
 """The code of an item that could not be read."""
-BUDGETS = "jobs"
-"""Who brings the budgets of jobs to the engine."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -118,7 +116,8 @@ class Run:
     async def run(self) -> Job:
         """Ask what is left, and finish the job if all is decided. Returns it as it stands then.
 
-        Cancelled, it gives up what is in flight. Raises OSError when a file cannot be written, StoreUnavailable.
+        `ended_by` says why there is something left. Cancelled, it gives up what is in flight. Raises JobRefused when
+        its files are not what they were, StoreUnavailable.
         """
         if self._job.state.is_over:
             return self._job
@@ -128,6 +127,7 @@ class Run:
             try:
                 await self._ask_all()
             finally:
+                self._engine.adopt_budgets((), owner=self._job.id)
                 await self._ticker.tell()
         return await self._finished()
 
@@ -140,7 +140,7 @@ class Run:
         positions = self._store.positions(job, [line.custom_id for line in found])
         for line in found:
             if line.custom_id not in positions:
-                raise BadInput(f"the output has a line of {line.custom_id!r}, which the input does not have")
+                raise JobRefused(f"the output has a line of {line.custom_id!r}, which the input does not have")
             if self._store.result(job, positions[line.custom_id]) is None:
                 self._note(self._result_of(line, positions[line.custom_id]))
         self.progress.begun_with = self.progress.done
@@ -169,17 +169,28 @@ class Run:
             left_s = (job.deadline_ns - self._clock.time_ns()) / NANOSECONDS
             self._until = self._clock.monotonic() + left_s
         if job.limit_nanousd is not None:
-            self._engine.adopt_budgets([budget_of(job)], owner=BUDGETS)
+            self._engine.adopt_budgets([budget_of(job)], owner=job.id)
 
     # -- asking
 
     async def _ask_all(self) -> None:
         following = asyncio.create_task(self._ticker.follow())
         try:
-            await spread(self._left(), self._work, concurrency=self._limits.concurrency)
+            await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
             await following
+
+    def _end(self, cause: RoutewrightError) -> None:
+        self.ended_by = self.ended_by or cause
+        self.stop()
+
+    def _drawn(self) -> Iterator[tuple[Undecided, Record]]:
+        """What is left, as far as it can be read: what is in flight is awaited then."""
+        try:
+            yield from self._left()
+        except (BadInput, StoreUnavailable) as error:
+            self._end(error)
 
     def _left(self) -> Iterator[tuple[Undecided, Record]]:
         """What is undecided, with its record: the input and the store are walked side by side, both in order."""
@@ -206,16 +217,24 @@ class Run:
     async def _work(self, asked: tuple[Undecided, Record]) -> None:
         item, record = asked
         await self._ticker.room()
-        entry = record.read()
+        try:
+            entry = record.read()
+            if entry.custom_id != item.custom_id:
+                raise RunEnded(JobRefused(f"{self._source.path} has changed: {item.custom_id!r} is not where it was"))
+            await self._decide(item, entry)
+        except RunEnded as error:
+            self._end(error.cause)
+        except OSError as error:
+            self._end(JobRefused(f"{error.filename or self._job.output} cannot be written: {error.strerror or error}"))
+
+    async def _decide(self, item: Undecided, entry: Entry) -> None:
+        """Raises RunEnded, OSError; the item is then still undecided."""
         request_id = self._engine.mint_id()
         if isinstance(entry, Malformed):
             self._fail(item, refusal_line(item.custom_id, request_id, MALFORMED, entry.reason), MALFORMED)
             return
         try:
             await self._ask(item, entry, request_id)
-        except RunEnded as error:
-            self.ended_by = self.ended_by or error.cause
-            self.stop()
         except DeadlineExceeded as error:
             if self._clock.monotonic() < self._until:
                 self._fail_asked(item, entry, request_id, error)
