@@ -99,14 +99,16 @@ def killed(items: int, peace_s: tuple[float, float]) -> list[str]:
         )
     ledger = outcome.ledger
     wrong = outcome.missing + outcome.repeated_lines + outcome.bad_lines + outcome.answered_twice + ledger.wrong
-    return [
-        f"| {items:,} items, `kill -9` after {peace_s[0]:g} to {peace_s[1]:g} s, {outcome.kills} times | "
-        f"{outcome.lines:,} lines, {outcome.missing} missing, {outcome.repeated_lines} repeated, "
-        f"{outcome.bad_lines} not valid; {outcome.answered_twice} answers paid for twice; {outcome.asked_again} items were "
-        f"under way when it was killed and asked again, {outcome.answered_unsettled} had their answer and were not; of {ledger.billed:,} "
-        f"lines of the bill {ledger.lost} are lost in the ledger, {ledger.invented} are invented there, "
-        f"{ledger.wrong_cost} cost something else | 0 wrong: {wrong} |"
-    ]
+    told = (
+        f"{outcome.lines:,} lines, {outcome.missing} missing, {outcome.repeated_lines} repeated",
+        f"{outcome.bad_lines} not valid; {outcome.answered_twice} answers paid for twice",
+        f"{outcome.asked_again} items were under way when it was killed and asked again",
+        f"{outcome.answered_unsettled} had their answer and were not; of {ledger.billed:,} lines of the bill",
+        f"{ledger.lost} are lost in the ledger, {ledger.invented} are invented there",
+        f"{ledger.wrong_cost} cost something else",
+    )
+    what = f"{items:,} items, `kill -9` after {peace_s[0]:g} to {peace_s[1]:g} s, {outcome.kills} times"
+    return [f"| {what} | {', '.join(told)} | 0 wrong: {wrong} |"]
 
 
 def limited(per_minute: int, seconds: int) -> list[str]:
