@@ -515,4 +515,5 @@ def _policy(settings: Settings) -> Policy:
         success_value_nanousd=None if policy.success_value_usd is None else int(policy.success_value_usd * 10**9),
         caution=policy.caution,
         exploration=policy.exploration,
+        session_evidence=policy.session_evidence,
     )

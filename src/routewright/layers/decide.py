@@ -15,12 +15,14 @@ from msgspec.structs import replace
 from routewright.call import Call, Routed
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
+from routewright.decision.background import background_work
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.eligibility import NOTHING_WARM
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
 from routewright.decision.intent import Policy, asks_for_quality, needs_forecast, needs_verdict
 from routewright.decision.permission import check_permission, is_restricted
+from routewright.decision.progress import read_progress, weighed, weight_of
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.wire import Upstream as Dialect
@@ -29,7 +31,7 @@ from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
 from routewright.layers.sessions import Conversation, PromptCaches
 from routewright.reply import Ending, Reply
-from routewright.route import Route, Verdict
+from routewright.route import Route, Sign, Verdict
 
 
 class Considered(Struct, frozen=True):
@@ -43,6 +45,8 @@ class Considered(Struct, frozen=True):
     """None when the route does not depend on it, or nobody knows what to expect."""
     conversation: Conversation | None = None
     """None when nothing of the call can be in a provider's cache."""
+    session: tuple[Sign, ...] = ()
+    """What the conversation shows of how it goes; already weighed into `forecast`."""
 
 
 class Decider:
@@ -88,13 +92,22 @@ class Decider:
             verdict, forecast = self._forecasting.consider(features)
         elif needs_verdict(call):
             verdict = self._classifier.classify(features)
+        session: tuple[Sign, ...] = ()
+        if self._policy.session_evidence and len(call.messages) > 2 and needs_forecast(call):
+            session = read_progress(call.messages)
+            if session and forecast is not None:
+                forecast = weighed(forecast, weight_of(session))
         conversation = None if self._caches is None else self._caches.follow(call, features.input_tokens)
-        return Considered(call, features, verdict if needs_verdict(call) else None, forecast, conversation)
+        return Considered(call, features, verdict if needs_verdict(call) else None, forecast, conversation, session)
 
     def is_unclear(self, considered: Considered) -> bool:
         """Whether the verdict decides about the route, and would not be followed as it is."""
         verdict = considered.verdict
-        if verdict is None or (considered.forecast is not None and asks_for_quality(considered.call, self._policy)):
+        if (
+            verdict is None
+            or background_work(considered.call)
+            or (considered.forecast is not None and asks_for_quality(considered.call, self._policy))
+        ):
             return False
         return verdict.confidence < self._policy.confidence_threshold
 
@@ -116,6 +129,7 @@ class Decider:
             forecast=considered.forecast,
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
+            session=considered.session,
         )
 
     def count_tokens(self, call: Call) -> int:
