@@ -24,7 +24,7 @@ from routewright.route import Sign
 
 MOST_MESSAGES = 40
 """So many last messages are looked at."""
-RESULT_CHARS = 400
+RESULT_CHARS = 200
 """Of what a tool gave back so much of the start, and twice as much of the end, where programs say how it went."""
 TURN_CHARS = 400
 GO_ON_WORDS = 3
