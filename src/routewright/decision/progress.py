@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from routewright.call import Message, Text, ToolCall, ToolResult
 from routewright.catalog.registry import Tier
 from routewright.decision.expectation import Forecast
+from routewright.decision.features import typed
 from routewright.route import Sign
 
 MOST_MESSAGES = 40
@@ -111,8 +112,7 @@ def _turn(message: Message) -> str:
     """The start of what the user typed; empty for what only hands over results, or what a program put there."""
     if message.role != "user" or any(isinstance(part, ToolResult) for part in message.parts):
         return ""
-    typed = [part.text for part in message.parts if isinstance(part, Text) and not part.text.startswith("<")]
-    return " ".join(typed)[:TURN_CHARS]
+    return typed([part.text for part in message.parts if isinstance(part, Text)])[:TURN_CHARS]
 
 
 # ---- the steps ------------------------------------------------------------------------------------------------------
