@@ -14,6 +14,8 @@ INSTALLING: Mapping[str, str] = {
 _ELSEWHERE = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY", "OPENAI_API_BASE")
 """Would send the program past the gateway."""
 _CODEX_PROVIDER = "routewright"
+_CODEX_WITHOUT = {"web_search": '"disabled"', "features.multi_agent": "false"}
+"""Kinds of tools that only OpenAI's own models have (`web_search`, `namespace`): nobody else could be asked."""
 
 
 class Gateway(NamedTuple):
@@ -65,7 +67,7 @@ def _with_line(lines: str, line: str) -> str:
 
 
 def _codex_arguments(gateway: Gateway, model: str) -> list[str]:
-    """Codex takes settings as TOML, of which JSON strings are a part."""
+    """Codex takes settings as TOML, of which JSON strings are a part. The user's own come later, and win."""
     name, _, value = gateway.header.partition(": ")
     provider = (
         f'{{name="routewright", base_url={json.dumps(f"{gateway.url}/v1")}, env_key="OPENAI_API_KEY", '
@@ -75,5 +77,6 @@ def _codex_arguments(gateway: Gateway, model: str) -> list[str]:
         "model_provider": json.dumps(_CODEX_PROVIDER),
         f"model_providers.{_CODEX_PROVIDER}": provider,
         "model": json.dumps(model),
+        **_CODEX_WITHOUT,
     }
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

@@ -41,7 +41,7 @@ from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
     {
-        "metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
+        "client_metadata", "metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
         "safety_identifier", "seed", "service_tier", "store", "user", "verbosity",
     }
 )  # fmt: skip
