@@ -54,13 +54,13 @@ class Agent(NamedTuple):
 
     name: str
     arguments: Sequence[str]
-    has_titles: bool
-    """It asks for a title beside the work."""
+    is_claude: bool
+    """It asks for a title beside the work, and marks what may be cached."""
 
     def script(self, folder: Path) -> Script:
         """The steps; the greeting in `app.py` is another one after them."""
         file = str(folder / "app.py")
-        if self.name == "codex":
+        if not self.is_claude:
             return [Use("exec_command", {"cmd": "sed -i s/hello/goodbye/ app.py"}), DONE]
         change = {"file_path": file, "old_string": "hello", "new_string": "goodbye"}
         return [Use("Read", {"file_path": file}), Use("Edit", change), DONE]
@@ -70,7 +70,7 @@ AGENTS = (
     Agent(
         "claude",
         ["-p", "change the greeting in app.py to a goodbye, please", "--permission-mode", "acceptEdits"],
-        has_titles=True,
+        is_claude=True,
     ),
     Agent(
         "codex",
@@ -80,7 +80,7 @@ AGENTS = (
             "--dangerously-bypass-approvals-and-sandbox",
             "change the greeting in app.py to a goodbye, please",
         ],
-        has_titles=False,
+        is_claude=False,
     ),
 )
 
@@ -152,8 +152,9 @@ def scripted(agent: Agent, program: Path, dialect: str) -> Iterator[tuple[str, b
     work = [row for row in ran.rows if not row["reason"].startswith("an agent wants")]
     asides = [row for row in ran.rows if row not in work]
     yield "ledger rows", len(work) == len(script) and all(row["outcome"] == "complete" for row in ran.rows)
-    yield "session recognised", any(_is_warm(row) for row in work[1:])
-    if agent.has_titles:
+    if agent.is_claude or dialect == "openai_chat":  # elsewhere nothing is cached, so nothing shows
+        yield "session recognised", any(_is_warm(row) for row in work[1:])
+    if agent.is_claude:
         yield "titles are bulk", bool(asides) and all(row["model"] == "bulk-one" for row in asides)
     yield "cost told", ran.cost.get("requests") == len(ran.rows) and ran.cost["cost_nanousd"] > 0
     yield "baseline told", ran.cost.get("baselines") == ["complex-one"]

@@ -1,7 +1,7 @@
 """A provider that says what a script says, in both dialects: for agents that shall do the same each time.
 
-The step is chosen by how many tool results a request brings; a request without tools gets `ASIDE`. What it was sent
-before counts as cached, so that conversations become warm. Everything that arrives is kept.
+The step is chosen by how many tool results a request brings; a request without tools gets `ASIDE`. From the second
+step on most of the input counts as read from a cache; in Anthropic's dialect only where it is marked, as there.
 """
 
 import json
@@ -77,10 +77,11 @@ class _Answer(NamedTuple):
 def _answer(script: Script, body: dict[str, Any], number: int, *, is_anthropic: bool) -> _Answer:
     results = sum(map(_results, body["messages"]))
     step = script[min(results, len(script) - 1)] if body.get("tools") else _aside(body)
-    size = len(json.dumps(body["messages"])) // CHARS_PER_TOKEN + 1
-    tokens, cached = size + len(json.dumps(body.get("tools", []))) // CHARS_PER_TOKEN, size if results else 0
+    text = json.dumps(body)
+    tokens = len(text) // CHARS_PER_TOKEN
+    is_cached = results > 0 and ("cache_control" in text or not is_anthropic)
     write = _anthropic if is_anthropic else _openai
-    return write(step, body["model"], number, tokens, cached)
+    return write(step, body["model"], number, tokens, tokens * 3 // 4 if is_cached else 0)
 
 
 def _aside(body: dict[str, Any]) -> str:
@@ -97,8 +98,8 @@ def _results(message: dict[str, Any]) -> int:
 
 
 def _anthropic(step: Use | str, model: str, number: int, tokens: int, cached: int) -> _Answer:
-    usage = {"input_tokens": tokens - cached, "cache_read_input_tokens": cached, "output_tokens": 20}
-    usage["cache_creation_input_tokens"] = 0 if cached else tokens // 2
+    usage = {"input_tokens": tokens // 4, "cache_read_input_tokens": cached, "output_tokens": 20}
+    usage["cache_creation_input_tokens"] = tokens - tokens // 4 - cached
     if isinstance(step, Use):
         block = {"type": "tool_use", "id": f"toolu_{number}", "name": step.tool, "input": step.arguments}
         empty, delta = {**block, "input": {}}, {"type": "input_json_delta", "partial_json": json.dumps(step.arguments)}
