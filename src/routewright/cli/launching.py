@@ -13,6 +13,8 @@ INSTALLING: Mapping[str, str] = {
 
 _ELSEWHERE = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY", "OPENAI_API_BASE")
 """Would send the program past the gateway."""
+_ANTHROPIC_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+"""Programs look for the first; Claude Code asks whether it may use that one, and takes the second without a word."""
 _CODEX_PROVIDER = "routewright"
 _CODEX_WITHOUT = {"web_search": '"disabled"', "features.multi_agent": "false"}
 """Kinds of tools that only OpenAI's own models have (`web_search`, `namespace`): nobody else could be asked."""
@@ -46,18 +48,18 @@ def launch_of(command: Sequence[str], environ: Mapping[str, str], gateway: Gatew
     changed = {name: value for name, value in environ.items() if name not in _ELSEWHERE}
     changed |= {
         "ANTHROPIC_BASE_URL": gateway.url,
-        "ANTHROPIC_AUTH_TOKEN": gateway.key,
         "ANTHROPIC_CUSTOM_HEADERS": _with_line(environ.get("ANTHROPIC_CUSTOM_HEADERS", ""), gateway.header),
         "OPENAI_BASE_URL": f"{gateway.url}/v1",
         "OPENAI_API_KEY": gateway.key,
         "OPENAI_CUSTOM_HEADERS": _with_line(environ.get("OPENAI_CUSTOM_HEADERS", ""), gateway.header),
     }
+    # of the two that Anthropic's clients know only one: they complain of both
+    mine, other = _ANTHROPIC_KEYS if name != CLAUDE else reversed(_ANTHROPIC_KEYS)
+    changed.pop(other, None)
+    changed[mine] = gateway.key
     if name == CLAUDE:
-        changed.pop("ANTHROPIC_API_KEY", None)  # it would ask whether to use this one
         changed |= {"ANTHROPIC_MODEL": model or "claude-auto", "ANTHROPIC_DEFAULT_HAIKU_MODEL": "claude-auto"}
-        return Launch(command, changed)
-    changed["ANTHROPIC_API_KEY"] = gateway.key
-    if name == CODEX:
+    elif name == CODEX:
         return Launch([command[0], *_codex_arguments(gateway, model or "auto"), *command[1:]], changed)
     return Launch(command, changed)
 
