@@ -2,11 +2,15 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import anthropic
+import openai
 import pytest
 
 from routewright.cli.launching import Gateway, launch_of
@@ -19,12 +23,13 @@ from terminal import Terminal
 
 GATEWAY = Gateway("http://127.0.0.1:9", "a-key", "launch-1")
 ASKING = """
-import sys
-from openai import OpenAI
-from anthropic import Anthropic
-ask = {"messages": [{"role": "user", "content": "Say hello"}], "model": "auto"}
-OpenAI().chat.completions.create(**ask)
-Anthropic().messages.create(max_tokens=4000, **ask)
+import json, os, sys
+from urllib.request import Request, urlopen
+name, _, value = os.environ["OPENAI_CUSTOM_HEADERS"].partition(": ")
+body = json.dumps({"messages": [{"role": "user", "content": "Say hello"}], "model": "auto"}).encode()
+for _ in range(2):
+    url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+    urlopen(Request(url, body, {name: value, "content-type": "application/json"})).read()
 print("asked")
 sys.exit(7)
 """
@@ -40,7 +45,6 @@ def test_any_program_is_told_by_its_environment_alone() -> None:
         "PATH": "/bin",
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
         "ANTHROPIC_API_KEY": "a-key",
-        "ANTHROPIC_AUTH_TOKEN": "a-key",
         "ANTHROPIC_CUSTOM_HEADERS": "x-routewright-user: launch-1",
         "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
         "OPENAI_API_KEY": "a-key",
@@ -48,11 +52,20 @@ def test_any_program_is_told_by_its_environment_alone() -> None:
     }
 
 
+def test_official_libraries_take_it_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in launch_of(["python"], {}, GATEWAY, None).environ.items():
+        monkeypatch.setenv(name, value)
+    for client in (openai.OpenAI(), anthropic.Anthropic()):
+        assert str(client.base_url).startswith("http://127.0.0.1:9")
+        assert (client.api_key, client.default_headers["x-routewright-user"]) == ("a-key", "launch-1")
+
+
 def test_claude_code_asks_for_auto_by_a_name_that_it_lists() -> None:
     environ = {"ANTHROPIC_API_KEY": "mine", "ANTHROPIC_CUSTOM_HEADERS": "x-mine: 1"}
     launch = launch_of(["/usr/bin/claude", "-p", "hi"], environ, GATEWAY, None)
     assert launch.command == ["/usr/bin/claude", "-p", "hi"]
     assert "ANTHROPIC_API_KEY" not in launch.environ
+    assert launch.environ["ANTHROPIC_AUTH_TOKEN"] == "a-key"
     assert launch.environ["ANTHROPIC_MODEL"] == launch.environ["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "claude-auto"
     assert launch.environ["ANTHROPIC_CUSTOM_HEADERS"] == "x-mine: 1\nx-routewright-user: launch-1"
     assert launch_of(["claude"], {}, GATEWAY, "auto:best").environ["ANTHROPIC_MODEL"] == "auto:best"
@@ -94,8 +107,8 @@ def test_a_gateway_that_runs_is_used_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(ASKING)
     terminal = Terminal(tmp_path)
     with serving(tmp_path, "--simulate", environ=terminal.environ) as served:
-        done = terminal.spawn("launch", "--url", served.url, "--", sys.executable, "app.py")
-        assert done.returncode == 7
+        done = terminal.run("launch", "--url", served.url, "--", sys.executable, "app.py")
+        assert done.exit_code == 7
         assert f"routewright: {Path(sys.executable).name}: 2 requests · " in done.stderr
         assert "would have cost" in done.stderr
         port = served.url.rpartition(":")[2]
@@ -126,9 +139,6 @@ def test_what_ends_the_launcher_ends_the_program_and_the_gateway(tmp_path: Path)
 
 
 def _connect(url: str) -> None:
-    import socket
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     socket.create_connection((parts.hostname or "", parts.port or 0), timeout=1).close()
 
@@ -153,15 +163,14 @@ def test_a_gateway_that_is_not_there_or_lets_nobody_in_is_an_error(tmp_path: Pat
     nobody = terminal.run("launch", "--url", "http://127.0.0.1:1", "--", "sh", "-c", "exit 3")
     assert (nobody.exit_code, "error[E507]: no gateway answers at http://127.0.0.1:1" in nobody.stderr) == (1, True)
     locked = {"ROUTEWRIGHT_SERVER__API_KEY": "env:GATE", "GATE": "the-key-of-the-gate"}
-    refused = terminal.spawn("launch", "--simulate", "--", "sh", "-c", "exit 3", environ=locked)
-    assert refused.returncode == 1
-    assert "does not take the key" in refused.stderr
-    assert "ROUTEWRIGHT_KEY" in refused.stderr
-    entered = terminal.spawn(
-        "launch", "--simulate", "--", "sh", "-c", "exit 3", environ={**locked, "ROUTEWRIGHT_KEY": locked["GATE"]}
-    )
-    assert entered.returncode == 3
-    assert locked["GATE"] not in entered.stderr
+    with serving(tmp_path, "--simulate", environ={**terminal.environ, **locked}) as served:
+        launch = ("launch", "--url", served.url, "--", "sh", "-c", "exit 3")
+        refused = terminal.run(*launch)
+        assert refused.exit_code == 1
+        assert f"the gateway at {served.url} does not take the key\nhint: export ROUTEWRIGHT_KEY=" in refused.stderr
+        entered = terminal.run(*launch, environ={"ROUTEWRIGHT_KEY": locked["GATE"]})
+        assert entered.exit_code == 3
+        assert locked["GATE"] not in entered.stderr
 
 
 def test_settings_that_are_wrong_are_told_before_anything_starts(tmp_path: Path) -> None:
@@ -184,9 +193,9 @@ def record(
 ) -> RequestRecord:
     row = RequestRecorded(
         request_id=name, at_ns=1, dialect="d", requested_model="auto", model=model, tier="bulk", confidence=None,
-        reason="r", outcome="complete" if model else "all_attempts_failed", cost_nanousd=cost, is_estimated=model is None,
-        baseline_model="best" if baseline else None, baseline_cost_nanousd=baseline, attempts=1, stream=False, total_ms=1,
-        overhead_us=None, route=None,
+        reason="r", outcome="complete" if model else "all_attempts_failed", cost_nanousd=cost,
+        is_estimated=model is None, baseline_model="best" if baseline else None, baseline_cost_nanousd=baseline,
+        attempts=1, stream=False, total_ms=1, overhead_us=None, route=None,
     )  # fmt: skip
     settled = Settled(
         attempt_id=name, request_id=name, at_ns=1, model=model or "small", deployment=deployment, served_model="x",
@@ -208,7 +217,6 @@ def test_a_session_is_added_up_by_model_and_against_the_baseline() -> None:
 
 
 def test_a_simulated_session_says_so_and_one_without_requests_too() -> None:
-    assert "simulated, so nothing was spent" in next(
-        told(session_cost([record("a", "m", 1, 1, deployment="simulator/m")]))
-    )
+    cost = session_cost([record("a", "m", 1, 1, deployment="simulator/m")])
+    assert "simulated, so nothing was spent" in next(told(cost))
     assert list(told(session_cost([]))) == ["no request of it is in the ledger"]
