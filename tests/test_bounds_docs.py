@@ -10,6 +10,7 @@ from routewright import names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
+from routewright.decision import progress
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, connection, idempotency, overload, responses_kept, server
 from routewright.layers import breaker, incidents, key_quota, slowness
@@ -40,6 +41,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "addresses of a host": (names.FRESH_S, names.USED_S),
     "requests in flight": (overload.MAX_IN_FLIGHT,),
     "those of one tenant": (overload.SHARE,),
+    "messages that tell how a session goes": (progress.MOST_MESSAGES, 3 * progress.RESULT_CHARS),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),

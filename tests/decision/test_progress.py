@@ -91,6 +91,30 @@ def test_what_is_read_may_be_full_of_errors() -> None:
     assert signs(f"user: What is in these logs of ours?\n{read * 5}") == {}
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Process exited with code 1\\nOutput:",
+        "Exit code: 2\\nWall time: 0.1 seconds",
+        "Tests: 2 failed, 4 passed",
+        "sh: 1: pytset: command not found",
+        "src/app.ts(3,1): note\\nerror TS2304: cannot find it\\nFound 1 error",
+        "Traceback (most recent call last):\\n  File x\\nKeyError: 'name'",
+        "!",
+    ],
+)
+def test_how_programs_fail(told: str) -> None:
+    assert "3 tool results failed" in signs("user: Make the build pass for me\n" + f"Bash make build -> {told}\n" * 3)
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["Process exited with code 0", "12 passed, 0 failed", "0 errors, 0 warnings", "exit code 0", "no errors", ""],
+)
+def test_how_programs_succeed(told: str) -> None:
+    assert signs("user: Make the build pass for me\n" + f"Bash make build -> {told}\n" * 3) == {}
+
+
 def test_a_new_task_begins_anew() -> None:
     assert signs(f"{STUCK_EDIT}user: Leave that. Write a changelog entry for the release.\n") == {}
     assert signs(f"{STUCK_EDIT}user: go on\n") == signs(STUCK_EDIT)

@@ -28,8 +28,8 @@ from routewright.settings import Settings
 
 NO_KEY = "routewright"
 """For a gateway that wants none: clients do not start without any."""
-ARRIVED_S = 0.3
-MOST_LOOKS = 10
+ARRIVED_S = 0.2
+MOST_LOOKS = 5
 """A gateway that goes on brings its rows into the ledger a moment after the answer; so often is looked for more."""
 
 

@@ -133,14 +133,14 @@ _NOT_PROGRAMS = frozenset(
     ("command", "cmd", "script", "bash", "sh", "zsh", "-lc", "lc", "c", "sudo", "env", "timeout", "time", "input")
 )
 
-_FAILED = re.compile(
-    r"^(?:Traceback \(most|E {2,}\S|[\w.]*(?:Error|Exception)\b|(?:error|fatal|panic)(?:\[\w+\])?:"
-    r"|npm ERR!|FAIL(?:ED)?\b|--- FAIL)|\bexit(?:ed with)? (?:code|status):? ?[1-9]|\b[1-9]\d* (?:failed|errors?\b)"
-    r"|command not found|No such file or directory|Permission denied|Segmentation fault",
-    re.MULTILINE,
+_FAILING_LINE = re.compile(
+    r"(?:E {2,}(?=\S)|[\w.]*(?:Error|Exception): |(?:error|fatal|panic)(?:\[\w+\])?: )(?P<told>.*)"
+    r"|[\w.]*(?:Error|Exception)\b|Traceback \(most|npm ERR!|FAIL(?:ED)?\b|--- FAIL"
 )
+_FAILING_WORDS = ("command not found", "No such file or directory", "Permission denied", "Segmentation fault")
+_EXIT = re.compile(r"\b[Ee]xit(?:ed with)? (?:code|status):? ?[1-9]")
+_COUNT = re.compile(r"\b[1-9]\d* (?:failed|errors?)\b")
 _REFUSED = re.compile(r"\s*(?:<tool_use_error>|[Ee]rror\b|[Ff]ailed\b|fatal:)")
-_TELLING = re.compile(r"^(?:E {2,}|[\w.]*(?:Error|Exception): |(?:error|fatal|panic)(?:\[\w+\])?: )(.*)$", re.MULTILINE)
 _VARIES = re.compile(r"0x[0-9a-f]+|\d+")
 
 
@@ -220,9 +220,24 @@ def _error(result: ToolResult, kind: _Kind) -> str:
     text = result.text
     if len(text) > 3 * RESULT_CHARS:
         text = f"{text[:RESULT_CHARS]}\n{text[-2 * RESULT_CHARS :]}"
-    failed = _FAILED.search(text) if kind is _Kind.RUN else _REFUSED.match(text)
-    if not (failed or result.is_error):
-        return ""
-    told = _TELLING.findall(text)
-    line = told[-1] if told else text[failed.start() :] if failed else text
-    return _VARIES.sub("0", line.strip().partition("\n")[0][:RESULT_CHARS]) or "?"
+    refused = (text.strip() or "?") if result.is_error or _REFUSED.match(text) else ""
+    error = (_failure(text) if kind is _Kind.RUN else "") or refused
+    return _VARIES.sub("0", error.partition("\n")[0])
+
+
+def _failure(text: str) -> str:
+    """How a program says that it failed: the last line that tells of an error, else the first that shows one.
+
+    Line by line, and the rest by plain words first: a pattern tried at every character would cost ten times as much.
+    """
+    told = shown = ""
+    for line in text.split("\n"):
+        if match := _FAILING_LINE.match(line):
+            told = match["told"] or told
+            shown = shown or line
+    if told or shown:
+        return told or shown
+    found = (_EXIT.search(text) if "xit" in text else None) or (
+        _COUNT.search(text) if " failed" in text or " error" in text else None
+    )
+    return found[0] if found else next(filter(text.__contains__, _FAILING_WORDS), "")
