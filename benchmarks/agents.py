@@ -1,4 +1,4 @@
-"""Claude Code and Codex as clients, unchanged and headless: `python benchmarks/agents.py`.
+"""Claude Code and Codex as clients, unchanged and headless: `python -m benchmarks.agents`.
 
 Each is run by `routewright launch` in a home and a folder of its own, once on the built-in simulator, and before a
 provider that follows a script (`scripted_upstream.py`), in both dialects: it has the agent read and edit a file, or run
@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from scripted_upstream import Script, Upstream, Use, scripted_upstream
+from benchmarks.scripted_upstream import Script, Upstream, Use, scripted_upstream
 
 import routewright
 

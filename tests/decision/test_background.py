@@ -1,5 +1,7 @@
 """What an agent asks beside its work goes to the bulk tier, and nothing else does for that reason."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -14,7 +16,7 @@ from routewright.errors import ModelNotFound
 TASK = "Prove that the scheduler never starves a job, then implement the proof's invariant"
 
 
-def aside(system: str, said: str = f"<session>\n{TASK}\n</session>", **changes: object) -> Call:
+def aside(system: str, said: str = f"<session>\n{TASK}\n</session>", **changes: Any) -> Call:
     return call(messages=(message("You are an agent.", "system"), message(system, "system"), message(said)), **changes)
 
 
