@@ -67,7 +67,7 @@ def command(
     session = f"launch-{SystemRandom().getrandbits(48):012x}"
     found = url if url is not None or simulate or config or flags else _running(settings)
     options = _options(simulate, config, flags)
-    with contextlib.nullcontext(found.rstrip("/")) if found else started(options) as address:
+    with contextlib.nullcontext(found.rstrip("/").removesuffix("/v1")) if found else started(options) as address:
         check_admits(address, key)
         launch = launch_of(words, os.environ, Gateway(address, key, session), model)
         exit_code = _run(launch.command, launch.environ)
