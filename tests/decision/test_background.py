@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from builders import call, message
-from deciding import choose, verdict
-from routewright.call import Call, Options, Tool
-from routewright.catalog.registry import Tier
+from builders import call, message, registry
+from deciding import ALL, choose, of, tried, verdict
+from routewright.call import Call, Options, OutputFormat, Tool
+from routewright.catalog.registry import Capability, Tier
 from routewright.decision.background import MOST_CHARS, background_work
 from routewright.decision.intent import Policy
-from routewright.errors import ModelNotFound
+from routewright.errors import ModelNotFound, NoEligibleModel
 
 TASK = "Prove that the scheduler never starves a job, then implement the proof's invariant"
 
@@ -64,6 +64,22 @@ def test_the_callers_own_word_goes_before() -> None:
     asked = aside("Write a title for this session.")
     assert choose(replace(asked, options=Options(tier=Tier.COMPLEX)), None).tier is Tier.COMPLEX
     assert choose(replace(asked, options=Options(min_quality=0.5)), verdict(Tier.STANDARD)).tier is Tier.STANDARD
+
+
+def test_where_no_bulk_model_can_take_it_the_cheapest_does() -> None:
+    among = registry(
+        of(Tier.BULK, "bulk", 1, capabilities=frozenset()),
+        of(Tier.STRUCTURED, "structured", 9),
+        of(Tier.STANDARD, "standard", 3, capabilities=ALL - {Capability.REASONING}),
+    )
+    asked = aside(
+        "Write a title for this session.", output_format=OutputFormat("json_schema", schema={}), reasoning_effort="high"
+    )
+    route = choose(asked, verdict(Tier.COMPLEX), among)
+    assert tried(route) == ["standard", "structured"]
+    assert route.reason.endswith("; no model of tier bulk can take it: the cheapest")
+    with pytest.raises(NoEligibleModel, match="standard: "):
+        choose(replace(asked, options=Options(max_cost_nanousd=1)), verdict(Tier.COMPLEX), among)
 
 
 def test_a_small_model_that_is_not_here_stands_for_small_work() -> None:

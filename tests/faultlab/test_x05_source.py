@@ -21,8 +21,10 @@ TRIMMING = "gateway/memory.py"
 """Calls libc's malloc_trim, with nothing but zero."""
 OF_OURSELVES = {
     "__init__.py": {"importlib"},  # names of this package, from a table
+    "cli/launch.py": {"subprocess"},  # what the user of the terminal says
     "cli/ledger.py": {"importlib"},
     "cli/program.py": {"importlib"},
+    "cli/running.py": {"subprocess"},  # this program
     "classifiers.py": {"importlib"},  # what the operator has installed, by its entry point
     "bench/processes.py": {"subprocess", "ctypes"},
     "bench/starting.py": {"subprocess"},

@@ -125,6 +125,8 @@ class Intent(NamedTuple):
     pinned: Model | None = None
     """The model asked for at one provider, with that provider's deployments only."""
     follows_verdict: bool = False
+    or_cheapest: bool = False
+    """Where no model of the tiers can take it, the cheapest of all that can."""
     wish: Wish | None = None
     """How good it must be, when that was said; tiers are then no matter."""
 
@@ -198,7 +200,7 @@ def _wish(call: Call, policy: Policy) -> Wish | None:
 
 
 def _bulk(reason: str) -> Intent:
-    return Intent(Tier.BULK, f"{reason}: bulk", tiers=_PATHS[Tier.BULK])
+    return Intent(Tier.BULK, f"{reason}: bulk", tiers=(Tier.BULK,), or_cheapest=True)
 
 
 def _tier_intent(verdict: Verdict | None, policy: Policy, session: Sequence[Sign]) -> Intent:

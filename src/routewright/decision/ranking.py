@@ -39,19 +39,26 @@ def rank(
         return _rank_named(intent, intent.named, findings)
     if intent.wish is not None:
         return _rank_by_quality(intent, intent.wish, findings, registry, policy.caution)
-    preference: _Preference = _by_reasoning if prefers_reasoning else _by_cost
+    preference: _Preference = _by_reasoning if prefers_reasoning and not intent.or_cheapest else _by_cost
     if not intent.tiers:
-        able = sorted((finding for finding in findings.values() if finding.obstacle is None), key=preference)
-        tier = able[0].model.tier if able else intent.work
-        reasons = {finding.model.name: "of any tier, by cost" for finding in able}
-        return Ranking(tier, intent.reason, _awake_first(reasons, findings))
+        return _rank_all(intent, intent.reason, findings, preference)
     for tier in intent.tiers:
         pool = [finding for finding in findings.values() if finding.model.tier is tier and finding.obstacle is None]
         if pool:
             pool.sort(key=preference)
             ranking = _rank_tier(intent, tier, pool, findings, registry)
             return _with_warm_first(ranking, pool[0], findings, preference) if intent.follows_verdict else ranking
+    if intent.or_cheapest:
+        reason = f"{intent.reason}; no model of tier {intent.tiers[0].value} can take it: the cheapest"
+        return _rank_all(intent, reason, findings, preference)
     return Ranking(intent.work, intent.reason, {})
+
+
+def _rank_all(intent: Intent, reason: str, findings: Mapping[str, Finding], preference: _Preference) -> Ranking:
+    able = sorted((finding for finding in findings.values() if finding.obstacle is None), key=preference)
+    tier = able[0].model.tier if able else intent.work
+    reasons = {finding.model.name: "of any tier, by cost" for finding in able}
+    return Ranking(tier, reason, _awake_first(reasons, findings))
 
 
 def _rank_by_quality(

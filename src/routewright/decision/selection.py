@@ -201,4 +201,5 @@ def _unsaid_capability(removed: list[Finding]) -> str | None:
 def _in_scope(intent: Intent, findings: Mapping[str, Finding]) -> list[Finding]:
     if intent.named is not None:
         return [findings[name] for name in intent.named]
-    return [finding for finding in findings.values() if not intent.tiers or finding.model.tier in intent.tiers]
+    is_any = not intent.tiers or intent.or_cheapest
+    return [finding for finding in findings.values() if is_any or finding.model.tier in intent.tiers]
