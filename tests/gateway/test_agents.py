@@ -30,7 +30,7 @@ max_output_tokens = 64_000
 capabilities = ["tools", "json_schema", "reasoning"]
 price = {{ input = "{price}", cache_read = "0.1", output = "4" }}
 """
-UPSTREAMS = ["anthropic_messages", "openai_chat", "openai_responses"]
+UPSTREAMS = ["anthropic_messages", "openai_chat", "openai_responses", "gemini"]
 TITLE = "an agent wants a title, beside its work: bulk"
 
 
