@@ -1,0 +1,41 @@
+"""What the suite needs of an official SDK: a wish in its own words, and its answer in ours."""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from compatibility.meaning import Said, Wish
+
+
+class Heard(Struct, frozen=True, kw_only=True):
+    """An answer as the SDK has put it together."""
+
+    said: Said
+    native: Any
+    """What goes back into the conversation."""
+    headers: Mapping[str, str]
+    cost_usd: str
+    """Of the body, if it says it, else of the headers."""
+
+
+class Face(Protocol):
+    """One SDK against one address."""
+
+    name: str
+    """The client's dialect."""
+    sdk: ModuleType
+    """Where its exceptions are."""
+    lacks: frozenset[str]
+    """What its dialect has no word for: fields of `Wish`, `seal` and `error`."""
+
+    def ask(
+        self, wish: Wish, *, model: str, stream: bool, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> Heard:
+        """Ask, and read to the end; `more` are further fields of the body. Raises the SDK's errors."""
+        ...
+
+    def close(self) -> None:
+        """Close its connections."""
+        ...
