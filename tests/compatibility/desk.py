@@ -145,12 +145,12 @@ class Case:
         return heard
 
     def refusal(self, wish: Any, error: str, *plays: Play, model: str = "", headers: Any = None, **more: Any) -> Any:
-        """Ask, and get an error of this class of the SDK's."""
+        """Ask, and get an error of this class of the SDK's, or of the one that it has for this kind (`Face.classes`)."""
         provider = self.desk.provider
         provider.plays.clear()
         provider.plays.extend(plays)
         seen = len(provider.asked)
-        kind = getattr(self.face.sdk, error)
+        kind = getattr(self.face.sdk, self.face.classes.get(error, error))
         try:
             self.face.ask(wish, model=model or self.upstream, stream=self.stream, headers=headers, **more)
         except self.face.sdk.APIError as raised:

@@ -209,7 +209,7 @@ def cut(case: Case) -> None:
     said = Said(pieces=tuple(f"word{number} " for number in range(50)))
     play = Play(said=said, is_cut=True)
     error = case.refusal(
-        ASK, "APIError" if case.stream else "InternalServerError", play, model=case.failing("cut")
+        ASK, "cut" if case.stream else "InternalServerError", play, model=case.failing("cut")
     )
     assert "broke off" in str(error)
 
@@ -238,7 +238,7 @@ def nobody_answers(case: Case) -> None:
 
 def out_of_budget(case: Case) -> None:
     """Money is 402, before anything is sent."""
-    error = case.refusal(ASK, "APIStatusError", headers={"x-routewright-tags": "broke"})
+    error = case.refusal(ASK, "402", headers={"x-routewright-tags": "broke"})
     assert (error.status_code, code_of(error)) == (402, "budget_exceeded")
     case.check_books(error.response.headers["x-routewright-request-id"], outcome="budget_exceeded")
 

@@ -184,7 +184,8 @@ def _refusal(call: Call, intent: Intent, findings: Mapping[str, Finding], needed
         f"no model can take this request ({intent.reason}): {told}",
         param="model",
         hint=_unsaid_capability(removed)
-        or "lift one of these constraints; POST /v1/route shows the decision without calling anyone",
+        or "lift one of these constraints (x-routewright-drop: NAME leaves out what cannot be carried); "
+        "POST /v1/route shows the decision without calling anyone",
     )
 
 

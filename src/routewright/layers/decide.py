@@ -25,6 +25,7 @@ from routewright.decision.permission import check_permission, is_restricted
 from routewright.decision.progress import read_progress, weighed, weight_of
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
+from routewright.dialects.dropping import carried
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.layers.breaker import Circuits
@@ -124,13 +125,22 @@ class Decider:
             now_s=self._clock.time_ns() // 1_000_000_000,
             token_ratio=self._estimator.ratio,
             resting=resting,
-            cannot_carry=lambda dialect, call: self._dialects[dialect].cannot_carry(call),
-            dropped_fields=lambda dialect, call: self._dialects[dialect].dropped_fields(call),
+            cannot_carry=self._cannot_carry,
+            dropped_fields=self._dropped_fields,
             forecast=considered.forecast,
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
             session=considered.session,
         )
+
+    def _cannot_carry(self, dialect: str, call: Call) -> str | None:
+        upstream = self._dialects[dialect]
+        return upstream.cannot_carry(carried(call, upstream)[0])
+
+    def _dropped_fields(self, dialect: str, call: Call) -> tuple[str, ...]:
+        upstream = self._dialects[dialect]
+        rest, dropped = carried(call, upstream)
+        return (*dropped, *upstream.dropped_fields(rest))
 
     def count_tokens(self, call: Call) -> int:
         """The estimate of the input, as the first choice's provider counts; the bare one where nobody may answer.

@@ -188,6 +188,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     baseline: Name | None = None
     prompt_cache_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
     session_evidence: bool = True
+    drop_unsupported: tuple[Name, ...] = ()
 
     @property
     def cost_alert_nanousd(self) -> int:

@@ -19,6 +19,7 @@ class Chat:
 
     name = "openai_chat"
     sdk = openai
+    classes: Mapping[str, str] = {"402": "APIStatusError", "cut": "APIError", "413": "APIStatusError"}
     lacks = frozenset({"error"})
 
     def __init__(self, url: str, key: str = "unused") -> None:
@@ -37,7 +38,7 @@ class Chat:
         state: Any = ChatCompletionStreamState()
         for chunk in raw.parse():
             state.handle_chunk(chunk)
-        return _heard(state.get_final_completion(), raw.headers)
+        return _heard(state.current_completion_snapshot, raw.headers)
 
     def close(self) -> None:
         """Close its connections."""
@@ -125,7 +126,7 @@ def _heard(completion: Any, headers: Mapping[str, str]) -> Heard:
         call.get("function", {}).pop("parsed_arguments", None)
         call.pop("index", None)
     cost = (usage.model_extra or {}).get("cost", headers.get("x-routewright-cost-usd"))
-    return Heard(said=said, native=told, headers=headers, cost_usd=str(cost))
+    return Heard(said=said, native=told, headers=headers, cost_usd=cost and str(cost))
 
 
 def _spent(usage: Any) -> Spent:

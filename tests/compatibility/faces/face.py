@@ -16,8 +16,8 @@ class Heard(Struct, frozen=True, kw_only=True):
     native: Any
     """What goes back into the conversation."""
     headers: Mapping[str, str]
-    cost_usd: str
-    """Of the body, if it says it, else of the headers."""
+    cost_usd: str | None
+    """Of the body, if it says it, else of the headers; a stream of Anthropic's own that is passed on says it nowhere."""
 
 
 class Face(Protocol):
@@ -27,6 +27,8 @@ class Face(Protocol):
     """The client's dialect."""
     sdk: ModuleType
     """Where its exceptions are."""
+    classes: Mapping[str, str]
+    """What an error raises, where the two SDKs do not call it by the same name: `402`, and `cut` for a broken stream."""
     lacks: frozenset[str]
     """What its dialect has no word for: fields of `Wish`, `seal` and `error`."""
 

@@ -23,6 +23,7 @@ class Messages:
 
     name = "anthropic_messages"
     sdk = anthropic
+    classes: Mapping[str, str] = {"402": "PaymentRequiredError", "cut": "APIStatusError", "413": "RequestTooLargeError"}
     lacks = frozenset({"wants_logprobs"})
 
     def __init__(self, url: str, key: str = "unused") -> None:
@@ -140,4 +141,4 @@ def _heard(message: Any, headers: Mapping[str, str], told: Mapping[str, Any] | N
     )
     cost = {**(usage.model_extra or {}), **(told or {})}.get("cost", headers.get("x-routewright-cost-usd"))
     native = [block.model_dump(exclude_none=True, exclude={"parsed_output"}) for block in message.content]
-    return Heard(said=said, native=native, headers=headers, cost_usd=str(cost))
+    return Heard(said=said, native=native, headers=headers, cost_usd=cost and str(cost))

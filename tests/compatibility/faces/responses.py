@@ -16,6 +16,7 @@ class Responses:
 
     name = "openai_responses"
     sdk = openai
+    classes: Mapping[str, str] = {"402": "APIStatusError", "cut": "APIError", "413": "APIStatusError"}
     lacks = frozenset({"stop", "is_marked", "error"})
 
     def __init__(self, url: str, key: str = "unused") -> None:
@@ -123,7 +124,7 @@ def _heard(response: Any, headers: Mapping[str, str]) -> Heard:
     )
     cost = (usage.model_extra or {}).get("cost", headers.get("x-routewright-cost-usd"))
     native = [item.model_dump(exclude_none=True) for item in response.output]
-    return Heard(said=said, native=native, headers=headers, cost_usd=str(cost))
+    return Heard(said=said, native=native, headers=headers, cost_usd=cost and str(cost))
 
 
 def _finish(response: Any, refusal: str, *, has_uses: bool) -> str:

@@ -27,7 +27,7 @@ class OpenAIChat:
             functions=tuple(
                 Function(tool["function"]["name"], tool["function"]["parameters"]) for tool in body.get("tools", ())
             ),
-            choice=choice if isinstance(choice, str) else choice["function"]["name"],
+            choice=choice.removeprefix("auto") if isinstance(choice, str) else choice["function"]["name"],
             is_parallel=body.get("parallel_tool_calls", True),
             schema=form["json_schema"]["schema"] if form else None,
             effort=body.get("reasoning_effort", ""),
@@ -90,7 +90,7 @@ def _lines(message: Mapping[str, Any]) -> Iterator[Line]:
         return
     for part in parts:
         match part["type"]:
-            case "text":
+            case "text" if part["text"]:
                 yield Words("system" if role == "developer" else role, part["text"])
             case "image_url":
                 yield Picture(part["image_url"]["url"])

@@ -26,7 +26,7 @@ class OpenAIResponses:
         return Wish(
             lines=(*instructions, *(line for item in items for line in _lines(item))),
             functions=tuple(Function(tool["name"], tool["parameters"]) for tool in body.get("tools", ())),
-            choice=choice if isinstance(choice, str) else choice["name"],
+            choice=choice.removeprefix("auto") if isinstance(choice, str) else choice["name"],
             is_parallel=body.get("parallel_tool_calls", True),
             schema=form.get("schema"),
             effort=body.get("reasoning", {}).get("effort", ""),

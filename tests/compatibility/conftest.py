@@ -1,0 +1,5 @@
+"""What the suite asserts is told as pytest tells it."""
+
+import pytest
+
+pytest.register_assert_rewrite("compatibility.desk", "compatibility.scenarios")
