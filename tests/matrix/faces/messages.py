@@ -6,8 +6,8 @@ from typing import Any
 
 import anthropic
 
-from compatibility.faces.face import Heard
-from compatibility.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
+from matrix.faces.face import Heard
+from matrix.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
 
 _FINISH = {
     "end_turn": "stop",
@@ -33,7 +33,7 @@ class Messages:
         self, wish: Wish, *, model: str, stream: bool, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Heard:
         """Ask, and read to the end."""
-        body: dict[str, Any] = {**_body(wish), "model": model, "extra_body": more, "extra_headers": headers or {}}
+        body: dict[str, Any] = {**body_of(wish), "model": model, "extra_body": more, "extra_headers": headers or {}}
         if not stream:
             raw = self._client.messages.with_raw_response.create(**body)
             return _heard(raw.parse(), raw.headers)
@@ -49,7 +49,8 @@ class Messages:
         self._client.close()
 
 
-def _body(wish: Wish) -> dict[str, Any]:
+def body_of(wish: Wish) -> dict[str, Any]:
+    """The fields of a request that say this; which model, and whether to stream, are not among them."""
     body: dict[str, Any] = {"messages": list(_turns(wish)), "max_tokens": wish.max_tokens}
     system = [_block(line) for line in wish.lines if _role(line) == "system"]
     if system:
@@ -58,6 +59,8 @@ def _body(wish: Wish) -> dict[str, Any]:
             system[-1]["cache_control"] = {"type": "ephemeral"}
     if wish.functions:
         body["tools"] = [{"name": each.name, "input_schema": each.parameters} for each in wish.functions]
+    if wish.has_hosted_tool:
+        body["tools"] = [*body.get("tools", ()), {"type": "web_search_20250305", "name": "web_search"}]
     if wish.choice:
         named = {"none": {"type": "none"}, "required": {"type": "any"}}
         body["tool_choice"] = named.get(wish.choice, {"type": "tool", "name": wish.choice})
@@ -78,20 +81,17 @@ def _body(wish: Wish) -> dict[str, Any]:
 
 def _turns(wish: Wish) -> Iterator[Any]:
     for role, lines in groupby((line for line in wish.lines if _role(line) != "system"), _role):
-        for content in [_content(list(lines))]:
-            yield {"role": "assistant" if role == "given" else role, "content": content}
+        yield {"role": "assistant" if role == "given" else role, "content": _content(list(lines))}
 
 
 def _content(lines: list[Line]) -> list[Any]:
-    return [
-        block for line in lines for block in (line.native if isinstance(line, Given) else [_block(line)])
-    ]
+    return [block for line in lines for block in (line.native if isinstance(line, Given) else [_block(line)])]
 
 
 def _role(line: Line) -> str:
     if isinstance(line, Given):
         return "given"
-    return line.role if isinstance(line, Words) else "user"
+    return line.role if isinstance(line, Words) else "assistant" if isinstance(line, Use) else "user"
 
 
 def _block(line: Line) -> dict[str, Any]:
@@ -101,7 +101,9 @@ def _block(line: Line) -> dict[str, Any]:
         case Picture(url):
             return {"type": "image", "source": _source(url)}
         case File(url):
-            return {"type": "document", "source": _source(url)}
+            return {"type": "document", "source": _source(url), "title": "paper.pdf"}
+        case Use(call_id, name, arguments):
+            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
         case Outcome(call_id, text, is_error, pictures):
             content: Any = [{"type": "text", "text": text}, *map(_block, pictures)] if pictures else text
             block = {"type": "tool_result", "tool_use_id": call_id, "content": content}
@@ -135,9 +137,7 @@ def _heard(message: Any, headers: Mapping[str, str], told: Mapping[str, Any] | N
         finish=_FINISH[message.stop_reason],
         stopped_by=message.stop_sequence or "",
         refusal="".join(texts) if is_refused else "",
-        spent=Spent(
-            fresh=usage.input_tokens, cached=usage.cache_read_input_tokens or 0, output=usage.output_tokens
-        ),
+        spent=Spent(fresh=usage.input_tokens, cached=usage.cache_read_input_tokens or 0, output=usage.output_tokens),
     )
     cost = {**(usage.model_extra or {}), **(told or {})}.get("cost", headers.get("x-routewright-cost-usd"))
     native = [block.model_dump(exclude_none=True, exclude={"parsed_output"}) for block in message.content]

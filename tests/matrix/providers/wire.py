@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from compatibility.meaning import Said, Wish
+from matrix.meaning import Said, Wish
 
 FAILED = "Error: "
 """How a tool's failure is told in dialects without a word for it."""

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compatibility.meaning import File, Function, Line, Outcome, Picture, Said, Use, Wish, Words
-from compatibility.providers.wire import FAILED, encoded, frame, halves
+from matrix.meaning import File, Function, Line, Outcome, Picture, Said, Use, Wish, Words
+from matrix.providers.wire import FAILED, encoded, frame, halves
 
 _FINISH = {"stop": "stop", "length": "length", "tools": "tool_calls", "refusal": "stop"}
 _KINDS = {400: "invalid_request_error", 429: "rate_limit_error"}
@@ -25,8 +25,11 @@ class OpenAIChat:
         return Wish(
             lines=tuple(line for message in body["messages"] for line in _lines(message)),
             functions=tuple(
-                Function(tool["function"]["name"], tool["function"]["parameters"]) for tool in body.get("tools", ())
+                Function(tool["function"]["name"], tool["function"]["parameters"])
+                for tool in body.get("tools", ())
+                if tool["type"] == "function"
             ),
+            has_hosted_tool=any(tool["type"] != "function" for tool in body.get("tools", ())),
             choice=choice.removeprefix("auto") if isinstance(choice, str) else choice["function"]["name"],
             is_parallel=body.get("parallel_tool_calls", True),
             schema=form["json_schema"]["schema"] if form else None,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compatibility.meaning import File, Function, Line, Outcome, Picture, Said, Thought, Use, Wish, Words
-from compatibility.providers.wire import encoded, frame, halves
+from matrix.meaning import File, Function, Line, Outcome, Picture, Said, Thought, Use, Wish, Words
+from matrix.providers.wire import encoded, frame, halves
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "refusal": "refusal"}
 _KINDS = {400: "invalid_request_error", 429: "rate_limit_error"}
@@ -32,7 +32,10 @@ class AnthropicMessages:
                     for line in _lines(turn["role"], block)
                 ),
             ),
-            functions=tuple(Function(tool["name"], tool["input_schema"]) for tool in body.get("tools", ())),
+            functions=tuple(
+                Function(tool["name"], tool["input_schema"]) for tool in body.get("tools", ()) if "type" not in tool
+            ),
+            has_hosted_tool=any("type" in tool for tool in body.get("tools", ())),
             choice=choice["name"] if choice["type"] == "tool" else _CHOICES[choice["type"]],
             is_parallel=not choice.get("disable_parallel_tool_use", False),
             schema=config.get("format", {}).get("schema"),

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from compatibility.providers.anthropic_messages import AnthropicMessages
-from compatibility.providers.gemini import Gemini
-from compatibility.providers.openai_chat import OpenAIChat
-from compatibility.providers.openai_responses import OpenAIResponses
-from compatibility.providers.wire import Speaker
+from matrix.providers.anthropic_messages import AnthropicMessages
+from matrix.providers.gemini import Gemini
+from matrix.providers.openai_chat import OpenAIChat
+from matrix.providers.openai_responses import OpenAIResponses
+from matrix.providers.wire import Speaker
 
 SPEAKERS: Mapping[str, Speaker] = {
     "openai_chat": OpenAIChat(),

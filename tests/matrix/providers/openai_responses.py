@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compatibility.meaning import File, Function, Line, Outcome, Picture, Said, Thought, Use, Wish, Words
-from compatibility.providers.openai_chat import OpenAIChat
-from compatibility.providers.wire import FAILED, encoded, frame, halves
+from matrix.meaning import File, Function, Line, Outcome, Picture, Said, Thought, Use, Wish, Words
+from matrix.providers.openai_chat import OpenAIChat
+from matrix.providers.wire import FAILED, encoded, frame, halves
 
 
 class OpenAIResponses:
@@ -25,7 +25,12 @@ class OpenAIResponses:
         instructions = (Words("system", body["instructions"]),) if body.get("instructions") else ()
         return Wish(
             lines=(*instructions, *(line for item in items for line in _lines(item))),
-            functions=tuple(Function(tool["name"], tool["parameters"]) for tool in body.get("tools", ())),
+            functions=tuple(
+                Function(tool["name"], tool["parameters"])
+                for tool in body.get("tools", ())
+                if tool["type"] == "function"
+            ),
+            has_hosted_tool=any(tool["type"] != "function" for tool in body.get("tools", ())),
             choice=choice.removeprefix("auto") if isinstance(choice, str) else choice["name"],
             is_parallel=body.get("parallel_tool_calls", True),
             schema=form.get("schema"),

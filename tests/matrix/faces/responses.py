@@ -7,8 +7,9 @@ from typing import Any
 
 import openai
 
-from compatibility.faces.face import Heard
-from compatibility.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
+from matrix.faces.face import Heard
+from matrix.provider import STRANGE
+from matrix.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
 
 
 class Responses:
@@ -26,7 +27,7 @@ class Responses:
         self, wish: Wish, *, model: str, stream: bool, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Heard:
         """Ask, and read to the end."""
-        body: dict[str, Any] = {**_body(wish), "model": model, "extra_body": more, "extra_headers": headers or {}}
+        body: dict[str, Any] = {**body_of(wish), "model": model, "extra_body": more, "extra_headers": headers or {}}
         create: Any = self._client.responses.with_raw_response.create
         if not stream:
             raw = create(**body)
@@ -36,7 +37,8 @@ class Responses:
         heard = _heard(events[-1].response, raw.headers)
         grown = "".join(event.delta for event in events if event.type == "response.output_text.delta")
         assert grown == heard.said.text, "the pieces are not what the last event says"
-        assert [event.sequence_number for event in events] == list(range(len(events)))
+        known = [event for event in events if event.type != STRANGE]
+        assert [event.sequence_number for event in known] == list(range(len(known)))
         return heard
 
     def close(self) -> None:
@@ -44,7 +46,8 @@ class Responses:
         self._client.close()
 
 
-def _body(wish: Wish) -> dict[str, Any]:
+def body_of(wish: Wish) -> dict[str, Any]:
+    """The fields of a request that say this; which model, and whether to stream, are not among them."""
     body: dict[str, Any] = {"input": list(_items(wish)), "max_output_tokens": wish.max_tokens}
     include = []
     if wish.functions:
@@ -52,6 +55,8 @@ def _body(wish: Wish) -> dict[str, Any]:
             {"type": "function", "name": each.name, "parameters": each.parameters, "strict": False}
             for each in wish.functions
         ]
+    if wish.has_hosted_tool:
+        body["tools"] = [*body.get("tools", ()), {"type": "web_search"}]
     if wish.choice:
         is_mode = wish.choice in ("none", "required")
         body["tool_choice"] = wish.choice if is_mode else {"type": "function", "name": wish.choice}
@@ -78,14 +83,17 @@ def _items(wish: Wish) -> Iterator[Any]:
             shown = [_part(picture) for picture in result.pictures]
             output: Any = [{"type": "input_text", "text": result.text}, *shown] if shown else result.text
             yield {"type": "function_call_output", "call_id": result.id, "output": output}
-        if others := [_part(line, role) for line in group if not isinstance(line, Outcome)]:
+        if others := [_part(line, role) for line in group if not isinstance(line, Outcome | Use)]:
             yield {"role": role, "content": others}
+        for use in (line for line in group if isinstance(line, Use)):
+            arguments = json.dumps(use.arguments)
+            yield {"type": "function_call", "call_id": use.id, "name": use.name, "arguments": arguments}
 
 
 def _role(line: Line) -> str:
     if isinstance(line, Given):
         return "given"
-    return line.role if isinstance(line, Words) else "user"
+    return line.role if isinstance(line, Words) else "assistant" if isinstance(line, Use) else "user"
 
 
 def _part(line: Line, role: str = "user") -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     lines: tuple[Line, ...]
     functions: tuple[Function, ...] = ()
+    has_hosted_tool: bool = False
+    """A tool that only the client's own dialect knows is offered too."""
     choice: str = ""
     """`none`, `required`, or the name of the function that must be called."""
     is_parallel: bool = True

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from compatibility.meaning import Said, Wish
+from matrix.meaning import Said, Wish
 
 
 class Heard(Struct, frozen=True, kw_only=True):

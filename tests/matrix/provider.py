@@ -10,8 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from compatibility.meaning import Said, Wish
-from compatibility.providers.known import SPEAKERS
+from matrix.meaning import Said, Wish
+from matrix.providers.known import SPEAKERS
+
+
+STRANGE = "response.hologram"
 
 
 class Play(Struct, frozen=True, kw_only=True):
@@ -21,6 +24,8 @@ class Play(Struct, frozen=True, kw_only=True):
     status: int = 200
     is_cut: bool = False
     """The connection breaks in the middle of the answer."""
+    is_strange: bool = False
+    """A stream has an event of a kind that nobody knows, where the dialect has kinds."""
     slice_bytes: int = 0
     """So many bytes are sent at a time; 0: an event."""
 
@@ -79,6 +84,8 @@ class Provider:
             pieces = [speaker.error(play.status, "the lab's provider was told to fail")]
         else:
             pieces = list(speaker.frames(play.said)) if is_stream else [speaker.whole(play.said)]
+        if play.is_strange and is_stream and dialect in ("openai_responses", "anthropic_messages"):
+            pieces.insert(1, f'event: {STRANGE}\ndata: {{"type":"{STRANGE}"}}\n\n'.encode())
         self.sent.append(b"".join(pieces))
         kind = "text/event-stream" if is_stream and is_good else "application/json"
         await _send(writer, f"HTTP/1.1 {play.status} X\r\ncontent-type: {kind}\r\n", pieces, play)

@@ -8,8 +8,8 @@ from typing import Any
 import openai
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
-from compatibility.faces.face import Heard
-from compatibility.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
+from matrix.faces.face import Heard
+from matrix.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
 
 _FINISH = {"tool_calls": "tools", "content_filter": "refusal"}
 
@@ -29,7 +29,7 @@ class Chat:
         self, wish: Wish, *, model: str, stream: bool, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Heard:
         """Ask, and read to the end."""
-        body: dict[str, Any] = {**_body(wish), "model": model, "extra_body": more, "extra_headers": headers or {}}
+        body: dict[str, Any] = {**body_of(wish), "model": model, "extra_body": more, "extra_headers": headers or {}}
         create: Any = self._client.chat.completions.with_raw_response.create
         if not stream:
             raw = create(**body)
@@ -45,13 +45,16 @@ class Chat:
         self._client.close()
 
 
-def _body(wish: Wish) -> dict[str, Any]:
+def body_of(wish: Wish) -> dict[str, Any]:
+    """The fields of a request that say this; which model, and whether to stream, are not among them."""
     body: dict[str, Any] = {"messages": list(_messages(wish)), "max_completion_tokens": wish.max_tokens}
     if wish.functions:
         body["tools"] = [
             {"type": "function", "function": {"name": each.name, "parameters": each.parameters}}
             for each in wish.functions
         ]
+    if wish.has_hosted_tool:
+        body["tools"] = [*body.get("tools", ()), {"type": "custom", "custom": {"name": "patch"}}]
     if wish.choice:
         is_mode = wish.choice in ("none", "required")
         body["tool_choice"] = wish.choice if is_mode else {"type": "function", "function": {"name": wish.choice}}
@@ -79,16 +82,26 @@ def _messages(wish: Wish) -> Iterator[Any]:
             shown = [_part(picture) for picture in result.pictures]
             content: Any = [{"type": "text", "text": result.text}, *shown] if shown else result.text
             yield {"role": "tool", "tool_call_id": result.id, "content": content}
-        if others := [_part(line) for line in group if not isinstance(line, Outcome)]:
+        message: dict[str, Any] = {"role": role}
+        if parts := [_part(line) for line in group if not isinstance(line, Outcome | Use)]:
+            message["content"] = parts
             if wish.is_marked and role == "system":
-                others[-1]["cache_control"] = {"type": "ephemeral"}
-            yield {"role": role, "content": others}
+                parts[-1]["cache_control"] = {"type": "ephemeral"}
+        if uses := [_call(line) for line in group if isinstance(line, Use)]:
+            message["tool_calls"] = uses
+        if len(message) > 1:
+            yield message
 
 
 def _role(line: Line) -> str:
     if isinstance(line, Given):
         return "given"
-    return line.role if isinstance(line, Words) else "user"
+    return line.role if isinstance(line, Words) else "assistant" if isinstance(line, Use) else "user"
+
+
+def _call(use: Use) -> dict[str, Any]:
+    function = {"name": use.name, "arguments": json.dumps(use.arguments)}
+    return {"id": use.id, "type": "function", "function": function}
 
 
 def _part(line: Line) -> dict[str, Any]:

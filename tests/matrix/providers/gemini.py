@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compatibility.meaning import File, Function, Line, Outcome, Picture, Said, Thought, Use, Wish, Words
-from compatibility.providers.wire import encoded, frame
+from matrix.meaning import File, Function, Line, Outcome, Picture, Said, Thought, Use, Wish, Words
+from matrix.providers.wire import encoded, frame
 
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refusal": "SAFETY"}
 _KINDS = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED"}
@@ -62,7 +62,9 @@ class Gemini:
 
     def error(self, status: int, message: str) -> bytes:
         """The body of an answer with this status."""
-        return encoded({"error": {"code": status, "message": message, "status": _KINDS.get(status, "INTERNAL")}}).encode()
+        return encoded(
+            {"error": {"code": status, "message": message, "status": _KINDS.get(status, "INTERNAL")}}
+        ).encode()
 
 
 def _lines(role: str, part: Mapping[str, Any]) -> Iterator[Line]:
@@ -103,7 +105,10 @@ def _answer(said: Said, parts: list[dict[str, Any]], *, is_last: bool = False) -
         counts["candidatesTokenCount"] = said.spent.output
         if said.logprobs:
             chosen = [{"token": token, "logProbability": value} for token, value in said.logprobs]
-            candidate["logprobsResult"] = {"chosenCandidates": chosen, "topCandidates": [{"candidates": []}] * len(chosen)}
+            candidate["logprobsResult"] = {
+                "chosenCandidates": chosen,
+                "topCandidates": [{"candidates": []}] * len(chosen),
+            }
     return {
         "candidates": [candidate],
         "usageMetadata": {**counts, "totalTokenCount": sum(counts.values())},

@@ -9,12 +9,12 @@ from typing import Any
 import apsw
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from compatibility.faces.chat import Chat
-from compatibility.faces.face import Face, Heard
-from compatibility.faces.messages import Messages
-from compatibility.faces.responses import Responses
-from compatibility.provider import Asked, Play, Provider, listening_provider
-from compatibility.providers.known import SPEAKERS
+from matrix.faces.chat import Chat
+from matrix.faces.face import Face, Heard
+from matrix.faces.messages import Messages
+from matrix.faces.responses import Responses
+from matrix.provider import Asked, Play, Provider, listening_provider
+from matrix.providers.known import SPEAKERS
 from lab import listening
 from routewright.dialects.known import DOWNSTREAMS, UPSTREAMS
 from routewright.runtime import Runtime, SettingsSource
@@ -27,6 +27,8 @@ _HEAD = """
 [policy]
 classifier = "heuristic"
 max_retry_attempts = 0
+[server]
+max_body_bytes = 200_000
 [ledger]
 log_content = true
 [budgets.broke]
@@ -45,7 +47,9 @@ def _settings(port: int) -> str:
     for upstream in PROVIDERS:
         base = f'base_url = "http://127.0.0.1:{port}'
         for account in (upstream, f"shaky-{upstream}"):
-            sections.append(f'[providers.{account}]\n{base}/{account}"\ndialect = "{upstream}"\napi_key = "env:LAB_KEY"')
+            sections.append(
+                f'[providers.{account}]\n{base}/{account}"\ndialect = "{upstream}"\napi_key = "env:LAB_KEY"'
+            )
         known = SPEAKERS[upstream].model
         sections += [
             _model(upstream, f"{upstream}/{known}"),
@@ -85,6 +89,8 @@ class Desk:
         self.faces: dict[str, Face] = {name: face(self.url) for name, face in FACES.items()}
         self.portal: BlockingPortal
         self._runtime = runtime
+        path = runtime.engine.settings.ledger.path / "ledger.db"
+        self._ledger = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
 
     def rows(self, query: str, *parameters: str) -> list[dict[str, Any]]:
         """What the ledger says, once all has arrived there.
@@ -92,13 +98,14 @@ class Desk:
         By the gateway's own SQLite: a second copy in one process would take away the locks of the first.
         """
         self.portal.call(self._runtime.flush)
-        path = self._runtime.engine.settings.ledger.path / "ledger.db"
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            cursor = connection.execute(query, parameters)
-            return [dict(zip((name for name, _ in cursor.getdescription()), row, strict=True)) for row in cursor]
-        finally:
-            connection.close()
+        cursor = self._ledger.execute(query, parameters)
+        return [dict(zip((name for name, _ in cursor.getdescription()), row, strict=True)) for row in cursor]
+
+    def close(self) -> None:
+        """Close the clients, and what reads the ledger."""
+        self._ledger.close()
+        for face in self.faces.values():
+            face.close()
 
 
 @asynccontextmanager
@@ -118,9 +125,10 @@ def opened_desk(home: Path) -> Iterator[Desk]:
     """A desk for the length of a block."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(_opened(home)) as desk:
         desk.portal = portal
-        yield desk
-        for face in desk.faces.values():
-            face.close()
+        try:
+            yield desk
+        finally:
+            desk.close()
 
 
 class Case:
