@@ -12,13 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faultlab"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "faultlab")]
+
+from benchmarks.translation import SOURCES, microseconds  # noqa: E402
 
 from matrix.desk import PROVIDERS, Case, all_cells, opened_desk  # noqa: E402
 from matrix.page import tables  # noqa: E402
 from matrix.scenarios import SCENARIOS  # noqa: E402
-from translation import SOURCES, microseconds  # noqa: E402
-
 from routewright.dialects.known import DOWNSTREAMS  # noqa: E402
 
 BEGIN, END = "<!-- made by benchmarks/compatibility.py -->", "<!-- end -->"
@@ -60,7 +60,7 @@ def main() -> None:
             f"{said} SDKs: {sdks}; providers' dialects: {', '.join(f'`{name}`' for name in PROVIDERS)}.\n",
             tables(),
             "### What a chunk costs\n",
-            "CPU microseconds to read, count and write one chunk of a stream (`benchmarks/translation.py`; the bar is 60).\n",
+            "CPU microseconds to read, count and write a chunk (`benchmarks/translation.py`; the bar is 60).\n",
             costs(),
         ]
     )

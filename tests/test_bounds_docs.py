@@ -43,6 +43,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "those of one tenant": (overload.SHARE,),
     "messages that tell how a session goes": (progress.MOST_MESSAGES, 3 * progress.RESULT_CHARS),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
+    "names of what may be left out of a request": (options.MOST_DROPPED, registry.LONGEST_NAME),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
     "keys": (keyring.MOST_KEYS,),

@@ -1,13 +1,14 @@
-"""A gateway in a thread of this process, on a real socket, before the lab's provider; SDKs are asked in the test's own."""
+"""A gateway in a thread of this process, on a real socket, before the lab's provider; SDKs run in the test's own."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from lab import listening
 
 from matrix.faces.chat import Chat
 from matrix.faces.face import Face, Heard
@@ -15,11 +16,12 @@ from matrix.faces.messages import Messages
 from matrix.faces.responses import Responses
 from matrix.provider import Asked, Play, Provider, listening_provider
 from matrix.providers.known import SPEAKERS
-from lab import listening
 from routewright.dialects.known import DOWNSTREAMS, UPSTREAMS
 from routewright.runtime import Runtime, SettingsSource
 
-FACES = {face.name: face for face in (Chat, Responses, Messages)}
+FACES: Mapping[str, type[Chat] | type[Responses] | type[Messages]] = {
+    face.name: face for face in (Chat, Responses, Messages)
+}
 PROVIDERS = tuple(name for name in UPSTREAMS if name != "openai_embeddings")
 """The dialects that a question can be sent on in."""
 
@@ -38,18 +40,18 @@ limit_usd = "0.000001"
 
 
 FAULTS = ("limited", "broken", "cut", "alone")
-"""Each case has a model of its own for each of them, so that no circuit opens for another's failures. The first two fall
-back to the model that does well."""
+"""Each case has a model of its own for each of them, so that no circuit opens for another's failures. The first two
+fall back to the model that does well."""
 
 
 def _settings(port: int) -> str:
     sections = [_HEAD]
     for upstream in PROVIDERS:
         base = f'base_url = "http://127.0.0.1:{port}'
-        for account in (upstream, f"shaky-{upstream}"):
-            sections.append(
-                f'[providers.{account}]\n{base}/{account}"\ndialect = "{upstream}"\napi_key = "env:LAB_KEY"'
-            )
+        sections += [
+            f'[providers.{account}]\n{base}/{account}"\ndialect = "{upstream}"\napi_key = "env:LAB_KEY"'
+            for account in (upstream, f"shaky-{upstream}")
+        ]
         known = SPEAKERS[upstream].model
         sections += [
             _model(upstream, f"{upstream}/{known}"),
@@ -153,19 +155,20 @@ class Case:
         return heard
 
     def refusal(self, wish: Any, error: str, *plays: Play, model: str = "", headers: Any = None, **more: Any) -> Any:
-        """Ask, and get an error of this class of the SDK's, or of the one that it has for this kind (`Face.classes`)."""
+        """Ask, and get an error of this class of the SDK's, or of the one that it has for this (`Face.classes`)."""
         provider = self.desk.provider
         provider.plays.clear()
         provider.plays.extend(plays)
         seen = len(provider.asked)
         kind = getattr(self.face.sdk, self.face.classes.get(error, error))
+        raised = None
         try:
             self.face.ask(wish, model=model or self.upstream, stream=self.stream, headers=headers, **more)
-        except self.face.sdk.APIError as raised:
-            assert type(raised) is kind, f"{type(raised).__name__} instead of {error}: {raised}"
-            assert len(provider.asked) - seen == len(plays), "the provider was asked as often as was to be"
-            return raised
-        raise AssertionError(f"{error} was to be raised")
+        except self.face.sdk.APIError as failure:
+            raised = failure
+        assert type(raised) is kind, f"{type(raised).__name__} instead of {kind.__name__}: {raised}"
+        assert len(provider.asked) - seen == len(plays), "the provider was asked as often as was to be"
+        return raised
 
     def failing(self, fault: str) -> str:
         """The model of this case for one of `FAULTS`."""

@@ -13,7 +13,6 @@ from msgspec import Struct
 from matrix.meaning import Said, Wish
 from matrix.providers.known import SPEAKERS
 
-
 STRANGE = "response.hologram"
 
 

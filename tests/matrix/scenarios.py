@@ -3,12 +3,10 @@
 A row is a wish and an answer, or a play of several requests; and what of it cannot be carried where, by name.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -132,7 +130,7 @@ def _thought(thoughts: tuple[Thought, ...]) -> str:
     return "".join(thought.text for thought in thoughts)
 
 
-# ---- plays ------------------------------------------------------------------------------------------------------------
+# ---- plays ----------------------------------------------------------------------------------------------------------
 
 
 def tool_results(case: Case) -> None:
@@ -299,7 +297,7 @@ def code_of(error: Any) -> str:
     return str(body.get("error", body)["code"])
 
 
-# ---- the rows -----------------------------------------------------------------------------------------------------------
+# ---- the rows -------------------------------------------------------------------------------------------------------
 
 CHAT, ITEMS, CLAUDE, GEMINI = "openai_chat", "openai_responses", "anthropic_messages", "gemini"
 

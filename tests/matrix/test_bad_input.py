@@ -51,7 +51,7 @@ def test_a_part_of_an_unknown_kind_is_named_and_goes_to_its_own_dialect(desk: De
     wish = Wish(lines=(Given([message] if face == "openai_responses" else message),))
     if face == "anthropic_messages":
         wish = Wish(lines=(Words("user", "Hi"),))
-    more = {"messages": [message]} if face == "anthropic_messages" else {}
+    more: dict[str, Any] = {"messages": [message]} if face == "anthropic_messages" else {}
     abroad = case(desk, face, stream=stream)
     assert "(hologram)" in str(abroad.refusal(wish, "BadRequestError", **more))
     heard = abroad.ask(wish, headers={"x-routewright-drop": "hologram"}, **more)
@@ -66,7 +66,8 @@ def test_a_part_of_an_unknown_kind_is_named_and_goes_to_its_own_dialect(desk: De
 @pytest.mark.parametrize("part", [{}, {"type": 7}, "words", {"type": "text"}])
 def test_a_part_that_is_none(desk: Desk, face: str, part: Any) -> None:
     field = "input" if face == "openai_responses" else "messages"
-    case(desk, face).refusal(ASK, "BadRequestError", **{field: [{"role": "user", "content": [part]}]})
+    body: dict[str, Any] = {field: [{"role": "user", "content": [part]}]}
+    case(desk, face).refusal(ASK, "BadRequestError", **body)
 
 
 @CLIENTS

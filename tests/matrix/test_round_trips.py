@@ -28,7 +28,7 @@ BODIES: Mapping[str, Callable[[Wish], dict[str, Any]]] = {
     "openai_responses": responses.body_of,
     "anthropic_messages": messages.body_of,
 }
-WORDS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12).filter(lambda text: text.strip())
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda text: text.strip())
 FUNCTIONS = (Function("look", CITY), Function("find", CITY))
 
 

@@ -1,16 +1,16 @@
-"""What a client allows to be left out: fields that change the answer, where its provider's dialect has no word for them.
+"""What a client allows to be left out: fields that change the answer, where a provider's dialect has no word for them.
 
 Without leave such a field removes the model (`Upstream.cannot_carry`). With it (`Options.drop`), the call goes on
 without what was named, and the answer says so.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from routewright.call import Call, Message, Opaque, OutputFormat
+from routewright.call import Call, Opaque, OutputFormat
 from routewright.dialects.wire import Upstream
 
 _CLEARED: Mapping[str, Mapping[str, Any]] = {
@@ -31,18 +31,19 @@ _PART = re.compile(r"messages\[\d+\] \((\w+)\)")
 
 
 def carried(call: Call, dialect: Upstream) -> tuple[Call, tuple[str, ...]]:
-    """The call as this dialect can carry it, and what of it had to be left out; as it is, where that is not allowed."""
+    """The call as this dialect can carry it, and what of it was left out; nothing more than is allowed, and not all."""
     if not call.options.drop:
         return call, ()
     allowed, dropped = {*call.options.drop}, []
     while allowed and (field := dialect.cannot_carry(call)) is not None:
         part = _PART.fullmatch(field)
         name = part[1] if part else field
-        if name not in allowed:
+        rest = _without_part(call, name) if part else _without_field(call, name)
+        if name not in allowed or not rest.messages:
             break
         allowed.remove(name)
         dropped.append(name)
-        call = replace(call, messages=_without(call.messages, name)) if part else _without_field(call, name)
+        call = rest
     return call, tuple(dropped)
 
 
@@ -52,11 +53,9 @@ def _without_field(call: Call, name: str) -> Call:
     return replace(call, extra_fields=others, **_CLEARED.get(name, {}))
 
 
-def _without(messages: Iterable[Message], kind: str) -> tuple[Message, ...]:
-    kept = (
-        replace(
-            message, parts=tuple(part for part in message.parts if not (isinstance(part, Opaque) and part.kind == kind))
-        )
-        for message in messages
+def _without_part(call: Call, kind: str) -> Call:
+    messages = (
+        replace(message, parts=tuple(part for part in message.parts if part != Opaque(kind)))
+        for message in call.messages
     )
-    return tuple(message for message in kept if message.parts)
+    return replace(call, messages=tuple(message for message in messages if message.parts))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from types import ModuleType
 from typing import Any
 
 import openai
@@ -18,7 +19,7 @@ class Chat:
     """A `Face`."""
 
     name = "openai_chat"
-    sdk = openai
+    sdk: ModuleType = openai
     classes: Mapping[str, str] = {"402": "APIStatusError", "cut": "APIError", "413": "APIStatusError"}
     lacks = frozenset({"error"})
 

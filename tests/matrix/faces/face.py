@@ -17,7 +17,7 @@ class Heard(Struct, frozen=True, kw_only=True):
     """What goes back into the conversation."""
     headers: Mapping[str, str]
     cost_usd: str | None
-    """Of the body, if it says it, else of the headers; a stream of Anthropic's own that is passed on says it nowhere."""
+    """Of the body, or else of the headers; a stream of Anthropic's own that is passed on says it nowhere."""
 
 
 class Face(Protocol):
@@ -28,9 +28,9 @@ class Face(Protocol):
     sdk: ModuleType
     """Where its exceptions are."""
     classes: Mapping[str, str]
-    """What an error raises, where the two SDKs do not call it by the same name: `402`, and `cut` for a broken stream."""
+    """What is raised, where the two SDKs do not call it by the same name: by status, and `cut` for a broken stream."""
     lacks: frozenset[str]
-    """What its dialect has no word for: fields of `Wish`, `seal` and `error`."""
+    """What its dialect has no word for: fields of `Wish`, and `error`, a tool's."""
 
     def ask(
         self, wish: Wish, *, model: str, stream: bool, headers: Mapping[str, str] | None = None, **more: Any

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from types import ModuleType
 from typing import Any
 
 import anthropic
@@ -22,7 +23,7 @@ class Messages:
     """A `Face`."""
 
     name = "anthropic_messages"
-    sdk = anthropic
+    sdk: ModuleType = anthropic
     classes: Mapping[str, str] = {"402": "PaymentRequiredError", "cut": "APIStatusError", "413": "RequestTooLargeError"}
     lacks = frozenset({"wants_logprobs"})
 

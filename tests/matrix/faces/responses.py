@@ -3,20 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from types import ModuleType
 from typing import Any
 
 import openai
 
 from matrix.faces.face import Heard
-from matrix.provider import STRANGE
 from matrix.meaning import File, Given, Line, Outcome, Picture, Said, Spent, Thought, Use, Wish, Words
+from matrix.provider import STRANGE
 
 
 class Responses:
     """A `Face`."""
 
     name = "openai_responses"
-    sdk = openai
+    sdk: ModuleType = openai
     classes: Mapping[str, str] = {"402": "APIStatusError", "cut": "APIError", "413": "APIStatusError"}
     lacks = frozenset({"stop", "is_marked", "error"})
 

@@ -8,6 +8,11 @@ from matrix.providers.wire import encoded, frame, halves
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "refusal": "refusal"}
 _KINDS = {400: "invalid_request_error", 429: "rate_limit_error"}
+_EMPTY: Mapping[str, dict[str, Any]] = {
+    "text": {"text": ""},
+    "thinking": {"thinking": "", "signature": ""},
+    "tool_use": {"input": {}},
+}
 _CHOICES = {"none": "none", "any": "required", "auto": ""}
 
 
@@ -123,8 +128,7 @@ def _events(said: Said) -> Iterator[dict[str, Any]]:
     yield {"type": "message_start", "message": {**begun, "usage": {**_usage(said), "output_tokens": 1}}}
     yield {"type": "ping"}
     for index, block in enumerate(_content(said)):
-        empty = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}, "tool_use": {"input": {}}}
-        yield {"type": "content_block_start", "index": index, "content_block": {**block, **empty[block["type"]]}}
+        yield {"type": "content_block_start", "index": index, "content_block": {**block, **_EMPTY[block["type"]]}}
         for delta in _deltas(block, said):
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}

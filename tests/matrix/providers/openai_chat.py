@@ -21,7 +21,7 @@ class OpenAIChat:
     def understood(self, body: Mapping[str, Any]) -> Wish:
         """What a request means."""
         form = body.get("response_format", {})
-        choice = body.get("tool_choice", "")
+        choice: Any = body.get("tool_choice", "")
         return Wish(
             lines=tuple(line for message in body["messages"] for line in _lines(message)),
             functions=tuple(
@@ -84,7 +84,7 @@ _HEAD = {"id": "chatcmpl-lab", "created": 1_700_000_000, "model": OpenAIChat.mod
 
 def _lines(message: Mapping[str, Any]) -> Iterator[Line]:
     role, content = message["role"], message.get("content")
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     if role == "tool":
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         is_error = text.startswith(FAILED)

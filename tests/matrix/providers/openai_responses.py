@@ -8,6 +8,12 @@ from matrix.meaning import File, Function, Line, Outcome, Picture, Said, Thought
 from matrix.providers.openai_chat import OpenAIChat
 from matrix.providers.wire import FAILED, encoded, frame, halves
 
+_EMPTY: Mapping[str, dict[str, Any]] = {
+    "reasoning": {"summary": []},
+    "message": {"content": []},
+    "function_call": {"arguments": ""},
+}
+
 
 class OpenAIResponses:
     """A `Speaker`."""
@@ -143,11 +149,10 @@ def _events(said: Said) -> Iterator[dict[str, Any]]:
     begun = {**whole, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
     yield {"type": "response.created", "response": begun}
     for index, item in enumerate(whole["output"]):
-        empty = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}
         yield {
             "type": "response.output_item.added",
             "output_index": index,
-            "item": {**item, "status": "in_progress", **empty[item["type"]]},
+            "item": {**item, "status": "in_progress", **_EMPTY[item["type"]]},
         }
         at = {"item_id": item["id"], "output_index": index}
         match item["type"]:
