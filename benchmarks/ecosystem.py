@@ -22,14 +22,19 @@ PACKAGES = ("langchain-openai", "langchain-anthropic", "pydantic-ai-slim[openai,
 TOLD = ("langchain-openai", "langchain-anthropic", "pydantic-ai-slim", "openai", "anthropic")
 WORDS = ("chat", "stream", "tools", "structured")
 DIALECTS = tuple(name for name in UPSTREAMS if name != "openai_embeddings")
-SETTINGS = '[policy]\nclassifier = "heuristic"\n' + "".join(
+_POLICY = """
+[policy]
+classifier = "heuristic"
+drop_unsupported = ["parallel_tool_calls"]  # LangChain turns them off for a form by function; Gemini has no word for it
+"""
+SETTINGS = _POLICY + "".join(
     f"""
-[providers.{name}]
+[providers.simulated-{name}]
 base_url = "simulator:"
 dialect = "{name}"
 [models.{name}]
 tier = "standard"
-deployments = ["{name}/{name}"]
+deployments = ["simulated-{name}/{name}"]
 context_window = 100_000
 max_output_tokens = 32_000
 capabilities = ["tools", "json_schema", "vision", "reasoning"]

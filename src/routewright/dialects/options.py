@@ -65,7 +65,7 @@ def with_usual_fields(options: Options, fields: JsonObject) -> Options:
     """
     metadata, user = fields.get("metadata"), fields.get("user")
     if type(metadata) is dict and type(metadata.get("tags")) is list:
-        tags = _tags(metadata.pop("tags"), "metadata.")
+        tags = _names(metadata.pop("tags"), "metadata.tags", MOST_TAGS, LONGEST_TAG)
         options = msgspec.structs.replace(options, tags=options.tags or tags)
         if not metadata:
             del fields["metadata"]
