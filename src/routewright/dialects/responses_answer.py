@@ -49,11 +49,9 @@ def reasoning_item(id_: str, text: str, seal: str, reply: Reply) -> JsonObject:
     """What the model thought, with the seal of who made it, even an empty one: it must not come back to another."""
     maker = reply.attempt.deployment.dialect
     item: JsonObject = {"id": id_, "type": "reasoning", "summary": [summary_part(text)] if text else []}
-    return item if maker == DIALECT and not seal else item | {"encrypted_content": _sealed(seal, maker)}
-
-
-def _sealed(seal: str, maker: str) -> str:
-    return seal if maker == DIALECT else wrapped(seal, maker)
+    if seal or maker != DIALECT:
+        item["encrypted_content"] = seal if maker == DIALECT else wrapped(seal, maker)
+    return item
 
 
 def message_item(id_: str, parts: Sequence[JsonObject], status: str) -> JsonObject:
