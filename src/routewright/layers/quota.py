@@ -127,6 +127,11 @@ class _Waiter(Struct, eq=False):
     tenant: str
     turn: asyncio.Future[None]
 
+    def rank(self, now: float) -> tuple[bool, float]:
+        """Which of a tenant's calls goes first: the oldest; of those that wait for long, and after all others, the newest."""
+        waited_s = now - self.since
+        return (True, waited_s) if waited_s >= LONG_S else (False, -waited_s)
+
 
 def _place(waiter: _Waiter) -> tuple[int, int, int]:
     return waiter.priority, waiter.round, waiter.number
@@ -151,8 +156,8 @@ class Slots:
             return
         self._check_patience(attempt, now)
         waiter = self._waiter(attempt.call, now)
-        self._check_room(attempt, waiter)
         insort(self._waiting, waiter, key=_place)
+        self._check_room(attempt, now)
         self._set_alarm(now)
         try:
             await waiter.turn
@@ -213,17 +218,22 @@ class Slots:
         self._set_alarm(now)
 
     def _pop_next(self, now: float) -> _Waiter:
-        """The first; once that is late, its tenant's newest in its place, and it in that one's."""
+        """Of the tenant whose turn it is, the call that goes first; the one that had this turn takes that one's."""
         first = self._waiting.pop(0)
-        if now - first.since < LONG_S:
-            return first
-        for index in range(len(self._waiting) - 1, -1, -1):
-            newest = self._waiting[index]
-            if (newest.priority, newest.tenant) == (first.priority, first.tenant):
-                first.round, first.number = newest.round, newest.number
-                self._waiting[index] = first
-                return newest
-        return first
+        chosen = min([first, *self._rivals(first)], key=lambda waiter: waiter.rank(now))
+        if chosen is not first:
+            self._give_turn(chosen, first)
+        return chosen
+
+    def _rivals(self, waiter: _Waiter) -> list[_Waiter]:
+        """The others of its tenant that are as urgent."""
+        return [
+            each for each in self._waiting if (each.priority, each.tenant) == (waiter.priority, waiter.tenant)
+        ]
+
+    def _give_turn(self, giver: _Waiter, taker: _Waiter) -> None:
+        taker.round, taker.number = giver.round, giver.number
+        self._waiting[self._waiting.index(giver)] = taker
 
     def _set_alarm(self, now: float) -> None:
         """Look again when time alone makes room."""
@@ -244,15 +254,17 @@ class Slots:
             name = attempt.deployment.id
             raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
 
-    def _check_room(self, attempt: Attempt, waiter: _Waiter) -> None:
-        if len(self._waiting) < WAITING_ROOM:
+    def _check_room(self, attempt: Attempt, now: float) -> None:
+        """Refuse one if there are too many: of who has the last turn, the call that would go last."""
+        if len(self._waiting) <= WAITING_ROOM:
             return
-        message = f"{attempt.deployment.id}: {len(self._waiting)} calls wait for their turn already"
-        if _place(self._waiting[-1]) < _place(waiter):
-            raise DeploymentBusy(message)
         last = self._waiting.pop()
-        if not last.turn.done():
-            last.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
+        refused = max([last, *self._rivals(last)], key=lambda waiter: waiter.rank(now))
+        if refused is not last:
+            self._give_turn(refused, last)
+        if not refused.turn.done():
+            message = f"{attempt.deployment.id}: {WAITING_ROOM} calls wait for their turn already"
+            refused.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
 
 
 class DeploymentQuota:
