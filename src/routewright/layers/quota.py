@@ -56,8 +56,10 @@ class Limit:
         """What is grown to."""
         self._cut_at = -inf
         self._cut_to = inf
+        self._judged_at = -inf
+        """When a refusal last said how much is too much."""
         self._answers = False
-        """A call that was started since the last cut has ended well."""
+        """A call that was started since then has ended well."""
         self._calls_left = inf
         self._next_at = 0.0
         self._next_every_s = 0.0
@@ -104,14 +106,17 @@ class Limit:
             return
         size = min(self.size(now), in_flight)
         if self._aim >= self._most:
-            self._aim = min(self._most, in_flight)
+            self._judge(now, min(self._most, in_flight))
         elif self._answers:  # else it refuses everything, which says nothing of how much it takes when it does not
-            self._aim = max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW))
-        self._cut_at, self._cut_to, self._answers = now, max(1.0, size * CUT), False
+            self._judge(now, max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW)))
+        self._cut_at, self._cut_to = now, max(1.0, size * CUT)
+
+    def _judge(self, now: float, aim: float) -> None:
+        self._aim, self._judged_at, self._answers = aim, now, False
 
     def went_well(self, now: float, started_at: float) -> None:
         """A call has ended well. The longer no other was too much, the larger is the step."""
-        self._answers |= started_at >= self._cut_at
+        self._answers |= started_at >= self._judged_at
         calm_s = now - self._cut_at - BACK_IN_S
         if calm_s > 0:
             self._aim = min(self._most, self._aim + max(1.0, calm_s) / self._aim)
