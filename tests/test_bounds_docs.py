@@ -13,7 +13,7 @@ from routewright.catalog import registry
 from routewright.decision import progress
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, connection, idempotency, overload, responses_kept, server
-from routewright.layers import breaker, incidents, key_quota, slowness
+from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
@@ -65,7 +65,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),
     "limited keys told of in a round": (key_quota.MOST_TAKES,),
-    "a rest or a pause that another gateway told": (breaker.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
+    "a rest or a pause that another gateway told": (circuit.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
     "a turn to probe": (board.TURN_S,),
     "a gateway that is not heard of": (board.ALIVE_S,),
 }

@@ -85,16 +85,16 @@ class Breaker:
                 passed = self._leave_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
-            if isinstance(error, CancelledError) and self._has_become_slow(
-                attempt, passed, started_at, Wait.BEGINNING
-            ):
+            if isinstance(error, CancelledError) and self._has_become_slow(attempt, passed, started_at, Wait.BEGINNING):
                 self._lag.end()
                 circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
             else:
                 self._judge(circuit, passed, error, started_at)
             raise
         now = self._clock.monotonic()
-        if circuit.is_current(passed) and self._is_slow(attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s):
+        if circuit.is_current(passed) and self._is_slow(
+            attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s
+        ):
             circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
         else:
             circuit.answered(passed, now)

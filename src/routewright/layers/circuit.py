@@ -144,7 +144,7 @@ class Circuit:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it answers nothing at all, as far as one can tell: then even those are refused who have nobody else."""
+        """Whether it answers nothing at all, as far as one can tell: even those are refused who have nobody else."""
         return self._unanswered >= DEAD_AFTER
 
     def _may_probe(self, now: float, is_only: bool) -> bool:
@@ -348,7 +348,9 @@ class Circuit:
 
     def _open(self, now: float, why: str, origin: Origin) -> None:
         # One that flaps has not recovered: the rest goes on growing unless it was well for a whole window.
-        is_relapse = self.state is not State.CLOSED or now - self._closed_at < WINDOW_S
+        # Who was dead and is slow now has recovered from that: it is the crowd that waited for it.
+        is_same = (origin is Origin.SLOW) is (self._opened_by is Origin.SLOW)
+        is_relapse = is_same and (self.state is not State.CLOSED or now - self._closed_at < WINDOW_S)
         self._openings_in_a_row = self._openings_in_a_row + 1 if is_relapse else 0
         longest_s = min(LONGEST_REST_S, FIRST_REST_S * 2 ** min(self._openings_in_a_row, 10))
         self._rest(now, now + longest_s * self._random.uniform(0.5, 1), why, origin)

@@ -133,7 +133,7 @@ class _Waiter(Struct, eq=False):
     turn: asyncio.Future[None]
 
     def rank(self, now: float) -> tuple[bool, float]:
-        """Which of a tenant's calls goes first: the oldest; of those that wait for long, and after all others, the newest."""
+        """Of a tenant's calls the least goes first: the oldest, and after all others the newest that waits for long."""
         waited_s = now - self.since
         return (True, waited_s) if waited_s >= LONG_S else (False, -waited_s)
 
@@ -232,9 +232,7 @@ class Slots:
 
     def _rivals(self, waiter: _Waiter) -> list[_Waiter]:
         """The others of its tenant that are as urgent."""
-        return [
-            each for each in self._waiting if (each.priority, each.tenant) == (waiter.priority, waiter.tenant)
-        ]
+        return [each for each in self._waiting if (each.priority, each.tenant) == (waiter.priority, waiter.tenant)]
 
     def _give_turn(self, giver: _Waiter, taker: _Waiter) -> None:
         taker.round, taker.number = giver.round, giver.number

@@ -47,9 +47,7 @@ class Waits:
         """A stream was waited for."""
         self._waits.setdefault((place, wait), deque(maxlen=REMEMBERED)).append((now, max(SHORTEST_S, seconds)))
 
-    def are_long(
-        self, place: str, wait: Wait, siblings: Iterable[str], now: float, *, fewest: int = FEWEST
-    ) -> bool:
+    def are_long(self, place: str, wait: Wait, siblings: Iterable[str], now: float, *, fewest: int = FEWEST) -> bool:
         """Whether a place has become far slower than the fastest of its siblings."""
         usual_s = self._usual_s(place, wait, now, fewest)
         if usual_s is None or usual_s < HARMLESS_S:
