@@ -6,11 +6,11 @@ on with every answer that ends well (S. Ha and others, "CUBIC: A New TCP-Friendl
 one at a time, as TCP once did, takes minutes after an outage. What the headers of an answer leave is not exceeded.
 
 So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch, and these
-before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Once calls
-wait for long, a tenant's newest goes first: in order of arrival, each would have its turn when its client is about to
+before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Who has
+waited for long stands back behind its tenant's others, the newest of these first: in order of arrival, each would have its turn when its client is about to
 give up, and all that is sent would be in vain, also long after what filled the queue is over (B. Maurer, "Fail at
 Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so
-that another model can take it: the newest call of who has most.
+that another model can take it: of who has most, the call that has waited for too long, or else the newest.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ BELOW = 0.95
 GROWTH_SEEN_S = 0.25
 """How often those that wait see whether the limit has grown, where no call leaves."""
 LONG_S = 2.0
-"""Once the first in the queue has waited for so long, it is no burst: the newest goes first."""
+"""Who has waited for so long stands back: it is no burst."""
 PATIENCE_S = 1.0
 """How long a call waits for what the headers leave, where another place could take it."""
 UNSENT = "given up while it waited for its turn: nothing was sent"
