@@ -7,10 +7,11 @@ one at a time, as TCP once did, takes minutes after an outage. What the headers 
 
 So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch, and these
 before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Who has
-waited for long stands back behind its tenant's others, the newest of these first: in order of arrival, each would have its turn when its client is about to
-give up, and all that is sent would be in vain, also long after what filled the queue is over (B. Maurer, "Fail at
-Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so
-that another model can take it: of who has most, the call that has waited for too long, or else the newest.
+waited for long stands back behind its tenant's others, the newest of these first: in order of arrival, each would have
+its turn when its client is about to give up, and all that is sent would be in vain, also long after what filled the
+queue is over (B. Maurer, "Fail at Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in
+this order is refused at once, so that another model can take it: of who has most, the call that has waited for too
+long, or else the newest.
 """
 
 import asyncio
