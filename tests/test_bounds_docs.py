@@ -10,10 +10,11 @@ from routewright import names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
+from routewright.decision import progress
 from routewright.dialects import options, provider_errors, strict_json
 from routewright.gateway import admin_api, connection, idempotency, overload, responses_kept, server
 from routewright.jobs import answering, forecast, inputs, lines, ticker
-from routewright.layers import breaker, incidents, key_quota, slowness
+from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
@@ -41,7 +42,9 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "addresses of a host": (names.FRESH_S, names.USED_S),
     "requests in flight": (overload.MAX_IN_FLIGHT,),
     "those of one tenant": (overload.SHARE,),
+    "messages that tell how a session goes": (progress.MOST_MESSAGES, 3 * progress.RESULT_CHARS),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
+    "names of what may be left out of a request": (options.MOST_DROPPED, registry.LONGEST_NAME),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
     "keys": (keyring.MOST_KEYS,),
@@ -68,7 +71,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),
     "limited keys told of in a round": (key_quota.MOST_TAKES,),
-    "a rest or a pause that another gateway told": (breaker.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
+    "a rest or a pause that another gateway told": (circuit.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
     "a turn to probe": (board.TURN_S,),
     "a gateway that is not heard of": (board.ALIVE_S,),
 }
