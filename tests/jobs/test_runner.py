@@ -18,16 +18,9 @@ from routewright.jobs.opening import Wish, errors_path, input_of, opened, usual_
 from routewright.jobs.planning import Spec
 from routewright.jobs.runner import Run
 from routewright.jobs.store import JobStore
-from routewright.runtime import Runtime, SettingsSource
-from routewright.simulator import Simulator
-from routewright.simulator.faults import FaultPlan, FaultRates
-
-
-def open_runtime(folder: Path, **plan: Any) -> Runtime:
-    source = SettingsSource(
-        environ={"HOME": str(folder)}, cwd=folder, flags={"policy.classifier": "heuristic"}, simulate=True
-    )
-    return Runtime.open(source, simulator=Simulator(time_scale=0, faults=FaultPlan(**plan)))
+from routewright.runtime import Runtime
+from routewright.simulator.faults import FaultRates
+from simulated import open_runtime
 
 
 @pytest.fixture
