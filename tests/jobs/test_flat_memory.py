@@ -23,7 +23,7 @@ async def test_reading_noting_and_walking_a_long_input_takes_no_more_than_a_shor
     monkeypatch.setattr(planning, "_ITEMS_AT_ONCE", 500)
     runtime = open_runtime(tmp_path)
     wish = Wish(source=None, output=tmp_path / "out.jsonl", asking=Asking(), spec=Spec(dedupe=True))
-    peaks = []
+    peaks: list[int] = []
     try:
         for count in (FEW, FEW, MANY):  # the first fills caches
             path = tmp_path / f"in-{len(peaks)}.txt"

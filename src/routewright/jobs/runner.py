@@ -6,7 +6,6 @@ has left the earlier one, and the next run takes it from there; no answer that w
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -32,8 +31,6 @@ from routewright.ledger.budgets import BATCH_BUDGETS, Budget, Period, Scope
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import NOT_CHARGED, Draft, Event, Reply
 from routewright.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 MALFORMED = "malformed_record"
 """The code of an item that could not be read."""
@@ -151,16 +148,17 @@ class Run:
         request = record.request if record else None
         closes = [attempt.close for attempt in record.attempts if attempt.close] if record else []
         costs = [getattr(close, "cost_nanousd", 0) or 0 for close in closes]
-        return _result(
-            position,
-            COMPLETE if line.place.is_ok else line.code or (request.outcome if request else "failed"),
-            line.place,
+        return ItemResult(
+            position=position,
+            outcome=COMPLETE if line.place.is_ok else line.code or (request.outcome if request else "failed"),
             request_id=line.request_id,
             model=(request.model if request else closes[-1].model if closes else None) or "",
             tier=Tier(request.tier) if request and request.tier else None,
             cost_nanousd=request.cost_nanousd if request else sum(costs),
             is_estimated=request.is_estimated if request else True,
             baseline_nanousd=request.baseline_cost_nanousd if request else None,
+            offset=line.place.offset,
+            length=line.place.length,
         )
 
     def _set_bounds(self) -> None:
@@ -254,16 +252,17 @@ class Run:
         receipt = reply.receipt or NOT_CHARGED
         self.baseline_model = receipt.baseline_model
         self._note(
-            _result(
-                item.position,
-                COMPLETE,
-                places[0],
+            ItemResult(
+                position=item.position,
+                outcome=COMPLETE,
                 request_id=reply.attempt.call.id,
                 model=reply.attempt.model.name,
                 tier=reply.route.tier,
                 cost_nanousd=receipt.cost_nanousd,
                 is_estimated=receipt.is_estimated,
                 baseline_nanousd=receipt.baseline_cost_nanousd,
+                offset=places[0].offset,
+                length=places[0].length,
             )
         )
 
@@ -288,7 +287,11 @@ class Run:
 
     def _fail(self, item: Undecided, line: bytes, code: str, request_id: str = "") -> None:
         place = self._files.write(line, is_ok=False)
-        self._note(_result(item.position, code, place, request_id=request_id))
+        self._note(
+            ItemResult(
+                position=item.position, outcome=code, request_id=request_id, offset=place.offset, length=place.length
+            )
+        )
 
     def _note(self, result: ItemResult) -> None:
         progress = self.progress
@@ -335,10 +338,6 @@ class Run:
         while page := self._store.results(self._job, after):
             yield from (Place(True, each.offset, each.length) for each in page if each.is_ok)
             after = page[-1].position
-
-
-def _result(position: int, outcome: str, place: Place, **known: object) -> ItemResult:
-    return ItemResult(position=position, outcome=outcome, offset=place.offset, length=place.length, **known)  # type: ignore[arg-type]
 
 
 def budget_of(job: Job) -> Budget:
