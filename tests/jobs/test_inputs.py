@@ -84,8 +84,10 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
 
 
 def test_stdin_is_kept_so_that_it_can_be_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "kept"
-    spool(io.BytesIO(b"one\ntwo\n"), path)
+    path = spool(io.BytesIO(b"one\ntwo\n"), tmp_path / "out.jsonl")
     assert prompts(Input(path, Asking())) == ["one", "two"]
+    assert spool(io.BytesIO(b"one\ntwo\n"), tmp_path / "out.jsonl") == path
+    assert spool(io.BytesIO(b"other\n"), tmp_path / "out.jsonl") != path
+    assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(BadInput, match="cannot be kept"):
-        spool(io.BytesIO(b""), tmp_path / "none" / "kept")
+        spool(io.BytesIO(b""), tmp_path / "none" / "out.jsonl")

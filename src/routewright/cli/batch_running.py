@@ -187,7 +187,10 @@ def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> 
     settings, registry = source.load()
     engine = deciding_only(settings, registry)
     now_s = SystemClock().time_ns() // 10**9
-    found = forecast(engine.route, registry, input_of(wish, sys.stdin.buffer), wish.spec, now_s=now_s)
+    questions = input_of(wish, sys.stdin.buffer)
+    found = forecast(engine.route, registry, questions, wish.spec, now_s=now_s)
+    if wish.source is None:
+        questions.path.unlink()
     if as_json:
         print_json(found)
     else:
@@ -207,6 +210,8 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
             _introduce(planned)
             was_interrupted = await _attended(running)
         summary = summary_of(JobStore(runtime.store.database), planned.job.id)
+        if wish.source is None and summary.job.state.is_over:
+            questions.path.unlink()  # what was kept of stdin
         if as_json:
             print_json(summary)
         else:
