@@ -7,7 +7,8 @@ RoutewrightError
 │   ├── BudgetExceeded · RateLimited · ForeignOrigin
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
-│   └── ResponseNotFound · PreviousResponseNotFound
+│   ├── ResponseNotFound · PreviousResponseNotFound
+│   └── FileNotKept · StorageFull
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -229,6 +230,18 @@ class PreviousResponseNotFound(CallerError):
     """The response to go on from is not kept, or no more."""
 
     number, code = "E122", "previous_response_not_found"
+
+
+class FileNotKept(CallerError):
+    """No file of that id is kept."""
+
+    number, code, status = "E126", "file_not_found", 404
+
+
+class StorageFull(CallerError):
+    """There is no room for another file or batch."""
+
+    number, code, status = "E127", "storage_full", 413
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

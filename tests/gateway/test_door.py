@@ -18,6 +18,11 @@ from routewright.settings import load_settings
 
 OPERATED = '[server]\napi_key = "env:DOOR"\n'
 VECTORS = '[models.vectors]\nembedding = true\ndeployments = ["acme/vectors"]\nprice = { input = "1", output = "0" }\n'
+A_FORM = (
+    b'--XX\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n{}\r\n--XX--\r\n'
+)
+FORM = {"content-type": "multipart/form-data; boundary=XX"}
 ENVIRON = {"DOOR": OPERATOR_KEY}
 BODIES = {
     "/v1/chat/completions": GOOD,
@@ -59,6 +64,11 @@ async def reach(house: Lobby, endpoint: Endpoint, key: str | None) -> Answered:
     if path.startswith("/v1/responses/"):
         answered = await house.call("POST", "/v1/responses", BODIES["/v1/responses"], key=key)
         path = path.replace("*", answered.json.get("id", "resp_1"))
+    if path.startswith("/v1/files"):
+        sent = await house.call("POST", "/v1/files", A_FORM, key=key, headers=FORM)
+        if path == "/v1/files" and endpoint.method == "POST":
+            return sent
+        path = path.replace("*", sent.json.get("id", f"file-{'0' * 32}"))
     if "*" in path:
         path = path.replace("*", house.key("target").key.id)
     body = BODIES.get(path, {} if endpoint.method in ("POST", "PATCH") else None)

@@ -45,6 +45,8 @@ HELP: Mapping[str, str] = {
     "E120": "Look for a slow network or proxy between the client and here; server.header_timeout_ms bounds the head.",
     "E121": "Responses are kept for a day, by the process that answered, but for those with `store: false` or no log.",
     "E122": "Send the whole conversation as `input`; with several processes, let a conversation stay with one.",
+    "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
+    "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

@@ -30,6 +30,8 @@ from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budget
 from routewright.gateway.counting import CountTokens
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
+from routewright.gateway.files_api import FILES, Files
+from routewright.gateway.files_kept import KeptFiles
 from routewright.gateway.generation import NO_MEMORY, Generation, Memory
 from routewright.gateway.headers import error_headers, id_headers, limit_headers
 from routewright.gateway.http import (
@@ -101,8 +103,15 @@ class Gateway:
         self._finishing: set[Departure] = set()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
         metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
+        self.files = KeptFiles(
+            engine.settings.ledger.path / "files",
+            clock,
+            engine.mint_id,
+            lambda: engine.settings.server.max_files_bytes,
+        )
         self.endpoints: Sequence[Endpoint] = (
             *self._public(clock),
+            *self._filing(Files(engine, self.files)),
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
             *self._operations(metrics),
         )
@@ -129,6 +138,15 @@ class Gateway:
             Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.USE, models),
             Endpoint("GET", "/v1/models/**", Access.USE, models),
+        )
+
+    def _filing(self, files: Files) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("POST", FILES, Access.USE, files.create, _OPENAI),
+            Endpoint("GET", FILES, Access.USE, files.list, _OPENAI),
+            Endpoint("GET", f"{FILES}/*", Access.USE, files.show, _OPENAI),
+            Endpoint("DELETE", f"{FILES}/*", Access.USE, files.delete, _OPENAI),
+            Endpoint("GET", f"{FILES}/*/content", Access.USE, files.content, _OPENAI),
         )
 
     def _generation(self, path: str, dialect: Downstream, clock: Clock, memory: Memory = NO_MEMORY) -> Endpoint:
