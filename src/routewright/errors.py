@@ -8,6 +8,7 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
+│   ├── JobNotFound · JobRefused · BadInput
 │   └── FileNotKept · StorageFull
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
@@ -230,6 +231,24 @@ class PreviousResponseNotFound(CallerError):
     """The response to go on from is not kept, or no more."""
 
     number, code = "E122", "previous_response_not_found"
+
+
+class JobNotFound(CallerError):
+    """There is no batch of that id."""
+
+    number, code, status = "E123", "batch_not_found", 404
+
+
+class JobRefused(CallerError):
+    """A batch cannot be run, or not in this way: its state, another process, or its files are in the way."""
+
+    number, code, status = "E124", "batch_refused", 409
+
+
+class BadInput(CallerError):
+    """The input of a batch cannot be used as a whole; nothing was asked."""
+
+    number, code = "E125", "bad_batch_input"
 
 
 class FileNotKept(CallerError):

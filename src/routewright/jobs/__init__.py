@@ -1,0 +1,1 @@
+"""Batches: many calls handled offline, each answered once. See docs/decisions/0034-batches.md."""
