@@ -12,7 +12,7 @@ from routewright.dialects.fields import wrong
 from routewright.dialects.multipart import Form
 from routewright.engine import Engine
 from routewright.errors import InvalidRequest
-from routewright.gateway.files_kept import KEPT_S, KeptFile, KeptFiles
+from routewright.gateway.files_kept import KEPT_S, LEAST_KEPT_S, KeptFile, KeptFiles
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
 from routewright.gateway.listing import page, query_of, read_limit
 
@@ -24,7 +24,6 @@ _SPILL_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 _LONGEST_NAME = 512
 _LONGEST_PAGE = 10_000
-_LEAST_KEPT_S = 3600
 
 
 class Files:
@@ -44,7 +43,8 @@ class Files:
             said = form.end()
             kept_s = _read_kept_s(said)
             filename = _read_name(form)
-            kept = await asyncio.to_thread(self._kept.add, owner, filename, "batch", path, kept_s)
+            file_id = self._kept.mint_id()
+            kept = await asyncio.to_thread(self._kept.add, owner, file_id, filename, "batch", path, kept_s)
         finally:
             path.unlink(missing_ok=True)
         await _show(send, kept)
@@ -110,13 +110,9 @@ def _read_kept_s(said: Mapping[str, str]) -> int:
         raise wrong("purpose", '"batch"', said.get("purpose"))
     if said.get("expires_after[anchor]", "created_at") != "created_at":
         raise wrong("expires_after.anchor", '"created_at"', said["expires_after[anchor]"])
-    return read_kept_s(said.get("expires_after[seconds]", str(KEPT_S)))
-
-
-def read_kept_s(seconds: str) -> int:
-    """For how long a file is to be kept. Raises InvalidRequest."""
-    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 9 and _LEAST_KEPT_S <= int(seconds) <= KEPT_S):
-        raise wrong("expires_after.seconds", f"a whole number from {_LEAST_KEPT_S} to {KEPT_S}", seconds)
+    seconds = said.get("expires_after[seconds]", str(KEPT_S))
+    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 9 and LEAST_KEPT_S <= int(seconds) <= KEPT_S):
+        raise wrong("expires_after.seconds", f"a whole number from {LEAST_KEPT_S} to {KEPT_S}", seconds)
     return int(seconds)
 
 

@@ -23,6 +23,7 @@ from routewright.ledger.files import sync_directory
 MOST_FILES = 10_000
 """Of one who pays."""
 KEPT_S = 30 * 86_400
+LEAST_KEPT_S = 3600
 LEFT_OVER_S = 86_400
 """After so long, bytes without a description are nobody's."""
 
@@ -57,19 +58,27 @@ class KeptFiles:
         self._mint_id = mint_id
         self._max_bytes = max_bytes
 
-    def add(self, owner: str, filename: str, purpose: Purpose, path: Path, expires_after_s: int = KEPT_S) -> KeptFile:
-        """Keep the file at `path`, which is moved. Raises OSError."""
+    def mint_id(self) -> str:
+        """The id of a new file; ids of later ones are greater."""
+        return f"file-{self._mint_id().replace('-', '')}"
+
+    def add(
+        self, owner: str, file_id: str, filename: str, purpose: Purpose, path: Path, expires_after_s: int = KEPT_S
+    ) -> KeptFile:
+        """Keep the file at `path`, which is moved; said again after a crash, it goes on. Raises OSError."""
         now_s = self._clock.time_ns() // _NS
+        place = self._place(owner) / file_id
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists():
+            path.rename(place)
         kept = KeptFile(
-            id=f"file-{self._mint_id().replace('-', '')}",
-            bytes=path.stat().st_size,
+            id=file_id,
+            bytes=place.stat().st_size,
             created_at=now_s,
             expires_at=now_s + expires_after_s,
             filename=filename,
             purpose=purpose,
         )
-        place = self._place(owner) / kept.id
-        path.rename(place)
         write_whole(place.with_suffix(".json"), msgspec.json.encode(kept))
         return kept
 
