@@ -195,6 +195,8 @@ class Call(Struct, frozen=True, kw_only=True):
     empty for the usual one. `batch` is set by who sends batches, and by no field of a request."""
     priority: Priority = Priority.LIVE
     """Set by the face that knows, never by a field of the request."""
+    max_retries: int | None = None
+    """How often a model is tried again; None for what the settings say. Set by the face that knows."""
     tenant: Tenant = NOBODY
     """Who pays; set by the face that knows, never by a field of the request."""
     session: str = ""

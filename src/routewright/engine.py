@@ -111,7 +111,8 @@ class Engine:
         """
         self._experiences = experiences
         self._keeper = keeper
-        self._key_budgets: tuple[Budget, ...] = ()
+        self._further_budgets: dict[str, tuple[Budget, ...]] = {}
+        """Beside those of the settings, by who brought them."""
         self._ledger = ledger
         self._transport = transport
         self._clock = clock or SystemClock()
@@ -246,21 +247,21 @@ class Engine:
         """How every budget stands in its window of now, as far as this process knows. In the event loop only."""
         return () if self._keeper is None else self._keeper.balances.standings(self._clock.time_ns())
 
-    def adopt_budgets(self, budgets: Iterable[Budget]) -> None:
-        """Keep these budgets, beside those of the settings, from now on: what single keys may spend. From any thread.
+    def adopt_budgets(self, budgets: Iterable[Budget], owner: str = "keys") -> None:
+        """Keep these budgets, beside those of the settings, from now on: what single keys, or jobs, may spend.
 
-        They take the place of what was given before; a window that is open stays as it is counted, by the name. Their
-        days begin where `spending.time_zone` says.
+        From any thread. They take the place of what their `owner` gave before; a window that is open stays as it is
+        counted, by the name. Their days begin where `spending.time_zone` says.
         """
         with self._rebuilding:
-            self._key_budgets = tuple(budgets)
+            self._further_budgets[owner] = tuple(budgets)
             self._limit(self.settings)
 
     def _limit(self, settings: Settings) -> None:
         if self._keeper is not None:
             time_zone = settings.spending.time_zone
-            of_keys = (replace(budget, time_zone=time_zone) for budget in self._key_budgets)
-            self._keeper.balances.adopt((*budgets_of(settings), *of_keys))
+            further = (replace(each, time_zone=time_zone) for its in self._further_budgets.values() for each in its)
+            self._keeper.balances.adopt((*budgets_of(settings), *further))
 
     def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
         caches = self._caches(settings, registry)

@@ -117,6 +117,10 @@ class Receipt(Struct, frozen=True, kw_only=True):
     """Our own time before the first attempt was sent, in seconds; None when nothing was."""
 
 
+NOT_CHARGED = Receipt(cost_nanousd=0, is_estimated=False, attempts=())
+"""Of what has not been settled yet."""
+
+
 class Cached(Struct, frozen=True):
     """What the response cache has to do with a reply."""
 
@@ -376,8 +380,10 @@ class Draft:
             call.name = call.name or delta.name
             call.arguments.append(delta.arguments)
 
-    def answer(self, reply: Reply) -> Answer:
-        assert reply.receipt is not None, "the record layer gives every closed reply its receipt"
+    def answer(self, reply: Reply, receipt: Receipt | None = None) -> Answer:
+        """`receipt` stands in for that of a reply that has not closed yet."""
+        receipt = reply.receipt or receipt
+        assert receipt is not None, "the record layer gives every closed reply its receipt"
         calls = (ToolCall(call.id, call.name, "".join(call.arguments)) for _, call in sorted(self.calls.items()))
         return Answer(
             request_id=reply.attempt.call.id,
@@ -394,7 +400,7 @@ class Draft:
             tier=reply.route.tier,
             confidence=reply.route.confidence,
             usage=reply.usage or Usage(),
-            receipt=reply.receipt,
+            receipt=receipt,
             route=reply.route,
             cached=reply.cached,
         )

@@ -67,7 +67,7 @@ def write_message(reply: Reply, answer: Answer) -> bytes:
         for index, call in enumerate(answer.tool_calls)
     ]
     end = _end(answer.finish, answer.stop_sequence, answer.refusal, has_calls=bool(answer.tool_calls))
-    return _encode({**_head(reply), "content": content, **end, "usage": _final_usage(reply, answer.receipt)})
+    return _encode({**_head(reply), "content": content, **end, "usage": _final_usage(reply, reply.receipt)})
 
 
 def _head(reply: Reply) -> JsonObject:

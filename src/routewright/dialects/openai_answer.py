@@ -90,7 +90,7 @@ def write_completion(reply: Reply, answer: Answer, created_s: int) -> bytes:
         "finish_reason": answer.finish or "stop",
     }
     head = _head(reply, "chat.completion", created_s)
-    return msgspec.json.encode({**head, "choices": [choice], "usage": _usage_of(reply, answer.receipt)})
+    return msgspec.json.encode({**head, "choices": [choice], "usage": _usage_of(reply, reply.receipt)})
 
 
 def _write_logprobs(*lists: Raw) -> JsonObject | None:

@@ -32,7 +32,8 @@ def backoff_s(tries: int, random: Random) -> float:
 
 
 class Retry:
-    """Tries one model up to `1 + max_retries` times; raises AllAttemptsFailed with what each try met."""
+    """Tries one model up to `1 + max_retries` times, or as often as the call says; raises AllAttemptsFailed with what
+    each try met."""
 
     def __init__(self, max_retries: int, clock: Clock, random: Random) -> None:
         self._max_retries = max_retries
@@ -64,7 +65,8 @@ class Retry:
 
     def _pause_s(self, attempt: Attempt, error: ProviderError, places: "_Places") -> float | None:
         """How long to wait before the next try; None when there is to be none."""
-        is_spent = places.tries > self._max_retries or attempt.number >= MAX_ATTEMPTS
+        max_retries = self._max_retries if attempt.call.max_retries is None else attempt.call.max_retries
+        is_spent = places.tries > max_retries or attempt.number >= MAX_ATTEMPTS
         if is_spent or not places.left or error.remedy in (Remedy.NOTHING, Remedy.OTHER_MODEL):
             return None
         now, place = self._clock.monotonic(), places.following(attempt.deployment)

@@ -1,0 +1,136 @@
+"""Asking many questions: so many at a time, waiting out what passes, and without asking twice what may be paid for.
+
+What was sent and failed is tried again by the engine, as often as the call says, and then it has failed: an outage is
+not multiplied. What was *not* sent, because every place is known to be down or to want a pause, has cost nothing and
+says nothing of the question; a batch has time, so it waits until somebody answers again. A budget that has no room
+while other answers are awaited may have some when they have settled. Credentials, a budget that is spent and a ledger
+that takes nothing more concern all questions alike: they end the run, and what is left can be asked later.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from routewright.call import Call
+from routewright.clock import Clock
+from routewright.engine import Engine
+from routewright.errors import (
+    AllAttemptsFailed,
+    BudgetExceeded,
+    CredentialRefused,
+    CredentialResting,
+    OperatorError,
+    RoutewrightError,
+)
+from routewright.reply import Event, Reply
+
+Q = TypeVar("Q")
+
+PATIENCE_S = 600.0
+"""How long a batch waits for the first answer after everybody was down; then its questions fail one by one."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+_FOR_ALL = (CredentialRefused, CredentialResting)
+
+
+class RunEnded(Exception):
+    """Nothing more can be asked now; `cause` says why. Of the question that met it nothing is decided."""
+
+    def __init__(self, cause: RoutewrightError) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+class Asker:
+    """Asks for one batch. All of it is in one event loop."""
+
+    def __init__(self, engine: Engine, clock: Clock, random: Random, *, patience_s: float = PATIENCE_S) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._random = random
+        self._patience_s = patience_s
+        self._asking = 0
+        self._has_settled = asyncio.Event()
+        self._down_since: float | None = None
+        self._pause_s = FIRST_PAUSE_S
+
+    async def ask(self, call: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
+        """The closed reply to an unstreamed call. `take` gets the whole answer *before* its attempt is settled.
+
+        So whoever keeps the answer has it before the ledger says that it was answered: a process that dies between the
+        two leaves an answer with an open hold, and never a settled attempt whose answer is lost.
+
+        Raises RoutewrightError when the question has failed, RunEnded when nothing more can be asked, and what `take`
+        raises.
+        """
+        while True:
+            try:
+                with self._counted():
+                    reply = await self._once(call, take)
+            except BudgetExceeded as error:
+                if not self._asking:
+                    raise RunEnded(error) from error
+                await self._settlement()
+            except OperatorError as error:
+                raise RunEnded(error) from error
+            except AllAttemptsFailed as error:
+                failures = [failure for _, failure in error.failures]
+                if all(isinstance(failure, _FOR_ALL) for failure in failures):
+                    raise RunEnded(error) from error
+                if not all(failure.is_unsent for failure in failures) or not await self._calm(call):
+                    raise
+            else:
+                self._down_since, self._pause_s = None, FIRST_PAUSE_S
+                return reply
+            call = replace(call, id=self._engine.mint_id())
+
+    async def _once(self, call: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
+        reply = await self._engine.ask(call)
+        try:
+            take(reply, await reply.next())  # all of an unstreamed answer comes together
+            await reply.next()
+        finally:
+            reply.close()
+        return reply
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            self._has_settled.set()
+
+    async def _settlement(self) -> None:
+        """Until one of the others is over."""
+        self._has_settled.clear()
+        await self._has_settled.wait()
+
+    async def _calm(self, call: Call) -> bool:
+        """Pause, unless patience or the call's time is at its end."""
+        now = self._clock.monotonic()
+        if self._down_since is None:
+            self._down_since = now
+        pause_s = self._random.uniform(self._pause_s / 2, self._pause_s)
+        if now - self._down_since > self._patience_s or now + pause_s >= call.deadline_at:
+            return False
+        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 1.5)
+        await asyncio.sleep(pause_s)
+        return True
+
+
+async def spread(questions: Iterator[Q], work: Callable[[Q], Awaitable[None]], *, concurrency: int) -> None:
+    """Work on questions, `concurrency` at a time at most; each is drawn when there is somebody free for it."""
+
+    async def worker() -> None:
+        for question in questions:
+            await work(question)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(worker())

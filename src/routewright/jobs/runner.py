@@ -1,0 +1,336 @@
+"""Running a job from its first item, or from where it was left, to its last line.
+
+The order in which things are written is what makes it exact (decision 34): the line of an answer goes into the output
+file, then its attempt is settled in the ledger, then the store is told of the item. Whoever dies between two of these
+has left the earlier one, and the next run takes it from there; no answer that was received is ever asked for again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+from random import Random
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from routewright.call import Call, Options, Priority
+from routewright.catalog.registry import Tier
+from routewright.dialects.known import DOWNSTREAMS
+from routewright.errors import BadInput, DeadlineExceeded, RoutewrightError
+from routewright.jobs.answering import Asker, RunEnded, spread
+from routewright.jobs.inputs import Input, Record
+from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
+from routewright.jobs.lines import DIALECTS, Malformed, Question
+from routewright.jobs.output import Found, JobFiles, Place, arrange
+from routewright.jobs.planning import Spec
+from routewright.jobs.results import answer_line, failure_line, refusal_line, renamed
+from routewright.jobs.store import PAGE, JobStore, Undecided
+from routewright.jobs.ticker import Ticker
+from routewright.ledger.budgets import Budget, Period, Scope
+from routewright.ledger.ledger import NANOSECONDS
+from routewright.reply import NOT_CHARGED, Draft, Event, Reply
+from routewright.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+MALFORMED = "malformed_record"
+"""The code of an item that could not be read."""
+BUDGETS = "jobs"
+"""Who brings the budgets of jobs to the engine."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How hard a job may work."""
+
+    concurrency: int
+    retries: int = 1
+    """Of each model, for each item."""
+
+
+class Progress(Struct, kw_only=True):
+    """How far a run is; changed in place, for who looks at it now and then."""
+
+    total: int
+    completed: int
+    failed: int
+    cost_nanousd: int
+    begun_with: int
+    """What was decided before this run."""
+    begun_at: float
+    """Monotonic seconds."""
+
+    @property
+    def done(self) -> int:
+        """Those that are decided."""
+        return self.completed + self.failed
+
+
+class Run:
+    """One run of a job in this process."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        store: JobStore,
+        job: Job,
+        source: Input,
+        files: JobFiles,
+        *,
+        spec: Spec,
+        limits: Limits,
+        random: Random | None = None,
+    ) -> None:
+        """`files.output` is where answers are written as they come; see `work_path`."""
+        self._engine = runtime.engine
+        self._ledger = runtime.store
+        self._clock = runtime.clock
+        self._store = store
+        self._job = job
+        self._source = source
+        self._files = files
+        self._spec = spec
+        self._limits = limits
+        self._asker = Asker(runtime.engine, runtime.clock, random or Random())
+        self._ticker = Ticker(store, job, files, self.stop)
+        self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
+        self._until = inf
+        self._is_stopped = False
+        self.ended_by: RoutewrightError | None = None
+        """Why nothing more could be asked, if not all was."""
+        counts = store.counts(job)
+        self.progress = Progress(
+            total=job.total,
+            completed=counts.completed,
+            failed=counts.failed,
+            cost_nanousd=counts.cost_nanousd,
+            begun_with=counts.done,
+            begun_at=runtime.clock.monotonic(),
+        )
+
+    def stop(self) -> None:
+        """Ask nothing more; what is in flight is awaited."""
+        self._is_stopped = True
+
+    async def run(self) -> Job:
+        """Ask what is left, and finish the job if all is decided. Returns it as it stands then.
+
+        Cancelled, it gives up what is in flight. Raises OSError when a file cannot be written, StoreUnavailable.
+        """
+        if self._job.state.is_over:
+            return self._job
+        self._recover()
+        if self._job.state is not JobState.FINALIZING:
+            self._set_bounds()
+            try:
+                await self._ask_all()
+            finally:
+                await self._ticker.tell()
+        return await self._finished()
+
+    # -- what was left
+
+    def _recover(self) -> None:
+        """Take up the lines that were written and not told of."""
+        job = self._store.get(self._job.id)
+        found = list(self._files.recovered(job.output_bytes, job.error_bytes))
+        positions = self._store.positions(job, [line.custom_id for line in found])
+        for line in found:
+            if line.custom_id not in positions:
+                raise BadInput(f"the output has a line of {line.custom_id!r}, which the input does not have")
+            if self._store.result(job, positions[line.custom_id]) is None:
+                self._note(self._result_of(line, positions[line.custom_id]))
+        self.progress.begun_with = self.progress.done
+
+    def _result_of(self, line: Found, position: int) -> ItemResult:
+        """By what the ledger has of its request; a process that was killed settled nothing, and others did for it."""
+        record = self._ledger.request(line.request_id) if line.request_id else None
+        request = record.request if record else None
+        closes = [attempt.close for attempt in record.attempts if attempt.close] if record else []
+        costs = [getattr(close, "cost_nanousd", 0) or 0 for close in closes]
+        return _result(
+            position,
+            COMPLETE if line.place.is_ok else line.code or (request.outcome if request else "failed"),
+            line.place,
+            request_id=line.request_id,
+            model=(request.model if request else closes[-1].model if closes else None) or "",
+            tier=Tier(request.tier) if request and request.tier else None,
+            cost_nanousd=request.cost_nanousd if request else sum(costs),
+            is_estimated=request.is_estimated if request else True,
+            baseline_nanousd=request.baseline_cost_nanousd if request else None,
+        )
+
+    def _set_bounds(self) -> None:
+        job = self._job
+        if job.deadline_ns is not None:
+            left_s = (job.deadline_ns - self._clock.time_ns()) / NANOSECONDS
+            self._until = self._clock.monotonic() + left_s
+        if job.limit_nanousd is not None:
+            self._engine.adopt_budgets([budget_of(job)], owner=BUDGETS)
+
+    # -- asking
+
+    async def _ask_all(self) -> None:
+        following = asyncio.create_task(self._ticker.follow())
+        try:
+            await spread(self._left(), self._work, concurrency=self._limits.concurrency)
+        finally:
+            self._ticker.end()
+            await following
+
+    def _left(self) -> Iterator[tuple[Undecided, Record]]:
+        """What is undecided, with its record: the input and the store are walked side by side, both in order."""
+        told = {result.position for result in self._ticker.untold}
+        undecided = (each for each in self._undecided() if each.position not in told)
+        wanted = next(undecided, None)
+        for record in self._source:
+            if wanted is None or self._is_over:
+                return
+            if record.position == wanted.position:
+                yield wanted, record
+                wanted = next(undecided, None)
+
+    def _undecided(self) -> Iterator[Undecided]:
+        after = -1
+        while page := self._store.undecided(self._job, after):
+            yield from page
+            after = page[-1].position
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_stopped or self._clock.monotonic() >= self._until
+
+    async def _work(self, asked: tuple[Undecided, Record]) -> None:
+        item, record = asked
+        await self._ticker.room()
+        entry = record.read()
+        request_id = self._engine.mint_id()
+        if isinstance(entry, Malformed):
+            self._fail(item, refusal_line(item.custom_id, request_id, MALFORMED, entry.reason), MALFORMED)
+            return
+        try:
+            await self._ask(item, entry, request_id)
+        except RunEnded as error:
+            self.ended_by = self.ended_by or error.cause
+            self.stop()
+        except DeadlineExceeded as error:
+            if self._clock.monotonic() < self._until:
+                self._fail_asked(item, entry, request_id, error)
+        except RoutewrightError as error:
+            self._fail_asked(item, entry, request_id, error)
+
+    async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
+        call = self._call(question, request_id)
+        places: list[Place] = []
+
+        def take(reply: Reply, events: tuple[Event, ...]) -> None:
+            body = self._body(call, reply, events)
+            line = answer_line(item.custom_id, reply.attempt.call.id, body)
+            places.append(self._files.write(line, is_ok=True))
+
+        reply = await self._asker.ask(call, take)
+        receipt = reply.receipt or NOT_CHARGED
+        self._note(
+            _result(
+                item.position,
+                COMPLETE,
+                places[0],
+                request_id=reply.attempt.call.id,
+                model=reply.attempt.model.name,
+                tier=reply.route.tier,
+                cost_nanousd=receipt.cost_nanousd,
+                is_estimated=receipt.is_estimated,
+                baseline_nanousd=receipt.baseline_cost_nanousd,
+            )
+        )
+
+    def _call(self, question: Question, request_id: str) -> Call:
+        """Raises CallerError."""
+        dialect = DOWNSTREAMS[DIALECTS[question.url]]
+        call = dialect.read(msgspec.json.encode(question.body), request_id=request_id, options=self._options)
+        return replace(call, priority=Priority.BATCH, max_retries=self._limits.retries, deadline_at=self._until)
+
+    def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
+        """The answer in the dialect in which it was asked for."""
+        if reply.attempt.deployment.dialect == call.dialect:
+            return b"".join([event.raw for event in events])
+        draft = Draft()
+        for event in events:
+            draft.add(event)
+        now_s = self._clock.time_ns() // NANOSECONDS
+        return DOWNSTREAMS[call.dialect].write_answer(reply, draft.answer(reply, NOT_CHARGED), now_s)
+
+    def _fail_asked(self, item: Undecided, question: Question, request_id: str, error: RoutewrightError) -> None:
+        line = failure_line(item.custom_id, request_id, error, DOWNSTREAMS[DIALECTS[question.url]])
+        self._fail(item, line, error.code, request_id)
+
+    def _fail(self, item: Undecided, line: bytes, code: str, request_id: str = "") -> None:
+        place = self._files.write(line, is_ok=False)
+        self._note(_result(item.position, code, place, request_id=request_id))
+
+    def _note(self, result: ItemResult) -> None:
+        progress = self.progress
+        progress.completed += result.is_ok
+        progress.failed += not result.is_ok
+        progress.cost_nanousd += result.cost_nanousd
+        self._ticker.add(result)
+
+    # -- the end
+
+    async def _finished(self) -> Job:
+        job = await asyncio.to_thread(self._store.get, self._job.id)
+        if job.state is JobState.CANCELLING:
+            return self._move(JobState.CANCELLED)
+        if self._store.undecided(job, limit=1):
+            return self._move(JobState.EXPIRED) if self._clock.monotonic() >= self._until else job
+        self._move(JobState.FINALIZING)
+        await self._answer_twins()
+        if self._spec.ordered:
+            await asyncio.to_thread(arrange, self._files.output, Path(job.output), self._in_order())
+        return self._move(JobState.COMPLETED)
+
+    def _move(self, to: JobState) -> Job:
+        return self._store.move(self._job, to, at_ns=self._clock.time_ns())
+
+    async def _answer_twins(self) -> None:
+        """Give every twin the line of the first that asked the same."""
+        while twins := self._store.undecided_twins(self._job, limit=PAGE):
+            for twin in twins:
+                assert twin.twin_of is not None
+                first = self._store.result(self._job, twin.twin_of)
+                assert first is not None, "all that is nobody's twin is decided"
+                line = self._files.read(Place(first.is_ok, first.offset, first.length))
+                place = self._files.write(renamed(line, twin.custom_id, self._engine.mint_id()), is_ok=first.is_ok)
+                taken = replace(first, position=twin.position, cost_nanousd=0, is_estimated=False)
+                self._note(replace(taken, offset=place.offset, length=place.length))
+            await self._ticker.tell()
+
+    def _in_order(self) -> Iterator[Place]:
+        after = -1
+        while page := self._store.results(self._job, after):
+            yield from (Place(True, each.offset, each.length) for each in page if each.is_ok)
+            after = page[-1].position
+
+
+def _result(position: int, outcome: str, place: Place, **known: object) -> ItemResult:
+    return ItemResult(position=position, outcome=outcome, offset=place.offset, length=place.length, **known)  # type: ignore[arg-type]
+
+
+def budget_of(job: Job) -> Budget:
+    """What a job with a limit may spend in all, across all its runs."""
+    assert job.limit_nanousd is not None
+    return Budget(
+        name=f"batch/{job.id}",
+        scope=Scope.TAG,
+        subject=job.tag,
+        limit_nanousd=job.limit_nanousd,
+        period=Period.FOREVER,
+        alerts_percent=(),
+    )
+
+
+def work_path(output: Path, spec: Spec) -> Path:
+    """Where answers are written as they come: the output itself, unless they are to be put in order first."""
+    return output.with_name(f"{output.name}.part") if spec.ordered else output
