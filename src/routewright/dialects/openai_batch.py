@@ -130,7 +130,7 @@ class OpenAIBatch:
         return tuple(map(_standing, read_as(body, _Batches).data))
 
     def result(self, line: bytes) -> Result:
-        """A line of the output file or of the error file; what expired or was cancelled has an error and no response."""
+        """A line of the output or of the error file; what expired or was cancelled has an error and no response."""
         found = read_as(line, _Line)
         if found.response is None:
             return Result(custom_id=found.custom_id, status=0)

@@ -87,7 +87,7 @@ class Batches:
     async def cancel(self, request: Request, send: Send) -> None:
         """`POST /v1/batches/{id}/cancel`: what is in flight is awaited, and what is answered is kept."""
         job = await self._find(request)
-        job = await asyncio.to_thread(self._kept.jobs.move, job, JobState.CANCELLING, at_ns=self._clock.time_ns())
+        job = await asyncio.to_thread(self._kept.cancel, job)
         self._work.wake()
         await self._show(send, job)
 

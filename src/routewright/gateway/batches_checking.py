@@ -1,4 +1,4 @@
-"""What is wrong with a batch's file, line by line, before anything is asked: then it fails as a whole, as OpenAI's do."""
+"""What is wrong with a batch's file, line by line, before anything is asked: it then fails whole, as OpenAI's do."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -29,8 +29,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 def check(path: Path, endpoint: str) -> list[Problem]:
     """Why a file is no batch for this endpoint; empty if it is one. Raises OSError."""
     with path.open("rb") as file:
-        problems = list(islice(_problems(file, endpoint), MOST_PROBLEMS))
-    return problems
+        return list(islice(_problems(file, endpoint), MOST_PROBLEMS))
 
 
 def _problems(file: BinaryIO, endpoint: str) -> Iterator[Problem]:

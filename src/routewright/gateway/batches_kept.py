@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from routewright.clock import Clock
+from routewright.dialects.fields import wrong
 from routewright.errors import JobNotFound, StorageFull
 from routewright.gateway.batches_checking import Problem
 from routewright.gateway.files_kept import KEPT_S, KeptFiles, write_whole
@@ -52,8 +53,11 @@ class KeptBatches:
         self.jobs = jobs
 
     def create(self, owner: str, endpoint: str, wish: Wish) -> Job:
-        """A new batch, which nobody works on yet. Raises FileNotKept, StorageFull, StoreUnavailable, OSError."""
-        source = self._files.path(owner, wish.input_file_id)
+        """A new batch, which nobody works on yet. Raises FileNotKept, InvalidRequest, StorageFull, OSError."""
+        file = self._files.find(owner, wish.input_file_id)
+        if file.purpose != "batch":
+            raise wrong("input_file_id", "a file sent for batches", file.id)
+        source = self._files.path(owner, file.id)
         if sum(1 for job in self.all(owner) if job.state in OPEN) >= MOST_OPEN:
             raise StorageFull(f"{MOST_OPEN} batches are not over yet", hint="wait for one of them, or cancel it")
         batch_id = f"batch_{self._files.mint_id().removeprefix('file-')}"
@@ -91,6 +95,11 @@ class KeptBatches:
         while found := self.jobs.jobs(PAGE, before, owner):
             yield from (job for job in found if wish_of(job) is not None)
             before = found[-1].number
+
+    def cancel(self, job: Job) -> Job:
+        """Ask nothing more of it. Raises JobRefused when it is over."""
+        to = JobState.CANCELLED if job.state is JobState.VALIDATING else JobState.CANCELLING
+        return self.jobs.move(job, to, at_ns=self._clock.time_ns())
 
     def undelivered(self) -> list[Job]:
         """Those of this folder that are not over, or whose files their clients do not have yet; the oldest first."""

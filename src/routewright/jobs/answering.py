@@ -24,6 +24,7 @@ from routewright.errors import (
     CredentialRefused,
     CredentialResting,
     OperatorError,
+    RateLimited,
     RoutewrightError,
 )
 from routewright.reply import Event, Reply
@@ -75,6 +76,8 @@ class Asker:
                 if not self._asking:
                     raise RunEnded(error) from error
                 await self._settlement()
+            except RateLimited as error:  # by the limits of who pays: these refill, and a batch has time
+                await asyncio.sleep(error.retry_after_s)
             except OperatorError as error:
                 raise RunEnded(error) from error
             except AllAttemptsFailed as error:

@@ -7,7 +7,7 @@ has left the earlier one, and the next run takes it from there; no answer that w
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from random import Random
@@ -33,6 +33,7 @@ from routewright.ledger.budgets import Budget, Period, Scope
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import NOT_CHARGED, Draft, Event, Reply
 from routewright.runtime import Runtime
+from routewright.tenant import NOBODY, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,10 @@ class Run:
         spec: Spec,
         limits: Limits,
         random: Random | None = None,
+        tenant: Callable[[], Tenant] = lambda: NOBODY,
     ) -> None:
-        """`files.output` is where answers are written as they come; see `work_path`."""
+        """`files.output` is where answers are written as they come; see `work_path`. `tenant` says for each item who
+        pays, and raises RunEnded when nobody does any more."""
         self._engine = runtime.engine
         self._ledger = runtime.store
         self._clock = runtime.clock
@@ -93,6 +96,7 @@ class Run:
         self._files = files
         self._spec = spec
         self._limits = limits
+        self._tenant = tenant
         self._asker = Asker(runtime.engine, runtime.clock, random or Random())
         self._ticker = Ticker(store, job, files, self.stop)
         self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
@@ -250,7 +254,13 @@ class Run:
         """Raises CallerError."""
         dialect = DOWNSTREAMS[DIALECTS[question.url]]
         call = dialect.read(msgspec.json.encode(question.body), request_id=request_id, options=self._options)
-        return replace(call, priority=Priority.BATCH, max_retries=self._limits.retries, deadline_at=self._until)
+        return replace(
+            call,
+            priority=Priority.BATCH,
+            max_retries=self._limits.retries,
+            deadline_at=self._until,
+            tenant=self._tenant(),
+        )
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""
