@@ -7,12 +7,13 @@ registry of eight models. The best of the rounds is shown: whatever disturbs a m
 import time
 from collections.abc import Callable
 
-from routewright.call import Call, Message, Text, Tool
+from routewright.call import Call, Message, Text, Tool, ToolCall, ToolResult
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Capability, Deployment, Model, Registry, Tier, build_registry
 from routewright.decision.classifier import HeuristicClassifier
 from routewright.decision.features import Features, extract
 from routewright.decision.intent import Policy
+from routewright.decision.progress import read_progress
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator, upper_bound_tokens
 from routewright.route import Route, Verdict
@@ -126,6 +127,16 @@ def measure(label: str, request: Call, registry: Registry) -> None:
     print(f"{label:<18}{figures}   {verdict.tier.value} {verdict.confidence}")
 
 
+def session(steps: int) -> tuple[Message, ...]:
+    """An agent that runs the same failing tests again and again, with a kilobyte of output each."""
+    output = "tests/test_billing.py ......\n" * 36 + "E   AssertionError: assert 3 == 4\n1 failed, 7 passed in 0.31s\n"
+    messages = [Message("user", (Text("Please make the tests of the billing service pass."),))]
+    for number in range(steps):
+        run = ToolCall(f"call_{number}", "Bash", '{"command": "pytest -q tests/test_billing.py"}')
+        messages += [Message("assistant", (run,)), Message("user", (ToolResult(run.id, output),))]
+    return tuple(messages)
+
+
 def main() -> None:
     """Print the table."""
     registry = build_registry([model(tier, letter) for tier in Tier for letter in "ab"], {})
@@ -135,6 +146,10 @@ def main() -> None:
         measure(label, call(prompt(chars)), registry)
     measure("1 KB, 32 tools", call(prompt(1_000), tools=32), registry)
     measure("1 KB of Chinese", call("请设计一个高可用的分布式缓存系统，并分析一致性和性能之间的权衡。" * 11), registry)
+    for steps in (5, 50):
+        messages = session(steps)
+        spent = microseconds(lambda messages=messages: read_progress(messages))  # type: ignore[misc]
+        print(f"how a session of {steps} steps goes: {spent:.1f}")
 
 
 if __name__ == "__main__":

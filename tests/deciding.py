@@ -1,6 +1,6 @@
 """Decisions as tests make them: a small catalog, and `choose`, which selects with nothing in the way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from builders import call, model, registry
@@ -11,7 +11,7 @@ from routewright.decision.expectation import Expectation, Forecast
 from routewright.decision.features import extract
 from routewright.decision.intent import Policy
 from routewright.decision.selection import select
-from routewright.route import Route, Verdict
+from routewright.route import Route, Sign, Verdict
 
 NOW_S = 1_790_000_000
 ALL = frozenset(Capability)
@@ -59,6 +59,7 @@ def choose(
     forecast: Forecast | None = None,
     warm: Mapping[str, int] | None = None,
     chance: float = 1.0,
+    session: Sequence[Sign] = (),
 ) -> Route:
     """The route of a call (a plain one), with nothing in the way but what is given."""
     asked = asked or call()
@@ -76,6 +77,7 @@ def choose(
         forecast=forecast,
         warm=warm or {},
         chance=chance,
+        session=session,
     )
 
 

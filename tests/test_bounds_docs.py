@@ -10,7 +10,7 @@ from routewright import names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.dialects import multipart, options, provider_errors, strict_json
+from routewright.dialects import multipart, options, progress, provider_errors, strict_json
 from routewright.gateway import (
     admin_api,
     batches_api,
@@ -60,7 +60,9 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "addresses of a host": (names.FRESH_S, names.USED_S),
     "requests in flight": (overload.MAX_IN_FLIGHT,),
     "those of one tenant": (overload.SHARE,),
+    "messages that tell how a session goes": (progress.MOST_MESSAGES, 3 * progress.RESULT_CHARS),
     "tags of a request": (options.MOST_TAGS, options.LONGEST_TAG),
+    "names of what may be left out of a request": (options.MOST_DROPPED, registry.LONGEST_NAME),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
     "keys": (keyring.MOST_KEYS,),
@@ -82,7 +84,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),
     "limited keys told of in a round": (key_quota.MOST_TAKES,),
-    "a rest or a pause that another gateway told": (breaker.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
+    "a rest or a pause that another gateway told": (circuit.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
     "a turn to probe": (board.TURN_S,),
     "a gateway that is not heard of": (board.ALIVE_S,),
 }

@@ -142,3 +142,84 @@ async def test_a_warm_beginning_is_not_shortened(tmp_path: Path, more: str, is_l
         await ask(runtime, roomy, model="keeper")
         answer = await ask(runtime, grown, model="keeper")
         assert (answer.route.context == ()) is is_left_alone
+
+
+LADDER = """
+[policy]
+classifier = "heuristic"
+[providers.acme]
+base_url = "simulator:"
+[models.strong]
+tier = "complex"
+deployments = ["acme/strong"]
+context_window = 100_000
+capabilities = ["tools"]
+price = { input = "3.0", cache_read = "0.1", output = "9" }
+[models.plain]
+tier = "standard"
+deployments = ["acme/plain"]
+context_window = 100_000
+capabilities = ["tools"]
+price = { input = "PLAIN", output = "2" }
+"""
+TOOL = {"type": "function", "function": {"name": "Bash", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(("plain", "kept"), [("1.0", True), ("0.05", False)])
+async def test_a_stronger_model_keeps_the_session_while_reading_it_anew_would_cost_more(
+    tmp_path: Path, plain: str, kept: bool
+) -> None:
+    (tmp_path / "routewright.toml").write_text(LADDER.replace("PLAIN", plain))
+    source = SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path)
+    runtime = Runtime.open(source, simulator=Simulator(time_scale=0))
+    fields = {"tools": [TOOL], "prompt_cache_key": "one-session"}
+    first = route(runtime, FIRST, **fields)
+    assert first.chosen.model == "plain"  # many tools make no turn hard by themselves
+    assert first.chosen.cold_cost_nanousd is None
+    await ask(runtime, FIRST, model="strong", **fields)
+    second = route(runtime, SECOND, **fields)
+    assert second.chosen.model == ("strong" if kept else "plain")
+    [strong] = [each for each in second.candidates if each.model == "strong"]
+    assert strong.cold_cost_nanousd is not None  # both are told: to keep it, and what it would be to come to it cold
+    assert strong.expected_cost_nanousd < strong.cold_cost_nanousd / 3  # type: ignore[operator]
+    if kept:
+        assert strong.expected_cost_nanousd < cost(second, "plain")  # type: ignore[operator]
+        assert strong.reason.startswith("cheaper than to read it all anew at plain; ")
+    await runtime.close()
+
+
+FAILING = [
+    {"role": "user", "content": "Make the tests pass please"},
+    *(
+        message
+        for number in range(3)
+        for message in (
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": f"call_{number}",
+                        "type": "function",
+                        "function": {"name": "Bash", "arguments": '{"command": "pytest -q"}'},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": f"call_{number}", "content": "E   assert 3 == 4\n1 failed in 0.3s"},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "taken"), [("", "strong"), ("session_evidence = false", "plain")])
+async def test_failing_steps_raise_the_tier_unless_that_is_switched_off(tmp_path: Path, more: str, taken: str) -> None:
+    settings = LADDER.replace("PLAIN", "1.0").replace("[policy]", f"[policy]\n{more}")
+    (tmp_path / "routewright.toml").write_text(settings)
+    source = SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path)
+    runtime = Runtime.open(source, simulator=Simulator(time_scale=0))
+    decided = route(runtime, FAILING, tools=[TOOL])
+    assert (decided.chosen.model, [sign.weight for sign in decided.session]) == (
+        taken,
+        [1.0, 1.0] if taken == "strong" else [],
+    )
+    await runtime.close()

@@ -143,6 +143,8 @@ class Options(Struct, frozen=True, kw_only=True):
     user: str | None = None
     no_log: bool = False
     """Nothing of the content may be kept, whatever the settings allow."""
+    drop: tuple[str, ...] = ()
+    """What may be left out where a provider has no word for it: names of the client's fields, and kinds of parts."""
     cache: bool = True
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
 

@@ -171,15 +171,22 @@ class Engine:
 
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
-        return await self._snapshot.service(call)
+        return await self._snapshot.service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
-        return self._snapshot.decider.decide(call)
+        return self._snapshot.decider.decide(self._with_leave(call))
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
-        return self._snapshot.decider.count_tokens(call)
+        return self._snapshot.decider.count_tokens(self._with_leave(call))
+
+    def _with_leave(self, call: Call) -> Call:
+        """With what the settings allow to be left out, beside what the call itself does."""
+        allowed = self._snapshot.settings.policy.drop_unsupported
+        if not allowed:
+            return call
+        return replace(call, options=replace(call.options, drop=(*allowed, *call.options.drop)))
 
     def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
@@ -516,4 +523,5 @@ def _policy(settings: Settings) -> Policy:
         success_value_nanousd=None if policy.success_value_usd is None else int(policy.success_value_usd * 10**9),
         caution=policy.caution,
         exploration=policy.exploration,
+        session_evidence=policy.session_evidence,
     )

@@ -13,6 +13,14 @@ class KindShare(Struct, frozen=True, array_like=True):
     probability: float
 
 
+class Sign(Struct, frozen=True, array_like=True):
+    """Something in a session that says how hard its next turn is, e.g. `("4 tool results failed", 1.5)`."""
+
+    name: str
+    weight: float
+    """In steps between tiers; above zero for harder."""
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """What the classifier says of a request."""
 
@@ -40,6 +48,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Why it stands where it stands, or what removed it."""
     expected_cost_nanousd: int | None
     """Input and output together; None when the model has no price."""
+    cold_cost_nanousd: int | None = None
+    """What it would be if nothing of the conversation were in the provider's cache; None where nothing is."""
     success: float | None = None
     """Probability, 0 to 1, that its answer will be good; None when nobody can say."""
     outcomes: int = 0
@@ -68,6 +78,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """What that consists of."""
     output_tokens: int
     """Expected, bounded by what the caller allows."""
+    session: tuple[Sign, ...] = ()
+    """What the session shows of how it goes; it moved the tier, or the success of all models, by these weights."""
     context: tuple[str, ...] = ()
     """What was done to shorten the input, or tried in vain, step by step; empty when it is sent as it came.
 

@@ -58,7 +58,7 @@ def test_all_else_does(field: str) -> None:
 def test_of_the_call_itself_all_counts_that_is_not_known_to_change_nothing() -> None:
     """A field that is added to calls or options makes another request until somebody says that it does not."""
     assert key_module._OF_CALL == ["dialect", "headers", "model", "stream"]
-    assert key_module._OF_OPTIONS == ["max_cost_nanousd", "min_quality", "tier"]
+    assert key_module._OF_OPTIONS == ["drop", "max_cost_nanousd", "min_quality", "tier"]
     assert key(model="plain") != key()
     assert key(headers={"anthropic-beta": "context-1m-2025-08-07"}) != key()
 
@@ -69,7 +69,8 @@ def test_ids_sessions_tags_and_patience_make_no_other_request() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [Options(tier=Tier.COMPLEX), Options(min_quality=0.9), Options(max_cost_nanousd=1_000)]
+    "options",
+    [Options(tier=Tier.COMPLEX), Options(min_quality=0.9), Options(max_cost_nanousd=1_000), Options(drop=("tools",))],
 )
 def test_what_is_asked_of_the_router_does(options: Options) -> None:
     assert key(options=options) != key()

@@ -273,3 +273,13 @@ def test_other_sections_do_not_change_what_is_read(task: str, other: str) -> Non
     alone: Call = call(task)
     beside = call(messages=(message(other, "system"), message(other, "assistant"), message(task)))
     assert extract(alone).words == extract(beside).words
+
+
+def test_what_a_program_adds_to_a_turn_is_not_the_users() -> None:
+    reminder = Text("<system-reminder>\nThe date is known. Prove nothing.\n</system-reminder>\n")
+    turn = Message("user", (reminder, Text("Rename the file")))
+    step = Message("user", (ToolResult("call_1", "done"), reminder))
+    features = extract(call(messages=(turn, Message("assistant", (ToolCall("call_1", "mv", "{}"),)), step)))
+    assert (features.text, features.words, features.turns) == ("Rename the file", ("rename", "the", "file"), 1)
+    assert features.is_agent_step
+    assert extract(call(messages=(Message("user", (reminder, reminder)),))).turns == 0

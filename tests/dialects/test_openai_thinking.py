@@ -51,10 +51,17 @@ def test_a_streamed_thought_is_sealed_at_its_end() -> None:
         for event in events
         for frame in Splitter().feed(writer.write((event,)))
     ]
-    sealed = {"type": "thinking", "thinking": "hm", "signature": "rw1.anthropic_messages.EqQB"}
+    sealed = {"index": 0, "type": "thinking", "thinking": "hm", "signature": "rw1.anthropic_messages.EqQB"}
     assert [delta.get("thinking_blocks") for delta in deltas] == [None, None, [sealed], None]
     asked = asked_with({"role": "assistant", "content": "Hello", "thinking_blocks": [sealed]})
     assert asked.messages[1].parts[0] == Thinking("hm", "EqQB", "anthropic_messages")
+
+
+def test_each_thought_of_a_stream_has_its_place() -> None:
+    writer = TranslatingWriter(built_reply(attempt(call(), CLAUDE)), 1)
+    stream = writer.write((Event(reasoning="a"), Event(seal="one"), Event(seal="two")))
+    blocks = [msgspec.json.decode(frame.data)["choices"][0]["delta"] for frame in Splitter().feed(stream)]
+    assert [block["thinking_blocks"][0]["index"] for block in blocks[1:]] == [0, 1]
 
 
 def test_blocks_of_other_gateways_are_anthropics_and_pass_on_in_chat() -> None:

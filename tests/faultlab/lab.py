@@ -230,7 +230,7 @@ async def lab(
         environ = {"HOME": str(home), "LAB_KEY": CANARY, "OTHER_KEY": f"{CANARY}-2"}
         runtime = Runtime.open(SettingsSource(environ=environ, cwd=home))
         stack.push_async_callback(runtime.close)
-        port = await stack.enter_async_context(_gateway(runtime))
+        port = await stack.enter_async_context(listening(runtime))
         opened = Lab(runtime, upstream, link, home / "bill.jsonl", port)
         stack.push_async_callback(opened.close)
         opened.baseline = len(_working())
@@ -238,7 +238,7 @@ async def lab(
 
 
 @asynccontextmanager
-async def _gateway(runtime: Runtime) -> AsyncIterator[int]:
+async def listening(runtime: Runtime) -> AsyncIterator[int]:
     """The application on a socket of its own; yields the port."""
     runtime.open_door()
     application = Gateway(

@@ -27,7 +27,7 @@ from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
 from routewright.errors import ConnectFailed, RoutewrightError, StreamCut
 from routewright.ids import uuid7
-from routewright.layers.breaker import State
+from routewright.layers.circuit import State
 from routewright.ledger.accounts import JournaledLedger
 from routewright.settings.catalog import build_catalog
 from routewright.testing import FakeClock

@@ -15,7 +15,7 @@ from proxy import Toxics
 from redis_loss import measure
 
 from redises import RedisServer, redis_server
-from routewright.layers.breaker import FAILURES_IN_A_ROW
+from routewright.layers.circuit import FAILURES_IN_A_ROW
 from routewright.shared import connection
 
 Injury = Callable[[RedisServer, Fleet], Awaitable[None]]

@@ -14,7 +14,7 @@ from oracles import Books
 from routewright.dialects.wire import WireRequest
 from routewright.errors import BudgetExceeded, FirstEventTimeout, RoutewrightError, StoreUnavailable
 from routewright.layers import lag
-from routewright.layers.breaker import FAILURES_IN_A_ROW
+from routewright.layers.circuit import FAILURES_IN_A_ROW
 from routewright.ledger.ledger import Reserved, Settled
 from routewright.reply import Answer
 from routewright.testing import ScriptedResponse

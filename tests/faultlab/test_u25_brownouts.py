@@ -11,7 +11,7 @@ from faulty_upstream import Exchange
 from lab import lab, model
 
 from routewright.errors import AllAttemptsFailed, RoutewrightError
-from routewright.layers.breaker import FAILURES_IN_A_ROW
+from routewright.layers.circuit import DEAD_AFTER
 from routewright.reply import Answer
 from storms import USUAL_S, House, down
 
@@ -101,7 +101,7 @@ def test_u26_where_it_is_the_only_one_it_is_probed_once_a_second(tmp_path: Path,
         return phases
 
     for phase in house.clock.run(story()):
-        probes = phase[FAILURES_IN_A_ROW:]
+        probes = phase[DEAD_AFTER:]
         assert len(probes) <= PHASE_S
         assert all(after - before >= 0.5 for before, after in pairwise(probes))
 
@@ -118,7 +118,7 @@ def test_u27_after_a_minute_without_anybody_all_is_as_before_within_five_seconds
         house.down, before = dict.fromkeys(("one", "two", "three"), down()), len(house.asked)
         failed = await house.traffic(60, "wide")
         probes = len(house.asked) - before
-        assert probes <= 3 * (FAILURES_IN_A_ROW + 60 / 0.5), "each place once in each rest"
+        assert probes <= 3 * (DEAD_AFTER + 60 / 0.5), "each place once in each rest"
         assert probes <= 1.1 * len(failed), "F8"
         late = [result for _, result in failed[100:]]
         assert all(isinstance(each, AllAttemptsFailed) and each.http_status in (502, 503) for each in late)
@@ -141,7 +141,7 @@ async def test_u27_clients_are_told_when_to_come_back_and_served_when_they_do(tm
     names = ("a", "b")
     models = model("a", fallbacks=["b"]), model("b")
     async with lab(tmp_path, *models, faults=dict.fromkeys(names, later_well), policy="max_retry_attempts = 0") as it:
-        seen = [await it.ask("a") for _ in range(4 * FAILURES_IN_A_ROW)]
+        seen = [await it.ask("a") for _ in range(4 * DEAD_AFTER)]
         resting = [each for each in seen if each.status == 503]
         assert resting, "both rest"
         for each in resting:

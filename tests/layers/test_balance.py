@@ -10,7 +10,8 @@ from builders import DOLLAR_PRICES, Below, attempt, call, deployment, model, rep
 from routewright.call import Attempt, Call
 from routewright.catalog.pricing import Tariff
 from routewright.layers.balance import Balance, draw
-from routewright.layers.breaker import Circuits, Pass
+from routewright.layers.breaker import Circuits
+from routewright.layers.circuit import Pass
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.service import Stack

@@ -6,7 +6,7 @@ from builders import Below, attempt, call, deployment, model, reply
 from routewright.call import Call, Options
 from routewright.errors import DeadlineExceeded, FirstEventTimeout
 from routewright.layers.deadline import Deadline, FirstEventDeadline
-from routewright.layers.slowness import SHORTEST_PATIENCE_S, Waits
+from routewright.layers.slowness import SHORTEST_PATIENCE_S, Wait, Waits
 from routewright.reply import Reply
 from routewright.testing import FakeClock
 
@@ -67,7 +67,7 @@ def test_u04_a_silent_place_of_the_last_model_is_left_for_a_sibling_that_begins_
     clock, waits = FakeClock(), Waits()
     two = model("swift", deployment("acme/swift"), deployment("other/swift"))
     for _ in range(5):
-        waits.note("other/swift", 0, 0.4)
+        waits.note("other/swift", Wait.BEGINNING, 0, 0.4)
     with pytest.raises(FirstEventTimeout):
         clock.run(FirstEventDeadline(3, 60, waits, clock)(attempt(call(stream=True), two), slow))
     assert clock.monotonic() == pytest.approx(SHORTEST_PATIENCE_S)

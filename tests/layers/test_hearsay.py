@@ -7,15 +7,15 @@ import pytest
 from builders import Below, attempt, deployment, model
 from routewright.catalog.registry import Deployment
 from routewright.errors import CircuitOpen, ProviderFailed
-from routewright.layers.breaker import (
+from routewright.layers.breaker import Breaker, Circuits
+from routewright.layers.circuit import (
+    DEAD_AFTER,
     FAILURES_IN_A_ROW,
     LONGEST_REST_S,
     RAMP_S,
     SUCCESSES_TO_PROVE,
     TURN_PAUSE_S,
-    Breaker,
     Circuit,
-    Circuits,
     Origin,
     Pass,
     State,
@@ -158,7 +158,7 @@ async def test_a_probe_is_sent_only_by_whose_turn_it_is() -> None:
     clock, circuits, turns = FakeClock(), Circuits(Random(1)), Turns()
     breaker, below = Breaker(circuits, Waits(), clock, turns), Below()
     asked = attempt(at=model("swift", SWIFT))
-    for _ in range(FAILURES_IN_A_ROW):
+    for _ in range(DEAD_AFTER):
         with pytest.raises(ProviderFailed):
             await breaker(asked, Below(ProviderFailed("500")))
     assert turns.asked == 0
@@ -171,3 +171,16 @@ async def test_a_probe_is_sent_only_by_whose_turn_it_is() -> None:
     turns.is_ours = True
     await breaker(asked, below)
     assert (turns.asked, len(below.requests)) == (2, 1)
+
+
+async def test_whose_turn_it_is_not_passes_all_the_same_where_nobody_else_is_left_and_it_answers_at_times() -> None:
+    clock, circuits, turns = FakeClock(), Circuits(Random(1)), Turns()
+    breaker, below = Breaker(circuits, Waits(), clock, turns), Below()
+    asked = attempt(at=model("swift", SWIFT))
+    for _ in range(FAILURES_IN_A_ROW):
+        with pytest.raises(ProviderFailed):
+            await breaker(asked, Below(ProviderFailed("500")))
+    clock.advance(1)
+    for _ in range(10):
+        await breaker(asked, below)
+    assert (turns.asked, len(below.requests)) == (1, 10)

@@ -314,8 +314,59 @@ async def test_m06_in_a_full_waiting_room_the_newest_of_who_has_most_gives_way(m
     running, waiting = await queue(layer, below, "aaaab")
     with pytest.raises(DeploymentBusy, match="others come first"):
         await waiting.pop(3)
-    with pytest.raises(DeploymentBusy, match="wait for their turn already"):
+    with pytest.raises(DeploymentBusy, match="others come first"):
         await layer(attempt(call(tenant=Tenant(key="a")), NARROW), below)
     running.close()
     for task in (waiting[0], waiting[3], waiting[1], waiting[2]):
         (await task).close()
+
+
+def test_f8_in_a_full_waiting_room_the_stalest_gives_way_once_calls_wait_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quota, "WAITING_ROOM", 3)
+    clock = FakeClock()
+    layer, below = DeploymentQuota(clock), Below()
+
+    async def story() -> None:
+        running, stale = await queue(layer, below, "aab")
+        await asyncio.sleep(LONG_S)
+        fresh = asyncio.create_task(layer(attempt(call(tenant=Tenant(key="a")), NARROW), below))
+        with pytest.raises(DeploymentBusy, match="others come first"):
+            await stale.pop(0)
+        running.close()
+        for task in (fresh, stale[1], stale[0]):
+            (await task).close()
+
+    clock.run(story())
+
+
+def test_f8_those_that_wait_for_long_are_served_after_all_others_and_the_newest_of_them_first() -> None:
+    clock = FakeClock()
+    layer, below, order = DeploymentQuota(clock), Below(), list[str]()
+
+    async def ask(name: str) -> None:
+        answer = await layer(attempt(at=NARROW), below)
+        order.append(name)
+        answer.close()
+
+    async def story() -> None:
+        running = await layer(attempt(at=NARROW), below)
+        asking = []
+        for name, pause_s in (("late 1", 0.1), ("late 2", 0.1), ("late 3", LONG_S), ("new 1", 0.1), ("new 2", 0.1)):
+            asking.append(asyncio.create_task(ask(name)))
+            await asyncio.sleep(pause_s)
+        running.close()
+        await asyncio.gather(*asking)
+
+    clock.run(story())
+    assert order == ["new 1", "new 2", "late 3", "late 2", "late 1"]
+
+
+def test_f8_refusals_that_come_faster_than_answers_lower_the_limit_all_the_same() -> None:
+    limit = Limit(None)
+    limit.overloaded(0, 60)
+    for second in range(1, 30):
+        limit.overloaded(second, 50)
+        limit.went_well(second + 0.5, started_at=second - 2.5)
+    assert limit.size(29 + BACK_IN_S) < 50

@@ -57,6 +57,27 @@ def contents(store: Store) -> dict[str, list[Row]]:
 # ---- what goes in
 
 
+def test_the_requests_of_a_user_come_back_with_their_attempts_oldest_first(store: Store) -> None:
+    absorb(
+        store,
+        reserved("b1", request_id="b"),
+        settled("b1", request_id="b"),
+        recorded("b", user="launch-1", at_ns=3 * SECOND),
+        reserved("a1", request_id="a"),
+        recorded("a", user="launch-1", at_ns=2 * SECOND),
+        recorded("c", user="launch-2", at_ns=3 * SECOND),
+        recorded("d", user="launch-1", at_ns=1),
+    )
+    found = store.requests_of("launch-1", SECOND)
+    assert [each.request.request_id for each in found if each.request] == ["a", "b"]
+    assert [[type(attempt.close).__name__ for attempt in each.attempts] for each in found] == [
+        ["NoneType"],
+        ["Settled"],
+    ]
+    assert found == [store.request("a"), store.request("b")]
+    assert store.requests_of("nobody", 0) == []
+
+
 def test_attempts_come_back_as_they_went_in(store: Store) -> None:
     unpriced = reserved("a2", amount_nanousd=None)
     absorb(store, reserved("a1"), settled("a1"), unpriced, released("a2"), reserved("a3"))

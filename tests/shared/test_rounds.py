@@ -8,7 +8,8 @@ import pytest
 from boards import MemoryBoard, Place
 from builders import Below, call, deployment
 from routewright.errors import RateLimited
-from routewright.layers.breaker import FAILURES_IN_A_ROW, Circuit, Circuits, State
+from routewright.layers.breaker import Circuits
+from routewright.layers.circuit import FAILURES_IN_A_ROW, Circuit, State
 from routewright.layers.key_quota import KeyQuota
 from routewright.secret import Secret
 from routewright.shared.rounds import ROUND_S, Rounds

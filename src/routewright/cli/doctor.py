@@ -8,12 +8,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import apsw
 import click
-import msgspec
 from msgspec import Struct
 
 from routewright.access.installation import Installation
@@ -21,6 +19,7 @@ from routewright.catalog.registry import Registry, Tier
 from routewright.catalog.sources import load_prices
 from routewright.cli.opening import deciding_only, settings_of, source_of
 from routewright.cli.options import json_option, settings_options
+from routewright.cli.running import is_serving
 from routewright.cli.screen import print_json
 from routewright.cli.text import counted, one_line
 from routewright.cli.virtual_keys import has_ledger, keyring_of
@@ -269,23 +268,11 @@ def _port(settings: Settings) -> Check:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        if _is_ours(host, port):
+        if is_serving(host, port):
             return Check("port", Verdict.OK, f"routewright serves on {host}:{port} already")
         fix = "choose another: routewright serve --port PORT"
         return Check("port", Verdict.FAILED, f"{host}:{port}: {error.strerror or error}", fix)
     return Check("port", Verdict.OK, f"{host}:{port} is free")
-
-
-def _is_ours(host: str, port: int) -> bool:
-    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
-    try:
-        connection.request("GET", "/healthz")
-        health = msgspec.json.decode(connection.getresponse().read(64 * 1024))
-    except (OSError, HTTPException, ValueError):
-        return False
-    finally:
-        connection.close()
-    return isinstance(health, dict) and "catalog" in health
 
 
 def prices_check(day: str, today: date) -> Check:

@@ -89,6 +89,8 @@ HELP: Mapping[str, str] = {
     "E504": "Correct the file as the message says; docs/cli.md (`routewright eval`) has the columns.",
     "E505": "Check the file or address (docs/prices.md); `--accept` takes over changes that are meant.",
     "E506": "Export usage or cost anew as CSV or JSON; docs/prices.md has the columns that are read.",
+    "E507": "Start it by itself, `routewright serve`, to see what is wrong; ROUTEWRIGHT_KEY is the key it is sent.",
+    "E508": "Install the program, or give its whole path: `routewright launch -- /path/to/program`.",
 }
 
 

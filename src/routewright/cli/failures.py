@@ -31,3 +31,15 @@ class BadExport(OperatorError):
     """A provider's usage export cannot be read."""
 
     number, code, status = "E506", "bad_export", 400
+
+
+class GatewayNotReached(OperatorError):
+    """A program cannot be launched: its gateway does not start, does not answer, or does not let it in."""
+
+    number, code = "E507", "gateway_not_reached"
+
+
+class ProgramNotFound(OperatorError):
+    """The program to be launched is not on this machine."""
+
+    number, code, status = "E508", "program_not_found", 404

@@ -37,6 +37,7 @@ VERBS = (
     Verb("demo", "Start", "See routing at work on 360 prompts, simulated: no key, no cost."),
     Verb("init", "Start", "Write a settings file to begin with, or from LiteLLM's."),
     Verb("serve", "Start", "Serve the OpenAI API, routed, on this machine."),
+    Verb("launch", "Start", "Run Claude Code, Codex or any program by the gateway, and say what it cost."),
     Verb("ask", "Use", "Ask one question; the answer comes as it is written."),
     Verb("route", "Use", "Show which model a question would go to, and why; calls nobody."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),

@@ -39,6 +39,8 @@ class Finding(Struct, frozen=True, gc=False):
     """None when nobody knows what to expect of it."""
     output_tokens: int | None = None
     """Expected; None without an expectation."""
+    cold_cost_nanousd: int | None = None
+    """Without what is in the provider's cache; None where nothing is."""
 
 
 class Examiner:
@@ -91,15 +93,15 @@ class Examiner:
             output_tokens = min(expected, model.max_output_tokens)
             if expectation is not None:
                 output_tokens = min(expectation.output_tokens, allowed or model.max_output_tokens)
-            cost = None
+            cost = cold = None
             if model.prices is not None:
                 rates = model.prices.rates_at(now_s, input_tokens)
                 cost = input_tokens * rates.input + output_tokens * choices * rates.output + rates.request
-                if self.warm:
-                    cost -= self._saved_by_cache(model.name, input_tokens, rates)
-                cost = (cost + 500) // 1000
-                if expectation is not None and expectation.waste > 1:
-                    cost = round(cost * expectation.waste)
+                waste = 1.0 if expectation is None else expectation.waste
+                if self.warm and (saved := self._saved_by_cache(model.name, input_tokens, rates)):
+                    cold = _nanousd(cost, waste)
+                    cost -= saved
+                cost = _nanousd(cost, waste)
             told = None if expectation is None else output_tokens
             if (  # nothing stands in the way: most models, most of the time
                 is_plain
@@ -110,10 +112,10 @@ class Examiner:
                 and model.deployments
                 and model.deployments[0].dialect == dialect
             ):
-                findings[model.name] = Finding(model, cost, None, "", expectation, told)
+                findings[model.name] = Finding(model, cost, None, "", expectation, told, cold)
             else:
                 obstacle, reason = self._look_closer(model, input_tokens, cost)
-                findings[model.name] = Finding(model, cost, obstacle, reason, expectation, told)
+                findings[model.name] = Finding(model, cost, obstacle, reason, expectation, told, cold)
         return findings
 
     def _saved_by_cache(self, name: str, input_tokens: int, rates: Rates) -> int:
@@ -209,6 +211,12 @@ def _required_capabilities(call: Call, features: Features) -> frozenset[Capabili
     if call.output_format.kind == "json_schema":
         required.add(Capability.JSON_SCHEMA)
     return frozenset(required)
+
+
+def _nanousd(picousd: int, waste: float) -> int:
+    """Rounded once, with what is paid for failures on top."""
+    nanousd = (picousd + 500) // 1000
+    return round(nanousd * waste) if waste > 1 else nanousd
 
 
 def _usd(nanousd: int) -> str:

@@ -10,6 +10,7 @@ people put what they want.
 import re
 import string
 import unicodedata
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -41,6 +42,7 @@ TASK_CHARS = 2_048
 SHORT_TASK_WORDS = 5
 """A turn this short may be "yes, go on": then the user turn before it is kept too."""
 
+_ASIDE, _ASIDE_END = "<system-reminder>", "</system-reminder>"
 _MOST_TURNS_BACK = 8
 _SHORTEST_DATA = 40
 _MOST_PLAIN_COMMAS = 2
@@ -160,6 +162,15 @@ def extract_text(text: str) -> Features:
     return extract(Call(id="", dialect="", model="auto", messages=(message,), body={}))
 
 
+def typed(texts: Sequence[str]) -> str:
+    """Of the texts of a user's message those that the user typed.
+
+    Claude Code adds some of its own, each in a part by itself, also to messages that only bring what tools gave back.
+    """
+    said = [text for text in texts if not (text.startswith(_ASIDE) and text.rstrip().endswith(_ASIDE_END))]
+    return said[0] if len(said) == 1 else "\n".join(said)
+
+
 def _says_something(message: Message) -> bool:
     """A turn that only hands over what tools gave back is not the user's; "ok" is, though estimated at no token."""
     return any(isinstance(part, Text) and part.text for part in message.parts)
@@ -212,8 +223,8 @@ class _Walk:
             self.tool_result_chars += len(text)
         else:
             self.said_chars += len(text)
-            if role == "user":
-                self.turns.append(text)
+            if role == "user" and (said := typed(texts)):
+                self.turns.append(said)
 
     def _visit_other(self, part: Part) -> None:
         match part:

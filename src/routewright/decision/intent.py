@@ -1,7 +1,7 @@
 """What is wanted of a decision: by the operator (`Policy`), and by the caller of one request (`Intent`)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -10,8 +10,10 @@ from msgspec.structs import force_setattr
 
 from routewright.call import Call
 from routewright.catalog.registry import Model, Registry, Tier
+from routewright.decision.background import background_work, is_for_small_model
 from routewright.decision.expectation import Forecast
-from routewright.route import Verdict
+from routewright.decision.progress import stepped, weight_of
+from routewright.route import Sign, Verdict
 
 CLASSIFIED = ("auto", "claude-auto")
 """Names that ask for a decision by the kind of work; Claude Code lists only names that begin with `claude`."""
@@ -73,6 +75,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     is little evidence the stronger one is taken."""
     exploration: float = 0.0
     """Share of the requests whose first choice is drawn from all that may be tried, evenly."""
+    session_evidence: bool = True
+    """How a session goes so far moves what its next turn gets."""
     version: str = ""
     """`name@` and the first 8 hex digits of the SHA-256 of the content; computed, whatever is given."""
 
@@ -87,6 +91,7 @@ class Policy(Struct, frozen=True, kw_only=True):
             "success_value_nanousd": self.success_value_nanousd,
             "caution": self.caution,
             "exploration": self.exploration,
+            "session_evidence": self.session_evidence,
         }
         digest = hashlib.sha256(msgspec.json.encode(content)).hexdigest()
         force_setattr(self, "version", f"{self.name}@{digest[:8]}")
@@ -120,16 +125,23 @@ class Intent(NamedTuple):
     pinned: Model | None = None
     """The model asked for at one provider, with that provider's deployments only."""
     follows_verdict: bool = False
+    or_cheapest: bool = False
+    """Where no model of the tiers can take it, the cheapest of all that can."""
     wish: Wish | None = None
     """How good it must be, when that was said; tiers are then no matter."""
 
 
 def intent_of(
-    call: Call, verdict: Verdict | None, registry: Registry, policy: Policy, forecast: Forecast | None
+    call: Call,
+    verdict: Verdict | None,
+    registry: Registry,
+    policy: Policy,
+    forecast: Forecast | None,
+    session: Sequence[Sign] = (),
 ) -> Intent:
     """What a call asks for. Raises ModelNotFound."""
     if call.model in CLASSIFIED:
-        return _classified_intent(call, verdict, registry, policy, forecast)
+        return _classified_intent(call, verdict, registry, policy, forecast, session)
     if call.model == CHEAPEST:
         intent = Intent(call.options.tier or Tier.STANDARD, "cheapest of all tiers")
         floor = call.options.min_quality
@@ -137,6 +149,8 @@ def intent_of(
     if call.model == BEST:
         wish = None if forecast is None else Value(BEST_VALUE_NANOUSD)
         return Intent(Tier.COMPLEX, "best tier first" if wish is None else "best first", UPWARDS[::-1], wish=wish)
+    if is_for_small_model(call.model) and registry.find(call.model) is None:
+        return _bulk(f"{call.model} is not here, and stands for small work")
     model = registry.resolve(call.model)
     if model is registry.models[model.name]:
         return Intent(model.tier, f"{call.model} was asked for", named=registry.order[model.name])
@@ -144,12 +158,20 @@ def intent_of(
 
 
 def _classified_intent(
-    call: Call, verdict: Verdict | None, registry: Registry, policy: Policy, forecast: Forecast | None
+    call: Call,
+    verdict: Verdict | None,
+    registry: Registry,
+    policy: Policy,
+    forecast: Forecast | None,
+    session: Sequence[Sign],
 ) -> Intent:
     asked, wish = call.options.tier, _wish(call, policy)
     if asked is not None:
         return Intent(asked, _ASKED[asked], tiers=UPWARDS[UPWARDS.index(asked) :])
-    intent = _tier_intent(verdict, policy)
+    aside = background_work(call)
+    if aside and call.options.min_quality is None:
+        return _bulk(f"an agent wants {aside}, beside its work")
+    intent = _tier_intent(verdict, policy, session)
     if wish is None:
         return intent
     wishing = _with_wish(intent, wish, registry, forecast)
@@ -177,13 +199,20 @@ def _wish(call: Call, policy: Policy) -> Wish | None:
     return None if policy.success_value_nanousd is None else Value(policy.success_value_nanousd)
 
 
-def _tier_intent(verdict: Verdict | None, policy: Policy) -> Intent:
+def _bulk(reason: str) -> Intent:
+    return Intent(Tier.BULK, f"{reason}: bulk", tiers=(Tier.BULK,), or_cheapest=True)
+
+
+def _tier_intent(verdict: Verdict | None, policy: Policy, session: Sequence[Sign]) -> Intent:
     if verdict is None:
         return Intent(Tier.STANDARD, "not classified: standard", tiers=_PATHS[Tier.STANDARD])
     tier, reason = verdict.tier, verdict.reason
     if verdict.confidence < policy.confidence_threshold:
         tier = Tier.STANDARD
         reason = f"confidence {verdict.confidence:.2f} < {policy.confidence_threshold:.2f}: standard"
+    if session and (moved := stepped(tier, weight_of(session))) is not tier:
+        told = ", ".join(f"{sign.name} ({sign.weight:+g})" for sign in session)
+        tier, reason = moved, f"{reason}; {told}: {moved.value} instead of {tier.value}"
     return Intent(tier, reason, tiers=_PATHS[tier], follows_verdict=True)
 
 

@@ -1,11 +1,14 @@
 """The order of trial: models that can take a call, by tier and cost, or by how good and how dear they will be."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
 
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Registry, Tier
 from routewright.decision.eligibility import Finding
-from routewright.decision.intent import BEST_VALUE_NANOUSD, Floor, Intent, Match, Policy, Value, Wish
+from routewright.decision.intent import BEST_VALUE_NANOUSD, UPWARDS, Floor, Intent, Match, Policy, Value, Wish
+
+_Preference: TypeAlias = Callable[[Finding], tuple[bool, bool, int]]
+"""What sorts models: the first of a list is the one to take."""
 
 _OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
 _CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
@@ -36,18 +39,26 @@ def rank(
         return _rank_named(intent, intent.named, findings)
     if intent.wish is not None:
         return _rank_by_quality(intent, intent.wish, findings, registry, policy.caution)
-    preference = _by_reasoning if prefers_reasoning else _by_cost
+    preference: _Preference = _by_reasoning if prefers_reasoning and not intent.or_cheapest else _by_cost
     if not intent.tiers:
-        able = sorted((finding for finding in findings.values() if finding.obstacle is None), key=preference)
-        tier = able[0].model.tier if able else intent.work
-        reasons = {finding.model.name: "of any tier, by cost" for finding in able}
-        return Ranking(tier, intent.reason, _awake_first(reasons, findings))
+        return _rank_all(intent, intent.reason, findings, preference)
     for tier in intent.tiers:
         pool = [finding for finding in findings.values() if finding.model.tier is tier and finding.obstacle is None]
         if pool:
             pool.sort(key=preference)
-            return _rank_tier(intent, tier, pool, findings, registry)
+            ranking = _rank_tier(intent, tier, pool, findings, registry)
+            return _with_warm_first(ranking, pool[0], findings, preference) if intent.follows_verdict else ranking
+    if intent.or_cheapest:
+        reason = f"{intent.reason}; no model of tier {intent.tiers[0].value} can take it: the cheapest"
+        return _rank_all(intent, reason, findings, preference)
     return Ranking(intent.work, intent.reason, {})
+
+
+def _rank_all(intent: Intent, reason: str, findings: Mapping[str, Finding], preference: _Preference) -> Ranking:
+    able = sorted((finding for finding in findings.values() if finding.obstacle is None), key=preference)
+    tier = able[0].model.tier if able else intent.work
+    reasons = {finding.model.name: "of any tier, by cost" for finding in able}
+    return Ranking(tier, reason, _awake_first(reasons, findings))
 
 
 def _rank_by_quality(
@@ -131,9 +142,9 @@ def explore(ranking: Ranking, findings: Mapping[str, Finding], share: float, cha
     return ranking._replace(eligible=reasons), drawn
 
 
-def _by_cost(finding: Finding) -> tuple[bool, int]:
+def _by_cost(finding: Finding) -> tuple[bool, bool, int]:
     """Awake before resting, then cheap before dear."""
-    return bool(finding.reason), finding.cost_nanousd or 0
+    return bool(finding.reason), False, finding.cost_nanousd or 0
 
 
 def _by_reasoning(finding: Finding) -> tuple[bool, bool, int]:
@@ -156,6 +167,28 @@ def _rank_tier(
     if tier is not intent.tiers[0]:
         reason = f"{reason}; no model of tier {intent.tiers[0].value} can take it: {tier.value}"
     return Ranking(tier, reason, _awake_first(reasons, findings))
+
+
+def _with_warm_first(
+    ranking: Ranking, first: Finding, findings: Mapping[str, Finding], preference: _Preference
+) -> Ranking:
+    """The same, behind a model of a higher tier that costs no more, as most of its input is in its provider's cache.
+
+    A weaker model would have to read the whole conversation anew.
+    """
+    above = UPWARDS[UPWARDS.index(first.model.tier) + 1 :]
+    warm = [
+        finding
+        for finding in findings.values()
+        if finding.cold_cost_nanousd is not None and finding.obstacle is None and finding.model.tier in above
+    ]
+    kept = min(warm, key=preference, default=first)
+    if kept is first or preference(kept) > preference(first):
+        return ranking
+    name = kept.model.name
+    reasons = {name: f"cheaper than to read it all anew at {first.model.name}"} | ranking.eligible
+    reasons[name] = f"cheaper than to read it all anew at {first.model.name}"
+    return ranking._replace(eligible=_awake_first(reasons, findings))
 
 
 def _rank_named(intent: Intent, names: tuple[str, ...], findings: Mapping[str, Finding]) -> Ranking:

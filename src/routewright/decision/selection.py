@@ -5,7 +5,7 @@ first (`ranking`). Every model of the registry ends up in the route, chosen, wai
 constraint that removed it, so that a decision can be explained, stored and replayed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
@@ -16,7 +16,7 @@ from routewright.decision.intent import Intent, Policy, intent_of
 from routewright.decision.permission import is_restricted, permission_of
 from routewright.decision.ranking import Ranking, explore, rank, reasons_not_to_try
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
-from routewright.route import Candidate, Route, Verdict
+from routewright.route import Candidate, Route, Sign, Verdict
 
 NO_REASONING_EFFORTS = (None, "none", "minimal")
 
@@ -36,6 +36,7 @@ def select(
     forecast: Forecast | None = None,
     warm: Mapping[str, int] = NOTHING_WARM,
     chance: float = 1.0,
+    session: Sequence[Sign] = (),
 ) -> Route:
     """The route of a call.
 
@@ -43,12 +44,13 @@ def select(
     `resting` the reason by id of each deployment that must not be called now; `cannot_carry(dialect, call)` and
     `dropped_fields(dialect, call)` are the dialects' own answers.
     `forecast` is what to expect of each model, None where nobody knows; `warm` how many input tokens of the call each
-    model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores.
+    model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores; `session`
+    what the conversation shows of how it goes, already weighed into `forecast`.
 
     Raises ModelNotFound, ContextTooLong, UnpricedModel, and NoEligibleModel naming every model with what removed it.
     """
     permission = permission_of(call.tenant, registry) if is_restricted(call.tenant) else None
-    intent = intent_of(call, verdict, registry, policy, forecast)
+    intent = intent_of(call, verdict, registry, policy, forecast, session)
     expected = policy.expected_output_tokens.get(intent.work, 0)
     output_tokens = min(expected, call.max_output_tokens or expected)
     examiner = Examiner(
@@ -82,6 +84,7 @@ def select(
         input_tokens=features.input_tokens,
         input_parts=features.input_parts,
         output_tokens=(output_tokens if first.output_tokens is None else first.output_tokens) * call.choices,
+        session=tuple(session) if intent.follows_verdict or intent.wish is not None else (),
         propensity=propensity,
         baseline_model=baseline.model.name if baseline else None,
         baseline_cost_nanousd=baseline.cost_nanousd if baseline else None,
@@ -111,6 +114,7 @@ def _candidates(
                 is_eligible=True,
                 reason=_with_warmth(reason, examiner.warm.get(name, 0)),
                 expected_cost_nanousd=finding.cost_nanousd,
+                cold_cost_nanousd=finding.cold_cost_nanousd,
                 success=_rounded_success(finding),
                 outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
                 deployments=tuple([deployment.id for deployment in deployments]),
@@ -129,6 +133,7 @@ def _candidates(
                 examiner.warm.get(name, 0),
             ),
             expected_cost_nanousd=finding.cost_nanousd,
+            cold_cost_nanousd=finding.cold_cost_nanousd,
             success=_rounded_success(finding),
             outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
         )
@@ -179,7 +184,8 @@ def _refusal(call: Call, intent: Intent, findings: Mapping[str, Finding], needed
         f"no model can take this request ({intent.reason}): {told}",
         param="model",
         hint=_unsaid_capability(removed)
-        or "lift one of these constraints; POST /v1/route shows the decision without calling anyone",
+        or "lift one of these constraints (x-routewright-drop: NAME leaves out what cannot be carried); "
+        "POST /v1/route shows the decision without calling anyone",
     )
 
 
@@ -196,4 +202,5 @@ def _unsaid_capability(removed: list[Finding]) -> str | None:
 def _in_scope(intent: Intent, findings: Mapping[str, Finding]) -> list[Finding]:
     if intent.named is not None:
         return [findings[name] for name in intent.named]
-    return [finding for finding in findings.values() if not intent.tiers or finding.model.tier in intent.tiers]
+    is_any = not intent.tiers or intent.or_cheapest
+    return [finding for finding in findings.values() if is_any or finding.model.tier in intent.tiers]

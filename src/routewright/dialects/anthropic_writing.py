@@ -41,8 +41,8 @@ from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
     {
-        "metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-        "safety_identifier", "seed", "service_tier", "store", "user", "verbosity",
+        "client_metadata", "metadata", "prediction", "prompt_cache_key", "prompt_cache_options",
+        "prompt_cache_retention", "safety_identifier", "seed", "service_tier", "store", "user", "verbosity",
     }
 )  # fmt: skip
 """OpenAI's fields that change speed, price, bookkeeping or tone, but not what is asked."""

@@ -6,7 +6,7 @@ from routewright.call import CacheMark, Call, JsonObject, Opaque, Part, Thinking
 
 HINTS = frozenset(
     {
-        "context_management", "diagnostics", "metadata", "prompt_cache_key", "prompt_cache_options",
+        "client_metadata", "context_management", "diagnostics", "metadata", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "safety_identifier", "service_tier", "speed", "store", "text.citations",
         "thinking.display", "tools.allowed_callers", "tools.defer_loading", "tools.eager_input_streaming", "truncation",
         "user", "user_profile_id", "verbosity", "workspace_id",

@@ -154,6 +154,8 @@ class TranslatingWriter:
         self._begun: set[int] = set()
         self._thought: list[str] = []
         """What was reasoned since the last seal."""
+        self._thoughts = 0
+        """How many have their seal."""
 
     def write(self, events: tuple[Event, ...]) -> bytes:
         """A chunk for each event with something in it; the first of every choice carries the role."""
@@ -178,7 +180,8 @@ class TranslatingWriter:
             self._thought.append(event.reasoning)
         if event.seal:
             thought = Thinking("".join(self._thought), event.seal, self._reply.attempt.deployment.dialect)
-            delta[THINKING_BLOCKS] = [write_block(thought)]
+            delta[THINKING_BLOCKS] = [{"index": self._thoughts, **write_block(thought)}]  # SDKs join lists by it
+            self._thoughts += 1
             self._thought.clear()
         if event.refusal:
             delta["refusal"] = event.refusal

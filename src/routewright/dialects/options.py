@@ -16,7 +16,8 @@ KEY = "routewright"
 MOST_TAGS = 32
 """Of a request: money is summed for each of them."""
 LONGEST_TAG = 200
-_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache")
+MOST_DROPPED = 32
+_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache", "drop")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -34,10 +35,11 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         max_cost_nanousd=_nanousd(fields.get("max_cost_usd"), at + "max_cost_usd"),
         min_quality=_probability(fields.get("min_quality"), at + "min_quality"),
         deadline_s=None if deadline_ms is None else deadline_ms / 1000,
-        tags=_tags(array(fields, "tags", at) or [], at),
+        tags=_names(array(fields, "tags", at) or [], at + "tags", MOST_TAGS, LONGEST_TAG),
         user=_user(fields, at),
         no_log=boolean(fields, "no_log", at) or False,
         cache=_switch(fields.get("cache"), at + "cache"),
+        drop=_names(array(fields, "drop", at) or [], at + "drop", MOST_DROPPED, LONGEST_NAME),
     )
 
 
@@ -63,7 +65,7 @@ def with_usual_fields(options: Options, fields: JsonObject) -> Options:
     """
     metadata, user = fields.get("metadata"), fields.get("user")
     if type(metadata) is dict and type(metadata.get("tags")) is list:
-        tags = _tags(metadata.pop("tags"), "metadata.")
+        tags = _names(metadata.pop("tags"), "metadata.tags", MOST_TAGS, LONGEST_TAG)
         options = msgspec.structs.replace(options, tags=options.tags or tags)
         if not metadata:
             del fields["metadata"]
@@ -116,10 +118,10 @@ def _switch(value: object, param: str) -> bool:
     return value != "off"
 
 
-def _tags(tags: list[Any], at: str) -> tuple[str, ...]:
-    if len(tags) > MOST_TAGS:
-        raise wrong(f"{at}tags", f"a list of at most {MOST_TAGS} tags", tags)
-    for index, tag in enumerate(tags):
-        if type(tag) is not str or not 0 < len(tag) <= LONGEST_TAG:
-            raise wrong(f"{at}tags[{index}]", f"a string of 1 to {LONGEST_TAG} characters", tag)
-    return tuple(tags)
+def _names(names: list[Any], param: str, most: int, longest: int) -> tuple[str, ...]:
+    if len(names) > most:
+        raise wrong(param, f"a list of at most {most} names", names)
+    for index, name in enumerate(names):
+        if type(name) is not str or not 0 < len(name) <= longest:
+            raise wrong(f"{param}[{index}]", f"a string of 1 to {longest} characters", name)
+    return tuple(names)

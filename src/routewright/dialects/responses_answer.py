@@ -46,10 +46,10 @@ def item_id(kind: str, reply: Reply, index: int) -> str:
 
 
 def reasoning_item(id_: str, text: str, seal: str, reply: Reply) -> JsonObject:
-    """What the model thought, with the seal of who made it."""
+    """What the model thought, with the seal of who made it, even an empty one: it must not come back to another."""
+    maker = reply.attempt.deployment.dialect
     item: JsonObject = {"id": id_, "type": "reasoning", "summary": [summary_part(text)] if text else []}
-    if seal:
-        maker = reply.attempt.deployment.dialect
+    if seal or maker != DIALECT:
         item["encrypted_content"] = seal if maker == DIALECT else wrapped(seal, maker)
     return item
 

@@ -48,8 +48,8 @@ def _add(fields: JsonObject, name: str, value: str) -> None:
         fields["deadline_ms"] = int(value)
     elif name == "no-log" and value in ("0", "1"):
         fields["no_log"] = value == "1"
-    elif name == "tags":
-        fields["tags"] = [tag.strip() for tag in value.split(",")]
+    elif name in ("tags", "drop"):
+        fields[name] = [each.strip() for each in value.split(",")]
     else:
         fields[name.replace("-", "_")] = value
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from routewright.engine import Engine
 from routewright.gateway.budgets_api import ShowBudgets, no_budgets
 from routewright.gateway.http import Request, Send, respond
-from routewright.layers.breaker import State
+from routewright.layers.circuit import State
 from routewright.ledger.budgets import Scope
 from routewright.money import exact_usd
 

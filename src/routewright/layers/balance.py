@@ -67,9 +67,8 @@ class Balance:
         """The place to begin at, then its equals by their load, then the rest in the order of the settings."""
         places = [attempt.deployment, *attempt.others]
         now = self._clock.monotonic()
-        equals = [each for each in places if each.tariff == places[0].tariff and self._is_awake(each, now)]
-        if not equals:
-            return places
+        alike = [each for each in places if each.tariff == places[0].tariff]
+        equals = [each for each in alike if self._is_awake(each, now)] or alike
         loads = {each.id: self._paces.of(each).load(now, self._quota.ahead(each, now)) for each in equals}
         warm = self._warm_places and self._warm_places.warm_place(attempt.call, attempt.model.name)
         chosen = next((each for each in equals if each.id == warm), None)

@@ -9,7 +9,7 @@ from routewright.call import Attempt, Call
 from routewright.clock import Clock
 from routewright.errors import DeadlineExceeded, FirstEventTimeout
 from routewright.layers.service import Service
-from routewright.layers.slowness import HARMLESS_S, Waits
+from routewright.layers.slowness import HARMLESS_S, Wait, Waits
 from routewright.reply import Reply
 
 
@@ -58,7 +58,7 @@ class FirstEventDeadline:
         except asyncio.CancelledError:
             waited_s = self._clock.monotonic() - began_at
             if attempt.call.stream and waited_s >= HARMLESS_S:  # what it would have been is at least that
-                self._waits.note(attempt.deployment.id, self._clock.monotonic(), waited_s)
+                self._waits.note(attempt.deployment.id, Wait.BEGINNING, self._clock.monotonic(), waited_s)
             raise
         except TimeoutError as error:
             raise FirstEventTimeout(f"{attempt.deployment.id} gave no answer within {limit_s:g} s") from error

@@ -15,21 +15,24 @@ from msgspec.structs import replace
 from routewright.call import Call, Routed
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
+from routewright.decision.background import background_work
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.eligibility import NOTHING_WARM
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features, extract
 from routewright.decision.intent import Policy, asks_for_quality, needs_forecast, needs_verdict
 from routewright.decision.permission import check_permission, is_restricted
+from routewright.decision.progress import read_progress, weighed, weight_of
 from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
+from routewright.dialects.dropping import carried
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
 from routewright.layers.sessions import Conversation, PromptCaches
 from routewright.reply import Ending, Reply
-from routewright.route import Route, Verdict
+from routewright.route import Route, Sign, Verdict
 
 
 class Considered(Struct, frozen=True):
@@ -43,6 +46,8 @@ class Considered(Struct, frozen=True):
     """None when the route does not depend on it, or nobody knows what to expect."""
     conversation: Conversation | None = None
     """None when nothing of the call can be in a provider's cache."""
+    session: tuple[Sign, ...] = ()
+    """What the conversation shows of how it goes; already weighed into `forecast`."""
 
 
 class Decider:
@@ -88,13 +93,22 @@ class Decider:
             verdict, forecast = self._forecasting.consider(features)
         elif needs_verdict(call):
             verdict = self._classifier.classify(features)
+        session: tuple[Sign, ...] = ()
+        if self._policy.session_evidence and len(call.messages) > 2 and needs_forecast(call):
+            session = read_progress(call.messages)
+            if session and forecast is not None:
+                forecast = weighed(forecast, weight_of(session))
         conversation = None if self._caches is None else self._caches.follow(call, features.input_tokens)
-        return Considered(call, features, verdict if needs_verdict(call) else None, forecast, conversation)
+        return Considered(call, features, verdict if needs_verdict(call) else None, forecast, conversation, session)
 
     def is_unclear(self, considered: Considered) -> bool:
         """Whether the verdict decides about the route, and would not be followed as it is."""
         verdict = considered.verdict
-        if verdict is None or (considered.forecast is not None and asks_for_quality(considered.call, self._policy)):
+        if (
+            verdict is None
+            or background_work(considered.call)
+            or (considered.forecast is not None and asks_for_quality(considered.call, self._policy))
+        ):
             return False
         return verdict.confidence < self._policy.confidence_threshold
 
@@ -111,12 +125,22 @@ class Decider:
             now_s=self._clock.time_ns() // 1_000_000_000,
             token_ratio=self._estimator.ratio,
             resting=resting,
-            cannot_carry=lambda dialect, call: self._dialects[dialect].cannot_carry(call),
-            dropped_fields=lambda dialect, call: self._dialects[dialect].dropped_fields(call),
+            cannot_carry=self._cannot_carry,
+            dropped_fields=self._dropped_fields,
             forecast=considered.forecast,
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
+            session=considered.session,
         )
+
+    def _cannot_carry(self, dialect: str, call: Call) -> str | None:
+        upstream = self._dialects[dialect]
+        return upstream.cannot_carry(carried(call, upstream)[0])
+
+    def _dropped_fields(self, dialect: str, call: Call) -> tuple[str, ...]:
+        upstream = self._dialects[dialect]
+        rest, dropped = carried(call, upstream)
+        return (*dropped, *upstream.dropped_fields(rest))
 
     def count_tokens(self, call: Call) -> int:
         """The estimate of the input, as the first choice's provider counts; the bare one where nobody may answer.

@@ -6,11 +6,12 @@ on with every answer that ends well (S. Ha and others, "CUBIC: A New TCP-Friendl
 one at a time, as TCP once did, takes minutes after an outage. What the headers of an answer leave is not exceeded.
 
 So a burst waits here for its turn instead of collecting refusals. Live calls go before those of a batch, and these
-before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Once calls
-wait for long, a tenant's newest goes first: in order of arrival, each would have its turn when its client is about to
-give up, and all that is sent would be in vain, also long after what filled the queue is over (B. Maurer, "Fail at
-Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in this order is refused at once, so
-that another model can take it: the newest call of who has most.
+before shadows; among equals the tenants take turns, so that nobody waits for all that another has piled up. Who has
+waited for long stands back behind its tenant's others, the newest of these first: in order of arrival, each would have
+its turn when its client is about to give up, and all that is sent would be in vain, also long after what filled the
+queue is over (B. Maurer, "Fail at Scale", 2015). Waiting ends with the deadline. Beyond the waiting room the last in
+this order is refused at once, so that another model can take it: of who has most, the call that has waited for too
+long, or else the newest.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ BELOW = 0.95
 GROWTH_SEEN_S = 0.25
 """How often those that wait see whether the limit has grown, where no call leaves."""
 LONG_S = 2.0
-"""Once the first in the queue has waited for so long, it is no burst: the newest goes first."""
+"""Who has waited for so long stands back: it is no burst."""
 PATIENCE_S = 1.0
 """How long a call waits for what the headers leave, where another place could take it."""
 UNSENT = "given up while it waited for its turn: nothing was sent"
@@ -56,8 +57,10 @@ class Limit:
         """What is grown to."""
         self._cut_at = -inf
         self._cut_to = inf
+        self._judged_at = -inf
+        """When a refusal last said how much is too much."""
         self._answers = False
-        """A call that was started since the last cut has ended well."""
+        """A call that was started since then has ended well."""
         self._calls_left = inf
         self._next_at = 0.0
         self._next_every_s = 0.0
@@ -104,14 +107,17 @@ class Limit:
             return
         size = min(self.size(now), in_flight)
         if self._aim >= self._most:
-            self._aim = min(self._most, in_flight)
+            self._judge(now, min(self._most, in_flight))
         elif self._answers:  # else it refuses everything, which says nothing of how much it takes when it does not
-            self._aim = max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW))
-        self._cut_at, self._cut_to, self._answers = now, max(1.0, size * CUT), False
+            self._judge(now, max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW)))
+        self._cut_at, self._cut_to = now, max(1.0, size * CUT)
+
+    def _judge(self, now: float, aim: float) -> None:
+        self._aim, self._judged_at, self._answers = aim, now, False
 
     def went_well(self, now: float, started_at: float) -> None:
         """A call has ended well. The longer no other was too much, the larger is the step."""
-        self._answers |= started_at >= self._cut_at
+        self._answers |= started_at >= self._judged_at
         calm_s = now - self._cut_at - BACK_IN_S
         if calm_s > 0:
             self._aim = min(self._most, self._aim + max(1.0, calm_s) / self._aim)
@@ -126,6 +132,11 @@ class _Waiter(Struct, eq=False):
     """Monotonic seconds."""
     tenant: str
     turn: asyncio.Future[None]
+
+    def rank(self, now: float) -> tuple[bool, float]:
+        """Of a tenant's calls the least goes first: the oldest, and after all others the newest that waits for long."""
+        waited_s = now - self.since
+        return (True, waited_s) if waited_s >= LONG_S else (False, -waited_s)
 
 
 def _place(waiter: _Waiter) -> tuple[int, int, int]:
@@ -151,8 +162,8 @@ class Slots:
             return
         self._check_patience(attempt, now)
         waiter = self._waiter(attempt.call, now)
-        self._check_room(attempt, waiter)
         insort(self._waiting, waiter, key=_place)
+        self._check_room(attempt, now)
         self._set_alarm(now)
         try:
             await waiter.turn
@@ -213,17 +224,20 @@ class Slots:
         self._set_alarm(now)
 
     def _pop_next(self, now: float) -> _Waiter:
-        """The first; once that is late, its tenant's newest in its place, and it in that one's."""
+        """Of the tenant whose turn it is, the call that goes first; the one that had this turn takes that one's."""
         first = self._waiting.pop(0)
-        if now - first.since < LONG_S:
-            return first
-        for index in range(len(self._waiting) - 1, -1, -1):
-            newest = self._waiting[index]
-            if (newest.priority, newest.tenant) == (first.priority, first.tenant):
-                first.round, first.number = newest.round, newest.number
-                self._waiting[index] = first
-                return newest
-        return first
+        chosen = min([first, *self._rivals(first)], key=lambda waiter: waiter.rank(now))
+        if chosen is not first:
+            self._give_turn(chosen, first)
+        return chosen
+
+    def _rivals(self, waiter: _Waiter) -> list[_Waiter]:
+        """The others of its tenant that are as urgent."""
+        return [each for each in self._waiting if (each.priority, each.tenant) == (waiter.priority, waiter.tenant)]
+
+    def _give_turn(self, giver: _Waiter, taker: _Waiter) -> None:
+        taker.round, taker.number = giver.round, giver.number
+        self._waiting[self._waiting.index(giver)] = taker
 
     def _set_alarm(self, now: float) -> None:
         """Look again when time alone makes room."""
@@ -244,15 +258,17 @@ class Slots:
             name = attempt.deployment.id
             raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
 
-    def _check_room(self, attempt: Attempt, waiter: _Waiter) -> None:
-        if len(self._waiting) < WAITING_ROOM:
+    def _check_room(self, attempt: Attempt, now: float) -> None:
+        """Refuse one if there are too many: of who has the last turn, the call that would go last."""
+        if len(self._waiting) <= WAITING_ROOM:
             return
-        message = f"{attempt.deployment.id}: {len(self._waiting)} calls wait for their turn already"
-        if _place(self._waiting[-1]) < _place(waiter):
-            raise DeploymentBusy(message)
         last = self._waiting.pop()
-        if not last.turn.done():
-            last.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
+        refused = max([last, *self._rivals(last)], key=lambda waiter: waiter.rank(now))
+        if refused is not last:
+            self._give_turn(refused, last)
+        if not refused.turn.done():
+            message = f"{attempt.deployment.id}: {WAITING_ROOM} calls wait for their turn already"
+            refused.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
 
 
 class DeploymentQuota:

@@ -5,12 +5,13 @@ beside others that are busy. So it is compared with its siblings, by the geometr
 long prompt or one lucky answer changes little of that. There is no fixed limit, because what is slow for one model is
 usual for another; where there are no siblings, nothing is slow, as a late answer is better than none.
 
-A wait is the longest of a stream, for its first event or for another one: a place that goes silent in the middle of
-answers is slow as well.
+A stream has two waits, for its first event and the longest within it: a place that goes silent in the middle of answers
+is slow as well. They are compared apart, or prompt beginnings would hide the silences that follow them.
 """
 
 from collections import deque
 from collections.abc import Iterable
+from enum import StrEnum
 from math import exp, inf, log
 
 FACTOR = 3.0
@@ -27,40 +28,50 @@ FORGOTTEN_AFTER_S = 60.0
 SHORTEST_S = 0.001
 
 
+class Wait(StrEnum):
+    """What a stream is waited for."""
+
+    BEGINNING = "beginning"
+    """Its first event."""
+    SILENCE = "silence"
+    """The next one: the longest time."""
+
+
 class Waits:
     """The last of each place. `now` is in monotonic seconds, and never goes back."""
 
     def __init__(self) -> None:
-        self._waits: dict[str, deque[tuple[float, float]]] = {}
+        self._waits: dict[tuple[str, Wait], deque[tuple[float, float]]] = {}
 
-    def note(self, place: str, now: float, seconds: float) -> None:
-        """A stream has begun, or it is over and kept us waiting for longer in its middle."""
-        self._waits.setdefault(place, deque(maxlen=REMEMBERED)).append((now, max(SHORTEST_S, seconds)))
+    def note(self, place: str, wait: Wait, now: float, seconds: float) -> None:
+        """A stream was waited for."""
+        self._waits.setdefault((place, wait), deque(maxlen=REMEMBERED)).append((now, max(SHORTEST_S, seconds)))
 
-    def are_long(self, place: str, siblings: Iterable[str], now: float, *, fewest: int = FEWEST) -> bool:
+    def are_long(self, place: str, wait: Wait, siblings: Iterable[str], now: float, *, fewest: int = FEWEST) -> bool:
         """Whether a place has become far slower than the fastest of its siblings."""
-        usual_s = self._usual_s(place, now, fewest)
+        usual_s = self._usual_s(place, wait, now, fewest)
         if usual_s is None or usual_s < HARMLESS_S:
             return False
-        others = (self._usual_s(each, now, FEWEST) for each in siblings if each != place)
+        others = (self._usual_s(each, wait, now, FEWEST) for each in siblings if each != place)
         return any(other_s is not None and usual_s > FACTOR * other_s for other_s in others)
 
     def patience_s(self, place: str, siblings: Iterable[str], now: float) -> float:
         """How long a place may take to begin until a sibling is surely the better choice; for ever if none is known."""
-        others = (self._usual_s(each, now, FEWEST) for each in siblings if each != place)
+        others = (self._usual_s(each, Wait.BEGINNING, now, FEWEST) for each in siblings if each != place)
         known = [other_s for other_s in others if other_s is not None]
         return max(SHORTEST_PATIENCE_S, LONGEST_FACTOR * min(known)) if known else inf
 
     def forget(self, place: str) -> None:
         """What is met from now on is to be judged by itself."""
-        self._waits.pop(place, None)
+        for wait in Wait:
+            self._waits.pop((place, wait), None)
 
     def keep_only(self, places: Iterable[str]) -> None:
         """Forget deployments that the settings no longer name."""
         named = set(places)
-        self._waits = {place: waits for place, waits in self._waits.items() if place in named}
+        self._waits = {key: waits for key, waits in self._waits.items() if key[0] in named}
 
-    def _usual_s(self, place: str, now: float, fewest: int) -> float | None:
-        waits = self._waits.get(place, ())
+    def _usual_s(self, place: str, wait: Wait, now: float, fewest: int) -> float | None:
+        waits = self._waits.get((place, wait), ())
         recent = [seconds for at, seconds in waits if now - at < FORGOTTEN_AFTER_S]
         return exp(sum(map(log, recent)) / len(recent)) if len(recent) >= fewest else None

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from routewright.call import Attempt
 from routewright.clock import Clock
+from routewright.dialects.dropping import carried
 from routewright.dialects.rate_limits import allowance
 from routewright.dialects.wire import Decoder
 from routewright.dialects.wire import Upstream as Dialect
@@ -38,7 +41,7 @@ class Upstream:
 
     async def __call__(self, attempt: Attempt) -> Reply:
         dialect = self._dialects[attempt.deployment.dialect]
-        request = dialect.write_request(attempt)
+        request = dialect.write_request(_carried(attempt, dialect))
         sent_at = self.clock.monotonic()
         response = await self._transport.send(request, connect_timeout_s=self._connect_timeout_s)
         try:
@@ -189,6 +192,14 @@ class _Patience:
         else:
             self._was_cancelled = True
             self._waiter.cancel()
+
+
+def _carried(attempt: Attempt, dialect: Dialect) -> Attempt:
+    """Without what its client allows to be left out, where this dialect has no word for it."""
+    if not attempt.call.options.drop:
+        return attempt
+    call, _ = carried(attempt.call, dialect)
+    return replace(attempt, routed=replace(attempt.routed, call=call))
 
 
 def _hide_key(error: ProviderError, attempt: Attempt) -> None:

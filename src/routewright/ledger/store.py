@@ -150,6 +150,13 @@ ORDER BY o.sequence DESC LIMIT ?
 """
 _TAIL = "SELECT 'request' AS kind, * FROM requests ORDER BY at_ns DESC, request_id DESC LIMIT ?"
 _REQUEST = "SELECT 'request' AS kind, * FROM requests WHERE request_id = ?"
+_REQUESTS_OF = (
+    """SELECT 'request' AS kind, * FROM requests WHERE "user" = ? AND at_ns >= ? ORDER BY at_ns, request_id"""
+)
+_ATTEMPTS_OF = """
+SELECT e.* FROM events AS e JOIN requests AS r USING (request_id)
+WHERE r."user" = ? AND r.at_ns >= ? ORDER BY e.sequence
+"""
 _ATTEMPTS = "SELECT * FROM events WHERE request_id = ? ORDER BY sequence"
 _KEEP_OPEN_HOLDS = (
     """
@@ -354,6 +361,17 @@ class Store:
         attempts = _attempts(self._events(_ATTEMPTS, request_id))
         request = found if isinstance(found, RequestRecorded) else None
         return RequestRecord(request, attempts) if request or attempts else None
+
+    def requests_of(self, user: str, since_ns: int) -> list[RequestRecord]:
+        """The requests of one user (`x-routewright-user`) that ended since a time (UTC nanoseconds), oldest first."""
+        attempts: dict[str, list[LedgerEvent]] = {}
+        for event in self._events(_ATTEMPTS_OF, user, since_ns):
+            attempts.setdefault(event.request_id, []).append(event)
+        return [
+            RequestRecord(row, _attempts(attempts.get(row.request_id, ())))
+            for row in self._events(_REQUESTS_OF, user, since_ns)
+            if isinstance(row, RequestRecorded)
+        ]
 
     def outcomes(self, after: int, limit: int = 10_000) -> list[OutcomeRow]:
         """How answers turned out, in the order in which it was told: `limit` at most, with a `sequence` above `after`.

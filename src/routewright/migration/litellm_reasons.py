@@ -102,7 +102,7 @@ _DROPPED: Mapping[str, str] = {
     "model_list": "it is no entry with a model_name and a litellm_params.model",
 }
 _KEPT: Mapping[str, str] = {
-    "litellm_settings.drop_params": "what a model does not know is left out, and told in x-routewright-dropped",
+    "litellm_settings.drop_params": "what changes no answer is left out; policy.drop_unsupported names what else may",
     "litellm_settings.turn_off_message_logging": f"{_ALWAYS}: no message is kept, unless ledger.log_content is set",
     "litellm_settings.redact_user_api_key_info": f"{_ALWAYS}: no key is ever logged",
     "router_settings.enable_pre_call_checks": f"{_ALWAYS}: models that cannot hold a request are passed over",
@@ -121,7 +121,7 @@ IN_PARAMS: Mapping[str, str] = {
     "max_retries": "tries are policy.max_retry_attempts, for all models",
     "num_retries": "tries are policy.max_retry_attempts, for all models",
     "api_version": "the address that is called needs none",
-    "drop_params": "what a model does not know is left out, and told in x-routewright-dropped",
+    "drop_params": "what changes no answer is left out; policy.drop_unsupported names what else may",
     "mock_response": "answers are made up by `routewright serve --simulate` only",
     "tags": "requests and keys have tags; deployments have none",
     "organization": "a provider's key says whose it is",

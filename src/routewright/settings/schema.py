@@ -189,6 +189,8 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     max_reply_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 32 * MIB
     baseline: Name | None = None
     prompt_cache_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
+    session_evidence: bool = True
+    drop_unsupported: tuple[Name, ...] = ()
 
     @property
     def cost_alert_nanousd(self) -> int:
