@@ -10,7 +10,8 @@ from routewright import names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.dialects import multipart, options, progress, provider_errors, strict_json
+from routewright.decision import progress
+from routewright.dialects import multipart, options, provider_errors, strict_json
 from routewright.gateway import (
     admin_api,
     batches_api,
@@ -24,7 +25,7 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.layers import breaker, incidents, key_quota, slowness
+from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none

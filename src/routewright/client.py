@@ -11,18 +11,24 @@ both faces mean the same by the same words.
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 import msgspec
 from msgspec.structs import replace
 
-from routewright.call import Call, Options
+from routewright.call import Call, Options, Priority
 from routewright.dialects.fields import wrong
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import MAX_NAME_CHARS, hashed_session
+from routewright.errors import CallerError
+from routewright.jobs.answering import Asker
+from routewright.jobs.lines import Template
+from routewright.jobs.listing import BatchItem, BatchResult, Listed, answered, prompt_of
 from routewright.reply import Answer, Draft, Reply
 from routewright.route import Route
 from routewright.runtime import Runtime, SettingsSource
@@ -199,6 +205,54 @@ class Router:
         """The reply itself, event by event; whoever takes it must read it to its end or close it."""
         return await self._runtime.engine.ask(self._read(prompt, ask, stream=stream))
 
+    async def batch(
+        self,
+        items: Iterable[BatchItem],
+        *,
+        template: str | None = None,
+        concurrency: int | None = None,
+        retries: int = 1,
+        **ask: Unpack[Ask],
+    ) -> AsyncGenerator[BatchResult]:
+        """Ask for each item, and get results as they come: `async for result in router.batch(texts, template="…")`.
+
+        An item is a prompt, or what the template's `{item}` stands for, or a mapping with its fields. A failure is the
+        result of its item. `concurrency` is `policy.batch_concurrency` if not said; live requests go first. For what
+        must survive this process there is `routewright batch run`. Raises BadInput for a template that is none.
+        """
+        asking = answered(
+            Asker(self._runtime.engine, self._runtime.clock, Random()),
+            self._listed(items, None if template is None else Template(template), retries, ask),
+            concurrency=concurrency or self._runtime.engine.settings.policy.batch_concurrency,
+        )
+        async with aclosing(asking):
+            async for result in asking:
+                yield result
+
+    async def batch_all(
+        self,
+        items: Iterable[BatchItem],
+        *,
+        template: str | None = None,
+        concurrency: int | None = None,
+        retries: int = 1,
+        **ask: Unpack[Ask],
+    ) -> list[BatchResult]:
+        """The same, all of them in the order of the items."""
+        asking = self.batch(items, template=template, concurrency=concurrency, retries=retries, **ask)
+        return sorted([result async for result in asking], key=lambda result: result.index)
+
+    def _listed(
+        self, items: Iterable[BatchItem], template: Template | None, retries: int, ask: Ask
+    ) -> Iterator[Listed]:
+        for index, item in enumerate(items):
+            try:
+                call = self._read(prompt_of(item, template), ask, stream=False)
+            except CallerError as error:
+                yield Listed(index, item, error)
+            else:
+                yield Listed(index, item, replace(call, priority=Priority.BATCH, max_retries=retries))
+
     async def close(self) -> None:
         """Write out what the ledger still has to write, and close connections and files."""
         await self._runtime.close()
@@ -247,6 +301,36 @@ class SyncRouter:
     def stream(self, prompt: Prompt, **ask: Unpack[Ask]) -> "SyncStream":
         """The answer as it comes: `with router.stream("…") as stream: for text in stream: …`."""
         return SyncStream(self._run, self._router.stream(prompt, **ask))
+
+    def batch(
+        self,
+        items: Iterable[BatchItem],
+        *,
+        template: str | None = None,
+        concurrency: int | None = None,
+        retries: int = 1,
+        **ask: Unpack[Ask],
+    ) -> Iterator[BatchResult]:
+        """See `Router.batch`; `items` are drawn in the thread of the event loop."""
+        asking = self._router.batch(items, template=template, concurrency=concurrency, retries=retries, **ask)
+        try:
+            while (result := self._run(anext(asking, None))) is not None:
+                yield result
+        finally:
+            self._run(asking.aclose())
+
+    def batch_all(
+        self,
+        items: Iterable[BatchItem],
+        *,
+        template: str | None = None,
+        concurrency: int | None = None,
+        retries: int = 1,
+        **ask: Unpack[Ask],
+    ) -> list[BatchResult]:
+        """See `Router.batch_all`."""
+        asking = self._router.batch_all(items, template=template, concurrency=concurrency, retries=retries, **ask)
+        return self._run(asking)
 
     def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
         """See `Router.feedback`."""

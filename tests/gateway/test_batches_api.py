@@ -9,8 +9,9 @@ import pytest
 
 from lobby import Answered, Lobby, lobby
 from routewright.gateway import batches_kept
-from routewright.gateway.batches_kept import KEPT_S
-from routewright.jobs.job import JobState
+from routewright.gateway.batches_kept import KeptBatches
+from routewright.gateway.files_kept import KEPT_S
+from routewright.jobs.job import Job, JobState
 
 CHAT = "/v1/chat/completions"
 BAD_IDS = ("../x", "batch_..", "batch_" + "0" * 31, "batch_" + "Z" * 32, "file-" + "0" * 32, "%2e%2e%2f", "b" * 5000)
@@ -237,18 +238,25 @@ async def test_another_gateway_goes_on_where_one_ended(tmp_path: Path) -> None:
         assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
 
 
-async def test_a_crash_while_files_are_delivered_delivers_them_once(house: Lobby) -> None:
+def deliver_all_but_the_last_step(kept: KeptBatches, job: Job) -> None:
+    """As if the gateway died then."""
+    source = Path(job.source)
+    content = source.read_bytes()
+    kept.deliver(job)
+    source.write_bytes(content)
+
+
+async def test_a_crash_while_files_are_delivered_delivers_them_once(
+    house: Lobby, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = (await create(house, await upload(house, line("a")))).json
     kept = house.gateway.batch_work.kept
-    deliver, kept.deliver = kept.deliver, lambda job: None  # type: ignore[method-assign,assignment]
-    await work(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "deliver", lambda job: None)
+        await work(house)
     undelivered = (await house.call("GET", f"/v1/batches/{made['id']}")).json
     assert (undelivered["status"], undelivered["output_file_id"]) == ("finalizing", None)
-    job = kept.find("", made["id"])
-    source = Path(job.source).read_bytes()
-    deliver(job)
-    Path(job.source).write_bytes(source)  # as if it had died just before its last step
-    kept.deliver = deliver  # type: ignore[method-assign]
+    deliver_all_but_the_last_step(kept, kept.find("", made["id"]))
     await work(house)
     batch = (await house.call("GET", f"/v1/batches/{made['id']}")).json
     assert batch["status"] == "completed"

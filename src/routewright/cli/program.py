@@ -40,6 +40,7 @@ VERBS = (
     Verb("launch", "Start", "Run Claude Code, Codex or any program by the gateway, and say what it cost."),
     Verb("ask", "Use", "Ask one question; the answer comes as it is written."),
     Verb("route", "Use", "Show which model a question would go to, and why; calls nobody."),
+    Verb("batch", "Use", "Ask many questions from a file, each answered and paid for once."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
     Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from routewright.call import JsonObject
+from routewright.call import Call, JsonObject, Options, Priority
+from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import BadInput
 from routewright.jobs.job import CHAT
 
@@ -202,6 +204,13 @@ def _schema_name(title: object) -> str:
     """As OpenAI takes it: letters, digits, hyphens and underscores, 64 at most."""
     name = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in str(title or ""))
     return name[:64] or "answer"
+
+
+def call_of(question: Question, *, request_id: str, options: Options) -> Call:
+    """The call that a question means. Raises CallerError."""
+    body = msgspec.json.encode(question.body)
+    call = DOWNSTREAMS[DIALECTS[question.url]].read(body, request_id=request_id, options=options)
+    return replace(call, priority=Priority.BATCH)
 
 
 _canonical: Callable[[object], bytes] = msgspec.json.Encoder(order="deterministic").encode

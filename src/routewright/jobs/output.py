@@ -107,7 +107,7 @@ class LineFile:
     def close(self) -> None:
         """Let go of it; one without a line is not left behind."""
         if not self.size:
-            self.path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)  # before the lock is given back
         os.close(self._fd)
 
 
@@ -167,6 +167,11 @@ def _found(path: Path, line: bytes, place: Place) -> Found:
         raise JobRefused(f"{path} has a line that is not ours: {error}", hint="begin anew with another -o") from error
     request_id = written.response.request_id if written.response else ""
     return Found(written.custom_id, request_id, written.error.code if written.error else "", place)
+
+
+def unordered(output: Path) -> Path:
+    """Where answers are written as they come, of those that are to be put in order at the end."""
+    return output.with_name(f"{output.name}.part")
 
 
 def arrange(source: LineFile, target: Path, places: Iterable[Place]) -> None:

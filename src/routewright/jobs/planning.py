@@ -12,6 +12,7 @@ from routewright.errors import BadInput, JobRefused
 from routewright.jobs.inputs import Input
 from routewright.jobs.job import Item, Job, JobState
 from routewright.jobs.lines import Malformed, digest_of
+from routewright.jobs.output import unordered
 from routewright.jobs.store import JobStore
 
 _ITEMS_AT_ONCE = 5_000
@@ -66,13 +67,10 @@ def find_job(store: JobStore, job: Job) -> Job | None:
                 f"{job.output} belongs to {before.id}, which is {before.state} with another input or other options",
                 hint=f"choose another one with -o, or give that one up: routewright batch cancel {before.id}",
             )
-    if _has_content(Path(job.output)) or _has_content(Path(job.errors)):
-        raise JobRefused(f"{job.output} is there already, and not of this batch", hint="choose another one with -o")
+    for path in (Path(job.output), unordered(Path(job.output)), Path(job.errors)):
+        if path.exists() and path.stat().st_size:
+            raise JobRefused(f"{path} is there already, and not of this batch", hint="choose another one with -o")
     return None
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
 
 
 def plan(store: JobStore, source: Input, job: Job, spec: Spec, *, now_ns: int) -> Planned:

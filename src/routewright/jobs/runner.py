@@ -12,24 +12,23 @@ from math import inf
 from pathlib import Path
 from random import Random
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routewright.call import Call, Options, Priority
+from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import BadInput, DeadlineExceeded, RoutewrightError
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.inputs import Input, Record
 from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
-from routewright.jobs.lines import DIALECTS, Malformed, Question
+from routewright.jobs.lines import DIALECTS, Malformed, Question, call_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
 from routewright.jobs.results import answer_line, failure_line, refusal_line, renamed
 from routewright.jobs.store import PAGE, JobStore, Undecided
 from routewright.jobs.ticker import Ticker
-from routewright.ledger.budgets import Budget, Period, Scope
+from routewright.ledger.budgets import BATCH_BUDGETS, Budget, Period, Scope
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import NOT_CHARGED, Draft, Event, Reply
 from routewright.runtime import Runtime
@@ -85,8 +84,10 @@ class Run:
         random: Random | None = None,
         tenant: Callable[[], Tenant] = lambda: NOBODY,
     ) -> None:
-        """`files.output` is where answers are written as they come; see `work_path`. `tenant` says for each item who
-        pays, and raises RunEnded when nobody does any more."""
+        """`files.output` is where answers are written as they come: the output itself, or where it is made from.
+
+        `tenant` says for each item who pays, and raises RunEnded when nobody does any more.
+        """
         self._engine = runtime.engine
         self._ledger = runtime.store
         self._clock = runtime.clock
@@ -102,6 +103,8 @@ class Run:
         self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
         self._until = inf
         self._is_stopped = False
+        self.baseline_model: str | None = None
+        """What costs were compared with, where anything was answered."""
         self.ended_by: RoutewrightError | None = None
         """Why nothing more could be asked, if not all was."""
         counts = store.counts(job)
@@ -236,6 +239,7 @@ class Run:
 
         reply = await self._asker.ask(call, take)
         receipt = reply.receipt or NOT_CHARGED
+        self.baseline_model = receipt.baseline_model
         self._note(
             _result(
                 item.position,
@@ -252,15 +256,9 @@ class Run:
 
     def _call(self, question: Question, request_id: str) -> Call:
         """Raises CallerError."""
-        dialect = DOWNSTREAMS[DIALECTS[question.url]]
-        call = dialect.read(msgspec.json.encode(question.body), request_id=request_id, options=self._options)
-        return replace(
-            call,
-            priority=Priority.BATCH,
-            max_retries=self._limits.retries,
-            deadline_at=self._until,
-            tenant=self._tenant(),
-        )
+        call = call_of(question, request_id=request_id, options=self._options)
+        limits = self._limits
+        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=self._tenant())
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""
@@ -299,7 +297,10 @@ class Run:
         await self._answer_twins()
         if self._spec.ordered:
             await asyncio.to_thread(arrange, self._files.output, Path(job.output), self._in_order())
-        return self._move(JobState.COMPLETED)
+        job = self._move(JobState.COMPLETED)
+        if self._spec.ordered:
+            self._files.output.path.unlink()
+        return job
 
     def _move(self, to: JobState) -> Job:
         return self._store.move(self._job, to, at_ns=self._clock.time_ns())
@@ -332,15 +333,10 @@ def budget_of(job: Job) -> Budget:
     """What a job with a limit may spend in all, across all its runs."""
     assert job.limit_nanousd is not None
     return Budget(
-        name=f"batch/{job.id}",
+        name=f"{BATCH_BUDGETS}/{job.id}",
         scope=Scope.TAG,
         subject=job.tag,
         limit_nanousd=job.limit_nanousd,
         period=Period.FOREVER,
         alerts_percent=(),
     )
-
-
-def work_path(output: Path, spec: Spec) -> Path:
-    """Where answers are written as they come: the output itself, unless they are to be put in order first."""
-    return output.with_name(f"{output.name}.part") if spec.ordered else output

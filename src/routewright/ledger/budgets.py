@@ -22,6 +22,9 @@ KEY_BUDGETS = "key"
 """What the names of single keys' budgets begin with, before a slash. No budget of the settings is called so, else one
 that each tag has for itself could be taken for a key's."""
 
+BATCH_BUDGETS = "batch"
+"""The same of single batches' budgets."""
+
 
 class Scope(StrEnum):
     """What of an attempt a budget looks at."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.errors import SettingsError
-from routewright.ledger.budgets import KEY_BUDGETS
+from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
@@ -330,8 +330,9 @@ def _check_budgets(settings: Settings) -> Iterator[str]:
             yield _told(settings, ("budgets", name), f"policy.{COST_ALERT} has this name; take another")
         elif not _BUDGET_NAME.fullmatch(name):
             yield _told(settings, ("budgets", name), "a name has letters, digits, and _ . - between them")
-        elif name == KEY_BUDGETS:
-            yield _told(settings, ("budgets", name), "those that single keys have are named like this; take another")
+        elif name in (KEY_BUDGETS, BATCH_BUDGETS):
+            told = "those that single keys and batches have are named like this; take another"
+            yield _told(settings, ("budgets", name), told)
 
 
 def _check_models(settings: Settings) -> Iterator[str]:

@@ -1,0 +1,103 @@
+"""`routewright batch`: many questions from a file, and how batches stand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from routewright.cli.batch_running import run
+from routewright.cli.batch_tables import print_jobs, print_summary, summary_of
+from routewright.cli.opening import database_of, settings_of
+from routewright.cli.options import json_option, settings_options
+from routewright.cli.screen import print_json, say
+from routewright.errors import JobRefused
+from routewright.jobs.job import Job, JobState
+from routewright.jobs.output import LineFile, unordered
+from routewright.jobs.store import JobStore
+from routewright.ledger.database import Database
+
+
+@click.group("batch", short_help="Ask many questions from a file, each answered and paid for once.")
+def command() -> None:
+    """Ask many questions from a file, each answered and paid for once.
+
+    `run` asks, and goes on where it was when it is said again; `list` and `show` tell how batches stand, and `cancel`
+    ends one.
+    """
+
+
+command.add_command(run)
+
+
+@command.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
+@json_option
+@settings_options
+def list_jobs(limit: int, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+    """Tell of the latest batches."""
+    with database_of(settings_of(config, flags)) as database:
+        store = _store(database)
+        jobs = [] if store is None else store.jobs(limit)
+        counts = [] if store is None else [store.counts(job) for job in jobs]
+    if as_json:
+        print_json([{"job": job, "counts": its} for job, its in zip(jobs, counts, strict=True)])
+    elif jobs:
+        print_jobs(jobs, counts)
+    else:
+        say("no batches yet: `routewright batch run FILE` makes one")
+
+
+@command.command("show")
+@click.argument("job_id", metavar="ID")
+@json_option
+@settings_options
+def show_job(job_id: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+    """Tell how one batch stands, by model and tier."""
+    with database_of(settings_of(config, flags)) as database:
+        summary = summary_of(_store(database), job_id)
+    if as_json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+
+
+@command.command("cancel")
+@click.argument("job_id", metavar="ID")
+@settings_options
+def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> None:
+    """End a batch. What is answered stays in its files; what is in flight is awaited."""
+    with database_of(settings_of(config, flags), read_only=False) as database:
+        store = _store(database)
+        job = summary_of(store, job_id).job
+        assert store is not None
+        now_ns = _now_ns()
+        if job.state.is_over:
+            say(f"{job.id} is {job.state} already")
+            return
+        if _is_running(job):
+            store.move(job, JobState.CANCELLING, at_ns=now_ns)
+            say(f"{job.id} ends when what is in flight is answered")
+        else:
+            store.move(job, JobState.CANCELLED, at_ns=now_ns)
+            say(f"{job.id} is cancelled; what is answered is in {job.output}")
+
+
+def _store(database: Database | None) -> JobStore | None:
+    return None if database is None else JobStore(database)
+
+
+def _now_ns() -> int:
+    from routewright.clock import SystemClock
+
+    return SystemClock().time_ns()
+
+
+def _is_running(job: Job) -> bool:
+    """Whether a process has its files; of those that share a database with other machines, as far as is known here."""
+    try:
+        for path in (Path(job.output), unordered(Path(job.output))):
+            if path.exists():
+                LineFile(path).close()
+    except JobRefused:
+        return True
+    return False

@@ -1,0 +1,272 @@
+"""`routewright batch run`: asks all questions of a file; said again, it goes on where it was."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from routewright.catalog.registry import Tier
+from routewright.cli import logs
+from routewright.cli.opening import source_of
+from routewright.cli.options import json_option, settings_options, simulate_option
+from routewright.cli.screen import print_json, say
+from routewright.cli.text import counted
+from routewright.errors import BadInput, RoutewrightError
+from routewright.money import NANO
+
+if TYPE_CHECKING:
+    from routewright.jobs.opening import Wish
+    from routewright.jobs.planning import Planned
+    from routewright.jobs.runner import Run
+    from routewright.runtime import SettingsSource
+
+INTERRUPTED = 130
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _usd(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount <= 0:
+        raise click.BadParameter(f"{text!r} is no amount of USD, such as 12.50", ctx, param)
+    return int(amount * NANO)
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if text[-1:] in _UNITS and (seconds := float(text[:-1]) * _UNITS[text[-1]]) > 0:
+            return seconds
+    raise click.BadParameter(f"{text!r} is no time, such as 90s, 30m, 2h or 1d", ctx, param)
+
+
+@click.command("run")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where answers go; FILE.results.jsonl if not said.",
+)
+@click.option("--template", metavar="TEXT", help='What to ask of each line or row, e.g. "Document this: {item}".')
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv", "tsv", "parquet", "lines"]),
+    help="What FILE is, if its name does not say.",
+)
+@click.option("--model", metavar="NAME", help="Ask this model, an alias, or auto, whatever the lines say.")
+@click.option("--tier", type=click.Choice([str(tier) for tier in Tier]), help="Take this tier instead of classifying.")
+@click.option("--system", metavar="TEXT", help="Instructions that stand before each prompt.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")
+@click.option("--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers must fit.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Questions at a time, at most; policy.batch_concurrency if not said.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=1,
+    show_default=True,
+    help="Further tries of each model, for each item.",
+)
+@click.option(
+    "--max-cost", "limit_nanousd", callback=_usd, metavar="USD", help="Never spend more than this on the whole batch."
+)
+@click.option(
+    "--deadline", "deadline_s", callback=_seconds, metavar="TIME", help="Ask nothing after this time: 90s, 30m, 2h, 1d."
+)
+@click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
+@click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
+@click.option("--dry-run", is_flag=True, help="Only tell what is there and what it would cost; asks nobody.")
+@json_option
+@simulate_option
+@settings_options
+def run(
+    file: str,
+    output: Path | None,
+    template: str | None,
+    kind: str | None,
+    model: str | None,
+    tier: str | None,
+    system: str | None,
+    max_tokens: int | None,
+    schema: Path | None,
+    concurrency: int | None,
+    retries: int,
+    limit_nanousd: int | None,
+    deadline_s: float | None,
+    dedupe: bool,
+    ordered: bool,
+    dry_run: bool,
+    as_json: bool,
+    simulate: bool,
+    config: Path | None,
+    flags: Mapping[str, str],
+) -> None:
+    """Ask all questions of FILE; said again, go on where it was left.
+
+    FILE is OpenAI's batch JSONL, JSONL with a `prompt` in each line, CSV or Parquet with a column `prompt` (or a
+    --template with names of columns), or text with a prompt, or the template's {item}, in each line; `-` is stdin.
+    Answers are lines in OpenAI's form, in the order in which they come; failures go into a file beside them. Whatever
+    ends the run (Ctrl-C, a crash, the budget), the same command goes on, and asks nothing again that was answered.
+    """
+    from routewright.jobs.inputs import Format
+    from routewright.jobs.lines import Asking, Template
+    from routewright.jobs.opening import Wish, usual_output
+    from routewright.jobs.planning import Spec
+
+    source = None if file == "-" else Path(file)
+    asking = Asking(
+        template=None if template is None else Template(template),
+        model=model,
+        system=system,
+        max_tokens=max_tokens,
+        schema=None if schema is None else _read_schema(schema),
+    )
+    wish = Wish(
+        source=source,
+        output=output or usual_output(source),
+        asking=asking,
+        format=None if kind is None else Format(kind),
+        spec=Spec(tier=tier, dedupe=dedupe, ordered=ordered),
+        concurrency=concurrency,
+        retries=retries,
+        limit_nanousd=limit_nanousd,
+        deadline_s=deadline_s,
+    )
+    logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
+    settings = source_of(config, flags, simulate=simulate)
+    if dry_run:
+        _tell_forecast(settings, wish, as_json=as_json)
+        return
+    from routewright.cli.serve import run as run_loop
+
+    run_loop(_run(settings, wish, as_json=as_json))
+
+
+def _read_schema(path: Path) -> dict[str, Any]:
+    try:
+        schema = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not JSON: {error}") from error
+    if not isinstance(schema, dict):
+        raise BadInput(f"{path} is no JSON Schema: it must be an object")
+    return schema
+
+
+def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
+    from routewright.cli.batch_tables import print_forecast
+    from routewright.cli.opening import deciding_only
+    from routewright.clock import SystemClock
+    from routewright.jobs.forecast import forecast
+    from routewright.jobs.opening import input_of
+
+    settings, registry = source.load()
+    engine = deciding_only(settings, registry)
+    now_s = SystemClock().time_ns() // 10**9
+    found = forecast(engine.route, registry, input_of(wish, sys.stdin.buffer), wish.spec, now_s=now_s)
+    if as_json:
+        print_json(found)
+    else:
+        print_forecast(found)
+
+
+async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
+    from routewright.cli.batch_tables import print_summary, summary_of
+    from routewright.jobs.opening import input_of, opened
+    from routewright.jobs.store import JobStore
+    from routewright.runtime import Runtime
+
+    questions = input_of(wish, sys.stdin.buffer)
+    runtime = Runtime.open(source)
+    try:
+        with opened(runtime, questions, wish) as (running, planned):
+            _introduce(planned)
+            was_interrupted = await _attended(running)
+        summary = summary_of(JobStore(runtime.store.database), planned.job.id)
+        if as_json:
+            print_json(summary)
+        else:
+            print_summary(summary, running.baseline_model)
+    finally:
+        await runtime.close()
+    if running.ended_by is not None:
+        raise _ended(running.ended_by)
+    if was_interrupted:
+        say("stopped; the same command goes on from here")
+        raise click.exceptions.Exit(INTERRUPTED)
+    if summary.counts.failed or summary.counts.done < summary.job.total:
+        raise click.exceptions.Exit(1)
+
+
+def _introduce(planned: "Planned") -> None:
+    job = planned.job
+    if planned.is_new:
+        say(f"{job.id}: {counted(job.total, 'item')} from {job.source}")
+    elif job.state.is_over:
+        say(f"{job.id} is {job.state} already; nothing is asked again")
+    else:
+        say(f"{job.id} goes on where it was")
+    for reason in planned.malformed:
+        say(f"  {reason}")
+    if (more := planned.malformed_count - len(planned.malformed)) > 0:
+        say(f"  and {counted(more, 'more malformed record')}")
+
+
+async def _attended(running: "Run") -> bool:
+    """Run it to its end, or to the second Ctrl-C; returns whether it was interrupted."""
+    from routewright.cli.batch_line import follow
+
+    work = asyncio.create_task(running.run())
+    interruptions = 0
+
+    def interrupted() -> None:
+        nonlocal interruptions
+        interruptions += 1
+        if interruptions == 1:
+            running.stop()
+            say("what is in flight is awaited; Ctrl-C again gives it up")
+        else:
+            work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+    line = asyncio.create_task(follow(running.progress))
+    try:
+        await work
+    except asyncio.CancelledError:
+        if interruptions < 2:
+            raise
+    finally:
+        line.cancel()
+        with suppress(asyncio.CancelledError):
+            await line
+    return bool(interruptions)
+
+
+def _ended(error: RoutewrightError) -> RoutewrightError:
+    hint = "the same command goes on where it was"
+    error.hint = f"{error.hint}; {hint}" if error.hint else hint
+    return error

@@ -1,0 +1,90 @@
+"""From what somebody wants to a job that can be run: where its files are, and whether it is an old one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec import Struct
+
+from routewright.errors import BadInput
+from routewright.jobs.inputs import Format, Input, spool
+from routewright.jobs.job import Job
+from routewright.jobs.lines import Asking
+from routewright.jobs.output import JobFiles, unordered
+from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan
+from routewright.jobs.runner import Limits, Run
+from routewright.jobs.store import JobStore
+from routewright.ledger.ledger import NANOSECONDS
+from routewright.runtime import Runtime
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What somebody wants of a batch."""
+
+    source: Path | None
+    """None for stdin."""
+    output: Path
+    asking: Asking
+    format: Format | None = None
+    """None for what the file's name, or its beginning, says."""
+    spec: Spec = Spec()
+    concurrency: int | None = None
+    """None for what the settings say."""
+    retries: int = 1
+    limit_nanousd: int | None = None
+    deadline_s: float | None = None
+
+
+def usual_output(source: Path | None) -> Path:
+    """Where answers go if nobody says: beside the input, or here for stdin."""
+    return Path("batch.results.jsonl") if source is None else source.with_name(f"{source.stem}.results.jsonl")
+
+
+def errors_path(output: Path) -> Path:
+    """Where failures go."""
+    return output.with_name(f"{output.stem}.errors{output.suffix or '.jsonl'}")
+
+
+def input_of(wish: Wish, stdin: BinaryIO) -> Input:
+    """The questions; those of stdin are kept beside the output, so that they can be read again. Raises BadInput."""
+    if wish.source is not None:
+        return Input(wish.source, wish.asking, wish.format)
+    path = wish.output.with_name(f"{wish.output.name}.input")
+    spool(stdin, path)
+    return Input(path, wish.asking, wish.format)
+
+
+@contextmanager
+def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, Planned]]:
+    """A run of the job that is wanted, new or gone on with; its files are nobody else's as long as it is open.
+
+    Raises BadInput and JobRefused before anything is asked, StoreUnavailable.
+    """
+    store, clock = JobStore(runtime.store.database), runtime.clock
+    output = _absolute(wish.output)
+    now_ns = clock.time_ns()
+    job = Job(
+        id=f"batch_{runtime.engine.mint_id().replace('-', '')}",
+        created_at_ns=now_ns,
+        source=str(_absolute(source.path)),
+        output=str(output),
+        errors=str(errors_path(output)),
+        fingerprint=fingerprint_of(source, wish.spec),
+        limit_nanousd=wish.limit_nanousd,
+        deadline_ns=None if wish.deadline_s is None else now_ns + int(wish.deadline_s * NANOSECONDS),
+    )
+    if output == _absolute(source.path):
+        raise BadInput(f"{output} is the input", hint="choose another one with -o")
+    find_job(store, job)  # before its files are touched
+    with JobFiles(unordered(output) if wish.spec.ordered else output, Path(job.errors)) as files:
+        planned = plan(store, source, job, wish.spec, now_ns=now_ns)
+        limits = Limits(
+            concurrency=wish.concurrency or runtime.engine.settings.policy.batch_concurrency, retries=wish.retries
+        )
+        yield Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits), planned
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.realpath(path))
