@@ -25,38 +25,38 @@ _STATUSES: Mapping[str, int] = {
 _UNKNOWN_STATUS = 500
 
 
-class _Counts(Struct):
+class _Counts(Struct, frozen=True):
     succeeded: int = 0
     errored: int = 0
     canceled: int = 0
     expired: int = 0
 
 
-class _Batch(Struct):
+class _Batch(Struct, frozen=True):
     id: str
     processing_status: str
     request_counts: _Counts = _Counts()
 
 
-class _Batches(Struct):
+class _Batches(Struct, frozen=True):
     data: list[_Batch]
 
 
-class _Kind(Struct):
+class _Kind(Struct, frozen=True):
     type: str = ""
 
 
-class _Error(Struct):
+class _Error(Struct, frozen=True):
     error: _Kind = _Kind()
 
 
-class _Result(Struct):
+class _Result(Struct, frozen=True):
     type: str
     message: msgspec.Raw = msgspec.Raw(b"{}")
     error: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Line(Struct):
+class _Line(Struct, frozen=True):
     custom_id: str
     result: _Result
 

@@ -24,21 +24,21 @@ _STAGES = {
 }
 
 
-class _Counts(Struct):
+class _Counts(Struct, frozen=True):
     completed: int = 0
     failed: int = 0
 
 
-class _Error(Struct):
+class _Error(Struct, frozen=True):
     code: str | None = None
     message: str | None = None
 
 
-class _Errors(Struct):
+class _Errors(Struct, frozen=True):
     data: list[_Error] = []
 
 
-class _Batch(Struct):
+class _Batch(Struct, frozen=True):
     id: str
     status: str
     output_file_id: str | None = None
@@ -48,20 +48,20 @@ class _Batch(Struct):
     metadata: dict[str, str] | None = None
 
 
-class _Batches(Struct):
+class _Batches(Struct, frozen=True):
     data: list[_Batch]
 
 
-class _File(Struct):
+class _File(Struct, frozen=True):
     id: str
 
 
-class _Response(Struct):
+class _Response(Struct, frozen=True):
     status_code: int
     body: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Line(Struct):
+class _Line(Struct, frozen=True):
     custom_id: str
     response: _Response | None = None
     error: _Error | None = None
