@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from hashlib import file_digest
 from pathlib import Path
@@ -181,18 +182,11 @@ def _names_in(line: bytes) -> tuple[str, ...]:
 
 def _numbers_read(row: dict[str, str]) -> dict[str, Any]:
     """A table of text cannot say that an empty cell is nothing, and a number no text."""
-    found: dict[str, Any] = dict(row)
+    found: dict[str, Any] = {name: cell or None for name, cell in row.items()}
     for name, read in (("max_tokens", int), ("temperature", float)):
-        if cell := row.get(name):
-            try:
+        with suppress(ValueError):  # then the dialect says what is wrong with it
+            if cell := row.get(name):
                 found[name] = read(cell)
-            except ValueError:
-                continue  # the dialect says what is wrong with it
-        else:
-            found.pop(name, None)
-    for name in ("custom_id", "model", "system"):
-        if not found.get(name, True):
-            del found[name]
     return found
 
 

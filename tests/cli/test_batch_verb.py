@@ -1,0 +1,113 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routewright.cli.batch_line import told
+from routewright.jobs.runner import Progress
+from terminal import Terminal
+
+RUN = ("batch", "run", "--simulate", "--set", "policy.classifier=heuristic")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    (tmp_path / "in.txt").write_text("f\ng\nh\n")
+    return Terminal(tmp_path)
+
+
+def output(terminal: Terminal, name: str = "in.results.jsonl") -> list[Any]:
+    return [json.loads(line) for line in (terminal.home / name).read_text().splitlines()]
+
+
+def test_a_file_is_answered_and_summed_up(terminal: Terminal) -> None:
+    done = terminal.run(*RUN, "in.txt", "--template", "Document this: {item}", "--max-tokens", "9")
+    assert done.exit_code == 0, done.stderr
+    assert {line["custom_id"] for line in output(terminal)} == {"item-1", "item-2", "item-3"}
+    assert "3 items from" in done.stderr
+    assert "vs always" in done.stderr
+    assert "is completed: 3 of 3 items decided" in done.stderr
+    again = terminal.run(*RUN, "in.txt", "--template", "Document this: {item}", "--max-tokens", "9")
+    assert (again.exit_code, "nothing is asked again" in again.stderr) == (0, True)
+
+
+def test_stdin_and_json(terminal: Terminal) -> None:
+    done = terminal.run(*RUN, "-", "-o", "out.jsonl", "--json", "--ordered", "--max-tokens", "9", stdin="one\ntwo\n")
+    summary = json.loads(done.stdout)
+    assert (summary["job"]["state"], summary["counts"]["completed"]) == ("completed", 2)
+    assert [line["custom_id"] for line in output(terminal, "out.jsonl")] == ["item-1", "item-2"]
+    listed = json.loads(terminal.run("batch", "list", "--json").stdout)
+    assert [each["job"]["id"] for each in listed] == [summary["job"]["id"]]
+    shown = json.loads(terminal.run("batch", "show", summary["job"]["id"], "--json").stdout)
+    assert shown["shares"] == summary["shares"]
+    assert summary["job"]["id"] in terminal.run("batch", "list").stdout
+    assert "decided" in terminal.run("batch", "show", summary["job"]["id"]).stderr
+    assert "completed already" in terminal.run("batch", "cancel", summary["job"]["id"]).stderr
+
+
+def test_a_dry_run_spends_nothing_and_leaves_nothing(terminal: Terminal) -> None:
+    done = terminal.run(*RUN, "in.txt", "--dry-run")
+    assert done.exit_code == 0
+    assert "3 items; nothing was asked" in done.stderr
+    assert "expected cost $" in done.stderr
+    assert not (terminal.home / "in.results.jsonl").exists()
+    assert not terminal.ledger.exists()
+
+
+def test_failed_items_are_exit_code_1_and_told_with_their_lines(terminal: Terminal) -> None:
+    (terminal.home / "in.jsonl").write_text('{"prompt": "x", "max_tokens": 9}\n{oops\n')
+    done = terminal.run(*RUN, "in.jsonl")
+    assert done.exit_code == 1
+    assert "line 2 is not JSON" in done.stderr
+    assert "failures are in" in done.stderr
+    assert len(output(terminal, "in.results.errors.jsonl")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("none.jsonl",), 1, "error[E125]: none.jsonl cannot be read"),
+        (("in.txt", "--template", "{nam}"), 1, "error[E125]: the template has a field {nam}"),
+        (("in.txt", "-o", "none/out.jsonl"), 1, "cannot be written"),
+        (("in.txt", "--schema", "none.json"), 1, "none.json cannot be read"),
+        (("in.txt", "--max-cost", "-1"), 2, "'-1' is no amount of USD"),
+        (("in.txt", "--deadline", "soon"), 2, "'soon' is no time"),
+    ],
+)
+def test_bad_input_is_one_clear_error(terminal: Terminal, arguments: tuple[str, ...], code: int, reason: str) -> None:
+    done = terminal.run(*RUN, *arguments)
+    assert done.exit_code == code
+    assert reason in done.stderr
+
+
+def test_a_budget_that_is_spent_says_how_to_go_on(terminal: Terminal) -> None:
+    done = terminal.run(*RUN, "in.txt", "--max-cost", "0.000001", "--max-tokens", "100")
+    assert done.exit_code == 1
+    assert "error[E111]" in done.stderr
+    assert "the same command goes on where it was" in done.stderr
+
+
+def test_ctrl_c_awaits_what_is_in_flight_and_the_same_command_goes_on(terminal: Terminal) -> None:
+    (terminal.home / "in.txt").write_text("".join(f"Tell a story about {number}\n" for number in range(40)))
+    arguments = (*RUN, "in.txt", "--concurrency", "1", "--max-tokens", "40")
+    command = [sys.executable, "-m", "routewright", *arguments]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, env=terminal.environ, cwd=terminal.home, stdout=quiet, stderr=quiet) as process:
+        while not (path := terminal.home / "in.results.jsonl").exists() or not path.stat().st_size:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    before = [line["custom_id"] for line in output(terminal)]
+    assert 0 < len(before) < 40
+    (job,) = json.loads(terminal.run("batch", "list", "--json").stdout)
+    assert "is cancelled" in terminal.run("batch", "cancel", job["job"]["id"]).stderr
+
+
+def test_the_line_tells_rate_cost_failures_and_what_is_left() -> None:
+    progress = Progress(total=1000, completed=98, failed=2, cost_nanousd=10**7, begun_with=0, begun_at=0.0)
+    assert told(progress, 10.0) == "100 / 1,000 · 10.0/s · $0.010000 of about $0.100000 · 2 failed · 0:01:30 left"

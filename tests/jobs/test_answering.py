@@ -1,0 +1,120 @@
+"""Asking for a batch, against an engine that does what it is told."""
+
+from collections.abc import Callable
+from random import Random
+from typing import cast
+
+import pytest
+
+from builders import call
+from routewright.call import Call
+from routewright.engine import Engine
+from routewright.errors import (
+    AllAttemptsFailed,
+    BudgetExceeded,
+    CircuitOpen,
+    CredentialResting,
+    LedgerUnavailable,
+    ProviderError,
+    ProviderFailed,
+    RoutewrightError,
+)
+from routewright.jobs.answering import Asker, RunEnded, spread
+from routewright.reply import Event, Reply
+from routewright.testing import FakeClock
+
+
+class Scripted:
+    """An engine that fails as told, call after call, and then answers."""
+
+    def __init__(self, *failures: RoutewrightError) -> None:
+        self.failures = list(failures)
+        self.ids: list[str] = []
+
+    def mint_id(self) -> str:
+        return f"again-{len(self.ids)}"
+
+    async def ask(self, asked: Call) -> Reply:
+        self.ids.append(asked.id)
+        if self.failures:
+            raise self.failures.pop(0)
+        return cast("Reply", _Answer())
+
+
+class _Answer:
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def next(self) -> tuple[Event, ...]:
+        if self.is_closed:
+            return ()
+        self.is_closed = True
+        return (Event(raw=b"answer"),)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def failed(*errors: ProviderError) -> AllAttemptsFailed:
+    return AllAttemptsFailed([("place", error) for error in errors])
+
+
+def asking(engine: Scripted, clock: FakeClock, *, patience_s: float = 60) -> Callable[[], bytes]:
+    """Ask one question to its end; gives what was taken."""
+
+    async def one() -> bytes:
+        taken: list[bytes] = []
+        asker = Asker(cast("Engine", engine), clock, Random(1), patience_s=patience_s)
+        await asker.ask(call(), lambda reply, events: taken.extend(event.raw for event in events))
+        return b"".join(taken)
+
+    return lambda: clock.run(one())
+
+
+def test_what_was_not_sent_is_waited_for_and_asked_under_a_new_id() -> None:
+    clock, engine = FakeClock(), Scripted(failed(CircuitOpen("down")), failed(CircuitOpen("down")))
+    assert asking(engine, clock)() == b"answer"
+    assert len(set(engine.ids)) == 3, "each is a request of its own in the ledger"
+    assert 0.5 <= clock.monotonic() < 5
+
+
+def test_patience_has_an_end() -> None:
+    clock, engine = FakeClock(), Scripted(*[failed(CircuitOpen("down"))] * 1000)
+    with pytest.raises(AllAttemptsFailed):
+        asking(engine, clock)()
+    assert 60 < clock.monotonic() < 90
+
+
+def test_what_was_sent_and_failed_has_failed() -> None:
+    clock, engine = FakeClock(), Scripted(failed(ProviderFailed("500"), CircuitOpen("down")))
+    with pytest.raises(AllAttemptsFailed):
+        asking(engine, clock)()
+    assert len(engine.ids) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [failed(CredentialResting("refused")), LedgerUnavailable("full"), BudgetExceeded("spent", details={})]
+)
+def test_what_concerns_all_questions_ends_the_run(error: RoutewrightError) -> None:
+    with pytest.raises(RunEnded) as caught:
+        asking(Scripted(error), FakeClock())()
+    assert caught.value.cause is error
+
+
+async def test_only_so_many_are_asked_at_a_time_and_no_more_are_drawn() -> None:
+    import asyncio
+
+    drawn, running, most = 0, 0, 0
+
+    def questions() -> "list[int]":
+        return list(range(20))
+
+    async def work(question: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    await spread(iter(questions()), work, concurrency=3)
+    assert (most, running, drawn) == (3, 0, 0)
