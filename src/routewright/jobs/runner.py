@@ -7,10 +7,11 @@ has left the earlier one, and the next run takes it from there; no answer that w
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from math import inf
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -68,6 +69,10 @@ class Progress(Struct, kw_only=True):
         return self.completed + self.failed
 
 
+Ask: TypeAlias = Callable[[Call, Callable[[Reply, tuple[Event, ...]], None]], Awaitable[Reply]]
+"""Gets the closed reply to a call; the second argument is given the whole answer before its attempt is settled."""
+
+
 class Run:
     """One run of a job in this process."""
 
@@ -93,7 +98,7 @@ class Run:
         self._clock = runtime.clock
         self._store = store
         self._job = job
-        self._source = source
+        self.source = source
         self._files = files
         self._spec = spec
         self._limits = limits
@@ -103,6 +108,8 @@ class Run:
         self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
         self._until = inf
         self._is_stopped = False
+        self.first: Callable[[], Awaitable[None]] | None = None
+        """Another way, by which as much is answered as can be before the rest is asked."""
         self.baseline_model: str | None = None
         """What costs were compared with, where anything was answered."""
         self.ended_by: RoutewrightError | None = None
@@ -182,22 +189,29 @@ class Run:
     async def _ask_all(self) -> None:
         following = asyncio.create_task(self._ticker.follow())
         try:
-            await spread(self._left(), self._work, concurrency=self._limits.concurrency)
+            if self.first is not None:
+                await self.first()
+            await spread(self.left(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
             await following
 
-    def _left(self) -> Iterator[tuple[Undecided, Record]]:
+    def left(self) -> Iterator[tuple[Undecided, Record]]:
         """What is undecided, with its record: the input and the store are walked side by side, both in order."""
         told = {result.position for result in self._ticker.untold}
         undecided = (each for each in self._undecided() if each.position not in told)
         wanted = next(undecided, None)
-        for record in self._source:
-            if wanted is None or self._is_over:
+        for record in self.source:
+            if wanted is None or self.is_over:
                 return
             if record.position == wanted.position:
                 yield wanted, record
                 wanted = next(undecided, None)
+
+    def is_decided(self, position: int) -> bool:
+        """Whether an item has its line."""
+        is_untold = any(result.position == position for result in self._ticker.untold)
+        return is_untold or self._store.result(self._job, position) is not None
 
     def _undecided(self) -> Iterator[Undecided]:
         after = -1
@@ -206,7 +220,8 @@ class Run:
             after = page[-1].position
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Nothing more is to be asked."""
         return self._is_stopped or self._clock.monotonic() >= self._until
 
     async def _work(self, asked: tuple[Undecided, Record]) -> None:
@@ -229,7 +244,10 @@ class Run:
             self._fail_asked(item, entry, request_id, error)
 
     async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
-        call = self._call(question, request_id)
+        await self.answer(item, self.call(question, request_id), self._asker.ask)
+
+    async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
+        """Have an item answered by whoever is asked, and keep the answer. Raises what `ask` raises."""
         places: list[Place] = []
 
         def take(reply: Reply, events: tuple[Event, ...]) -> None:
@@ -237,7 +255,7 @@ class Run:
             line = answer_line(item.custom_id, reply.attempt.call.id, body)
             places.append(self._files.write(line, is_ok=True))
 
-        reply = await self._asker.ask(call, take)
+        reply = await ask(call, take)
         receipt = reply.receipt or NOT_CHARGED
         self.baseline_model = receipt.baseline_model
         self._note(
@@ -254,8 +272,8 @@ class Run:
             )
         )
 
-    def _call(self, question: Question, request_id: str) -> Call:
-        """Raises CallerError."""
+    def call(self, question: Question, request_id: str) -> Call:
+        """What a question asks for. Raises CallerError, RunEnded."""
         call = call_of(question, request_id=request_id, options=self._options)
         limits = self._limits
         return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=self._tenant())
