@@ -1,20 +1,23 @@
 """Jobs by way of a provider's batch API: answered at its price, held for as a whole, exact over whatever ends a run."""
 
+import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.lines import Asking
 from routewright.jobs.opening import Wish, input_of, opened
 from routewright.jobs.parts import PartState, PartStore
-from routewright.jobs.provider import ProviderWay
+from routewright.jobs.provider import ProviderWay, Via
+from routewright.jobs.store import JobStore
 from routewright.ledger import job_holds
 from routewright.ledger.ledger import Settled
 from routewright.runtime import Runtime, SettingsSource
@@ -200,4 +203,58 @@ async def test_a_file_that_the_provider_refuses_is_asked_live(tmp_path: Path) ->
     assert world.count("/chat/completions") == 6
     runtime = world.open()
     assert {part.state for part in PartStore(runtime.store.database).all(job)} == {PartState.OVER}
+    await runtime.close()
+
+
+async def test_a_cancelled_job_is_called_back_from_its_provider(tmp_path: Path) -> None:
+    world, wanted = World(tmp_path, takes_s=10**6), wish(tmp_path, MODELS["anthropic_messages"])
+    runtime = world.open()
+    store = JobStore(runtime.store.database)
+
+    async def cancels(seconds: float) -> None:
+        [job] = store.jobs(1)
+        if job.state is JobState.IN_PROGRESS:
+            store.move(job, JobState.CANCELLING, at_ns=world.clock.time_ns())
+        await asyncio.sleep(0.01)
+
+    with way(world, runtime, wanted) as run:
+        run.first = ProviderWay(runtime, run, store.jobs(1)[0], sends=True, sleep=cancels).run
+        job = await run.run()
+    await runtime.close()
+    assert job.state is JobState.CANCELLED
+    assert world.count("/cancel") == 1
+    assert books(world) == ([], 0, 0)
+
+
+DAY_S = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("via", "deadline_s", "count", "reason"),
+    [
+        (Via.LIVE, 2 * DAY_S, 200, "as asked for"),
+        (Via.AUTO, None, 200, "may take a day"),
+        (Via.AUTO, DAY_S / 2, 200, "may take a day"),
+        (Via.AUTO, 2 * DAY_S, 99, "fewer than 100"),
+        (Via.AUTO, 2 * DAY_S, 200, "for some 50 %"),
+        (Via.PROVIDER, None, 1, "for some 50 %"),
+    ],
+)
+async def test_the_way_is_chosen_by_time_size_and_price_and_says_so(
+    tmp_path: Path, via: Via, deadline_s: float | None, count: int, reason: str
+) -> None:
+    world = World(tmp_path)
+    runtime = world.open()
+    wanted = replace(wish(tmp_path, MODELS["openai_chat"], count), via=via, deadline_s=deadline_s)
+    with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, _):
+        assert reason in run.way
+    await runtime.close()
+
+
+async def test_a_model_without_a_price_for_batches_is_asked_live(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    runtime = world.open()
+    wanted = replace(wish(tmp_path, "deepseek-v3"), via=Via.PROVIDER)
+    with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, _):
+        assert "no model that would answer has a batch API" in run.way
     await runtime.close()

@@ -7,6 +7,8 @@ the provider, and collects it. What a provider did not answer, or refused, is le
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from enum import StrEnum
+from itertools import islice
 from math import inf
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from routewright.dialects.batch import BatchDialect, Result, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
 from routewright.dialects.openai_batch import OpenAIBatch
 from routewright.dialects.wire import WireRequest
+from routewright.engine import Engine
 from routewright.errors import ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
@@ -30,9 +33,11 @@ from routewright.jobs.runner import Run
 from routewright.jobs.store import Undecided
 from routewright.layers.budget import Budget
 from routewright.layers.record import Record
+from routewright.ledger.billing import priced_usage
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import Event, Reply
 from routewright.runtime import Runtime
+from routewright.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +53,28 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 """Between two looks at how a file stands."""
 CONNECT_S = 10.0
 SETTLED_AT_ONCE = 200
+WINDOW_S = 86_400
+"""What providers promise."""
+LEAST_ITEMS = 100
+"""Fewer are not worth a day's waiting."""
+SAMPLE = 20
 _OURS = ("service_tier", "speed")
 """Fields that would ask for another way of being served."""
+
+
+class Via(StrEnum):
+    """How a job is answered."""
+
+    AUTO = "auto"
+    LIVE = "live"
+    PROVIDER = "provider"
+
+
+class Choice(Struct, frozen=True):
+    """A decision between the ways, and what is expected of it."""
+
+    is_provider: bool
+    reason: str
 
 
 class _Draft(Struct):
@@ -209,20 +234,43 @@ class ProviderWay:
         if place is None:
             log.error("%s is not in the settings any more: a batch there waits for it", part.deployment)
             return
-        pause_s = FIRST_PAUSE_S
-        while not self._run.is_over:
-            try:
-                standing = await self._standing(part, place)
-                if standing is None or standing.stage is Stage.REFUSED:
-                    await asyncio.to_thread(self._end, part, "refused" if standing else "unsent")
+        pause_s, is_called_back = FIRST_PAUSE_S, False
+        while not await self._is_over(part, place):
+            if self._run.is_over:
+                if not await asyncio.to_thread(self._run.is_given_up):
                     return
-                if standing.stage is Stage.ENDED:
-                    await self._collect(replace(part, batch_id=standing.id), place, standing)
-                    return
-            except ProviderError as error:
-                log.warning("how a batch stands is not known now: %s", error.message)
-            await self._sleep(pause_s)
+                if part.batch_id and not is_called_back:
+                    is_called_back = True
+                    await self._call_back(part, place)
+            await self._pause(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+
+    async def _pause(self, seconds: float) -> None:
+        """In short ones, so that whoever stops the run need not wait for the end of a long one."""
+        was_over = self._run.is_over
+        while seconds > 0 and self._run.is_over is was_over:
+            await self._sleep(min(1.0, seconds))
+            seconds -= 1.0
+
+    async def _is_over(self, part: Part, place: Deployment) -> bool:
+        """Look how a file stands, and collect it if it has ended."""
+        try:
+            standing = await self._standing(part, place)
+            if standing is None or standing.stage is Stage.REFUSED:
+                await asyncio.to_thread(self._end, part, "refused" if standing else "unsent")
+                return True
+            if standing.stage is Stage.ENDED:
+                await self._collect(replace(part, batch_id=standing.id), place, standing)
+                return True
+        except ProviderError as error:
+            log.warning("how a batch stands is not known now: %s", error.message)
+        return False
+
+    async def _call_back(self, part: Part, place: Deployment) -> None:
+        try:
+            await self._ask(place, WAYS[place.dialect].cancel(place, part.batch_id))
+        except ProviderError as error:
+            log.warning("a batch could not be cancelled: %s", error.message)
 
     async def _standing(self, part: Part, place: Deployment) -> Standing | None:
         """How a file stands at its provider; None where that has none of ours."""
@@ -363,3 +411,44 @@ def batch_place(model: Model) -> Deployment | None:
         if place.dialect in WAYS and tariff is not None and tariff.served_as(BATCH) is not None:
             return place
     return None
+
+
+def choose(via: Via, run: Run, job: Job, engine: Engine, *, now_ns: int) -> Choice:
+    """The way for a job: with `auto` by its time, its size and the prices of the first few of its items."""
+    if via is Via.LIVE:
+        return Choice(False, "live, as asked for")
+    left_ns = inf if job.deadline_ns is None else job.deadline_ns - now_ns
+    if via is Via.AUTO and (job.deadline_ns is None or left_ns < WINDOW_S * NANOSECONDS):
+        return Choice(False, "live: a provider's batch may take a day, and --deadline does not allow for one")
+    if via is Via.AUTO and job.total < LEAST_ITEMS:
+        return Choice(False, f"live: fewer than {LEAST_ITEMS} items")
+    live, batch = _prices(run, engine, now_ns // NANOSECONDS)
+    if not batch:
+        return Choice(False, "live: no model that would answer has a batch API with a known price")
+    if via is Via.AUTO and batch >= live:
+        return Choice(False, "live: in batches it would cost no less")
+    return Choice(
+        True, f"in batches at the providers: within a day, for some {100 * batch // live} % of the live price"
+    )
+
+
+def _prices(run: Run, engine: Engine, now_s: int) -> tuple[int, int]:
+    """What the first items that can be in a batch are expected to cost, live and in a batch, nano-USD."""
+    live = batch = 0
+    for _, record in islice(run.left(), SAMPLE):
+        entry = record.read()
+        if isinstance(entry, Malformed):
+            continue
+        try:
+            route = engine.route(run.call(entry, engine.mint_id()))
+        except RoutewrightError:  # it is told with the item
+            continue
+        model = engine.registry.models[route.chosen.model]
+        if (place := batch_place(model)) is None:
+            continue
+        tariff = model.tariff if place.tariff is None else place.tariff
+        assert tariff is not None, "a place for batches has prices"
+        usage = Usage(input=route.input_tokens, output=route.output_tokens)
+        live += priced_usage(tariff, usage, now_s, "")
+        batch += priced_usage(tariff, usage, now_s, BATCH)
+    return live, batch

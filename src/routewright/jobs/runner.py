@@ -110,6 +110,8 @@ class Run:
         self._is_stopped = False
         self.first: Callable[[], Awaitable[None]] | None = None
         """Another way, by which as much is answered as can be before the rest is asked."""
+        self.way = ""
+        """How it is answered, and why so, in words."""
         self.baseline_model: str | None = None
         """What costs were compared with, where anything was answered."""
         self.ended_by: RoutewrightError | None = None
@@ -207,6 +209,10 @@ class Run:
             if record.position == wanted.position:
                 yield wanted, record
                 wanted = next(undecided, None)
+
+    def is_given_up(self) -> bool:
+        """Whether its time is up, or it was cancelled: what is elsewhere is called back. Waits for the store."""
+        return self._clock.monotonic() >= self._until or self._store.get(self._job.id).state is JobState.CANCELLING
 
     def is_decided(self, position: int) -> bool:
         """Whether an item has its line."""

@@ -19,7 +19,6 @@ from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.ledger import Charge, Released, Reserved, encode_event
 from routewright.ledger.store import Store
 
-
 TRIES, PAUSE_S = 20, 0.25
 """For a claim: together a few rounds of the other processes."""
 
