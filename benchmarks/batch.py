@@ -65,9 +65,9 @@ def speed(items: int, concurrency: int) -> list[str]:
     allowed = concurrency / delay_s
     rate = items / run.wall_s
     return [
-        f"| {items:,} items, a provider of 5 ms, {concurrency} at a time | {rate:,.0f} items/s: {rate / allowed:.0%} of "
-        f"the {allowed:,.0f} that this allows; {run.cpu_s / items * 1e6:,.0f} µs CPU an item, start and end included "
-        f"| ≥ 95 %, or < 500 µs CPU |"
+        f"| {items:,} items, a provider of 5 ms, {concurrency} at a time | {rate:,.0f} items/s: {rate / allowed:.0%} "
+        f"of the {allowed:,.0f} that this allows; {run.cpu_s / items * 1e6:,.0f} µs CPU an item, start and end "
+        f"included | ≥ 95 %, or < 500 µs CPU |"
     ]
 
 
@@ -99,14 +99,16 @@ def killed(items: int, peace_s: tuple[float, float]) -> list[str]:
         )
     ledger = outcome.ledger
     wrong = outcome.missing + outcome.repeated_lines + outcome.bad_lines + outcome.answered_twice + ledger.wrong
-    return [
-        f"| {items:,} items, `kill -9` after {peace_s[0]:g} to {peace_s[1]:g} s, {outcome.kills} times | {outcome.lines:,} "
-        f"lines, {outcome.missing} missing, {outcome.repeated_lines} repeated, {outcome.bad_lines} not valid; "
-        f"{outcome.answered_twice} answers paid for twice; {outcome.asked_again} items were under way when it was "
-        f"killed and asked again, {outcome.answered_unsettled} had their answer and were not; of {ledger.billed:,} "
-        f"lines of the bill {ledger.lost} are lost in the ledger, {ledger.invented} are invented there, "
-        f"{ledger.wrong_cost} cost something else | 0 wrong: {wrong} |"
-    ]
+    told = (
+        f"{outcome.lines:,} lines, {outcome.missing} missing, {outcome.repeated_lines} repeated",
+        f"{outcome.bad_lines} not valid; {outcome.answered_twice} answers paid for twice",
+        f"{outcome.asked_again} items were under way when it was killed and asked again",
+        f"{outcome.answered_unsettled} had their answer and were not; of {ledger.billed:,} lines of the bill",
+        f"{ledger.lost} are lost in the ledger, {ledger.invented} are invented there",
+        f"{ledger.wrong_cost} cost something else",
+    )
+    what = f"{items:,} items, `kill -9` after {peace_s[0]:g} to {peace_s[1]:g} s, {outcome.kills} times"
+    return [f"| {what} | {', '.join(told)} | 0 wrong: {wrong} |"]
 
 
 def limited(per_minute: int, seconds: int) -> list[str]:
@@ -124,8 +126,8 @@ def limited(per_minute: int, seconds: int) -> list[str]:
     used = (len(at) - per_minute / 60) / ((at[-1] - at[0]) * per_minute / 60)
     refused = sum(line["status"] == 429 for line in lines) / len(lines)
     return [
-        f"| {per_minute:,} requests a minute by headers, for {at[-1] - at[0]:.0f} s | {used:.1%} used, {refused:.2%} of "
-        f"calls answered 429 | ≥ 97 %, < 1 % |"
+        f"| {per_minute:,} requests a minute by headers, for {at[-1] - at[0]:.0f} s | {used:.1%} used, {refused:.2%} "
+        f"of calls answered 429 | ≥ 97 %, < 1 % |"
     ]
 
 

@@ -25,6 +25,7 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
+from routewright.jobs import answering, forecast, inputs, lines, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
@@ -82,6 +83,11 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "body of an admin request": (admin_api.MAX_BODY_BYTES,),
     "waits of a place that it is compared by": (slowness.REMEMBERED, slowness.FORGOTTEN_AFTER_S),
     "a YAML file that is taken over": (sources.MAX_FILE_BYTES, yaml_reading.MOST_NODES, yaml_reading.DEEPEST),
+    "one line of a batch's input": (inputs.LONGEST_LINE,),
+    "a batch's `custom_id`": (lines.LONGEST_ID,),
+    "results of a batch that the database does not have yet": (ticker.MOST_UNTOLD,),
+    "waiting of a batch while everybody is down": (answering.PATIENCE_S,),
+    "records that a dry run routes": (forecast.SAMPLE,),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),
     "limited keys told of in a round": (key_quota.MOST_TAKES,),

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from routewright.client import AnswerStream, Router, SyncRouter
     from routewright.errors import RoutewrightError
+    from routewright.jobs.listing import BatchResult
     from routewright.reply import Answer
     from routewright.route import Route
 
 _HOMES = {
     "Answer": "routewright.reply",
     "AnswerStream": "routewright.client",
+    "BatchResult": "routewright.jobs.listing",
     "Route": "routewright.route",
     "Router": "routewright.client",
     "RoutewrightError": "routewright.errors",
     "SyncRouter": "routewright.client",
 }
 
-__all__ = ["Answer", "AnswerStream", "Route", "Router", "RoutewrightError", "SyncRouter"]
+__all__ = ["Answer", "AnswerStream", "BatchResult", "Route", "Router", "RoutewrightError", "SyncRouter"]
 
 
 def __getattr__(name: str) -> object:

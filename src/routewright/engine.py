@@ -255,13 +255,15 @@ class Engine:
         return () if self._keeper is None else self._keeper.balances.standings(self._clock.time_ns())
 
     def adopt_budgets(self, budgets: Iterable[Budget], owner: str = "keys") -> None:
-        """Keep these budgets, beside those of the settings, from now on: what single keys, or jobs, may spend.
+        """Keep these budgets, beside those of the settings, from now on: what keys, or a job, may spend.
 
         From any thread. They take the place of what their `owner` gave before; a window that is open stays as it is
         counted, by the name. Their days begin where `spending.time_zone` says.
         """
         with self._rebuilding:
-            self._further_budgets[owner] = tuple(budgets)
+            self._further_budgets.pop(owner, None)
+            if further := tuple(budgets):
+                self._further_budgets[owner] = further
             self._limit(self.settings)
 
     def _limit(self, settings: Settings) -> None:

@@ -41,6 +41,7 @@ def test_stdin_and_json(terminal: Terminal) -> None:
     summary = json.loads(done.stdout)
     assert (summary["job"]["state"], summary["counts"]["completed"]) == ("completed", 2)
     assert [line["custom_id"] for line in output(terminal, "out.jsonl")] == ["item-1", "item-2"]
+    assert not list(terminal.home.glob("*.input"))
     listed = json.loads(terminal.run("batch", "list", "--json").stdout)
     assert [each["job"]["id"] for each in listed] == [summary["job"]["id"]]
     shown = json.loads(terminal.run("batch", "show", summary["job"]["id"], "--json").stdout)

@@ -79,13 +79,15 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     source = Input(write(tmp_path, "a.txt", b"x" * (LONGEST_LINE + 2)), Asking())
-    with pytest.raises(BadInput, match="line 1 of .* has more than 32 MiB"):
+    with pytest.raises(BadInput, match=r"line 1 of .* has more than 32 MiB"):
         list(source)
 
 
 def test_stdin_is_kept_so_that_it_can_be_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "kept"
-    spool(io.BytesIO(b"one\ntwo\n"), path)
+    path = spool(io.BytesIO(b"one\ntwo\n"), tmp_path / "out.jsonl")
     assert prompts(Input(path, Asking())) == ["one", "two"]
+    assert spool(io.BytesIO(b"one\ntwo\n"), tmp_path / "out.jsonl") == path
+    assert spool(io.BytesIO(b"other\n"), tmp_path / "out.jsonl") != path
+    assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(BadInput, match="cannot be kept"):
-        spool(io.BytesIO(b""), tmp_path / "none" / "kept")
+        spool(io.BytesIO(b""), tmp_path / "none" / "out.jsonl")

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,9 @@ from routewright.jobs.opening import Wish, errors_path, input_of, opened, usual_
 from routewright.jobs.planning import Spec
 from routewright.jobs.runner import Run
 from routewright.jobs.store import JobStore
-from routewright.runtime import Runtime, SettingsSource
-from routewright.simulator import Simulator
-from routewright.simulator.faults import FaultPlan, FaultRates
-
-
-def open_runtime(folder: Path, **plan: Any) -> Runtime:
-    source = SettingsSource(
-        environ={"HOME": str(folder)}, cwd=folder, flags={"policy.classifier": "heuristic"}, simulate=True
-    )
-    return Runtime.open(source, simulator=Simulator(time_scale=0, faults=FaultPlan(**plan)))
+from routewright.runtime import Runtime
+from routewright.simulator.faults import FaultRates
+from simulated import open_runtime
 
 
 @pytest.fixture
@@ -53,13 +46,13 @@ async def done(runtime: Runtime, wish: Wish, *, stop_after: int | None = None) -
         return await run.run(), run
 
 
-def stop_when(run: Run, count: int) -> None:
+def stop_when(run: Run, count: int, stop: Callable[[], object] | None = None) -> None:
     add = run._ticker.add
 
     def counted(result: Any) -> None:
         add(result)
         if run.progress.done >= count:
-            run.stop()
+            (stop or run.stop)()
 
     run._ticker.add = counted  # type: ignore[method-assign]
 
@@ -273,12 +266,39 @@ async def test_failures_are_the_items_own(tmp_path: Path, wish: Wish) -> None:
     assert (job.state, run.progress.completed + run.progress.failed) == (JobState.COMPLETED, 2)
 
 
+async def test_a_disk_that_is_full_ends_the_run_and_it_can_go_on(runtime: Runtime, wish: Wish) -> None:
+    with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
+        write = run._files.write
+
+        def full(line: bytes, *, is_ok: bool) -> Any:
+            if run.progress.done >= 3:
+                raise OSError(28, "No space left on device")
+            return write(line, is_ok=is_ok)
+
+        run._files.write = full  # type: ignore[method-assign]
+        job = await run.run()
+    assert run.ended_by is not None
+    assert "cannot be written: No space left" in run.ended_by.message
+    assert (job.state, run.progress.done) == (JobState.IN_PROGRESS, 3)
+    again, _ = await done(runtime, wish)
+    assert (again.state, len(ids(wish.output))) == (JobState.COMPLETED, 12)
+
+
+async def test_an_input_that_changes_under_a_run_ends_it(runtime: Runtime, wish: Wish) -> None:
+    path = wish.source
+    assert path is not None
+    with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
+        path.write_text("\n" + path.read_text())
+        await run.run()
+    assert run.ended_by is not None
+    assert "has changed: 'item-1' is not where it was" in run.ended_by.message
+    assert not wish.output.exists()
+
+
 async def test_a_run_that_is_given_up_can_go_on(runtime: Runtime, wish: Wish) -> None:
     with opened(runtime, _input(wish), replace(wish, concurrency=1)) as (run, _):
         task = asyncio.create_task(run.run())
-        while run.progress.done < 2:
-            await asyncio.sleep(0)
-        task.cancel()
+        stop_when(run, 2, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
     job, _ = await done(runtime, wish)

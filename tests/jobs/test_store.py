@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from databases import open_database
+from routewright.catalog.registry import Tier
 from routewright.errors import JobNotFound, JobRefused
 from routewright.jobs.job import Counts, Item, ItemResult, Job, JobState
 from routewright.jobs.store import JobStore
@@ -37,7 +38,9 @@ def store(database: Database) -> JobStore:
 
 
 def result(position: int, outcome: str = "complete", **more: object) -> ItemResult:
-    plain = ItemResult(position=position, outcome=outcome, model="m", tier="bulk", cost_nanousd=10, offset=0, length=9)
+    plain = ItemResult(
+        position=position, outcome=outcome, model="m", tier=Tier.BULK, cost_nanousd=10, offset=0, length=9
+    )
     return replace(plain, **more)
 
 

@@ -49,6 +49,10 @@ def test_no_retries_means_one_try() -> None:
     assert len(tried(FakeClock(), Below(ProviderFailed("500")), retries=0)) == 1
 
 
+def test_a_call_may_say_how_often_it_is_tried_again() -> None:
+    assert len(tried(FakeClock(), Below(ProviderFailed("500")), asked=call(max_retries=0))) == 1
+
+
 def test_no_request_ever_makes_more_than_the_bound_of_attempts() -> None:
     below = Below(ProviderFailed("500"))
     tried(FakeClock(), below, retries=10, number=MAX_ATTEMPTS - 1)

@@ -10,6 +10,7 @@ from routewright.cli.batch_tables import print_jobs, print_summary, summary_of
 from routewright.cli.opening import database_of, settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
+from routewright.clock import SystemClock
 from routewright.errors import JobRefused
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.output import LineFile, unordered
@@ -70,7 +71,7 @@ def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> No
         store = _store(database)
         job = summary_of(store, job_id).job
         assert store is not None
-        now_ns = _now_ns()
+        now_ns = SystemClock().time_ns()
         if job.state.is_over:
             say(f"{job.id} is {job.state} already")
             return
@@ -84,12 +85,6 @@ def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> No
 
 def _store(database: Database | None) -> JobStore | None:
     return None if database is None else JobStore(database)
-
-
-def _now_ns() -> int:
-    from routewright.clock import SystemClock
-
-    return SystemClock().time_ns()
 
 
 def _is_running(job: Job) -> bool:

@@ -74,7 +74,9 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 @click.option("--tier", type=click.Choice([str(tier) for tier in Tier]), help="Take this tier instead of classifying.")
 @click.option("--system", metavar="TEXT", help="Instructions that stand before each prompt.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")
-@click.option("--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers must fit.")
+@click.option(
+    "--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers are asked to fit."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
@@ -196,7 +198,10 @@ def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> 
     settings, registry = source.load()
     engine = deciding_only(settings, registry)
     now_s = SystemClock().time_ns() // 10**9
-    found = forecast(engine.route, registry, input_of(wish, sys.stdin.buffer), wish.spec, now_s=now_s)
+    questions = input_of(wish, sys.stdin.buffer)
+    found = forecast(engine.route, registry, questions, wish.spec, now_s=now_s)
+    if wish.source is None:
+        questions.path.unlink()
     if as_json:
         print_json(found)
     else:
@@ -218,6 +223,8 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
                 say(f"asked {running.way}")
             was_interrupted = await _attended(running)
         summary = summary_of(JobStore(runtime.store.database), planned.job.id)
+        if wish.source is None and summary.job.state.is_over:
+            questions.path.unlink()  # what was kept of stdin
         if as_json:
             print_json(summary)
         else:

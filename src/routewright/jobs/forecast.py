@@ -5,11 +5,11 @@ the sample's mean (95 %), with answers half as long as expected at its lower end
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import sqrt
 from random import Random
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from routewright.call import Call, Options
 from routewright.catalog.pricing import cost_nanousd
@@ -53,73 +53,82 @@ class _Cost(Struct, frozen=True):
     output_nanousd: int
 
 
+class _Read(Struct, kw_only=True):
+    """An input as it was read: counts, and a sample of what can be asked."""
+
+    records: int = 0
+    malformed: int = 0
+    duplicates: int = 0
+    askable: int = 0
+    sample: list[Question] = field(default_factory=list)
+
+
 def forecast(route: Callable[[Call], Route], registry: Registry, source: Input, spec: Spec, *, now_s: int) -> Forecast:
-    """Read all of an input and route a sample of it. Raises BadInput, ModelNotFound."""
-    random = Random(0)
-    sample: list[Question] = []
-    seen: set[bytes] = set()
-    records = malformed = duplicates = askable = 0
+    """Read all of an input and route a sample of it. Raises BadInput."""
+    read = _read(source, spec)
+    options = Options(tier=Tier(spec.tier) if spec.tier else None)
+    routes = [found for question in read.sample if (found := _routed(route, question, options)) is not None]
+    scale = read.askable / len(read.sample) if read.sample else 0.0
+    costs = [cost for each in routes if (cost := _cost(each, registry, now_s)) is not None]
+    inputs, outputs = sum(cost.input_nanousd for cost in costs), sum(cost.output_nanousd for cost in costs)
+    unsure = _sampling_error([cost.input_nanousd + cost.output_nanousd for cost in costs], read)
+
+    def whole(names: Iterable[str]) -> dict[str, int]:
+        return {name: round(count * scale) for name, count in Counter(names).most_common()}
+
+    return Forecast(
+        records=read.records,
+        malformed=read.malformed,
+        duplicates=read.duplicates,
+        refused=round((len(read.sample) - len(routes)) * scale),
+        sampled=len(read.sample),
+        tiers=whole(str(each.tier) for each in routes),
+        models=whole(each.chosen.model for each in routes),
+        cost_nanousd=round((inputs + outputs) * scale),
+        low_nanousd=max(0, round((inputs + outputs * _SHORTER) * scale - unsure)),
+        high_nanousd=round((inputs + outputs * _LONGER) * scale + unsure),
+        baseline_model=next((each.baseline_model for each in routes if each.baseline_model), None),
+        baseline_nanousd=round(sum(each.baseline_cost_nanousd or 0 for each in routes) * scale),
+        unpriced=round((len(routes) - len(costs)) * scale),
+    )
+
+
+def _read(source: Input, spec: Spec) -> _Read:
+    read, random, seen = _Read(), Random(0), set[bytes]()
     for record in source:
-        records += 1
+        read.records += 1
         entry = record.read()
         if isinstance(entry, Malformed):
-            malformed += 1
+            read.malformed += 1
             continue
         if spec.dedupe:
-            digest = digest_of(entry)
-            duplicates += digest in seen
-            if digest in seen:
+            if (digest := digest_of(entry)) in seen:
+                read.duplicates += 1
                 continue
             seen.add(digest)
-        askable += 1
-        if len(sample) < SAMPLE:
-            sample.append(entry)
-        elif (at := random.randrange(askable)) < SAMPLE:
-            sample[at] = entry
-    return _summed(_routed(route, sample, spec), registry, askable, now_s)(records, malformed, duplicates)
+        read.askable += 1
+        if len(read.sample) < SAMPLE:
+            read.sample.append(entry)
+        elif (at := random.randrange(read.askable)) < SAMPLE:  # reservoir sampling: each is in it as probably
+            read.sample[at] = entry
+    return read
 
 
-def _routed(route: Callable[[Call], Route], sample: list[Question], spec: Spec) -> list[Route | None]:
-    options = Options(tier=Tier(spec.tier) if spec.tier else None)
-
-    def routed(question: Question) -> Route | None:
-        try:
-            return route(call_of(question, request_id="", options=options))
-        except CallerError:
-            return None
-
-    return [routed(question) for question in sample]
+def _routed(route: Callable[[Call], Route], question: Question, options: Options) -> Route | None:
+    try:
+        return route(call_of(question, request_id="", options=options))
+    except CallerError:
+        return None
 
 
-def _summed(
-    routes: list[Route | None], registry: Registry, askable: int, now_s: int
-) -> Callable[[int, int, int], Forecast]:
-    found = [each for each in routes if each is not None]
-    scale = askable / len(routes) if routes else 0.0
-    costs = [_cost(each, registry, now_s) for each in found]
-    known = [cost for cost in costs if cost is not None]
-    expected = [cost.input_nanousd + cost.output_nanousd for cost in known]
-    spread = _SURE * scale * _deviation(expected) * sqrt(len(expected) * (1 - len(routes) / askable)) if askable else 0
-    inputs, outputs = sum(cost.input_nanousd for cost in known), sum(cost.output_nanousd for cost in known)
-
-    def whole(counts: Counter[str]) -> dict[str, int]:
-        return {name: round(count * scale) for name, count in counts.most_common()}
-
-    return lambda records, malformed, duplicates: Forecast(
-        records=records,
-        malformed=malformed,
-        duplicates=duplicates,
-        refused=round((len(routes) - len(found)) * scale),
-        sampled=len(routes),
-        tiers=whole(Counter(str(each.tier) for each in found)),
-        models=whole(Counter(each.chosen.model for each in found)),
-        cost_nanousd=round((inputs + outputs) * scale),
-        low_nanousd=max(0, round((inputs + outputs * _SHORTER) * scale - spread)),
-        high_nanousd=round((inputs + outputs * _LONGER) * scale + spread),
-        baseline_model=next((each.baseline_model for each in found if each.baseline_model), None),
-        baseline_nanousd=round(sum(each.baseline_cost_nanousd or 0 for each in found) * scale),
-        unpriced=round((len(costs) - len(known)) * scale),
-    )
+def _sampling_error(costs: list[int], read: _Read) -> float:
+    """Of the whole cost, nano-USD, at 95 %; 0 where all were looked at."""
+    if len(costs) < 2:
+        return 0.0
+    mean = sum(costs) / len(costs)
+    deviation = sqrt(sum((cost - mean) ** 2 for cost in costs) / (len(costs) - 1))
+    unseen = 1 - len(read.sample) / read.askable
+    return _SURE * read.askable * deviation * sqrt(unseen / len(costs))
 
 
 def _cost(route: Route, registry: Registry, now_s: int) -> _Cost | None:
@@ -129,11 +138,3 @@ def _cost(route: Route, registry: Registry, now_s: int) -> _Cost | None:
     rates = model.prices.rates_at(now_s, route.input_tokens)
     read = min(expected, cost_nanousd(Usage(input=route.input_tokens), rates))
     return _Cost(read, expected - read)
-
-
-def _deviation(values: list[int]) -> float:
-    """Of one value from the mean."""
-    if len(values) < 2:
-        return 0.0
-    mean = sum(values) / len(values)
-    return sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

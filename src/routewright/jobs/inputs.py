@@ -1,10 +1,11 @@
 """Files of questions, read from their beginning as often as wanted, one record at a time."""
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import StrEnum
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -210,11 +211,17 @@ def _unreadable(path: Path, error: OSError) -> BadInput:
     return BadInput(f"{path} cannot be read: {error.strerror or error}")
 
 
-def spool(source: BinaryIO, path: Path) -> None:
-    """Keep what a pipe has in a file, so that it can be read again. Raises BadInput."""
+def spool(source: BinaryIO, output: Path) -> Path:
+    """Keep what a pipe has beside an output, so that it can be read again; returns where. Raises BadInput.
+
+    It is named by what it has: the same again is the same file, and something else leaves that of an earlier job alone.
+    """
+    beside, digest = output.with_name(f"{output.name}.{os.getpid()}.tmp"), sha256()
     try:
-        with path.open("wb") as file:
+        with beside.open("wb") as file:
             while data := source.read(1 << 20):
+                digest.update(data)
                 file.write(data)
+        return beside.replace(output.with_name(f"{output.name}.{digest.hexdigest()[:12]}.input"))
     except OSError as error:
-        raise BadInput(f"what stdin has cannot be kept in {path}: {error.strerror or error}") from error
+        raise BadInput(f"what stdin has cannot be kept in {beside}: {error.strerror or error}") from error

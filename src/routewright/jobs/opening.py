@@ -53,9 +53,7 @@ def input_of(wish: Wish, stdin: BinaryIO) -> Input:
     """The questions; those of stdin are kept beside the output, so that they can be read again. Raises BadInput."""
     if wish.source is not None:
         return Input(wish.source, wish.asking, wish.format)
-    path = wish.output.with_name(f"{wish.output.name}.input")
-    spool(stdin, path)
-    return Input(path, wish.asking, wish.format)
+    return Input(spool(stdin, wish.output), wish.asking, wish.format)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ has left the earlier one, and the next run takes it from there; no answer that w
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
 from pathlib import Path
@@ -19,11 +18,11 @@ from msgspec.structs import replace
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
 from routewright.dialects.known import DOWNSTREAMS
-from routewright.errors import BadInput, DeadlineExceeded, RoutewrightError
+from routewright.errors import BadInput, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.inputs import Input, Record
 from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
-from routewright.jobs.lines import DIALECTS, Malformed, Question, call_of
+from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
 from routewright.jobs.results import answer_line, failure_line, refusal_line, renamed
@@ -35,12 +34,8 @@ from routewright.reply import NOT_CHARGED, Draft, Event, Reply
 from routewright.runtime import Runtime
 from routewright.tenant import NOBODY, Tenant
 
-log = logging.getLogger(__name__)
-
 MALFORMED = "malformed_record"
 """The code of an item that could not be read."""
-BUDGETS = "jobs"
-"""Who brings the budgets of jobs to the engine."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -133,7 +128,8 @@ class Run:
     async def run(self) -> Job:
         """Ask what is left, and finish the job if all is decided. Returns it as it stands then.
 
-        Cancelled, it gives up what is in flight. Raises OSError when a file cannot be written, StoreUnavailable.
+        `ended_by` says why there is something left. Cancelled, it gives up what is in flight. Raises JobRefused when
+        its files are not what they were, StoreUnavailable.
         """
         if self._job.state.is_over:
             return self._job
@@ -143,6 +139,7 @@ class Run:
             try:
                 await self._ask_all()
             finally:
+                self._engine.adopt_budgets((), owner=self._job.id)
                 await self._ticker.tell()
         return await self._finished()
 
@@ -155,7 +152,7 @@ class Run:
         positions = self._store.positions(job, [line.custom_id for line in found])
         for line in found:
             if line.custom_id not in positions:
-                raise BadInput(f"the output has a line of {line.custom_id!r}, which the input does not have")
+                raise JobRefused(f"the output has a line of {line.custom_id!r}, which the input does not have")
             if self._store.result(job, positions[line.custom_id]) is None:
                 self._note(self._result_of(line, positions[line.custom_id]))
         self.progress.begun_with = self.progress.done
@@ -166,16 +163,17 @@ class Run:
         request = record.request if record else None
         closes = [attempt.close for attempt in record.attempts if attempt.close] if record else []
         costs = [getattr(close, "cost_nanousd", 0) or 0 for close in closes]
-        return _result(
-            position,
-            COMPLETE if line.place.is_ok else line.code or (request.outcome if request else "failed"),
-            line.place,
+        return ItemResult(
+            position=position,
+            outcome=COMPLETE if line.place.is_ok else line.code or (request.outcome if request else "failed"),
             request_id=line.request_id,
             model=(request.model if request else closes[-1].model if closes else None) or "",
             tier=Tier(request.tier) if request and request.tier else None,
             cost_nanousd=request.cost_nanousd if request else sum(costs),
             is_estimated=request.is_estimated if request else True,
             baseline_nanousd=request.baseline_cost_nanousd if request else None,
+            offset=line.place.offset,
+            length=line.place.length,
         )
 
     def _set_bounds(self) -> None:
@@ -184,7 +182,7 @@ class Run:
             left_s = (job.deadline_ns - self._clock.time_ns()) / NANOSECONDS
             self._until = self._clock.monotonic() + left_s
         if job.limit_nanousd is not None:
-            self._engine.adopt_budgets([budget_of(job)], owner=BUDGETS)
+            self._engine.adopt_budgets([budget_of(job)], owner=job.id)
 
     # -- asking
 
@@ -193,10 +191,21 @@ class Run:
         try:
             if self.first is not None:
                 await self.first()
-            await spread(self.left(), self._work, concurrency=self._limits.concurrency)
+            await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
             await following
+
+    def _end(self, cause: RoutewrightError) -> None:
+        self.ended_by = self.ended_by or cause
+        self.stop()
+
+    def _drawn(self) -> Iterator[tuple[Undecided, Record]]:
+        """What is left, as far as it can be read: what is in flight is awaited then."""
+        try:
+            yield from self.left()
+        except (BadInput, StoreUnavailable) as error:
+            self._end(error)
 
     def left(self) -> Iterator[tuple[Undecided, Record]]:
         """What is undecided, with its record: the input and the store are walked side by side, both in order."""
@@ -233,16 +242,24 @@ class Run:
     async def _work(self, asked: tuple[Undecided, Record]) -> None:
         item, record = asked
         await self._ticker.room()
-        entry = record.read()
+        try:
+            entry = record.read()
+            if entry.custom_id != item.custom_id:
+                raise RunEnded(JobRefused(f"{self.source.path} has changed: {item.custom_id!r} is not where it was"))
+            await self._decide(item, entry)
+        except RunEnded as error:
+            self._end(error.cause)
+        except OSError as error:
+            self._end(JobRefused(f"{error.filename or self._job.output} cannot be written: {error.strerror or error}"))
+
+    async def _decide(self, item: Undecided, entry: Entry) -> None:
+        """Raises RunEnded, OSError; the item is then still undecided."""
         request_id = self._engine.mint_id()
         if isinstance(entry, Malformed):
             self._fail(item, refusal_line(item.custom_id, request_id, MALFORMED, entry.reason), MALFORMED)
             return
         try:
             await self._ask(item, entry, request_id)
-        except RunEnded as error:
-            self.ended_by = self.ended_by or error.cause
-            self.stop()
         except DeadlineExceeded as error:
             if self._clock.monotonic() < self._until:
                 self._fail_asked(item, entry, request_id, error)
@@ -265,16 +282,17 @@ class Run:
         receipt = reply.receipt or NOT_CHARGED
         self.baseline_model = receipt.baseline_model
         self._note(
-            _result(
-                item.position,
-                COMPLETE,
-                places[0],
+            ItemResult(
+                position=item.position,
+                outcome=COMPLETE,
                 request_id=reply.attempt.call.id,
                 model=reply.attempt.model.name,
                 tier=reply.route.tier,
                 cost_nanousd=receipt.cost_nanousd,
                 is_estimated=receipt.is_estimated,
                 baseline_nanousd=receipt.baseline_cost_nanousd,
+                offset=places[0].offset,
+                length=places[0].length,
             )
         )
 
@@ -300,7 +318,11 @@ class Run:
 
     def _fail(self, item: Undecided, line: bytes, code: str, request_id: str = "") -> None:
         place = self._files.write(line, is_ok=False)
-        self._note(_result(item.position, code, place, request_id=request_id))
+        self._note(
+            ItemResult(
+                position=item.position, outcome=code, request_id=request_id, offset=place.offset, length=place.length
+            )
+        )
 
     def _note(self, result: ItemResult) -> None:
         progress = self.progress
@@ -347,10 +369,6 @@ class Run:
         while page := self._store.results(self._job, after):
             yield from (Place(True, each.offset, each.length) for each in page if each.is_ok)
             after = page[-1].position
-
-
-def _result(position: int, outcome: str, place: Place, **known: object) -> ItemResult:
-    return ItemResult(position=position, outcome=outcome, offset=place.offset, length=place.length, **known)  # type: ignore[arg-type]
 
 
 def budget_of(job: Job) -> Budget:
