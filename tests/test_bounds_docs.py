@@ -25,8 +25,9 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, ticker
+from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
+from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
@@ -45,6 +46,9 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a batch of `/v1/batches`": (batches_kept.WINDOW_S,),
     "problems told of a batch's file": (batches_checking.MOST_PROBLEMS,),
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
+    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
+    "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
+    "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),

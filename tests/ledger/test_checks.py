@@ -162,7 +162,7 @@ def test_a_hold_beyond_the_longest_deadline_is_named(database: Database, subject
     )  # fmt: skip
     young = replace(hold, attempt_id="young", at_ns=NOW_NS - 1)
     Store(database).absorb([encode_event(hold), encode_event(replace(hold, attempt_id="left", boot="gone"))])
-    Store(database).absorb([encode_event(young)])
+    Store(database).absorb([encode_event(young), encode_event(replace(hold, attempt_id="far", boot="batch_1"))])
     assert run(subject, "open holds").rows == (
         "leaked: its process lives",
         "left: its process is gone, or elsewhere; `routewright ledger recover` settles what died here",
@@ -176,7 +176,7 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
     database.close()
     data = bytearray((tmp_path / "damaged.db").read_bytes())
     middle = len(data) // 2 // 4096 * 4096
-    data[middle : middle + 4096] = bytes(4096)
+    data[middle : middle + 4 * 4096] = bytes(4 * 4096)  # one page may be a free one
     (tmp_path / "damaged.db").write_bytes(data)
     damaged = SqliteDatabase(tmp_path / "damaged.db")
     subject = Subject(

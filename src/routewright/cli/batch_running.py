@@ -100,9 +100,8 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     "--via",
     type=click.Choice(["auto", "live", "provider"]),
     default="auto",
-    show_default=True,
-    help="Ask live, or in files by providers' batch APIs, for half the price and within a day; auto does that where "
-    "--deadline allows a day.",
+    help="Ask live, or in files by providers' batch APIs, for half the price and within a day; auto, if not said, does "
+    "that where --deadline allows a day.",
 )
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
