@@ -5,7 +5,6 @@ import pytest
 
 from builders import Below, attempt, call, deployment, model, reply
 from routewright.call import Attempt
-from routewright.catalog.registry import Deployment
 from routewright.errors import (
     CircuitOpen,
     ConnectFailed,
