@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from builders import message
 from routewright.call import Call
@@ -158,7 +159,11 @@ async def test_budgets_of_keys_stand_beside_those_of_the_settings(runtime: Runti
     runtime.reload()
     with pytest.raises(BudgetExceeded, match="key/k1"):
         await ask(runtime)
+    runtime.engine.adopt_budgets([replace(own, name="batch/b1")], owner="b1")
     runtime.engine.adopt_budgets([])
+    with pytest.raises(BudgetExceeded, match="batch/b1"):
+        await ask(runtime)
+    runtime.engine.adopt_budgets([], owner="b1")
     await ask(runtime)
 
 

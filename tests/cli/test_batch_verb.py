@@ -40,6 +40,7 @@ def test_stdin_and_json(terminal: Terminal) -> None:
     done = terminal.run(*RUN, "-", "-o", "out.jsonl", "--json", "--ordered", "--max-tokens", "9", stdin="one\ntwo\n")
     summary = json.loads(done.stdout)
     assert (summary["job"]["state"], summary["counts"]["completed"]) == ("completed", 2)
+    assert summary["spent_nanousd"] == summary["counts"]["cost_nanousd"] > 0
     assert [line["custom_id"] for line in output(terminal, "out.jsonl")] == ["item-1", "item-2"]
     assert not list(terminal.home.glob("*.input"))
     listed = json.loads(terminal.run("batch", "list", "--json").stdout)

@@ -1,5 +1,6 @@
 """Asking for a batch, against an engine that does what it is told."""
 
+import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import cast
@@ -17,6 +18,7 @@ from routewright.errors import (
     LedgerUnavailable,
     ProviderError,
     ProviderFailed,
+    ProviderOverloaded,
     RoutewrightError,
 )
 from routewright.jobs.answering import Asker, RunEnded, spread
@@ -78,6 +80,13 @@ def test_what_was_not_sent_is_waited_for_and_asked_under_a_new_id() -> None:
     assert 0.5 <= clock.monotonic() < 5
 
 
+def test_a_429_is_paced_and_no_failure_of_the_question() -> None:
+    clock = FakeClock()
+    engine = Scripted(failed(ProviderOverloaded("429", retry_after_s=7), CircuitOpen("asked for a pause")))
+    assert asking(engine, clock)() == b"answer"
+    assert 7 < clock.monotonic() < 8
+
+
 def test_patience_has_an_end() -> None:
     clock, engine = FakeClock(), Scripted(*[failed(CircuitOpen("down"))] * 1000)
     with pytest.raises(AllAttemptsFailed):
@@ -101,13 +110,8 @@ def test_what_concerns_all_questions_ends_the_run(error: RoutewrightError) -> No
     assert caught.value.cause is error
 
 
-async def test_only_so_many_are_asked_at_a_time_and_no_more_are_drawn() -> None:
-    import asyncio
-
-    drawn, running, most = 0, 0, 0
-
-    def questions() -> "list[int]":
-        return list(range(20))
+async def test_only_so_many_are_asked_at_a_time() -> None:
+    running = most = 0
 
     async def work(question: int) -> None:
         nonlocal running, most
@@ -116,5 +120,6 @@ async def test_only_so_many_are_asked_at_a_time_and_no_more_are_drawn() -> None:
         await asyncio.sleep(0)
         running -= 1
 
-    await spread(iter(questions()), work, concurrency=3)
-    assert (most, running, drawn) == (3, 0, 0)
+    questions = iter(range(20))
+    await spread(questions, work, concurrency=3)
+    assert (most, running, list(questions)) == (3, 0, [])

@@ -175,8 +175,9 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
     full(database)
     database.close()
     data = bytearray((tmp_path / "damaged.db").read_bytes())
-    middle = len(data) // 2 // 4096 * 4096
-    data[middle : middle + 4 * 4096] = bytes(4 * 4096)  # one page may be a free one
+    page = 16 * 1024  # its beginning says what it is
+    middle = len(data) // 2 // page * page
+    data[middle : middle + page] = bytes(page)
     (tmp_path / "damaged.db").write_bytes(data)
     damaged = SqliteDatabase(tmp_path / "damaged.db")
     subject = Subject(

@@ -15,7 +15,6 @@ from routewright.errors import JobRefused
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.output import LineFile, unordered
 from routewright.jobs.store import JobStore
-from routewright.ledger.database import Database
 
 
 @click.group("batch", short_help="Ask many questions from a file, each answered and paid for once.")
@@ -37,7 +36,7 @@ command.add_command(run)
 def list_jobs(limit: int, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
     """Tell of the latest batches."""
     with database_of(settings_of(config, flags)) as database:
-        store = _store(database)
+        store = None if database is None else JobStore(database)
         jobs = [] if store is None else store.jobs(limit)
         counts = [] if store is None else [store.counts(job) for job in jobs]
     if as_json:
@@ -55,7 +54,7 @@ def list_jobs(limit: int, as_json: bool, config: Path | None, flags: Mapping[str
 def show_job(job_id: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
     """Tell how one batch stands, by model and tier."""
     with database_of(settings_of(config, flags)) as database:
-        summary = summary_of(_store(database), job_id)
+        summary = summary_of(database, job_id)
     if as_json:
         print_json(summary)
     else:
@@ -68,9 +67,9 @@ def show_job(job_id: str, as_json: bool, config: Path | None, flags: Mapping[str
 def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> None:
     """End a batch. What is answered stays in its files; what is in flight is awaited."""
     with database_of(settings_of(config, flags), read_only=False) as database:
-        store = _store(database)
-        job = summary_of(store, job_id).job
-        assert store is not None
+        job = summary_of(database, job_id).job
+        assert database is not None
+        store = JobStore(database)
         now_ns = SystemClock().time_ns()
         if job.state.is_over:
             say(f"{job.id} is {job.state} already")
@@ -81,10 +80,6 @@ def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> No
         else:
             store.move(job, JobState.CANCELLED, at_ns=now_ns)
             say(f"{job.id} is cancelled; what is answered is in {job.output}")
-
-
-def _store(database: Database | None) -> JobStore | None:
-    return None if database is None else JobStore(database)
 
 
 def _is_running(job: Job) -> bool:

@@ -210,7 +210,6 @@ def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> 
 async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
     from routewright.cli.batch_tables import print_summary, summary_of
     from routewright.jobs.opening import input_of, opened
-    from routewright.jobs.store import JobStore
     from routewright.runtime import Runtime
 
     questions = input_of(wish, sys.stdin.buffer)
@@ -221,7 +220,8 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
             if not planned.job.state.is_over:
                 say(f"asked {running.way}")
             was_interrupted = await _attended(running)
-        summary = summary_of(JobStore(runtime.store.database), planned.job.id)
+        await runtime.flush()
+        summary = summary_of(runtime.store.database, planned.job.id)
         if wish.source is None and summary.job.state.is_over:
             questions.path.unlink()  # what was kept of stdin
         if as_json:

@@ -12,6 +12,8 @@ from routewright.cli.text import counted, percent, usd
 from routewright.errors import JobNotFound
 from routewright.jobs.job import Counts, Job, Share
 from routewright.jobs.store import JobStore
+from routewright.ledger.database import Database
+from routewright.ledger.store import Store
 
 if TYPE_CHECKING:  # it reads every dialect
     from routewright.jobs.forecast import Forecast
@@ -23,6 +25,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     job: Job
     counts: Counts
     shares: tuple[Share, ...]
+    spent_nanousd: int
+    """By the ledger: with what failed, and what was cut off."""
 
     @property
     def baseline_nanousd(self) -> int:
@@ -30,12 +34,18 @@ class Summary(Struct, frozen=True, kw_only=True):
         return sum(share.baseline_nanousd for share in self.shares)
 
 
-def summary_of(store: JobStore | None, job_id: str) -> Summary:
+def summary_of(database: Database | None, job_id: str) -> Summary:
     """Raises JobNotFound."""
-    if store is None:
+    if database is None:
         raise JobNotFound(f"there is no batch {job_id!r}", hint="there is no ledger yet; see `routewright config show`")
+    store = JobStore(database)
     job = store.get(job_id)
-    return Summary(job=job, counts=store.counts(job), shares=tuple(store.shares(job)))
+    return Summary(
+        job=job,
+        counts=store.counts(job),
+        shares=tuple(store.shares(job)),
+        spent_nanousd=sum(sums.cost_nanousd for _, sums in Store(database).sums((), only={"tag": job.tag})),
+    )
 
 
 def print_jobs(jobs: Sequence[Job], counts: Sequence[Counts]) -> None:
@@ -104,9 +114,11 @@ def print_summary(summary: Summary, baseline_model: str | None = None) -> None:
 
 def _remarks(summary: Summary, baseline_model: str | None) -> list[str]:
     remarks = []
-    baseline = summary.baseline_nanousd
+    baseline, wasted = summary.baseline_nanousd, summary.spent_nanousd - summary.counts.cost_nanousd
+    if wasted > 0:
+        remarks.append(f"{usd(wasted)} more, for what failed or was cut off: {usd(summary.spent_nanousd)} in all")
     if baseline:
-        saved = baseline - sum(share.compared_nanousd for share in summary.shares)
+        saved = baseline - sum(share.compared_nanousd for share in summary.shares) - max(0, wasted)
         versus = f"always {baseline_model}" if baseline_model else "always the baseline model"
         remarks.append(f"saved {usd(saved)} ({percent(saved, baseline)}) vs {versus}")
     if twins := sum(share.twins for share in summary.shares):

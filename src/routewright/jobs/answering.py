@@ -1,10 +1,10 @@
 """Asking many questions: so many at a time, waiting out what passes, and without asking twice what may be paid for.
 
 What was sent and failed is tried again by the engine, as often as the call says, and then it has failed: an outage is
-not multiplied. What was *not* sent, because every place is known to be down or to want a pause, has cost nothing and
-says nothing of the question; a batch has time, so it waits until somebody answers again. A budget that has no room
-while other answers are awaited may have some when they have settled. Credentials, a budget that is spent and a ledger
-that takes nothing more concern all questions alike: they end the run, and what is left can be asked later.
+not multiplied. What was *not* sent, because every place is known to be down or to want a pause, or met a 429, has cost
+nothing and says nothing of the question; a batch has time, so it waits until somebody answers again. A budget that has
+no room while other answers are awaited may have some when they have settled. Credentials, a budget that is spent and a
+ledger that takes nothing more concern all questions alike: they end the run, and what is left can be asked later.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from routewright.errors import (
     CredentialRefused,
     CredentialResting,
     OperatorError,
+    ProviderError,
+    ProviderOverloaded,
     RateLimited,
     RoutewrightError,
 )
@@ -57,7 +59,6 @@ class Asker:
         self._asking = 0
         self._has_settled = asyncio.Event()
         self._down_since: float | None = None
-        self._pause_s = FIRST_PAUSE_S
 
     async def ask(self, call: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
         """The closed reply to an unstreamed call. `take` gets the whole answer *before* its attempt is settled.
@@ -84,10 +85,10 @@ class Asker:
                 failures = [failure for _, failure in error.failures]
                 if all(isinstance(failure, _FOR_ALL) for failure in failures):
                     raise RunEnded(error) from error
-                if not all(failure.is_unsent for failure in failures) or not await self._calm(call):
+                if not all(map(_says_nothing, failures)) or not await self._calm(call, error.retry_after_s or 0.0):
                     raise
             else:
-                self._down_since, self._pause_s = None, FIRST_PAUSE_S
+                self._down_since = None
                 return reply
             call = replace(call, id=self._engine.mint_id())
 
@@ -114,17 +115,23 @@ class Asker:
         self._has_settled.clear()
         await self._has_settled.wait()
 
-    async def _calm(self, call: Call) -> bool:
-        """Pause, unless patience or the call's time is at its end."""
+    async def _calm(self, call: Call, named_s: float) -> bool:
+        """Pause, the longer the longer nobody answers; unless patience or the call's time is at its end."""
         now = self._clock.monotonic()
         if self._down_since is None:
             self._down_since = now
-        pause_s = self._random.uniform(self._pause_s / 2, self._pause_s)
-        if now - self._down_since > self._patience_s or now + pause_s >= call.deadline_at:
+        down_s = now - self._down_since
+        longest_s = min(max(FIRST_PAUSE_S, down_s), LONGEST_PAUSE_S)
+        pause_s = named_s + self._random.uniform(longest_s / 2, longest_s)
+        if down_s > self._patience_s or now + pause_s >= call.deadline_at:
             return False
-        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 1.5)
         await asyncio.sleep(pause_s)
         return True
+
+
+def _says_nothing(failure: ProviderError) -> bool:
+    """Of the question: it was not sent, or there were too many others."""
+    return failure.is_unsent or isinstance(failure, ProviderOverloaded)
 
 
 async def spread(questions: Iterator[Q], work: Callable[[Q], Awaitable[None]], *, concurrency: int) -> None:

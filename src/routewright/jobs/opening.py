@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from msgspec import Struct
 
 from routewright.errors import BadInput
@@ -72,6 +73,7 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
         output=str(output),
         errors=str(errors_path(output)),
         fingerprint=fingerprint_of(source, wish.spec),
+        spec=msgspec.json.encode(wish.spec).decode(),
         limit_nanousd=wish.limit_nanousd,
         deadline_ns=None if wish.deadline_s is None else now_ns + int(wish.deadline_s * NANOSECONDS),
     )

@@ -94,11 +94,15 @@ class Limit:
         else:
             self._next_at += self._next_every_s
 
-    def told(self, now: float, allowance: Allowance) -> None:
-        """An answer says what is left."""
-        self._calls_left = allowance.calls
+    def told(self, now: float, allowance: Allowance, in_flight: int = 0) -> None:
+        """An answer says what is left; of the `in_flight` other calls it may not count a single one yet."""
+        was_pacing = self._calls_left <= 0 and now < self._resets_at
+        self._calls_left = max(0, allowance.calls - in_flight)
         self._next_every_s = allowance.next_in_s
-        self._next_at = now + allowance.next_in_s
+        if was_pacing and self._calls_left <= 0:  # the pace goes on: were it set anew, each answer would delay the next
+            self._next_at = max(self._next_at, now - allowance.next_in_s)
+        else:
+            self._next_at = now + allowance.next_in_s
         self._resets_at = now + allowance.resets_in_s
 
     def overloaded(self, now: float, in_flight: int) -> None:
@@ -199,7 +203,7 @@ class Slots:
 
     def told(self, allowance: Allowance) -> None:
         """An answer says what is left."""
-        self.limit.told(self._clock.monotonic(), allowance)
+        self.limit.told(self._clock.monotonic(), allowance, self._in_flight - 1)
 
     def _waiter(self, call: Call, now: float) -> _Waiter:
         """One more; its round is the first in which its tenant has none."""
