@@ -13,6 +13,7 @@ from msgspec import Struct
 from routewright.access.description import read_wish
 from routewright.access.keyring import Issued
 from routewright.gateway.app import Gateway
+from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.http import Message
 from routewright.ledger.budgets import Budget, Period, Scope, Window
 from routewright.runtime import Runtime, SettingsSource
@@ -108,6 +109,7 @@ class Lobby:
             clock,
             keyring=runtime.keyring,
             directory=runtime.directory,
+            jobs=JobRunner(runtime),
             backlog_bytes=runtime.backlog_bytes,
             budgets=lambda: self.budgets,
         )

@@ -11,10 +11,23 @@ from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.decision import progress
-from routewright.dialects import options, provider_errors, strict_json
-from routewright.gateway import admin_api, connection, idempotency, overload, responses_kept, server
-from routewright.jobs import answering, forecast, inputs, lines, ticker
+from routewright.dialects import multipart, options, provider_errors, strict_json
+from routewright.gateway import (
+    admin_api,
+    batches_api,
+    batches_checking,
+    batches_kept,
+    batches_running,
+    connection,
+    files_kept,
+    idempotency,
+    overload,
+    responses_kept,
+    server,
+)
+from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
+from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
@@ -25,6 +38,17 @@ ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)`")
 CONSTANTS: dict[str, tuple[float, ...]] = {
+    "files of one key": (files_kept.MOST_FILES, 30, files_kept.KEPT_S),
+    "a form": (multipart.MOST_PARTS, multipart.MOST_HEAD_BYTES, multipart.MOST_FIELD_BYTES),
+    "body of a batch that is made": (batches_api.MOST_BODY_BYTES,),
+    "batches of one key that are not over": (batches_kept.MOST_OPEN,),
+    "batches worked on at once": (batches_running.MOST_AT_ONCE, 1),
+    "a batch of `/v1/batches`": (batches_kept.WINDOW_S,),
+    "problems told of a batch's file": (batches_checking.MOST_PROBLEMS,),
+    "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
+    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
+    "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
+    "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),

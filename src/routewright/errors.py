@@ -8,7 +8,8 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
-│   └── JobNotFound · JobRefused · BadInput
+│   ├── JobNotFound · JobRefused · BadInput
+│   └── FileNotKept · StorageFull
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -248,6 +249,18 @@ class BadInput(CallerError):
     """The input of a batch cannot be used as a whole; nothing was asked."""
 
     number, code = "E125", "bad_batch_input"
+
+
+class FileNotKept(CallerError):
+    """No file of that id is kept."""
+
+    number, code, status = "E126", "file_not_found", 404
+
+
+class StorageFull(CallerError):
+    """There is no room for another file or batch."""
+
+    number, code, status = "E127", "storage_full", 413
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

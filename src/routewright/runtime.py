@@ -28,6 +28,7 @@ from routewright.ledger.accounts import JournaledLedger, close_what_crashed
 from routewright.ledger.alerts import AlertBook, Way
 from routewright.ledger.balances import Balances
 from routewright.ledger.escrow import DatabaseEscrow
+from routewright.ledger.job_holds import JobHolds
 from routewright.ledger.journal import Journal
 from routewright.ledger.keeper import Keeper
 from routewright.ledger.price_history import PriceHistory, in_use
@@ -345,6 +346,15 @@ class Runtime:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.redis.follow())
                 group.create_task(self.engine.rounds.follow())
+
+    def holds_of(self, job_id: str) -> JobHolds:
+        """What a job holds for attempts that outlast this process."""
+        return JobHolds(job_id, self.store, self._keeper.balances, self.clock)
+
+    @property
+    def transport(self) -> Transport:
+        """The way out, for what is no attempt."""
+        return self._transport
 
     def backlog_bytes(self) -> int:
         """How much of the journal is not in the store yet."""

@@ -15,6 +15,7 @@ neither ends nor fails, or nothing for a second (twice, since the machine may be
 
 import asyncio
 import json
+import re
 import tempfile
 import time
 from collections import Counter
@@ -229,7 +230,8 @@ class Fuzzer:
         endpoint, who = chance.choice(self.places), chance.choice(list(CALLERS))
         path = endpoint.path.replace("/**", "/swift")
         if "*" in path:
-            odd = mutate_bytes(self.target.encode(), chance, [b"/rotate"]).decode("latin-1").replace("/", "_") or "_"
+            odd = mutate_bytes(self.target.encode(), chance, [b"/rotate"]).decode("latin-1")
+            odd = re.sub("[/?]", "_", odd) or "_"
             path = path.replace("*", self.target if chance.random() < 0.5 else odd)
         good = chance.choice(self.bodies.get(endpoint.path, [{}]))
         body = encode(mutate_json(good, chance), chance)

@@ -28,6 +28,7 @@ from speech import ANTHROPIC, OPENAI, WORDS
 from routewright.dialects.wire import WireRequest
 from routewright.errors import StreamCut
 from routewright.gateway.app import Gateway
+from routewright.gateway.batches_running import JobRunner
 from routewright.runtime import Runtime, SettingsSource
 from routewright.transport import HttpTransport
 
@@ -240,7 +241,9 @@ async def lab(
 async def listening(runtime: Runtime) -> AsyncIterator[int]:
     """The application on a socket of its own; yields the port."""
     runtime.open_door()
-    application = Gateway(runtime.engine, runtime.clock, keyring=runtime.keyring, directory=runtime.directory)
+    application = Gateway(
+        runtime.engine, runtime.clock, keyring=runtime.keyring, directory=runtime.directory, jobs=JobRunner(runtime)
+    )
     config = uvicorn.Config(
         application, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False
     )

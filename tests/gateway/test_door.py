@@ -18,6 +18,11 @@ from routewright.settings import load_settings
 
 OPERATED = '[server]\napi_key = "env:DOOR"\n'
 VECTORS = '[models.vectors]\nembedding = true\ndeployments = ["acme/vectors"]\nprice = { input = "1", output = "0" }\n'
+A_FORM = (
+    b'--XX\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n{}\r\n--XX--\r\n'
+)
+FORM = {"content-type": "multipart/form-data; boundary=XX"}
 ENVIRON = {"DOOR": OPERATOR_KEY}
 BODIES = {
     "/v1/chat/completions": GOOD,
@@ -56,12 +61,21 @@ def key_of(house: Lobby, kind: str) -> str | None:
 
 async def reach(house: Lobby, endpoint: Endpoint, key: str | None) -> Answered:
     path = endpoint.path.replace("/**", "/swift")
+    wish = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
     if path.startswith("/v1/responses/"):
         answered = await house.call("POST", "/v1/responses", BODIES["/v1/responses"], key=key)
         path = path.replace("*", answered.json.get("id", "resp_1"))
+    if path.startswith(("/v1/files", "/v1/batches")):
+        sent = await house.call("POST", "/v1/files", A_FORM, key=key, headers=FORM)
+        wish["input_file_id"] = file_id = sent.json.get("id", f"file-{'0' * 32}")
+        if path == "/v1/files" and endpoint.method == "POST":
+            return sent
+        if path.startswith("/v1/batches/"):
+            file_id = (await house.call("POST", "/v1/batches", wish, key=key)).json.get("id", f"batch_{'0' * 32}")
+        path = path.replace("*", file_id)
     if "*" in path:
         path = path.replace("*", house.key("target").key.id)
-    body = BODIES.get(path, {} if endpoint.method in ("POST", "PATCH") else None)
+    body = wish if path == "/v1/batches" else BODIES.get(path, {} if endpoint.method in ("POST", "PATCH") else None)
     return await house.call(endpoint.method, path, body, key=key)
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from builders import Below, attempt, call, deployment, model, reply
 from routewright.call import Attempt
-from routewright.catalog.registry import Deployment
 from routewright.errors import (
     CircuitOpen,
     ConnectFailed,
@@ -204,27 +203,40 @@ def test_deployments_and_credentials_that_are_gone_are_forgotten() -> None:
     assert circuits.of(OTHER) is not gone
 
 
+async def answer_at(breaker: Breaker, attempted: Attempt, first_s: float, pause_s: float) -> None:
+    """A stream at the attempt's place, read to its end, with these two waits."""
+    answer = reply(attempted)
+    answer.first_wait_s, answer.longest_pause_s = first_s, pause_s
+
+    async def below(_: Attempt) -> Reply:
+        return answer
+
+    await (await breaker(attempted, below)).next()
+    while await answer.next():
+        pass
+
+
 @pytest.mark.parametrize("in_the_middle", [False, True])
 async def test_f7_a_place_far_slower_than_its_sibling_is_left_alone(in_the_middle: bool) -> None:
     circuits, clock = Circuits(Random(1)), FakeClock()
     breaker = Breaker(circuits, Waits(), clock)
-
-    async def ask(place: Deployment, first_s: float, pause_s: float) -> None:
-        answer = reply(attempt(call(stream=True), TWO_PLACES, deployment=place))
-        answer.first_wait_s, answer.longest_pause_s = first_s, pause_s
-
-        async def below(_: Attempt) -> Reply:
-            return answer
-
-        await (await breaker(answer.attempt, below)).next()
-        while await answer.next():
-            pass
-
     for _ in range(5):
-        await ask(OTHER, 0.4, 0.1)
+        await answer_at(breaker, attempt(call(stream=True), TWO_PLACES, deployment=OTHER), 0.4, 0.1)
     for _ in range(10):
         if circuits.of(SWIFT).state is State.CLOSED:
-            await ask(SWIFT, *(0.4, 10.0) if in_the_middle else (4.0, 0.1))
+            here = attempt(call(stream=True), TWO_PLACES, deployment=SWIFT)
+            await answer_at(breaker, here, *(0.4, 10.0) if in_the_middle else (4.0, 0.1))
     assert circuits.of(SWIFT).state is State.OPEN
     assert "far slower" in circuits.of(SWIFT).why
     assert circuits.of(OTHER).state is State.CLOSED
+
+
+async def test_f8_of_three_places_only_one_is_left_alone_for_its_slowness() -> None:
+    three = model("swift", *(deployment(f"{name}/swift") for name in ("fast", "slow", "slower")))
+    circuits, clock = Circuits(Random(1)), FakeClock()
+    breaker = Breaker(circuits, Waits(), clock)
+    for place, first_s in zip(three.deployments, (0.4, 4.0, 8.0), strict=True):
+        for _ in range(10):
+            if circuits.of(place).state is State.CLOSED:
+                await answer_at(breaker, attempt(call(stream=True), three, deployment=place), first_s, 0.1)
+    assert [circuits.of(place).state for place in three.deployments] == [State.CLOSED, State.OPEN, State.CLOSED]

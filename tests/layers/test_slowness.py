@@ -51,10 +51,17 @@ def test_what_is_short_anyway_is_not_slow() -> None:
 
 def test_a_probe_is_judged_by_itself() -> None:
     waits = noted(here=[9.0] * 20, there=[0.4] * 20)
-    waits.forget("here")
-    waits.note("here", Wait.BEGINNING, 1, 9.0)
-    assert not waits.are_long("here", Wait.BEGINNING, PLACES, 1)
-    assert waits.are_long("here", Wait.BEGINNING, PLACES, 1, fewest=1)
+    waits.forget("here", 2.0)
+    waits.note("here", Wait.BEGINNING, 12, 9.0)
+    assert not waits.are_long("here", Wait.BEGINNING, PLACES, 12)
+    assert waits.are_long("here", Wait.BEGINNING, PLACES, 12, fewest=1)
+
+
+def test_a_wait_from_before_says_nothing_of_now() -> None:
+    waits = noted(there=[0.4] * 20)
+    waits.forget("here", 2.0)
+    waits.note("here", Wait.BEGINNING, 10, 9.0)
+    assert not waits.are_long("here", Wait.BEGINNING, PLACES, 10, fewest=1)
 
 
 def test_a_place_is_waited_for_much_longer_than_its_siblings_take_and_alone_for_ever() -> None:

@@ -162,7 +162,7 @@ def test_a_hold_beyond_the_longest_deadline_is_named(database: Database, subject
     )  # fmt: skip
     young = replace(hold, attempt_id="young", at_ns=NOW_NS - 1)
     Store(database).absorb([encode_event(hold), encode_event(replace(hold, attempt_id="left", boot="gone"))])
-    Store(database).absorb([encode_event(young)])
+    Store(database).absorb([encode_event(young), encode_event(replace(hold, attempt_id="far", boot="batch_1"))])
     assert run(subject, "open holds").rows == (
         "leaked: its process lives",
         "left: its process is gone, or elsewhere; `routewright ledger recover` settles what died here",

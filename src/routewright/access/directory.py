@@ -19,8 +19,9 @@ from routewright.access.installation import Signer
 from routewright.access.keyring import Keyring
 from routewright.access.keys import Caller, VirtualKey
 from routewright.clock import Clock
-from routewright.errors import AccessUnavailable, LedgerUnavailable, SettingsError, StoreUnavailable
+from routewright.errors import AccessUnavailable, LedgerUnavailable, SettingsError, StoreUnavailable, Unauthorized
 from routewright.ledger.budgets import Budget
+from routewright.tenant import NOBODY, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,20 @@ class Directory:
         if entry.key.is_metered:
             self._check_contact()
         return entry.caller
+
+    def tenant(self, key_id: str) -> Tenant:
+        """Who pays for what was begun with the key of this id; without one, nobody in particular.
+
+        Raises Unauthorized when the key is not valid any more, AccessUnavailable as `find` does.
+        """
+        if not key_id:
+            return NOBODY
+        entry = self._known.entries.get(key_id)
+        if entry is None or entry.key.state(self._clock.time_ns()) != "active":
+            raise Unauthorized(f"the key {key_id} is not valid any more")
+        if entry.key.is_metered:
+            self._check_contact()
+        return entry.caller.tenant
 
     def _check_contact(self) -> None:
         silent_s = self._clock.monotonic() - self._in_contact_at

@@ -96,6 +96,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 @click.option(
     "--deadline", "deadline_s", callback=_seconds, metavar="TIME", help="Ask nothing after this time: 90s, 30m, 2h, 1d."
 )
+@click.option(
+    "--via",
+    type=click.Choice(["auto", "live", "provider"]),
+    default="auto",
+    help="Ask live, or in files by providers' batch APIs, for half the price and within a day; auto, if not said, does "
+    "that where --deadline allows a day.",
+)
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
 @click.option("--dry-run", is_flag=True, help="Only tell what is there and what it would cost; asks nobody.")
@@ -116,6 +123,7 @@ def run(
     retries: int,
     limit_nanousd: int | None,
     deadline_s: float | None,
+    via: str,
     dedupe: bool,
     ordered: bool,
     dry_run: bool,
@@ -135,6 +143,7 @@ def run(
     from routewright.jobs.lines import Asking, Template
     from routewright.jobs.opening import Wish, usual_output
     from routewright.jobs.planning import Spec
+    from routewright.jobs.provider import Via
 
     source = None if file == "-" else Path(file)
     asking = Asking(
@@ -154,6 +163,7 @@ def run(
         retries=retries,
         limit_nanousd=limit_nanousd,
         deadline_s=deadline_s,
+        via=Via(via),
     )
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     settings = source_of(config, flags, simulate=simulate)
@@ -207,6 +217,8 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
     try:
         with opened(runtime, questions, wish) as (running, planned):
             _introduce(planned)
+            if not planned.job.state.is_over:
+                say(f"asked {running.way}")
             was_interrupted = await _attended(running)
         await runtime.flush()
         summary = summary_of(runtime.store.database, planned.job.id)

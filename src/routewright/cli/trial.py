@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from routewright.errors import SettingsError
 from routewright.gateway.app import Gateway
+from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.http import Message
 from routewright.migration.draft import Draft, as_toml
 from routewright.runtime import Runtime, SettingsSource
@@ -59,7 +60,9 @@ async def _ask(source: SettingsSource, model: str) -> None:
     """One request, as a client would send it."""
     runtime = Runtime.open(source, simulator=Simulator(time_scale=0))
     try:
-        gateway = Gateway(runtime.engine, runtime.clock, keyring=runtime.keyring, directory=runtime.directory)
+        gateway = Gateway(
+            runtime.engine, runtime.clock, keyring=runtime.keyring, directory=runtime.directory, jobs=JobRunner(runtime)
+        )
         body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Say hello."}]})
         headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {_KEY}".encode())]
         sent: list[Message] = []

@@ -26,10 +26,15 @@ from routewright.errors import (
     StoreUnavailable,
 )
 from routewright.gateway.admin_api import KEYS, AdminKeys
+from routewright.gateway.batches_api import BATCHES, Batches
+from routewright.gateway.batches_kept import KeptBatches
+from routewright.gateway.batches_running import BatchWork, JobRunner
 from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
 from routewright.gateway.counting import CountTokens
 from routewright.gateway.door import Access, Door
 from routewright.gateway.feedback import Feedback
+from routewright.gateway.files_api import FILES, Files
+from routewright.gateway.files_kept import KeptFiles
 from routewright.gateway.generation import NO_MEMORY, Generation, Memory
 from routewright.gateway.headers import error_headers, id_headers, limit_headers
 from routewright.gateway.http import (
@@ -89,6 +94,7 @@ class Gateway:
         *,
         keyring: Keyring,
         directory: Directory,
+        jobs: JobRunner,
         backlog_bytes: Callable[[], int] = lambda: 0,
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
@@ -101,8 +107,18 @@ class Gateway:
         self._finishing: set[Departure] = set()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
         metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
+        self.files = KeptFiles(
+            engine.settings.ledger.path / "files",
+            clock,
+            engine.mint_id,
+            lambda: engine.settings.server.max_files_bytes,
+        )
+        kept = KeptBatches(engine.settings.ledger.path / "batches", jobs.store, self.files, clock)
+        self.batch_work = BatchWork(kept, self.files, jobs, clock)
         self.endpoints: Sequence[Endpoint] = (
             *self._public(clock),
+            *self._filing(Files(engine, self.files)),
+            *self._batching(Batches(kept, self.batch_work, clock)),
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
             *self._operations(metrics),
         )
@@ -129,6 +145,23 @@ class Gateway:
             Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
             Endpoint("GET", "/v1/models", Access.USE, models),
             Endpoint("GET", "/v1/models/**", Access.USE, models),
+        )
+
+    def _filing(self, files: Files) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("POST", FILES, Access.USE, files.create, _OPENAI),
+            Endpoint("GET", FILES, Access.USE, files.list, _OPENAI),
+            Endpoint("GET", f"{FILES}/*", Access.USE, files.show, _OPENAI),
+            Endpoint("DELETE", f"{FILES}/*", Access.USE, files.delete, _OPENAI),
+            Endpoint("GET", f"{FILES}/*/content", Access.USE, files.content, _OPENAI),
+        )
+
+    def _batching(self, batches: Batches) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("POST", BATCHES, Access.USE, batches.create, _OPENAI),
+            Endpoint("GET", BATCHES, Access.USE, batches.list, _OPENAI),
+            Endpoint("GET", f"{BATCHES}/*", Access.USE, batches.show, _OPENAI),
+            Endpoint("POST", f"{BATCHES}/*/cancel", Access.USE, batches.cancel, _OPENAI),
         )
 
     def _generation(self, path: str, dialect: Downstream, clock: Clock, memory: Memory = NO_MEMORY) -> Endpoint:

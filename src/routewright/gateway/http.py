@@ -6,7 +6,7 @@ A framework here costs two to ten times as much as this file (docs/decisions/000
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -82,20 +82,28 @@ class Request(Struct, frozen=True):
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises BodyTooLarge as soon as it is known to be over `limit` bytes."""
+        whole = bytearray()
+        async for piece in self.pieces(limit, "server.max_body_bytes"):
+            whole += piece
+        return bytes(whole)
+
+    async def pieces(self, limit: int, setting: str) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises BodyTooLarge beyond `limit` bytes, which `setting` raises; ClientLeft."""
         declared = self.headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
-            raise _too_large(limit)
-        pieces = bytearray()
-        while True:
+        is_over = declared.isdigit() and int(declared) > limit
+        size, has_more = 0, True
+        while has_more and not is_over:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             piece: bytes = message.get("body", b"")
-            if len(pieces) + len(piece) > limit:
-                raise _too_large(limit)
-            if not message.get("more_body"):
-                return bytes(pieces + piece) if pieces else piece
-            pieces += piece
+            size += len(piece)
+            is_over = size > limit
+            if not is_over:
+                yield piece
+            has_more = message.get("more_body", False)
+        if is_over:
+            raise BodyTooLarge(f"the body is over {limit:,} bytes", hint=f"{setting} raises the bound")
 
 
 Handler: TypeAlias = Callable[[Request, Send], Awaitable[None]]
@@ -200,7 +208,3 @@ def whole_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: byte
     lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
     lines += [name + b": " + value for name, value in headers]
     return b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", body])
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is over {limit:,} bytes", hint="server.max_body_bytes raises the bound")

@@ -1,7 +1,6 @@
 """`/v1/responses/…`: what became of earlier responses, and how a request goes on from one."""
 
 from collections.abc import Iterator
-from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +15,7 @@ from routewright.dialects.responses_request import with_input
 from routewright.dialects.strict_json import UNREADABLE
 from routewright.errors import InvalidRequest, PreviousResponseNotFound, ResponseNotFound
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
+from routewright.gateway.listing import query_of, read_limit
 from routewright.gateway.responses_kept import Kept, KeptResponses
 
 RESPONSES = "/v1/responses"
@@ -94,7 +94,7 @@ class Conversations:
 
     async def show(self, request: Request, send: Send) -> None:
         """`GET /v1/responses/{id}`."""
-        if _asked(request).get("stream") == "true":
+        if query_of(request).get("stream") == "true":
             raise InvalidRequest("a response is not streamed again", param="stream", hint="leave stream out")
         await respond(send, 200, [JSON_TYPE], self._find(request, _last(request)).response)
 
@@ -108,14 +108,12 @@ class Conversations:
     async def input_items(self, request: Request, send: Send) -> None:
         """`GET /v1/responses/{id}/input_items`."""
         kept = self._find(request, request.path.split("/")[-2])
-        asked = _asked(request)
-        limit = asked.get("limit", str(_USUAL_PAGE))
-        if not limit.isdecimal() or not 1 <= int(limit) <= _LONGEST_PAGE:
-            raise wrong("limit", f"a whole number from 1 to {_LONGEST_PAGE}", limit)
+        asked = query_of(request)
+        limit = read_limit(asked, _USUAL_PAGE, _LONGEST_PAGE)
         if (order := asked.get("order", "desc")) not in ("asc", "desc"):
             raise wrong("order", '"asc" or "desc"', order)
         items = listed(msgspec.json.decode(kept.input), kept.id)
-        shown = page(items, limit=int(limit), after=asked.get("after"), is_ascending=order == "asc")
+        shown = page(items, limit=limit, after=asked.get("after"), is_ascending=order == "asc")
         await respond(send, 200, [JSON_TYPE], msgspec.json.encode(shown))
 
     def _find(self, request: Request, response_id: str) -> Kept:
@@ -137,8 +135,3 @@ def _is_reference(item: object) -> bool:
 
 def _last(request: Request) -> str:
     return request.path.rpartition("/")[2]
-
-
-def _asked(request: Request) -> dict[str, str]:
-    """The fields of a query, of each the last."""
-    return {name: values[-1] for name, values in parse_qs(request.query.decode("latin-1")).items()}

@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from routewright.gateway.app import Gateway
+from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.connection import Connection, Entrance, Limits
 from routewright.gateway.memory import limit_bytes, watch_memory
 from routewright.runtime import Runtime
@@ -92,6 +93,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         runtime.clock,
         keyring=runtime.keyring,
         directory=runtime.directory,
+        jobs=JobRunner(runtime),
         backlog_bytes=runtime.backlog_bytes,
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
@@ -128,6 +130,8 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
         runtime.follow_budgets,
         runtime.follow_redis,
         runtime.directory.follow,
+        server.gateway.batch_work.follow,
+        server.gateway.batch_work.follow_age,
         runtime.housekeeping.follow_neighbours,
         runtime.housekeeping.follow_days,
         *([] if parent is None else [partial(server.follow_parent, parent)]),

@@ -26,6 +26,7 @@ from routewright.errors import (
     OperatorError,
     ProviderError,
     ProviderOverloaded,
+    RateLimited,
     RoutewrightError,
 )
 from routewright.reply import Event, Reply
@@ -76,6 +77,8 @@ class Asker:
                 if not self._asking:
                     raise RunEnded(error) from error
                 await self._settlement()
+            except RateLimited as error:  # by the limits of who pays: these refill, and a batch has time
+                await asyncio.sleep(error.retry_after_s)
             except OperatorError as error:
                 raise RunEnded(error) from error
             except AllAttemptsFailed as error:

@@ -15,6 +15,7 @@ from routewright.jobs.job import Job
 from routewright.jobs.lines import Asking
 from routewright.jobs.output import JobFiles, unordered
 from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan
+from routewright.jobs.provider import ProviderWay, Via, choose
 from routewright.jobs.runner import Limits, Run
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
@@ -36,6 +37,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     retries: int = 1
     limit_nanousd: int | None = None
     deadline_s: float | None = None
+    via: Via = Via.LIVE
 
 
 def usual_output(source: Path | None) -> Path:
@@ -83,7 +85,11 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
         limits = Limits(
             concurrency=wish.concurrency or runtime.engine.settings.policy.batch_concurrency, retries=wish.retries
         )
-        yield Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits), planned
+        run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
+        choice = choose(wish.via, run, planned.job, runtime.engine, now_ns=now_ns)
+        run.way = choice.reason
+        run.first = ProviderWay(runtime, run, planned.job, sends=choice.is_provider).run
+        yield run, planned
 
 
 def _absolute(path: Path) -> Path:

@@ -6,10 +6,11 @@ has left the earlier one, and the next run takes it from there; no answer that w
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from math import inf
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,6 +32,7 @@ from routewright.ledger.budgets import BATCH_BUDGETS, Budget, Period, Scope
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import NOT_CHARGED, Draft, Event, Reply
 from routewright.runtime import Runtime
+from routewright.tenant import NOBODY, Tenant
 
 MALFORMED = "malformed_record"
 """The code of an item that could not be read."""
@@ -62,6 +64,10 @@ class Progress(Struct, kw_only=True):
         return self.completed + self.failed
 
 
+Ask: TypeAlias = Callable[[Call, Callable[[Reply, tuple[Event, ...]], None]], Awaitable[Reply]]
+"""Gets the closed reply to a call; the second argument is given the whole answer before its attempt is settled."""
+
+
 class Run:
     """One run of a job in this process."""
 
@@ -76,22 +82,31 @@ class Run:
         spec: Spec,
         limits: Limits,
         random: Random | None = None,
+        tenant: Callable[[], Tenant] = lambda: NOBODY,
     ) -> None:
-        """`files.output` is where answers are written as they come: the output itself, or where it is made from."""
+        """`files.output` is where answers are written as they come: the output itself, or where it is made from.
+
+        `tenant` says for each item who pays, and raises RunEnded when nobody does any more.
+        """
         self._engine = runtime.engine
         self._ledger = runtime.store
         self._clock = runtime.clock
         self._store = store
         self._job = job
-        self._source = source
+        self.source = source
         self._files = files
         self._spec = spec
         self._limits = limits
+        self._tenant = tenant
         self._asker = Asker(runtime.engine, runtime.clock, random or Random())
         self._ticker = Ticker(store, job, files, self.stop)
         self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
         self._until = inf
         self._is_stopped = False
+        self.first: Callable[[], Awaitable[None]] | None = None
+        """Another way, by which as much is answered as can be before the rest is asked."""
+        self.way = ""
+        """How it is answered, and why so, in words."""
         self.baseline_model: str | None = None
         """What costs were compared with, where anything was answered."""
         self.ended_by: RoutewrightError | None = None
@@ -174,6 +189,8 @@ class Run:
     async def _ask_all(self) -> None:
         following = asyncio.create_task(self._ticker.follow())
         try:
+            if self.first is not None:
+                await self.first()
             await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
@@ -186,21 +203,30 @@ class Run:
     def _drawn(self) -> Iterator[tuple[Undecided, Record]]:
         """What is left, as far as it can be read: what is in flight is awaited then."""
         try:
-            yield from self._left()
+            yield from self.left()
         except (BadInput, StoreUnavailable) as error:
             self._end(error)
 
-    def _left(self) -> Iterator[tuple[Undecided, Record]]:
+    def left(self) -> Iterator[tuple[Undecided, Record]]:
         """What is undecided, with its record: the input and the store are walked side by side, both in order."""
         told = {result.position for result in self._ticker.untold}
         undecided = (each for each in self._undecided() if each.position not in told)
         wanted = next(undecided, None)
-        for record in self._source:
-            if wanted is None or self._is_over:
+        for record in self.source:
+            if wanted is None or self.is_over:
                 return
             if record.position == wanted.position:
                 yield wanted, record
                 wanted = next(undecided, None)
+
+    def is_given_up(self) -> bool:
+        """Whether its time is up, or it was cancelled: what is elsewhere is called back. Waits for the store."""
+        return self._clock.monotonic() >= self._until or self._store.get(self._job.id).state is JobState.CANCELLING
+
+    def is_decided(self, position: int) -> bool:
+        """Whether an item has its line."""
+        is_untold = any(result.position == position for result in self._ticker.untold)
+        return is_untold or self._store.result(self._job, position) is not None
 
     def _undecided(self) -> Iterator[Undecided]:
         after = -1
@@ -209,7 +235,8 @@ class Run:
             after = page[-1].position
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Nothing more is to be asked."""
         return self._is_stopped or self._clock.monotonic() >= self._until
 
     async def _work(self, asked: tuple[Undecided, Record]) -> None:
@@ -218,7 +245,7 @@ class Run:
         try:
             entry = record.read()
             if entry.custom_id != item.custom_id:
-                raise RunEnded(JobRefused(f"{self._source.path} has changed: {item.custom_id!r} is not where it was"))
+                raise RunEnded(JobRefused(f"{self.source.path} has changed: {item.custom_id!r} is not where it was"))
             await self._decide(item, entry)
         except RunEnded as error:
             self._end(error.cause)
@@ -240,7 +267,10 @@ class Run:
             self._fail_asked(item, entry, request_id, error)
 
     async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
-        call = self._call(question, request_id)
+        await self.answer(item, self.call(question, request_id), self._asker.ask)
+
+    async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
+        """Have an item answered by whoever is asked, and keep the answer. Raises what `ask` raises."""
         places: list[Place] = []
 
         def take(reply: Reply, events: tuple[Event, ...]) -> None:
@@ -248,7 +278,7 @@ class Run:
             line = answer_line(item.custom_id, reply.attempt.call.id, body)
             places.append(self._files.write(line, is_ok=True))
 
-        reply = await self._asker.ask(call, take)
+        reply = await ask(call, take)
         receipt = reply.receipt or NOT_CHARGED
         self.baseline_model = receipt.baseline_model
         self._note(
@@ -266,10 +296,11 @@ class Run:
             )
         )
 
-    def _call(self, question: Question, request_id: str) -> Call:
-        """Raises CallerError."""
+    def call(self, question: Question, request_id: str) -> Call:
+        """What a question asks for. Raises CallerError, RunEnded."""
         call = call_of(question, request_id=request_id, options=self._options)
-        return replace(call, max_retries=self._limits.retries, deadline_at=self._until)
+        limits = self._limits
+        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=self._tenant())
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""

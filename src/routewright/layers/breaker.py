@@ -6,6 +6,7 @@ the caller's mistake, never a client that left, nothing that was met while our o
 
 from asyncio import CancelledError
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 
 from routewright.call import Attempt
@@ -78,27 +79,42 @@ class Breaker:
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         circuit = self._circuits.of(attempt.deployment)
         started_at = self._clock.monotonic()
-        passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
+        with self._told(attempt):
+            passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
         self._lag.begin()
         try:
             if passed.is_probe and not await self._turns.take(attempt.deployment):
                 passed = self._leave_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
-            if isinstance(error, CancelledError) and self._has_become_slow(attempt, passed, started_at, Wait.BEGINNING):
-                self._lag.end()
-                circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
-            else:
-                self._judge(circuit, passed, error, started_at)
+            with self._told(attempt):
+                if isinstance(error, CancelledError) and self._has_become_slow(
+                    attempt, passed, started_at, Wait.BEGINNING
+                ):
+                    self._lag.end()
+                    circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
+                else:
+                    self._judge(circuit, passed, error, started_at)
             raise
         now = self._clock.monotonic()
-        if circuit.is_current(passed) and self._is_slow(
-            attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s
-        ):
-            circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
-        else:
-            circuit.answered(passed, now)
+        with self._told(attempt):
+            if circuit.is_current(passed) and self._is_slow(
+                attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s
+            ):
+                circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
+            else:
+                circuit.answered(passed, now)
         return reply.on_close(lambda closed: self._close(circuit, passed, closed, started_at))
+
+    @contextmanager
+    def _told(self, attempt: Attempt) -> Iterator[None]:
+        """Within, a circuit is told something. When that moves it, what its place was waited for is forgotten: a place
+        that rests, or takes few calls yet, is not as slow, or as fast, as one that takes all."""
+        circuit = self._circuits.of(attempt.deployment)
+        before = circuit.state
+        yield
+        if circuit.state is not before:
+            self._waits.forget(attempt.deployment.id, self._clock.monotonic())
 
     def _admit_only(self, attempt: Attempt, circuit: Circuit, now: float) -> Pass:
         """Leave for a call that has no other place to go. Raises CircuitOpen or CoolingDown."""
@@ -135,13 +151,19 @@ class Breaker:
         now, name = self._clock.monotonic(), attempt.deployment.id
         if len(places) == 1 or not attempt.call.stream or self._lag.stood_still(started_at, now):
             return False
-        siblings = (place.id for place in places if self._circuits.of(place).state is State.CLOSED)
+        siblings = [place.id for place in places if self._circuits.of(place).state is State.CLOSED and place.id != name]
+        if 2 * len(siblings) < len(places):  # with fewer than half of them, those left would be slow next
+            return False
         is_slow = self._waits.are_long(name, wait, siblings, now, fewest=1 if passed.is_probe else FEWEST)
         if is_slow:
-            self._waits.forget(name)
+            self._waits.forget(name, now)
         return is_slow
 
     def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
+        with self._told(reply.attempt):
+            self._tell_end(circuit, passed, reply, started_at)
+
+    def _tell_end(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
         if reply.ending is Ending.COMPLETE:
             self._lag.end()
             now, attempt, pause_s = self._clock.monotonic(), reply.attempt, reply.longest_pause_s

@@ -42,10 +42,12 @@ class Waits:
 
     def __init__(self) -> None:
         self._waits: dict[tuple[str, Wait], deque[tuple[float, float]]] = {}
+        self._since: dict[str, float] = {}
 
     def note(self, place: str, wait: Wait, now: float, seconds: float) -> None:
-        """A stream was waited for."""
-        self._waits.setdefault((place, wait), deque(maxlen=REMEMBERED)).append((now, max(SHORTEST_S, seconds)))
+        """A stream was waited for; nothing, if that began before all was forgotten."""
+        if now - seconds >= self._since.get(place, -inf):
+            self._waits.setdefault((place, wait), deque(maxlen=REMEMBERED)).append((now, max(SHORTEST_S, seconds)))
 
     def are_long(self, place: str, wait: Wait, siblings: Iterable[str], now: float, *, fewest: int = FEWEST) -> bool:
         """Whether a place has become far slower than the fastest of its siblings."""
@@ -61,8 +63,9 @@ class Waits:
         known = [other_s for other_s in others if other_s is not None]
         return max(SHORTEST_PATIENCE_S, LONGEST_FACTOR * min(known)) if known else inf
 
-    def forget(self, place: str) -> None:
+    def forget(self, place: str, now: float) -> None:
         """What is met from now on is to be judged by itself."""
+        self._since[place] = now
         for wait in Wait:
             self._waits.pop((place, wait), None)
 
@@ -70,6 +73,7 @@ class Waits:
         """Forget deployments that the settings no longer name."""
         named = set(places)
         self._waits = {key: waits for key, waits in self._waits.items() if key[0] in named}
+        self._since = {place: since for place, since in self._since.items() if place in named}
 
     def _usual_s(self, place: str, wait: Wait, now: float, fewest: int) -> float | None:
         waits = self._waits.get((place, wait), ())

@@ -113,6 +113,22 @@ class JournaledLedger:
             account.first_hold_at = hold.opened_at
         return hold
 
+    def take_over(self, attempt: Attempt, reserved: Reserved) -> "AttemptHold":
+        """The hold of an attempt that was written before, by whoever it was; its request is open here."""
+        account = self._open[attempt.call.id]
+        account.route = attempt.routed.route
+        hold = AttemptHold(
+            self._log,
+            account,
+            attempt,
+            boot=reserved.boot,
+            clock=self._clock,
+            balances=self._balances,
+            served=self.served,
+        )
+        hold.take_over(reserved)
+        return hold
+
     def record(self, request: RequestRecorded) -> None:
         """Write a request's own row and close its account. Raises LedgerUnavailable."""
         account = self._open.pop(request.request_id)
@@ -154,6 +170,13 @@ class AttemptHold:
         self._amount: int | None = None
         self._charges: tuple[Charge, ...] = ()
         self.opened_at = clock.monotonic()
+
+    def take_over(self, reserved: Reserved) -> None:
+        """Be the hold that was written before, by whoever it was: what is left is to close it."""
+        self._at_ns = reserved.at_ns
+        self._prices = Pinned(self._attempt, reserved.at_ns // NANOSECONDS, self._prices.served)
+        self._amount = reserved.amount_nanousd
+        self._charges = reserved.charges
 
     @property
     def remaining_nanousd(self) -> int | None:

@@ -410,6 +410,11 @@ class Balances:
         found = [account for charge in charges if (account := self._accounts.get(charge)) is not None]
         return min((account.remaining for account in found if account.budget.is_hard), default=None)
 
+    def window_of(self, charge: Charge) -> tuple[Budget, Window]:
+        """What stands behind a charge that `charges_of` has just given."""
+        account = self._accounts[charge]
+        return account.budget, account.window
+
     def is_metered(self, charges: Sequence[Charge]) -> bool:
         """Whether a hard budget is among them."""
         return any(self._accounts[charge].budget.is_hard for charge in charges)

@@ -44,7 +44,7 @@ class Pinned:
         place = attempt.deployment
         self._attempt = attempt
         self._now = now
-        self._served = served
+        self.served = served
         self._tariff = attempt.model.tariff if place.tariff is None else place.tariff
         self.version = attempt.price_version
         """The price version that the hold names."""
@@ -75,7 +75,7 @@ class Pinned:
         """
         if self._attempt.call.service_tier == BATCH:
             service_tier = BATCH
-        other = self._served(self._attempt.model, self._attempt.deployment, served_model)
+        other = self.served(self._attempt.model, self._attempt.deployment, served_model)
         tariff, version = (self._tariff, self.version) if other is None else (other.tariff, other.version)
         if tariff is None:
             return Bill(None, version, service_tier, is_estimated=False)

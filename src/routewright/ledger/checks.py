@@ -9,6 +9,7 @@ from itertools import islice
 
 from routewright.errors import StoreUnavailable
 from routewright.ledger.findings import MOST_NAMED, Finding, Subject, Verdict, finding, skipped
+from routewright.ledger.ledger import JOB_HOLDS_LAST_NS, is_job
 from routewright.ledger.price_check import attempts_cost_what_their_prices_say
 from routewright.ledger.recovery import boots_alive
 from routewright.ledger.rollup_check import roll_ups_are_the_sums_of_their_rows
@@ -135,6 +136,7 @@ def no_hold_is_left_open(subject: Subject) -> Finding:
     wrong = (
         f"{row['attempt_id']}: its process {'lives' if row['boot'] in alive else gone}"
         for row in subject.database.read(_OLD_HOLDS, before_ns)
+        if not is_job(row["boot"]) or row["at_ns"] < subject.now_ns - JOB_HOLDS_LAST_NS
     )
     return finding("open holds", "none older than policy.deadline_ms", wrong)
 

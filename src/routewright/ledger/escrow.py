@@ -32,7 +32,7 @@ from msgspec.structs import replace
 from routewright.ledger import rollups
 from routewright.ledger.budgets import Budget, Grant, Scope, Window, window_at
 from routewright.ledger.database import Database, Row, Transaction, Value
-from routewright.ledger.ledger import NANOSECONDS, Charge
+from routewright.ledger.ledger import NANOSECONDS, Charge, is_job
 from routewright.ledger.windows import WindowRow, lease_nanousd, lock, write
 
 LASTS_S = 30.0
@@ -63,6 +63,7 @@ SELECT starts_ns, ends_ns, is_counted FROM budget_windows WHERE budget = ? AND s
 _THAW = "UPDATE budget_windows SET is_frozen = 0 WHERE budget = ? AND is_frozen = 1"
 _GRANTED = "SELECT DISTINCT boot FROM grants"
 _GRANTED_TO = "SELECT DISTINCT budget, starts_ns FROM grants WHERE boot = ?"
+_GRANTED_OF = "SELECT granted_nanousd FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ?"
 _DELETE = """
 DELETE FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ? RETURNING granted_nanousd, settled_nanousd
 """
@@ -125,24 +126,33 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
     expires_ns = excluded.expires_ns
 """  # noqa: S608 a constant of the driver
 
-    def claim(self, budget: Budget, window: Window, *, boot: str, granted_nanousd: int, needed_nanousd: int) -> Grant:
+    def claim(
+        self,
+        budget: Budget,
+        window: Window,
+        *,
+        boot: str,
+        granted_nanousd: int,
+        needed_nanousd: int,
+        is_exact: bool = False,
+    ) -> Grant:
         """See `Escrow.claim`. Of a soft budget nothing is granted: it is only told how it stands.
 
         What does not fit whole is granted in part, unless another process waits for less. More than is needed is
-        granted while nobody waits: all there is to a process that is alone, a fair share beside others. While there is
-        excess, every process is asked to give back what it does not hold.
+        granted while nobody waits: all there is to a process that is alone, a fair share beside others; never with
+        `is_exact`. While there is excess, every process is asked to give back what it does not hold.
         """
         known = self._database.read(self._shares_sql, budget.name, window.starts_ns)
         if known and known[0]["is_counted"]:
             row, shares = _row(known), _shares(known)
             mine = next((share for share in shares if share.boot == boot), None)
-            outcome = _outcome(_adopted(row, budget, window), shares, boot, granted_nanousd, needed_nanousd)
+            outcome = _outcome(_adopted(row, budget, window), shares, boot, granted_nanousd, needed_nanousd, is_exact)
             if outcome.is_noted(row, mine, self._lasts_ns) and mine is not None:
                 return _grant(outcome, mine.left_ns)
             if not budget.is_hard and outcome.row == row:
                 return _grant(outcome, self._lasts_ns)
         with self._database.transaction() as transaction:
-            outcome = self._claim(transaction, budget, window, boot, granted_nanousd, needed_nanousd)
+            outcome = self._claim(transaction, budget, window, boot, granted_nanousd, needed_nanousd, is_exact)
         return _grant(outcome, self._lasts_ns)
 
     def forget(self, boots: frozenset[str]) -> None:
@@ -162,11 +172,18 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
     def forget_all_but(self, boots_alive: Callable[[], AbstractSet[str]]) -> None:
         """Forget every process that is not among `boots_alive()`; who begins meanwhile is not taken for dead.
 
+        A job is not a process: its grants are forgotten when it is over.
+
         Raises StoreUnavailable.
         """
         known = {row["boot"] for row in self._database.read(_GRANTED)}
-        if gone := known - boots_alive():
+        if gone := {boot for boot in known if not is_job(boot)} - boots_alive():
             self.forget(frozenset(gone))
+
+    def granted_nanousd(self, charge: Charge, boot: str) -> int:
+        """What a process or a job was granted of a window so far, spent or not. Raises StoreUnavailable."""
+        rows = self._database.read(_GRANTED_OF, charge.budget, charge.starts_ns, boot)
+        return int(rows[0]["granted_nanousd"]) if rows else 0
 
     def thaw(self, budget: str) -> None:
         """An operator has looked: grant again of a budget that an overrun had frozen. Raises StoreUnavailable."""
@@ -174,14 +191,21 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
             transaction.execute(_THAW, budget)
 
     def _claim(
-        self, transaction: Transaction, budget: Budget, window: Window, boot: str, told: int, needed: int
+        self,
+        transaction: Transaction,
+        budget: Budget,
+        window: Window,
+        boot: str,
+        told: int,
+        needed: int,
+        is_exact: bool,
     ) -> _Outcome:
         row = lock(transaction, budget.name, window.starts_ns)
         is_counted = row.is_counted and row.ends_ns == window.ends_ns  # a day and its month begin at the same moment
         before = 0 if is_counted else self._spent_before(transaction, budget, window, row.posted_nanousd)
         row = _adopted(row, budget, window, spent_before=before)
         shares = _shares(transaction.execute(self._shares_sql, budget.name, window.starts_ns))
-        outcome = _outcome(row, shares, boot, told, needed)
+        outcome = _outcome(row, shares, boot, told, needed, is_exact)
         write(transaction, outcome.row)
         if budget.is_hard:
             bindings: Sequence[Value] = (budget.name, window.starts_ns, boot, outcome.granted_nanousd)
@@ -235,7 +259,7 @@ def _adopted(row: WindowRow, budget: Budget, window: Window, *, spent_before: in
     ).excused()
 
 
-def _outcome(row: WindowRow, shares: Sequence[_Share], boot: str, told: int, needed: int) -> _Outcome:
+def _outcome(row: WindowRow, shares: Sequence[_Share], boot: str, told: int, needed: int, is_exact: bool) -> _Outcome:
     """What a process is granted that says it has `told` and needs `needed`; of a soft budget nothing more."""
     if not row.is_hard:
         return _Outcome(row=row, granted_nanousd=told, wanted_nanousd=0, is_wanted_elsewhere=False)
@@ -251,7 +275,7 @@ def _outcome(row: WindowRow, shares: Sequence[_Share], boot: str, told: int, nee
     if not row.is_frozen:
         given = _given(short, row.room_nanousd, boot, rivals)
         wanted = short - given
-        if not wanted and not is_waited_for and (short or not rivals):
+        if not is_exact and not wanted and not is_waited_for and (short or not rivals):
             ahead = max(0, row.room_nanousd - given) // (len(rivals) + 1)
     granted = own + given + ahead
     return _Outcome(

@@ -22,6 +22,16 @@ NANOSECONDS = 1_000_000_000
 """In a second: times in the ledger are UTC nanoseconds since 1970."""
 
 
+JOB_PREFIX = "batch_"
+JOB_HOLDS_LAST_NS = 2 * 86_400 * NANOSECONDS
+"""Longer than any provider works on a batch, or waits for it."""
+
+
+def is_job(holder: str) -> bool:
+    """Whether a hold is a job's, and no process's: it lasts until somebody resumes the job, or for two days."""
+    return holder.startswith(JOB_PREFIX)
+
+
 class Charge(Struct, frozen=True, array_like=True):
     """A budget that an attempt counts against, in the period in which it was held: a later period owes nothing."""
 

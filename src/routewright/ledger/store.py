@@ -19,6 +19,7 @@ from routewright.ledger import rollups
 from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
+    JOB_HOLDS_LAST_NS,
     EmbeddedOutcome,
     LedgerEvent,
     OutcomeSource,
@@ -26,6 +27,7 @@ from routewright.ledger.ledger import (
     RequestRecorded,
     Reserved,
     Settled,
+    is_job,
 )
 from routewright.ledger.posting import post
 from routewright.ledger.prompt_audit import PromptAudit, absorb_prompts, read_audit
@@ -169,6 +171,7 @@ _KEEP_OPEN_HOLDS = (
 )
 _FORGET_EMBEDDINGS = "DELETE FROM embeddings WHERE sequence <= (SELECT max(sequence) FROM embeddings) - ?"
 _OPEN_HOLDS = "SELECT events.* FROM open_holds JOIN events USING (attempt_id) WHERE kind = 'reserved' ORDER BY sequence"
+_HOLDS_OF = _OPEN_HOLDS.replace(" ORDER BY", " AND boot = ? ORDER BY")
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------
@@ -281,11 +284,22 @@ class Store:
     def pending(self, boots_alive: Callable[[], AbstractSet[str]]) -> list[Reserved]:
         """The open holds whose writer is not among `boots_alive()`, oldest first: nobody will close them any more.
 
+        Those of jobs are closed by whoever resumes the job, and only counted among these when they are very old.
+
         The holds are read twice. Before the question, so that a process which starts meanwhile is not taken for dead;
         and after it, because the end of a dead process's hold may have been drained meanwhile.
         """
         gone = {hold.boot for hold in self.open_holds()} - boots_alive()
-        return [hold for hold in self.open_holds() if hold.boot in gone] if gone else []
+        oldest_ns = time.time_ns() - JOB_HOLDS_LAST_NS
+        return [
+            hold
+            for hold in (self.open_holds() if gone else ())
+            if hold.boot in gone and (hold.at_ns < oldest_ns or not is_job(hold.boot))
+        ]
+
+    def holds_of(self, holder: str) -> list[Reserved]:
+        """The open holds of one process or job, oldest first."""
+        return [event for event in self._events(_HOLDS_OF, holder) if isinstance(event, Reserved)]
 
     def open_holds(self) -> list[Reserved]:
         """All holds that are not closed, oldest first."""

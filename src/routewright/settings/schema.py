@@ -149,6 +149,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8484
     api_key: KeyReference | None = None
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 10 * MIB
+    max_file_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 200 * MIB
+    max_files_bytes: Annotated[int, Meta(ge=MIB, le=1024 * 1024 * MIB)] = 10 * 1024 * MIB
     max_header_bytes: Annotated[int, Meta(ge=4096, le=MIB)] = 32 * 1024
     header_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 10_000
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000

@@ -13,6 +13,7 @@ from routewright.dialects.wire import WireRequest
 from routewright.errors import StreamCut
 from routewright.simulator.answers import Ask, Completion, choose
 from routewright.simulator.anthropic_messages import AnthropicMessages
+from routewright.simulator.batches import QUICK, Answered, Batches, BatchPlan
 from routewright.simulator.chance import generator
 from routewright.simulator.faults import NO_FAULTS, FaultPlan, Mishap
 from routewright.simulator.gemini import ENDS as GEMINI
@@ -100,7 +101,7 @@ class Simulator:
     """A provider that needs no network, no key and no money. It has the methods of a transport.
 
     It answers `…/chat/completions`, `…/responses` and `…/embeddings` in OpenAI's wire formats, `…/messages` in
-    Anthropic's and `…:generateContent` in Gemini's.
+    Anthropic's and `…:generateContent` in Gemini's; and it has OpenAI's and Anthropic's batch APIs (`batches`).
     Everything is drawn from `seed` and the request. When the same request comes again, its text is the same, but its
     pace and its faults are drawn anew, so that a retry or a hedge can help; and a long prompt prefix is billed as
     cached.
@@ -114,8 +115,10 @@ class Simulator:
         faults: FaultPlan = NO_FAULTS,
         models: Mapping[str, ModelProfile] = PROFILES,
         clock: Clock = _CLOCK,
+        batches: BatchPlan = QUICK,
     ) -> None:
-        """`time_scale` multiplies all latencies: 1 is lifelike, 0 is no wait at all. `clock` only dates the answers."""
+        """`time_scale` multiplies all latencies: 1 is lifelike, 0 is no wait at all. `clock` dates the answers, and by
+        it batches come to their end, as `batches` says."""
         self._seed = seed
         self._time_scale = time_scale
         self._faults = faults
@@ -124,11 +127,14 @@ class Simulator:
         self._clock = clock
         self._requests = _Memory()
         self._prefixes = _Memory()
+        self._batches = Batches(self._answer_in_batch, clock, self._chance, batches)
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> SimulatedResponse:
         """Answer a request. The headers of an unstreamed answer come with its body, of a streamed one at once."""
         digest = sha256(request.url.encode() + request.body).hexdigest()
         turn = f"{digest} {self._requests.note(digest)}"
+        if (found := self._batches.answer(request)) is not None:
+            return SimulatedResponse(found.status, {"content-type": "application/json"}, iter([(0.0, found.body)]))
         path = urlsplit(request.url).path
         known = _wire(path)
         wire = known or _OPENAI_CHAT
@@ -169,6 +175,19 @@ class Simulator:
         if mishap is Mishap.CUT:
             return _cut_somewhere(headers, list(pieces), self._chance("cut", turn))
         return SimulatedResponse(200, headers, pieces)
+
+    def _answer_in_batch(self, path: str, body: bytes) -> Answered:
+        """What a request of a batch gets: no pace, and none of the faults of live calls."""
+        wire = _wire(path) or _OPENAI_CHAT
+        try:
+            ask = wire.read(body)
+            if ask.model not in self.models:
+                raise Refusal(Reason.NOT_FOUND, f"The simulator has no {ask.model!r}; it has {', '.join(self.models)}")
+            return Answered(200, wire.whole(self._complete(ask, sha256(body).hexdigest())))
+        except SchemaError as error:
+            return Answered(*wire.refuse(Refusal(Reason.INVALID, f"No answer can satisfy the schema: {error}"), "sim"))
+        except Refusal as refusal:
+            return Answered(*wire.refuse(refusal, "sim"))
 
     def _refuse(self, mishap: Mishap | None, model: str) -> None:
         match mishap:

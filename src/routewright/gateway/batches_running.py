@@ -1,0 +1,171 @@
+"""The batches of a gateway, worked on in the background: several at once, of one who pays one after another."""
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+from pathlib import Path
+
+from routewright.clock import Clock
+from routewright.errors import BadInput, JobRefused, RoutewrightError, Unauthorized
+from routewright.gateway.batches_checking import Problem, check
+from routewright.gateway.batches_kept import OPEN, KeptBatches
+from routewright.gateway.files_kept import KeptFiles
+from routewright.jobs.answering import RunEnded
+from routewright.jobs.inputs import Format, Input
+from routewright.jobs.job import Job, JobState
+from routewright.jobs.lines import Asking
+from routewright.jobs.output import JobFiles
+from routewright.jobs.planning import Spec, plan
+from routewright.jobs.runner import Limits, Run
+from routewright.jobs.store import JobStore
+from routewright.runtime import Runtime
+from routewright.tenant import Tenant
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 16
+LOOK_EVERY_S = 30.0
+"""Without news: for what could not go on, and what other processes left."""
+SWEEP_EVERY_S = 3600.0
+PATIENCE_S = 30.0
+"""For what is in flight when the gateway ends."""
+
+_SPEC = Spec()
+
+
+class JobRunner:
+    """Answers what is left of jobs, each as whoever made it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.store = JobStore(runtime.store.database)
+        self._runtime = runtime
+        self._runs: set[Run] = set()
+
+    async def run(self, job: Job) -> None:
+        """Until it is over, cancelled in the store, or stopped.
+
+        Raises BadInput when its input cannot be used, Unauthorized when its key is not valid any more, JobRefused when
+        another process works on it, and what else keeps it from going on.
+        """
+        self._runtime.directory.tenant(job.key)
+        source = await asyncio.to_thread(Input, Path(job.source), Asking(), Format.JSONL)
+        now_ns = self._runtime.clock.time_ns()
+        planned = await asyncio.to_thread(plan, self.store, source, job, _SPEC, now_ns=now_ns)
+        with JobFiles(Path(job.output), Path(job.errors)) as files:
+            run = self._run(planned.job, source, files)
+            self._runs.add(run)
+            try:
+                await run.run()
+            finally:
+                self._runs.remove(run)
+        if run.ended_by is not None:
+            raise run.ended_by
+
+    def stop(self) -> None:
+        """Ask nothing more; what is in flight is awaited."""
+        for run in self._runs:
+            run.stop()
+
+    def _run(self, job: Job, source: Input, files: JobFiles) -> Run:
+        limits = Limits(concurrency=self._runtime.engine.settings.policy.batch_concurrency)
+        payer = partial(self._payer, job.key)
+        return Run(self._runtime, self.store, job, source, files, spec=_SPEC, limits=limits, tenant=payer)
+
+    def _payer(self, key: str) -> Tenant:
+        try:
+            return self._runtime.directory.tenant(key)
+        except RoutewrightError as error:
+            raise RunEnded(error) from error
+
+
+class BatchWork:
+    """Whoever makes or cancels a batch wakes it; it goes on with what the gateway left when it ended."""
+
+    def __init__(self, kept: KeptBatches, files: KeptFiles, runner: JobRunner, clock: Clock) -> None:
+        self.kept = kept
+        self._files = files
+        self._runner = runner
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        """By who pays."""
+
+    def wake(self) -> None:
+        """There is something new to look at."""
+        self._news.set()
+
+    async def follow(self) -> None:
+        """Work for as long as it is awaited."""
+        try:
+            while True:
+                self._news.clear()
+                await self.look()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), LOOK_EVERY_S)
+        finally:
+            await self.stop()
+
+    async def follow_age(self) -> None:
+        """Delete what is too old, for as long as it is awaited."""
+        while True:
+            await asyncio.to_thread(self._files.sweep)
+            await asyncio.to_thread(self.kept.sweep)
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def look(self) -> None:
+        """Begin what can be begun now. Raises StoreUnavailable."""
+        for job in await asyncio.to_thread(self.kept.undelivered):
+            if len(self._running) < MOST_AT_ONCE and job.key not in self._running:
+                self._running[job.key] = asyncio.create_task(self._work(job))
+
+    async def stop(self) -> None:
+        """Leave all to the next process; what is in flight is awaited, for a while. Returns when nothing runs."""
+        self._runner.stop()
+        tasks = list(self._running.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=PATIENCE_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Until nothing runs."""
+        while self._running:
+            await asyncio.wait(self._running.values())
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await self._advance(job)
+            job = await asyncio.to_thread(self.kept.jobs.get, job.id)
+            if job.state not in OPEN:
+                await asyncio.to_thread(self.kept.deliver, job)
+                self.wake()
+        except (RoutewrightError, OSError) as error:
+            log.warning("%s cannot go on now, and is tried again: %s", job.id, error)
+        finally:
+            del self._running[job.key]
+
+    async def _advance(self, job: Job) -> None:
+        if job.state is JobState.CANCELLING:
+            await self._move(job, JobState.CANCELLED)
+            return
+        problems = []
+        if job.state is JobState.VALIDATING:
+            problems = await asyncio.to_thread(check, Path(job.source), job.endpoint)
+        if not problems and job.state in OPEN:
+            try:
+                await self._runner.run(job)
+            except BadInput as error:
+                problems = [Problem(code="invalid_input", message=error.message, param="input_file_id")]
+            except JobRefused as error:  # another process works on it, or it was cancelled just now
+                log.info("%s is left alone: %s", job.id, error.message)
+            except Unauthorized as error:
+                log.warning("%s is cancelled: %s", job.id, error.message)
+                await self._move(job, JobState.CANCELLED)
+        if problems:
+            await asyncio.to_thread(self.kept.note_problems, job, problems)
+            await self._move(job, JobState.FAILED)
+
+    async def _move(self, job: Job, to: JobState) -> None:
+        await asyncio.to_thread(self.kept.jobs.move, job, to, at_ns=self._clock.time_ns())
