@@ -26,7 +26,9 @@ _SAID_BY_THE_BODY = {
     "messages", "tools", "tool_choice", "parallel_tool_calls", "output_format", "max_output_tokens", "temperature",
     "top_p", "stop", "reasoning_effort", "logprobs", "choices", "extra_fields",
 }  # fmt: skip
-_WHO_AND_WHEN = {"id", "tenant", "session", "deadline_at", "priority", "service_tier", "wants_usage"}
+_WHO_AND_WHEN = {
+    "id", "tenant", "session", "deadline_at", "priority", "service_tier", "wants_usage", "max_retries",
+}  # fmt: skip
 _OF_CALL = sorted({*Call.__struct_fields__} - _SAID_BY_THE_BODY - _WHO_AND_WHEN - {"body", "options"})
 _OF_OPTIONS = sorted({*Options.__struct_fields__} - {"deadline_s", "tags", "user", "no_log", "cache"})
 _LENGTH_BYTES = 8

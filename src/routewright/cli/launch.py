@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from random import SystemRandom
 from types import FrameType
+from typing import Self
 
 import click
 import msgspec
@@ -104,29 +105,50 @@ def _options(simulate: bool, config: Path | None, flags: Mapping[str, str]) -> l
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a program with our terminal; its exit code, as a shell has it."""
-    process = subprocess.Popen(command, env=dict(environ))  # noqa: S603 it is what our user asked for
-    with process, _passing_signals(process):
-        code = process.wait()
+    with _PassedOn() as signals:
+        process = subprocess.Popen(command, env=dict(environ))  # noqa: S603 it is what our user asked for
+        signals.to(process)
+        with process:
+            code = process.wait()
     return code if code >= 0 else 128 - code
 
 
-@contextlib.contextmanager
-def _passing_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Ctrl-C reaches the program by the terminal, which means it alone; what ends us is passed on to it."""
+class _PassedOn:
+    """While entered, Ctrl-C is the program's own affair, as it reaches it by the terminal; what ends us is passed on.
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    Entered before there is a program: a signal in the moment of its start would leave it behind.
+    """
+
+    _TOLD_BY_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+    _OURS = (signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._leave) for number in self._TOLD_BY_THE_TERMINAL}
+        self._before |= {number: signal.signal(number, self._pass_on) for number in self._OURS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def to(self, process: "subprocess.Popen[bytes]") -> None:
+        """The program has begun; it is told what came before."""
+        self._process = process
+        for number in self._early:
+            process.send_signal(number)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
         """The terminal has told the program already."""
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
-
-    handlers = {signal.SIGINT: leave, signal.SIGQUIT: leave, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
 
 
 def _requests(settings: Settings, session: str, since_ns: int, *, is_over: bool) -> list[RequestRecord]:
