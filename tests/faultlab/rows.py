@@ -116,7 +116,6 @@ ROWS: Mapping[str, str] = {
 }
 
 LATER: Mapping[str, str] = {
-    "M05": "with batches",
     "M07": "with shadow traffic",
     "X17": "with the first release",
 }
