@@ -18,7 +18,7 @@ def test_every_id_in_a_test_s_name_is_a_row() -> None:
 def test_a_row_without_a_test_is_noticed(tmp_path: Path) -> None:
     folder = tmp_path / "tests"
     folder.mkdir()
-    names = [f"test_{row.lower()}_something" for row in ROWS if row not in ("U05", "M05")]
+    names = [f"test_{row.lower()}_something" for row in ROWS if row not in ("U05", "M07")]
     text = "\n".join(f"async def {name}(): ..." for name in names)
     (folder / "test_all.py").write_text(text + "\ndef help_u05_(): ...\n# test_u05_only_in_words\n")
     assert missing(folder) == ["U05"]
