@@ -3,9 +3,10 @@
 A field that is absent or null is None: SDKs send null for what was not set.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from routewright.call import JsonObject
+from routewright.call import JsonObject, Tool
 from routewright.errors import InvalidRequest
 
 _SHOWN_CHARS = 40
@@ -86,3 +87,15 @@ def _shown(value: object) -> str:
             return "an object"
         case _:
             return "an array"
+
+
+def functions_in(tools: list[Any], read: Callable[[JsonObject, str], Tool]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
+    """OpenAI's functions, each by `read`; and `("tools",)` if there are tools of a kind that only its dialect knows."""
+    functions = []
+    for index, tool in enumerate(tools):
+        at = f"tools[{index}]"
+        if type(tool) is not dict:
+            raise wrong(at, "an object", tool)
+        if required_text(tool, "type", at + ".") == "function":
+            functions.append(read(tool, at + "."))
+    return tuple(functions), () if len(functions) == len(tools) else ("tools",)

@@ -27,7 +27,17 @@ from routewright.catalog.registry import LONGEST_NAME
 from routewright.dialects import options as router_options
 from routewright.dialects.cache_marks import KEY as CACHE_CONTROL
 from routewright.dialects.cache_marks import read_mark
-from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
+from routewright.dialects.fields import (
+    array,
+    boolean,
+    functions_in,
+    mapping,
+    number,
+    required_text,
+    text,
+    whole_number,
+    wrong,
+)
 from routewright.dialects.openai_thinking import read_blocks
 from routewright.dialects.openai_writing import DIALECT, write_message
 from routewright.dialects.service_tiers import wished
@@ -68,7 +78,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
     stream = boolean(fields, "stream") or False
     stream_options = mapping(fields, "stream_options") or {}
     include_usage = boolean(stream_options, "include_usage", "stream_options.") or False
-    tools, foreign_tools = _read_tools(array(fields, "tools") or [])
+    tools, foreign_tools = functions_in(array(fields, "tools") or [], _read_function)
     tool_choice, foreign_choice = _read_tool_choice(fields.get("tool_choice"))
     return Call(
         id=request_id,
@@ -164,18 +174,6 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
             )
         case kind:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
-
-
-def _read_tools(tools: list[Any]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-    """The functions, and `("tools",)` if there are tools of a kind that only this dialect knows."""
-    functions = []
-    for index, tool in enumerate(tools):
-        at = f"tools[{index}]"
-        if type(tool) is not dict:
-            raise wrong(at, "an object", tool)
-        if required_text(tool, "type", at + ".") == "function":
-            functions.append(_read_function(tool, at + "."))
-    return tuple(functions), () if len(functions) == len(tools) else ("tools",)
 
 
 def _read_function(tool: JsonObject, tool_at: str) -> Tool:

@@ -8,7 +8,17 @@ from msgspec.structs import replace
 
 from routewright.call import Call, JsonObject, Message, Opaque, Options, OutputFormat, Tool, ToolChoice
 from routewright.dialects import options as router_options
-from routewright.dialects.fields import array, boolean, mapping, number, required_text, text, whole_number, wrong
+from routewright.dialects.fields import (
+    array,
+    boolean,
+    functions_in,
+    mapping,
+    number,
+    required_text,
+    text,
+    whole_number,
+    wrong,
+)
 from routewright.dialects.responses_items import DIALECT, input_items, read_messages, read_turns, write_items
 from routewright.dialects.seals import is_wrapped
 from routewright.dialects.service_tiers import wished
@@ -42,7 +52,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
         options = router_options.with_body_options(options, fields.pop(router_options.KEY))
     options = router_options.with_usual_fields(options, fields)
     _check_mode(fields)
-    tools, foreign_tools = _read_tools(array(fields, "tools") or [])
+    tools, foreign_tools = functions_in(array(fields, "tools") or [], _read_function)
     tool_choice, foreign_choice = _read_tool_choice(fields.get("tool_choice"))
     asked_text = mapping(fields, "text") or {}
     logprobs = _read_logprobs(fields)
@@ -125,24 +135,13 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
 
 
-def _read_tools(tools: list[Any]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-    """The functions, and `("tools",)` if there are tools of a kind that only this dialect knows."""
-    functions = []
-    for index, tool in enumerate(tools):
-        at = f"tools[{index}]"
-        if type(tool) is not dict:
-            raise wrong(at, "an object", tool)
-        at += "."
-        if required_text(tool, "type", at) == "function":
-            functions.append(
-                Tool(
-                    name=required_text(tool, "name", at),
-                    description=text(tool, "description", at) or "",
-                    parameters=mapping(tool, "parameters", at) or {},
-                    is_strict=boolean(tool, "strict", at),
-                )
-            )
-    return tuple(functions), () if len(functions) == len(tools) else ("tools",)
+def _read_function(tool: JsonObject, at: str) -> Tool:
+    return Tool(
+        name=required_text(tool, "name", at),
+        description=text(tool, "description", at) or "",
+        parameters=mapping(tool, "parameters", at) or {},
+        is_strict=boolean(tool, "strict", at),
+    )
 
 
 def _read_tool_choice(choice: Any) -> tuple[ToolChoice | None, tuple[str, ...]]:
