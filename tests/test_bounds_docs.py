@@ -48,7 +48,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
     "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
-    "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
+    "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),

@@ -139,11 +139,11 @@ def run(
     Answers are lines in OpenAI's form, in the order in which they come; failures go into a file beside them. Whatever
     ends the run (Ctrl-C, a crash, the budget), the same command goes on, and asks nothing again that was answered.
     """
+    from routewright.jobs.choosing import Via
     from routewright.jobs.inputs import Format
     from routewright.jobs.lines import Asking, Template
     from routewright.jobs.opening import Wish, usual_output
     from routewright.jobs.planning import Spec
-    from routewright.jobs.provider import Via
 
     source = None if file == "-" else Path(file)
     asking = Asking(

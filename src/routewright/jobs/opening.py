@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from routewright.errors import BadInput
+from routewright.jobs.choosing import Via, choose
 from routewright.jobs.inputs import Format, Input, spool
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Asking
 from routewright.jobs.output import JobFiles, unordered
 from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan
-from routewright.jobs.provider import ProviderWay, Via, choose
+from routewright.jobs.provider import ProviderWay
 from routewright.jobs.runner import Limits, Run
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
@@ -88,7 +89,8 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
         run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
         choice = choose(wish.via, run, planned.job, runtime.engine, now_ns=now_ns)
         run.way = choice.reason
-        run.first = ProviderWay(runtime, run, planned.job, sends=choice.is_provider).run
+        must = wish.via is Via.PROVIDER
+        run.first = ProviderWay(runtime, run, planned.job, sends=choice.is_provider, must=must).run
         yield run, planned
 
 

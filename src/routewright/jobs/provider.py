@@ -6,26 +6,20 @@ the provider, and collects it. What a provider did not answer, or refused, is le
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from enum import StrEnum
-from itertools import islice
-from math import inf
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Attempt, Call, Cause, Routed
-from routewright.catalog.pricing import BATCH
-from routewright.catalog.registry import Deployment, Model
-from routewright.decision.tokens import upper_bound_tokens
-from routewright.dialects.anthropic_batch import AnthropicBatch
-from routewright.dialects.batch import BatchDialect, Result, Stage, Standing
+from routewright.catalog.registry import Deployment
+from routewright.dialects.batch import Result, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
-from routewright.dialects.openai_batch import OpenAIBatch
 from routewright.dialects.wire import WireRequest
-from routewright.engine import Engine
-from routewright.errors import ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.errors import BatchNotHeld, ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.jobs.answering import RunEnded
+from routewright.jobs.choosing import WAYS, as_batch, batch_place
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
 from routewright.jobs.parts import Part, PartState, PartStore
@@ -33,48 +27,19 @@ from routewright.jobs.runner import Run
 from routewright.jobs.store import Undecided
 from routewright.layers.budget import Budget
 from routewright.layers.record import Record
-from routewright.ledger.billing import priced_usage
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import Event, Reply
 from routewright.runtime import Runtime
-from routewright.usage import Usage
 
 log = logging.getLogger(__name__)
 
-WAYS: Mapping[str, BatchDialect] = {
-    "openai_chat": OpenAIBatch(),
-    "openai_responses": OpenAIBatch(),
-    "anthropic_messages": AnthropicBatch(),
-}
-"""Who has a batch API, by the dialect of the deployment."""
 MOST_REQUESTS, MOST_BYTES = 10_000, 16 * 1024 * 1024
 """Of one file: less than providers take, as it is in memory until it is sent."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 """Between two looks at how a file stands."""
 CONNECT_S = 10.0
 SETTLED_AT_ONCE = 200
-WINDOW_S = 86_400
-"""What providers promise."""
-LEAST_ITEMS = 100
-"""Fewer are not worth a day's waiting."""
-SAMPLE = 20
-_OURS = ("service_tier", "speed")
-"""Fields that would ask for another way of being served."""
-
-
-class Via(StrEnum):
-    """How a job is answered."""
-
-    AUTO = "auto"
-    LIVE = "live"
-    PROVIDER = "provider"
-
-
-class Choice(Struct, frozen=True):
-    """A decision between the ways, and what is expected of it."""
-
-    is_provider: bool
-    reason: str
+_HINT = "raise the budget, say --max-tokens, or ask live: --via live"
 
 
 class _Draft(Struct):
@@ -97,9 +62,10 @@ class ProviderWay:
         job: Job,
         *,
         sends: bool,
+        must: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Without `sends` only what was sent before is collected."""
+        """Without `sends` only what was sent before is collected; with `must`, what has no room is not asked live."""
         self._engine = runtime.engine
         self._transport = runtime.transport
         self._clock = runtime.clock
@@ -108,42 +74,76 @@ class ProviderWay:
         self._run = run
         self._job = job
         self._sends = sends
+        self._must = must
         self._sleep = sleep
         ledger = self._holds.ledger
         self._record = Record(ledger, self._engine.registry, self._clock, tally=self._engine.tally)
         self._budget = Budget(ledger, self._clock)
 
     async def run(self) -> None:
-        """Until nothing of the job is at a provider any more, or the run is stopped."""
-        if self._sends:
-            await self._send_all()
+        """Until nothing of the job is at a provider any more, or the run is stopped.
+
+        Raises RunEnded where all must go there, and the budgets have no room for it.
+        """
+        refusal = await self._send_all() if self._sends else None
         for part in await asyncio.to_thread(self._parts.all, self._job):
             if part.state is not PartState.OVER:
                 await self._finish(part)
         await asyncio.to_thread(self._give_back)
+        if refusal is not None:
+            raise RunEnded(refusal)
 
     def _give_back(self) -> None:
-        parts = self._parts.all(self._job)
-        if parts and all(part.state is PartState.OVER for part in parts):
+        if all(part.state is PartState.OVER for part in self._parts.all(self._job)):
             self._holds.give_back()
 
     # -- sending
 
-    async def _send_all(self) -> None:
-        sent = await asyncio.to_thread(self._parts.sent, self._job)
+    async def _send_all(self) -> BatchNotHeld | None:
+        """All in two passes: first it is counted and held for, then sent file by file. None, or why nothing is sent."""
+        try:
+            await self._hold_all()
+        except (HoldRefused, UnpricedModel) as error:
+            if self._must:
+                return BatchNotHeld(f"{self._job.id} is not sent: {error.message}", hint=_HINT)
+            log.warning("%s is asked live, and not in batches at the providers: %s", self._job.id, error.message)
+            return None
         drafts: dict[str, _Draft] = {}
-        for number, (item, record) in enumerate(self._run.left()):
-            if item.position not in sent and isinstance(entry := record.read(), Question):
-                await self._add(drafts, item, entry)
-            if number % 100 == 0:
-                await asyncio.sleep(0)
+        async for item, attempt in self._unsent():
+            await self._add(drafts, item, attempt)
         for draft in drafts.values():
             await self._send(draft)
+        return None
 
-    async def _add(self, drafts: dict[str, _Draft], item: Undecided, question: Question) -> None:
-        attempt = self._attempt(question)
-        if attempt is None:
-            return
+    async def _hold_all(self) -> None:
+        """Have the budgets hold for all that is going to be sent, before any of it is."""
+        bound = self._holds.bound()
+        async for _, attempt in self._unsent():
+            bound.add(attempt)
+        if bound.needed:
+            await self._holds.claim(bound.needed)
+
+    async def _unsent(self) -> AsyncIterator[tuple[Undecided, Attempt]]:
+        """What can be sent and was not, in order: what is left and what was sent are walked side by side."""
+        sent = self._sent()
+        passed: int | None = -1
+        for number, (item, record) in enumerate(self._run.left()):
+            while passed is not None and passed < item.position:
+                passed = next(sent, None)
+            if passed != item.position and isinstance(entry := record.read(), Question):
+                attempt = self._attempt(entry)
+                if attempt is not None:
+                    yield item, attempt
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+
+    def _sent(self) -> Iterator[int]:
+        after = -1
+        while page := self._parts.sent(self._job, after):
+            yield from page
+            after = page[-1]
+
+    async def _add(self, drafts: dict[str, _Draft], item: Undecided, attempt: Attempt) -> None:
         place = attempt.deployment
         dialect, request = WAYS[place.dialect], UPSTREAMS[place.dialect].write_request(attempt)
         line = dialect.line(attempt.id, request, place.base_url)
@@ -184,7 +184,7 @@ class ProviderWay:
         ids = {position: each.id for position, each in zip(draft.positions, draft.attempts, strict=True)}
         await asyncio.to_thread(self._parts.intend, self._job, part, ids)
         try:
-            await self._holds.reserve([(each, upper_bound_tokens(each.call)) for each in draft.attempts])
+            await self._holds.reserve(draft.attempts)
             await asyncio.to_thread(self._note, part, batch_id=await self._submit(draft, part.name(self._job)))
         except (HoldRefused, UnpricedModel) as error:
             log.warning("%d requests are not sent in a batch: %s", len(ids), error.message)
@@ -396,59 +396,3 @@ class _Over:
 
     def abort(self) -> None:
         """Nothing is open."""
-
-
-def as_batch(call: Call) -> Call:
-    """The same call, to be answered within a day at the price of batches."""
-    body = {name: value for name, value in call.body.items() if name not in _OURS}
-    return replace(call, body=body, service_tier=BATCH, stream=False, deadline_at=inf)
-
-
-def batch_place(model: Model) -> Deployment | None:
-    """Where a model can be asked in a batch at a price that is known; None if nowhere."""
-    for place in model.deployments:
-        tariff = model.tariff if place.tariff is None else place.tariff
-        if place.dialect in WAYS and tariff is not None and tariff.served_as(BATCH) is not None:
-            return place
-    return None
-
-
-def choose(via: Via, run: Run, job: Job, engine: Engine, *, now_ns: int) -> Choice:
-    """The way for a job: with `auto` by its time, its size and the prices of the first few of its items."""
-    if via is Via.LIVE:
-        return Choice(False, "live, as asked for")
-    left_ns = inf if job.deadline_ns is None else job.deadline_ns - now_ns
-    if via is Via.AUTO and (job.deadline_ns is None or left_ns < WINDOW_S * NANOSECONDS):
-        return Choice(False, "live: a provider's batch may take a day, and --deadline does not allow for one")
-    if via is Via.AUTO and job.total < LEAST_ITEMS:
-        return Choice(False, f"live: fewer than {LEAST_ITEMS} items")
-    live, batch = _prices(run, engine, now_ns // NANOSECONDS)
-    if not batch:
-        return Choice(False, "live: no model that would answer has a batch API with a known price")
-    if via is Via.AUTO and batch >= live:
-        return Choice(False, "live: in batches it would cost no less")
-    return Choice(
-        True, f"in batches at the providers: within a day, for some {100 * batch // live} % of the live price"
-    )
-
-
-def _prices(run: Run, engine: Engine, now_s: int) -> tuple[int, int]:
-    """What the first items that can be in a batch are expected to cost, live and in a batch, nano-USD."""
-    live = batch = 0
-    for _, record in islice(run.left(), SAMPLE):
-        entry = record.read()
-        if isinstance(entry, Malformed):
-            continue
-        try:
-            route = engine.route(run.call(entry, engine.mint_id()))
-        except RoutewrightError:  # it is told with the item
-            continue
-        model = engine.registry.models[route.chosen.model]
-        if (place := batch_place(model)) is None:
-            continue
-        tariff = model.tariff if place.tariff is None else place.tariff
-        assert tariff is not None, "a place for batches has prices"
-        usage = Usage(input=route.input_tokens, output=route.output_tokens)
-        live += priced_usage(tariff, usage, now_s, "")
-        batch += priced_usage(tariff, usage, now_s, BATCH)
-    return live, batch

@@ -133,6 +133,8 @@ class Run:
         """
         if self._job.state.is_over:
             return self._job
+        if self._job.state is JobState.CANCELLING:
+            self.stop()
         self._recover()
         if self._job.state is not JobState.FINALIZING:
             self._set_bounds()
@@ -190,7 +192,10 @@ class Run:
         following = asyncio.create_task(self._ticker.follow())
         try:
             if self.first is not None:
-                await self.first()
+                try:
+                    await self.first()
+                except RunEnded as error:
+                    self._end(error.cause)
             await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
