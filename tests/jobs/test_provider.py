@@ -244,7 +244,7 @@ async def test_a_job_that_dies_between_its_files_goes_on_with_what_it_holds(
     [job] = JobStore(runtime.store.database).jobs(1)
     granted = "SELECT granted_nanousd AS n FROM grants WHERE boot = ?"
     before = runtime.store.database.read(granted, job.id)[0]["n"]
-    seen = set()
+    seen: set[int] = set()
 
     async def looks(seconds: float) -> None:
         seen.update(row["n"] for row in runtime.store.database.read(granted, job.id))

@@ -68,12 +68,15 @@ def batch_place(model: Model) -> Deployment | None:
     return None
 
 
-def choose(via: Via, run: Run, job: Job, engine: Engine, *, now_ns: int) -> Choice:
-    """The way for a job: with `auto` by its time, its size and the prices of the first few of its items."""
+def choose(via: Via, run: Run, job: Job, engine: Engine, *, now_ns: int, least_s: int = WINDOW_S) -> Choice:
+    """The way for a job: with `auto` by its time, its size and the prices of the first few of its items.
+
+    Of its time, `least_s` must be left.
+    """
     if via is Via.LIVE:
         return Choice(False, "live, as asked for")
     left_ns = inf if job.deadline_ns is None else job.deadline_ns - now_ns
-    if via is Via.AUTO and (job.deadline_ns is None or left_ns < WINDOW_S * NANOSECONDS):
+    if via is Via.AUTO and (job.deadline_ns is None or left_ns < least_s * NANOSECONDS):
         return Choice(False, "live: a provider's batch may take a day, and --deadline does not allow for one")
     if via is Via.AUTO and job.total < LEAST_ITEMS:
         return Choice(False, f"live: fewer than {LEAST_ITEMS} items")

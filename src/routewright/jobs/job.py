@@ -23,7 +23,7 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     """Every item has its line, in the output or in the error file."""
     FAILED = "failed"
-    """The input cannot be used; nothing was asked."""
+    """The input cannot be used, or what it can cost has no room where it must be held for; nothing more is asked."""
     EXPIRED = "expired"
     """Its time was up before all was asked; with another deadline it can go on."""
     CANCELLING = "cancelling"
@@ -38,7 +38,9 @@ class JobState(StrEnum):
 
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.VALIDATING: frozenset({JobState.IN_PROGRESS, JobState.FAILED, JobState.CANCELLED}),
-    JobState.IN_PROGRESS: frozenset({JobState.FINALIZING, JobState.EXPIRED, JobState.CANCELLING, JobState.CANCELLED}),
+    JobState.IN_PROGRESS: frozenset(
+        {JobState.FINALIZING, JobState.FAILED, JobState.EXPIRED, JobState.CANCELLING, JobState.CANCELLED}
+    ),
     JobState.FINALIZING: frozenset({JobState.COMPLETED, JobState.CANCELLED}),
     JobState.EXPIRED: frozenset({JobState.IN_PROGRESS, JobState.CANCELLED}),
     JobState.CANCELLING: frozenset({JobState.CANCELLED}),

@@ -6,7 +6,7 @@ the provider, and collects it. What a provider did not answer, or refused, is le
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from routewright.dialects.known import UPSTREAMS
 from routewright.dialects.wire import WireRequest
 from routewright.errors import BatchNotHeld, ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
 from routewright.jobs.answering import RunEnded
-from routewright.jobs.choosing import WAYS, as_batch, batch_place
+from routewright.jobs.choosing import WAYS, WINDOW_S, as_batch, batch_place
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
 from routewright.jobs.parts import Part, PartState, PartStore
@@ -27,9 +27,10 @@ from routewright.jobs.runner import Run
 from routewright.jobs.store import Undecided
 from routewright.layers.budget import Budget
 from routewright.layers.record import Record
-from routewright.ledger.ledger import NANOSECONDS
+from routewright.ledger.ledger import NANOSECONDS, Reserved
 from routewright.reply import Event, Reply
 from routewright.runtime import Runtime
+from routewright.tenant import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,11 @@ MOST_REQUESTS, MOST_BYTES = 10_000, 16 * 1024 * 1024
 """Of one file: less than providers take, as it is in memory until it is sent."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 """Between two looks at how a file stands."""
+SOON_S = 1.0
+"""After it was called back."""
 CONNECT_S = 10.0
+LAST_S = 3_600.0
+"""Before a deadline of a day or more, what is not back is called back, and asked live."""
 SETTLED_AT_ONCE = 200
 _HINT = "raise the budget, say --max-tokens, or ask live: --via live"
 
@@ -63,9 +68,13 @@ class ProviderWay:
         *,
         sends: bool,
         must: bool = False,
+        when_sent: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Without `sends` only what was sent before is collected; with `must`, what has no room is not asked live."""
+        """Without `sends` only what was sent before is collected; with `must`, what has no room is not asked live.
+
+        `when_sent` is called when all that is left to do is to wait.
+        """
         self._engine = runtime.engine
         self._transport = runtime.transport
         self._clock = runtime.clock
@@ -75,7 +84,10 @@ class ProviderWay:
         self._job = job
         self._sends = sends
         self._must = must
+        self._when_sent = when_sent
         self._sleep = sleep
+        self._called_back: set[int] = set()
+        self._last_s = LAST_S if has_a_day(job) else 0.0
         ledger = self._holds.ledger
         self._record = Record(ledger, self._engine.registry, self._clock, tally=self._engine.tally)
         self._budget = Budget(ledger, self._clock)
@@ -86,12 +98,23 @@ class ProviderWay:
         Raises RunEnded where all must go there, and the budgets have no room for it.
         """
         refusal = await self._send_all() if self._sends else None
-        for part in await asyncio.to_thread(self._parts.all, self._job):
-            if part.state is not PartState.OVER:
-                await self._finish(part)
+        await self._await_all()
         await asyncio.to_thread(self._give_back)
         if refusal is not None:
             raise RunEnded(refusal)
+
+    async def _await_all(self) -> None:
+        parts = [
+            part for part in await asyncio.to_thread(self._parts.all, self._job) if part.state is not PartState.OVER
+        ]
+        if parts:
+            self._run.is_elsewhere = True
+            self._when_sent()
+        try:
+            for number, part in enumerate(parts):
+                await self._finish(part, parts[number:])
+        finally:
+            self._run.is_elsewhere = False
 
     def _give_back(self) -> None:
         if all(part.state is PartState.OVER for part in self._parts.all(self._job)):
@@ -229,19 +252,19 @@ class ProviderWay:
 
     # -- what was sent
 
-    async def _finish(self, part: Part) -> None:
+    async def _finish(self, part: Part, parts: Sequence[Part]) -> None:
+        """Wait for a file, and collect it. All `parts` are called back once it is too late to go on waiting."""
         place = self._engine.registry.deployments.get(part.deployment)
         if place is None:
             log.error("%s is not in the settings any more: a batch there waits for it", part.deployment)
             return
-        pause_s, is_called_back = FIRST_PAUSE_S, False
+        pause_s = FIRST_PAUSE_S
         while not await self._is_over(part, place):
-            if self._run.is_over:
-                if not await asyncio.to_thread(self._run.is_given_up):
-                    return
-                if part.batch_id and not is_called_back:
-                    is_called_back = True
-                    await self._call_back(part, place)
+            is_stopped = self._run.is_over
+            if is_stopped and not await asyncio.to_thread(self._run.is_given_up):
+                return
+            if (is_stopped or self._run.left_s < self._last_s) and await self._call_back(parts):
+                pause_s = SOON_S
             await self._pause(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
 
@@ -266,11 +289,19 @@ class ProviderWay:
             log.warning("how a batch stands is not known now: %s", error.message)
         return False
 
-    async def _call_back(self, part: Part, place: Deployment) -> None:
-        try:
-            await self._ask(place, WAYS[place.dialect].cancel(place, part.batch_id))
-        except ProviderError as error:
-            log.warning("a batch could not be cancelled: %s", error.message)
+    async def _call_back(self, parts: Sequence[Part]) -> bool:
+        """Each of them once, as far as it is known where it is; whether there was any."""
+        known = len(self._called_back)
+        for part in parts:
+            place = self._engine.registry.deployments.get(part.deployment)
+            if place is None or not part.batch_id or part.number in self._called_back:
+                continue
+            self._called_back.add(part.number)
+            try:
+                await self._ask(place, WAYS[place.dialect].cancel(place, part.batch_id))
+            except ProviderError as error:
+                log.warning("a batch could not be cancelled: %s", error.message)
+        return len(self._called_back) > known
 
     async def _standing(self, part: Part, place: Deployment) -> Standing | None:
         """How a file stands at its provider; None where that has none of ours."""
@@ -350,7 +381,7 @@ class ProviderWay:
         if not result.status:
             return
         reserved = self._holds.ledger.reserved[attempt_id]
-        call = as_batch(self._run.call(question, reserved.request_id))
+        call = as_batch(self._run.call(question, reserved.request_id, payer_of(reserved)))
         registry = self._engine.registry
         attempt = Attempt(
             id=attempt_id,
@@ -385,6 +416,16 @@ class ProviderWay:
             raise dialect.read_error(result.status, {}, result.body, now_s=self._clock.time_ns() / NANOSECONDS)
         decoder = dialect.decoder(attempt)
         return Reply(attempt, _Over(), (*decoder.feed(result.body), *decoder.end()))
+
+
+def has_a_day(job: Job) -> bool:
+    """Whether a job was given as long as providers take."""
+    return job.deadline_ns is not None and job.deadline_ns - job.created_at_ns >= WINDOW_S * NANOSECONDS
+
+
+def payer_of(hold: Reserved) -> Tenant:
+    """Who pays for what was sent, whether or not anything more would be sent for them now."""
+    return Tenant(key=hold.key, team=hold.team, tags=hold.tags)
 
 
 class _Over:

@@ -105,6 +105,8 @@ class Run:
         self._is_stopped = False
         self.first: Callable[[], Awaitable[None]] | None = None
         """Another way, by which as much is answered as can be before the rest is asked."""
+        self.is_elsewhere = False
+        """All that is left to do is to wait for providers that have it in batches."""
         self.way = ""
         """How it is answered, and why so, in words."""
         self.baseline_model: str | None = None
@@ -226,7 +228,7 @@ class Run:
 
     def is_given_up(self) -> bool:
         """Whether its time is up, or it was cancelled: what is elsewhere is called back. Waits for the store."""
-        return self._clock.monotonic() >= self._until or self._store.get(self._job.id).state is JobState.CANCELLING
+        return self.left_s <= 0 or self._store.get(self._job.id).state is JobState.CANCELLING
 
     def is_decided(self, position: int) -> bool:
         """Whether an item has its line."""
@@ -240,9 +242,14 @@ class Run:
             after = page[-1].position
 
     @property
+    def left_s(self) -> float:
+        """How long it may go on."""
+        return self._until - self._clock.monotonic()
+
+    @property
     def is_over(self) -> bool:
         """Nothing more is to be asked."""
-        return self._is_stopped or self._clock.monotonic() >= self._until
+        return self._is_stopped or self.left_s <= 0
 
     async def _work(self, asked: tuple[Undecided, Record]) -> None:
         item, record = asked
@@ -266,7 +273,7 @@ class Run:
         try:
             await self._ask(item, entry, request_id)
         except DeadlineExceeded as error:
-            if self._clock.monotonic() < self._until:
+            if self.left_s > 0:
                 self._fail_asked(item, entry, request_id, error)
         except RoutewrightError as error:
             self._fail_asked(item, entry, request_id, error)
@@ -301,11 +308,11 @@ class Run:
             )
         )
 
-    def call(self, question: Question, request_id: str) -> Call:
-        """What a question asks for. Raises CallerError, RunEnded."""
+    def call(self, question: Question, request_id: str, payer: Tenant | None = None) -> Call:
+        """What a question asks for, in the name of `payer`, or of who pays now. Raises CallerError, RunEnded."""
         call = call_of(question, request_id=request_id, options=self._options)
         limits = self._limits
-        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=self._tenant())
+        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=payer or self._tenant())
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""
@@ -343,7 +350,7 @@ class Run:
         if job.state is JobState.CANCELLING:
             return self._move(JobState.CANCELLED)
         if self._store.undecided(job, limit=1):
-            return self._move(JobState.EXPIRED) if self._clock.monotonic() >= self._until else job
+            return self._move(JobState.EXPIRED) if self.left_s <= 0 else job
         self._move(JobState.FINALIZING)
         await self._answer_twins()
         if self._spec.ordered:

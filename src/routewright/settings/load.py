@@ -20,6 +20,7 @@ from routewright.settings.schema import (
     COST_ALERT,
     AccessSettings,
     AlertSettings,
+    BatchesSettings,
     BudgetSettings,
     CacheSettings,
     ContextSettings,
@@ -66,6 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     cache: CacheSettings
+    batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings

@@ -258,6 +258,12 @@ class CacheSettings(Struct, frozen=True, kw_only=True):
         return bool(self.routes or self.keys)
 
 
+class BatchesSettings(Struct, frozen=True, kw_only=True):
+    """`[batches]`: how the gateway's batches are answered."""
+
+    via: Literal["auto", "live", "provider"] = "auto"
+
+
 class LedgerSettings(Struct, frozen=True, kw_only=True):
     """`[ledger]`: where the accounts are kept."""
 
@@ -361,6 +367,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     second_opinion: SecondOpinionSettings
     context: ContextSettings
     cache: CacheSettings
+    batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
