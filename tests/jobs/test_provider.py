@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from routewright.jobs import provider
 from routewright.jobs.choosing import Via
+from routewright.jobs.exchange import Exchange
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.lines import Asking
 from routewright.jobs.opening import Wish, input_of, opened
@@ -229,15 +230,15 @@ async def test_a_job_that_dies_between_its_files_goes_on_with_what_it_holds(
     monkeypatch.setattr(provider, "MOST_REQUESTS", 2)
     (tmp_path / "routewright.toml").write_text(BUDGET.format(limit=5))
     world, wanted = World(tmp_path, takes_s=3600), wish(tmp_path, MODELS["anthropic_messages"])
-    submit = ProviderWay._submit
+    submit = Exchange.submit
 
-    async def dies(self: ProviderWay, draft: Any, name: str) -> str:
+    async def dies(self: Exchange, place: Any, name: str, lines: Any) -> str:
         if name.endswith("-2"):
             raise Killed
-        return await submit(self, draft, name)
+        return await submit(self, place, name, lines)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ProviderWay, "_submit", dies)
+        patch.setattr(Exchange, "submit", dies)
         with pytest.raises(Killed):
             await done(world, wanted)
     runtime = world.open()

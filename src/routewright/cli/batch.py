@@ -14,7 +14,7 @@ from routewright.clock import SystemClock
 from routewright.errors import JobRefused
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.output import LineFile, unordered
-from routewright.jobs.parts import PartState, PartStore
+from routewright.jobs.parts import PartStore
 from routewright.jobs.store import JobStore
 
 
@@ -78,7 +78,7 @@ def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> No
         if _is_running(job):
             store.move(job, JobState.CANCELLING, at_ns=now_ns)
             say(f"{job.id} ends when what is in flight is answered")
-        elif any(part.state is not PartState.OVER for part in PartStore(database).all(job)):
+        elif PartStore(database).open(job):
             store.move(job, JobState.CANCELLING, at_ns=now_ns)
             say(f"{job.id} has files at a provider: run it again, and they are called back")
         else:

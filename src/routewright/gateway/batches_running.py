@@ -18,7 +18,7 @@ from routewright.jobs.inputs import Format, Input
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.lines import Asking
 from routewright.jobs.output import JobFiles
-from routewright.jobs.parts import PartState, PartStore
+from routewright.jobs.parts import PartStore
 from routewright.jobs.planning import Spec, plan
 from routewright.jobs.provider import ProviderWay
 from routewright.jobs.runner import Limits, Run
@@ -60,7 +60,7 @@ class JobRunner:
 
     def is_left_elsewhere(self, job: Job) -> bool:
         """Whether anything of a job is at a provider, as far as it is known. Waits for the store."""
-        return any(part.state is not PartState.OVER for part in self._parts.all(job))
+        return bool(self._parts.open(job))
 
     async def run(self, job: Job, when_sent: Callable[[], None]) -> None:
         """Until it is over, cancelled in the store, or stopped; `when_sent` is called when providers are waited for.

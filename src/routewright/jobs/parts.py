@@ -59,6 +59,15 @@ class PartStore:
             sql = "UPDATE batch_parts SET batch_id = ?, state = ? WHERE job = ? AND number = ?"
             transaction.execute(sql, part.batch_id, part.state, job.number, part.number)
 
+    def forget_items(self, job: Job, part: Part) -> None:
+        """A file never came to be at its provider: its items can be sent again, in another one."""
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM batch_sent WHERE job = ? AND part = ?", job.number, part.number)
+
+    def open(self, job: Job) -> list[Part]:
+        """Those that are not over."""
+        return [part for part in self.all(job) if part.state is not PartState.OVER]
+
     def sent(self, job: Job, after: int = -1, limit: int = PAGE) -> list[int]:
         """The positions of items that were sent at some time, or were about to be, in order, behind a position."""
         sql = "SELECT position FROM batch_sent WHERE job = ? AND position > ? ORDER BY position LIMIT ?"

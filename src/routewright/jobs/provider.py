@@ -6,7 +6,7 @@ the provider, and collects it. What a provider did not answer, or refused, is le
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,10 +16,10 @@ from routewright.call import Attempt, Call, Cause, Routed
 from routewright.catalog.registry import Deployment
 from routewright.dialects.batch import Result, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
-from routewright.dialects.wire import WireRequest
-from routewright.errors import BatchNotHeld, ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.errors import BatchNotHeld, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
 from routewright.jobs.answering import RunEnded
 from routewright.jobs.choosing import WAYS, WINDOW_S, as_batch, batch_place
+from routewright.jobs.exchange import Exchange
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
 from routewright.jobs.parts import Part, PartState, PartStore
@@ -38,9 +38,11 @@ MOST_REQUESTS, MOST_BYTES = 10_000, 16 * 1024 * 1024
 """Of one file: less than providers take, as it is in memory until it is sent."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 """Between two looks at how a file stands."""
+UNSURE_S = 30
+"""For so long after it was sent, a file that the provider does not have may be on its way to it."""
+UNSENT = "unsent"
 SOON_S = 1.0
 """After it was called back."""
-CONNECT_S = 10.0
 LAST_S = 3_600.0
 """Before a deadline of a day or more, what is not back is called back, and asked live."""
 SETTLED_AT_ONCE = 200
@@ -76,7 +78,7 @@ class ProviderWay:
         `when_sent` is called when all that is left to do is to wait.
         """
         self._engine = runtime.engine
-        self._transport = runtime.transport
+        self._exchange = Exchange(runtime.transport, runtime.clock)
         self._clock = runtime.clock
         self._parts = PartStore(runtime.store.database)
         self._holds = runtime.holds_of(job.id)
@@ -97,6 +99,7 @@ class ProviderWay:
 
         Raises RunEnded where all must go there, and the budgets have no room for it.
         """
+        await self._resolve_all()
         refusal = await self._send_all() if self._sends else None
         await self._await_all()
         await asyncio.to_thread(self._give_back)
@@ -104,20 +107,18 @@ class ProviderWay:
             raise RunEnded(refusal)
 
     async def _await_all(self) -> None:
-        parts = [
-            part for part in await asyncio.to_thread(self._parts.all, self._job) if part.state is not PartState.OVER
-        ]
+        parts = await asyncio.to_thread(self._parts.open, self._job)
         if parts:
             self._run.is_elsewhere = True
             self._when_sent()
         try:
-            for number, part in enumerate(parts):
-                await self._finish(part, parts[number:])
+            for part in parts:
+                await self._finish(part)
         finally:
             self._run.is_elsewhere = False
 
     def _give_back(self) -> None:
-        if all(part.state is PartState.OVER for part in self._parts.all(self._job)):
+        if not self._parts.open(self._job):
             self._holds.give_back()
 
     # -- sending
@@ -208,52 +209,54 @@ class ProviderWay:
         await asyncio.to_thread(self._parts.intend, self._job, part, ids)
         try:
             await self._holds.reserve(draft.attempts)
-            await asyncio.to_thread(self._note, part, batch_id=await self._submit(draft, part.name(self._job)))
+            batch_id = await self._exchange.submit(draft.place, part.name(self._job), draft.lines)
+            await asyncio.to_thread(self._note, part, batch_id=batch_id)
         except (HoldRefused, UnpricedModel) as error:
             log.warning("%d requests are not sent in a batch: %s", len(ids), error.message)
-            await asyncio.to_thread(self._end, part, "unsent")
+            await asyncio.to_thread(self._end, part, UNSENT)
         except ProviderError as error:
             log.warning("a batch of %d requests was not begun: %s", len(ids), error.message)
             if not error.may_be_billed:
                 await asyncio.to_thread(self._end, part, error.code)
-
-    async def _submit(self, draft: _Draft, name: str) -> str:
-        dialect, place, upload_id = WAYS[draft.place.dialect], draft.place, ""
-        if upload := dialect.upload(place, name, draft.lines):
-            try:
-                upload_id = dialect.uploaded(await self._ask(place, upload))
-            except ConnectionLost as error:  # a file that nobody makes a batch of costs nothing
-                raise ProviderError(error.message) from error
-        return dialect.standing(await self._ask(place, dialect.create(place, name, draft.lines, upload_id))).id
-
-    async def _ask(self, place: Deployment, request: WireRequest) -> bytes:
-        return b"".join([data async for data in self._pieces(place, request)])
-
-    async def _pieces(self, place: Deployment, request: WireRequest):  # type: ignore[no-untyped-def]
-        response = await self._transport.send(request, connect_timeout_s=CONNECT_S)
-        try:
-            if response.status >= 300:
-                body = await response.next()
-                now_s = self._clock.time_ns() / NANOSECONDS
-                raise UPSTREAMS[place.dialect].read_error(response.status, response.headers, body, now_s=now_s)
-            while data := await response.next():
-                yield data
-        finally:
-            response.abort()
 
     def _note(self, part: Part, *, batch_id: str) -> None:
         self._parts.note(self._job, replace(part, batch_id=batch_id, state=PartState.BEGUN))
 
     def _end(self, part: Part, outcome: str) -> None:
         """Nothing more comes of a file: whatever is held for it costs nothing."""
-        self._holds.resume()
-        self._holds.release(self._parts.attempts(self._job, part).values(), outcome)
+        attempts = self._parts.attempts(self._job, part).values()
+        self._holds.resume(attempts)
+        self._holds.release(attempts, outcome)
         self._parts.note(self._job, replace(part, state=PartState.OVER))
 
     # -- what was sent
 
-    async def _finish(self, part: Part, parts: Sequence[Part]) -> None:
-        """Wait for a file, and collect it. All `parts` are called back once it is too late to go on waiting."""
+    async def _resolve_all(self) -> None:
+        """Find out what became of files that were being sent when a process ended: those are there, or are not."""
+        for part in await asyncio.to_thread(self._parts.open, self._job):
+            place = self._engine.registry.deployments.get(part.deployment)
+            if place is None or part.batch_id:
+                continue
+            try:
+                while not self._run.is_over and await self._standing(part, place) is None:
+                    if await asyncio.to_thread(self._forget, part):
+                        break
+                    await self._pause(SOON_S)
+            except ProviderError as error:
+                log.warning("whether a batch was begun is not known now: %s", error.message)
+
+    def _forget(self, part: Part) -> bool:
+        """Let what never arrived be sent again; False while it may still be on its way."""
+        attempts = self._parts.attempts(self._job, part).values()
+        youngest_ns = max((hold.at_ns for hold in self._holds.resume(attempts).values()), default=0)
+        if youngest_ns + UNSURE_S * NANOSECONDS > self._clock.time_ns():
+            return False
+        self._end(part, UNSENT)
+        self._parts.forget_items(self._job, part)
+        return True
+
+    async def _finish(self, part: Part) -> None:
+        """Wait for a file, and collect it. All there are, are called back once it is too late to go on waiting."""
         place = self._engine.registry.deployments.get(part.deployment)
         if place is None:
             log.error("%s is not in the settings any more: a batch there waits for it", part.deployment)
@@ -263,7 +266,7 @@ class ProviderWay:
             is_stopped = self._run.is_over
             if is_stopped and not await asyncio.to_thread(self._run.is_given_up):
                 return
-            if (is_stopped or self._run.left_s < self._last_s) and await self._call_back(parts):
+            if (is_stopped or self._run.left_s < self._last_s) and await self._call_back():
                 pause_s = SOON_S
             await self._pause(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
@@ -279,8 +282,10 @@ class ProviderWay:
         """Look how a file stands, and collect it if it has ended."""
         try:
             standing = await self._standing(part, place)
-            if standing is None or standing.stage is Stage.REFUSED:
-                await asyncio.to_thread(self._end, part, "refused" if standing else "unsent")
+            if standing is None:
+                return await asyncio.to_thread(self._forget, part)
+            if standing.stage is Stage.REFUSED:
+                await asyncio.to_thread(self._end, part, "refused")
                 return True
             if standing.stage is Stage.ENDED:
                 await self._collect(replace(part, batch_id=standing.id), place, standing)
@@ -289,77 +294,43 @@ class ProviderWay:
             log.warning("how a batch stands is not known now: %s", error.message)
         return False
 
-    async def _call_back(self, parts: Sequence[Part]) -> bool:
-        """Each of them once, as far as it is known where it is; whether there was any."""
+    async def _standing(self, part: Part, place: Deployment) -> Standing | None:
+        """How a file stands at its provider; None where that has none of ours."""
+        if part.batch_id:
+            return await self._exchange.standing(place, part.batch_id)
+        known = {each.batch_id for each in await asyncio.to_thread(self._parts.all, self._job)}
+        attempts = await asyncio.to_thread(self._parts.attempts, self._job, part)
+        found = await self._exchange.find(place, part.name(self._job), known=known, mine=set(attempts.values()))
+        if found is not None and WAYS[place.dialect].keeps_names:
+            await asyncio.to_thread(self._note, part, batch_id=found.id)
+        return found
+
+    async def _call_back(self) -> bool:
+        """Each file once, as far as it is known where it is; whether there was any."""
         known = len(self._called_back)
-        for part in parts:
+        for part in await asyncio.to_thread(self._parts.open, self._job):
             place = self._engine.registry.deployments.get(part.deployment)
             if place is None or not part.batch_id or part.number in self._called_back:
                 continue
             self._called_back.add(part.number)
             try:
-                await self._ask(place, WAYS[place.dialect].cancel(place, part.batch_id))
+                await self._exchange.cancel(place, part.batch_id)
             except ProviderError as error:
                 log.warning("a batch could not be cancelled: %s", error.message)
         return len(self._called_back) > known
 
-    async def _standing(self, part: Part, place: Deployment) -> Standing | None:
-        """How a file stands at its provider; None where that has none of ours."""
-        dialect = WAYS[place.dialect]
-        if part.batch_id:
-            return dialect.standing(await self._ask(place, dialect.retrieve(place, part.batch_id)))
-        found = dialect.standings(await self._ask(place, dialect.latest(place)))
-        if dialect.keeps_names:
-            return next((each for each in found if each.name == part.name(self._job)), None)
-        known = {each.batch_id for each in await asyncio.to_thread(self._parts.all, self._job)}
-        mine = set((await asyncio.to_thread(self._parts.attempts, self._job, part)).values())
-        for each in found:
-            if each.id in known:
-                continue
-            if each.stage is Stage.RUNNING:  # whose it is shows in its results only
-                return each
-            if await self._is_mine(place, each, mine):
-                return each
-        return None
-
-    async def _is_mine(self, place: Deployment, standing: Standing, mine: set[str]) -> bool:
-        dialect = WAYS[place.dialect]
-        for where in standing.results:
-            data = b""
-            async for piece in self._pieces(place, dialect.fetch(place, where)):
-                data += piece
-                if b"\n" in data:
-                    break
-            return dialect.result(data.partition(b"\n")[0]).custom_id in mine
-        return False
-
     async def _collect(self, part: Part, place: Deployment, standing: Standing) -> None:
         spool = Path(f"{self._job.output}.{part.number}.results")
         try:
-            found = await self._fetch(place, standing, spool)
+            found = await self._exchange.fetch(place, standing, spool)
             await self._settle(part, place, spool, found)
         finally:
             await asyncio.to_thread(spool.unlink, missing_ok=True)
         await asyncio.to_thread(self._end, part, "expired")
 
-    async def _fetch(self, place: Deployment, standing: Standing, spool: Path) -> dict[str, tuple[int, int]]:
-        """Bring all results here; where each is in the file, by attempt."""
-        dialect, found = WAYS[place.dialect], dict[str, tuple[int, int]]()
-        with spool.open("wb") as file:
-            for where in standing.results:
-                async for data in self._pieces(place, dialect.fetch(place, where)):
-                    file.write(data)
-        with spool.open("rb") as file:
-            offset = 0
-            for line in file:
-                if line.strip():
-                    found[dialect.result(line).custom_id] = offset, len(line)
-                offset += len(line)
-        return found
-
     async def _settle(self, part: Part, place: Deployment, spool: Path, found: Mapping[str, tuple[int, int]]) -> None:
         attempts = await asyncio.to_thread(self._parts.attempts, self._job, part)
-        reserved = await asyncio.to_thread(self._holds.resume)
+        reserved = await asyncio.to_thread(self._holds.resume, attempts.values())
         with spool.open("rb") as file:
             for number, (item, question) in enumerate(self._items(attempts)):
                 attempt_id = attempts[item.position]

@@ -173,9 +173,9 @@ class JobHolds:
             self._unheld[charge] = self._unheld.get(charge, 0) - amount
         await asyncio.to_thread(log.flush)
 
-    def resume(self) -> Mapping[str, Reserved]:
-        """The holds that are open, by attempt; `ledger` knows them from now on."""
-        self.ledger.reserved = {hold.attempt_id: hold for hold in self._store.holds_of(self._job_id)}
+    def resume(self, attempt_ids: Iterable[str]) -> Mapping[str, Reserved]:
+        """The holds that are open among these, by attempt; `ledger` knows them from now on, and no others."""
+        self.ledger.reserved = {hold.attempt_id: hold for hold in self._store.holds_among(attempt_ids)}
         return self.ledger.reserved
 
     def release(self, attempt_ids: Iterable[str], outcome: str) -> None:

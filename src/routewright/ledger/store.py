@@ -171,7 +171,8 @@ _KEEP_OPEN_HOLDS = (
 )
 _FORGET_EMBEDDINGS = "DELETE FROM embeddings WHERE sequence <= (SELECT max(sequence) FROM embeddings) - ?"
 _OPEN_HOLDS = "SELECT events.* FROM open_holds JOIN events USING (attempt_id) WHERE kind = 'reserved' ORDER BY sequence"
-_HOLDS_OF = _OPEN_HOLDS.replace(" ORDER BY", " AND boot = ? ORDER BY")
+_HOLDS_AMONG = _OPEN_HOLDS.replace(" ORDER BY", " AND attempt_id IN ({marks}) ORDER BY")
+_ASKED_AT_ONCE = 500
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------
@@ -297,9 +298,13 @@ class Store:
             if hold.boot in gone and (hold.at_ns < oldest_ns or not is_job(hold.boot))
         ]
 
-    def holds_of(self, holder: str) -> list[Reserved]:
-        """The open holds of one process or job, oldest first."""
-        return [event for event in self._events(_HOLDS_OF, holder) if isinstance(event, Reserved)]
+    def holds_among(self, attempt_ids: Iterable[str]) -> list[Reserved]:
+        """Those of some attempts that are open."""
+        wanted, found = list(attempt_ids), list[LedgerEvent]()
+        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
+            some = wanted[begin : begin + _ASKED_AT_ONCE]
+            found += self._events(_HOLDS_AMONG.format(marks=", ".join("?" * len(some))), *some)
+        return [event for event in found if isinstance(event, Reserved)]
 
     def open_holds(self) -> list[Reserved]:
         """All holds that are not closed, oldest first."""
