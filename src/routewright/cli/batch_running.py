@@ -105,6 +105,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 )
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
+@click.option("--retry-failed", is_flag=True, help="Ask again what failed of a batch that is completed, and only that.")
 @click.option("--dry-run", is_flag=True, help="Only tell what is there and what it would cost; asks nobody.")
 @json_option
 @simulate_option
@@ -126,6 +127,7 @@ def run(
     via: str,
     dedupe: bool,
     ordered: bool,
+    retry_failed: bool,
     dry_run: bool,
     as_json: bool,
     simulate: bool,
@@ -164,6 +166,7 @@ def run(
         limit_nanousd=limit_nanousd,
         deadline_s=deadline_s,
         via=Via(via),
+        retry_failed=retry_failed,
     )
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     settings = source_of(config, flags, simulate=simulate)
@@ -241,7 +244,9 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
 
 def _introduce(planned: "Planned") -> None:
     job = planned.job
-    if planned.is_new:
+    if planned.retried:
+        say(f"{job.id}: {counted(planned.retried, 'failed item')} of {job.total:,} asked again")
+    elif planned.is_new:
         say(f"{job.id}: {counted(job.total, 'item')} from {job.source}")
     elif job.state.is_over:
         say(f"{job.id} is {job.state} already; nothing is asked again")

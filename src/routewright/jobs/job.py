@@ -131,6 +131,10 @@ COMPLETE = "complete"
 """The outcome of an item that has its answer, as in the ledger."""
 
 
+REOPENED = -1
+"""The `error_bytes` of a job whose failures are to be asked again, as long as they still stand in its error file."""
+
+
 class Counts(Struct, frozen=True):
     """How far a job is."""
 

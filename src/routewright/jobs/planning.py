@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.errors import BadInput, JobRefused
 from routewright.jobs.inputs import Input
@@ -32,6 +33,8 @@ class Planned(Struct, frozen=True, kw_only=True):
 
     job: Job
     is_new: bool
+    retried: int = 0
+    """Items that have failed, and are asked again."""
     malformed: tuple[str, ...] = ()
     """What is wrong with the first few records of which nothing will be asked."""
     malformed_count: int = 0
@@ -100,6 +103,14 @@ def plan(store: JobStore, source: Input, job: Job, spec: Spec, *, now_ns: int) -
     store.counted(job, reading.count)
     job = store.move(job, JobState.IN_PROGRESS, at_ns=now_ns)
     return Planned(job=job, is_new=True, malformed=tuple(reading.malformed), malformed_count=reading.malformed_count)
+
+
+def retry_failed(store: JobStore, planned: Planned, spec: Spec) -> Planned:
+    """Have what failed of a job asked again, if that is completed."""
+    failed = store.counts(planned.job).failed
+    if planned.job.state is not JobState.COMPLETED or not failed:
+        return planned
+    return replace(planned, job=store.reopen(planned.job, is_ordered=spec.ordered), retried=failed)
 
 
 class _Reading:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec.structs import asdict
 
 from routewright.errors import JobNotFound, JobRefused
-from routewright.jobs.job import TRANSITIONS, Counts, Item, ItemResult, Job, JobState, Share
+from routewright.jobs.job import COMPLETE, REOPENED, TRANSITIONS, Counts, Item, ItemResult, Job, JobState, Share
 from routewright.ledger.database import Database, Row, Value
 
 PAGE = 1_000
@@ -70,6 +70,17 @@ SELECT r.model, coalesce(r.tier, '') AS tier, count(*) FILTER (WHERE r.outcome =
 FROM batch_results AS r JOIN batch_items AS i ON i.job = r.job AND i.position = r.position
 LEFT JOIN batch_results AS l ON l.job = i.job AND l.position = i.twin_of
 WHERE r.job = ? GROUP BY r.model, coalesce(r.tier, '') ORDER BY r.model, coalesce(r.tier, '')
+"""
+_IN_ORDER = """
+UPDATE batch_results SET line_offset = placed.line_offset FROM (
+    SELECT position, sum(line_length) OVER (ORDER BY position) - line_length AS line_offset
+    FROM batch_results WHERE job = ?
+) AS placed
+WHERE batch_results.job = ? AND batch_results.position = placed.position
+"""
+_ORDERED_BYTES = """
+UPDATE batch_jobs SET output_bytes = (SELECT coalesce(sum(line_length), 0) FROM batch_results WHERE job = ?)
+WHERE number = ?
 """
 _RESULTS = "SELECT * FROM batch_results WHERE job = ? AND position > ? ORDER BY position LIMIT ?"
 _RESULT = "SELECT * FROM batch_results WHERE job = ? AND position = ?"
@@ -142,6 +153,26 @@ class JobStore:
         with self._database.transaction() as transaction:
             sql = "UPDATE batch_jobs SET limit_nanousd = ?, deadline_ns = ? WHERE number = ?"
             transaction.execute(sql, limit_nanousd, deadline_ns, job.number)
+        return self.get(job.id)
+
+    def reopen(self, job: Job, *, is_ordered: bool) -> Job:
+        """Let what failed of a completed job be asked again; `error_bytes` says that its files are to be prepared.
+
+        Of one whose lines were put in order, results say from now on where they are in the ordered file.
+        """
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM batch_results WHERE job = ? AND outcome <> ?", job.number, COMPLETE)
+            if is_ordered:
+                transaction.execute(_IN_ORDER, job.number, job.number)
+                transaction.execute(_ORDERED_BYTES, job.number, job.number)
+            sql = "UPDATE batch_jobs SET state = ?, ended_at_ns = NULL, error_bytes = ? WHERE number = ?"
+            transaction.execute(sql, JobState.IN_PROGRESS.value, REOPENED, job.number)
+        return self.get(job.id)
+
+    def reopened(self, job: Job) -> Job:
+        """Its files are prepared: there is nothing in the error file."""
+        with self._database.transaction() as transaction:
+            transaction.execute("UPDATE batch_jobs SET error_bytes = 0 WHERE number = ?", job.number)
         return self.get(job.id)
 
     # -- items

@@ -105,6 +105,16 @@ class Bound:
         hold.reserve(upper_bound_tokens(attempt.call))
 
 
+class _Elsewhere(Balances):
+    """Of holds that no process counts: the store moves their cost from what the job was granted to what is spent."""
+
+    def settle(self, attempt_id: str, cost_nanousd: int) -> None:
+        pass
+
+    def release(self, attempt_id: str) -> None:
+        pass
+
+
 class ResumedLedger(JournaledLedger):
     """Closes holds that were written before, and makes no others."""
 
@@ -128,7 +138,7 @@ class JobHolds:
         self._unheld: dict[Charge, int] | None = None
         """Of what was granted, what no hold stands on, or a little less; None until it was read."""
         self.log = StoreLog(store)
-        self.ledger = ResumedLedger(self.log, boot=job_id, clock=clock)
+        self.ledger = ResumedLedger(self.log, boot=job_id, clock=clock, balances=_Elsewhere())
 
     def bound(self) -> Bound:
         """To count what is to be sent."""
