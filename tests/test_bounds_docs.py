@@ -49,7 +49,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a job of a day or more at a provider": (provider.LAST_S,),
     "problems told of a batch's file": (batches_checking.MOST_PROBLEMS,),
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
-    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
+    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES, provider.MOST_TEXTS),
     "a file that a provider does not have, and may be on its way": (provider.UNSURE_S,),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),

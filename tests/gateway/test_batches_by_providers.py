@@ -26,11 +26,21 @@ LIVE = "/chat/completions"
 MODEL = "gpt-5.5"
 
 
+VECTORS = """
+[providers.mistral]
+base_url = "simulator:"
+[models.mistral-embed]
+embedding = true
+deployments = ["mistral/mistral-embed"]
+"""
+
+
 class World:
     """A provider and a clock that outlive gateways; waiting for the provider advances the clock."""
 
-    def __init__(self, folder: Path, more: str = "", **plan: Any) -> None:
+    def __init__(self, folder: Path, more: str = "", *, simulate: bool = True, **plan: Any) -> None:
         self.folder = folder
+        self.simulate = simulate
         self.clock = LobbyClock()
         self.simulator = Simulator(time_scale=0, clock=self.clock, batches=BatchPlan(**plan))
         self.asked: list[str] = []
@@ -53,7 +63,9 @@ class World:
 
     @asynccontextmanager
     async def house(self, sleep: Callable[[float], Awaitable[None]] | None = None) -> AsyncIterator[Lobby]:
-        source = SettingsSource(environ={"HOME": str(self.folder)}, cwd=self.folder, simulate=True)
+        source = SettingsSource(
+            environ={"HOME": str(self.folder), "MISTRAL_API_KEY": "k"}, cwd=self.folder, simulate=self.simulate
+        )
         runtime = Runtime.open(source, simulator=self.simulator, clock=self.clock)
         try:
             runtime.open_door()
@@ -178,6 +190,38 @@ async def test_a_gateway_that_ends_leaves_it_to_the_next_one(tmp_path: Path) -> 
         assert (batch.status, len(await answers_of(client, batch))) == ("completed", 4)
         assert await tiers(house) == ["batch"] * 4
     assert world.count("/batches") == 1, "it was sent once"
+
+
+@pytest.mark.parametrize("via", ["live", "provider"])
+async def test_embeddings_are_made_in_batches_live_and_by_providers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, via: str
+) -> None:
+    monkeypatch.setattr(provider, "MOST_TEXTS", 3)
+    world = World(tmp_path, f'[batches]\nvia = "{via}"\n{VECTORS}', simulate=False)
+    requests: list[dict[str, Any]] = [
+        {
+            "custom_id": f"item {n}",
+            "method": "POST",
+            "url": "/v1/embeddings",
+            "body": {"model": "mistral-embed", **body},
+        }
+        for n, body in enumerate(({"input": "one"}, {"input": ["two", "three"], "dimensions": 3}, {"input": ["four"]}))
+    ]
+    content = b"".join(json.dumps(each).encode() + b"\n" for each in requests)
+    async with world.house() as house, client_of(house) as client:
+        file = await client.files.create(file=("vectors.jsonl", content), purpose="batch")
+        made = await client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
+        await work(house)
+        batch = await client.batches.retrieve(made.id)
+        assert batch.status == "completed"
+        assert batch.output_file_id is not None
+        lines = [json.loads(line) for line in (await client.files.content(batch.output_file_id)).text.splitlines()]
+        bodies = {line["custom_id"]: line["response"]["body"] for line in lines}
+        answers = {name: openai.types.CreateEmbeddingResponse.model_validate(body) for name, body in bodies.items()}
+        assert {name: len(answer.data) for name, answer in answers.items()} == {"item 0": 1, "item 1": 2, "item 2": 1}
+        assert len(answers["item 1"].data[0].embedding) == 3
+        assert await tiers(house) == (["batch"] * 3 if via == "provider" else [""] * 3)
+    assert world.count("/batches") == (2 if via == "provider" else 0), "a file has so many texts at most"
 
 
 async def test_others_of_the_same_key_do_not_wait_behind_it(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from routewright.usage import Usage
 WAYS: Mapping[str, BatchDialect] = {
     "openai_chat": OpenAIBatch(),
     "openai_responses": OpenAIBatch(),
+    "openai_embeddings": OpenAIBatch(),
     "anthropic_messages": AnthropicBatch(),
 }
 """Who has a batch API, by the dialect of the deployment."""

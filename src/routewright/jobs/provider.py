@@ -16,6 +16,7 @@ from routewright.call import Attempt, Call, Cause, Routed
 from routewright.catalog.registry import Deployment
 from routewright.dialects.batch import Result, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
+from routewright.dialects.openai_embeddings import DIALECT as EMBEDDINGS
 from routewright.errors import BatchNotHeld, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
 from routewright.jobs.answering import RunEnded
 from routewright.jobs.choosing import WAYS, WINDOW_S, as_batch, batch_place
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 MOST_REQUESTS, MOST_BYTES = 10_000, 16 * 1024 * 1024
 """Of one file: less than providers take, as it is in memory until it is sent."""
+MOST_TEXTS = 50_000
+"""Of one file of embeddings, as OpenAI has it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 """Between two looks at how a file stands."""
 UNSURE_S = 30
@@ -57,6 +60,8 @@ class _Draft(Struct):
     attempts: list[Attempt] = []
     lines: list[bytes] = []
     size: int = 0
+    texts: int = 0
+    """That are embedded."""
 
 
 class ProviderWay:
@@ -173,13 +178,16 @@ class ProviderWay:
         line = dialect.line(attempt.id, request, place.base_url)
         draft = drafts.setdefault(place.id, _Draft(place))
         most = min(MOST_REQUESTS, dialect.most_requests), min(MOST_BYTES, dialect.most_bytes)
-        if draft.lines and (len(draft.lines) >= most[0] or draft.size + len(line) > most[1]):
+        texts = len(attempt.call.messages) if place.dialect == EMBEDDINGS else 0
+        is_full = len(draft.lines) >= most[0] or draft.size + len(line) > most[1] or draft.texts + texts > MOST_TEXTS
+        if draft.lines and is_full:
             await self._send(draft)
             draft = drafts[place.id] = _Draft(place)
         draft.positions.append(item.position)
         draft.attempts.append(attempt)
         draft.lines.append(line)
         draft.size += len(line)
+        draft.texts += texts
 
     def _attempt(self, question: Question) -> Attempt | None:
         """One that a batch API can take; None for what is asked live."""

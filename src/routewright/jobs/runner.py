@@ -325,7 +325,7 @@ class Run:
         return DOWNSTREAMS[call.dialect].write_answer(reply, draft.answer(reply, NOT_CHARGED), now_s)
 
     def _fail_asked(self, item: Undecided, question: Question, request_id: str, error: RoutewrightError) -> None:
-        line = failure_line(item.custom_id, request_id, error, DOWNSTREAMS[DIALECTS[question.url]])
+        line = failure_line(item.custom_id, request_id, error, DIALECTS[question.url])
         self._fail(item, line, error.code, request_id)
 
     def _fail(self, item: Undecided, line: bytes, code: str, request_id: str = "") -> None:
