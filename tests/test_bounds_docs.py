@@ -25,7 +25,7 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
+from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
@@ -51,6 +51,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
     "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES, provider.MOST_TEXTS),
     "a file that a provider does not have, and may be on its way": (provider.UNSURE_S,),
+    "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),

@@ -113,3 +113,15 @@ def test_ctrl_c_awaits_what_is_in_flight_and_the_same_command_goes_on(terminal: 
 def test_the_line_tells_rate_cost_failures_and_what_is_left() -> None:
     progress = Progress(total=1000, completed=98, failed=2, cost_nanousd=10**7, begun_with=0, begun_at=0.0)
     assert told(progress, 10.0) == "100 / 1,000 · 10.0/s · $0.010000 of about $0.100000 · 2 failed · 0:01:30 left"
+
+
+def test_what_failed_is_asked_again_as_the_summary_says(terminal: Terminal) -> None:
+    (terminal.home / "in.jsonl").write_text('{"prompt": "Hi", "max_tokens": 5}\n{"prompt": "Ho", "model": "later"}\n')
+    done = terminal.run(*RUN, "in.jsonl")
+    assert done.exit_code == 1
+    assert "--retry-failed asks those again" in done.stderr
+    (terminal.home / "routewright.toml").write_text('[aliases]\nlater = "gpt-5.5"\n')
+    done = terminal.run(*RUN, "in.jsonl", "--retry-failed")
+    assert (done.exit_code, "1 failed item of 2 asked again" in done.stderr) == (0, True), done.stderr
+    assert {line["custom_id"] for line in output(terminal)} == {"item-1", "item-2"}
+    assert not (terminal.home / "in.results.errors.jsonl").exists()

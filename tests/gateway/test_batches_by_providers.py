@@ -198,14 +198,15 @@ async def test_embeddings_are_made_in_batches_live_and_by_providers(
 ) -> None:
     monkeypatch.setattr(provider, "MOST_TEXTS", 3)
     world = World(tmp_path, f'[batches]\nvia = "{via}"\n{VECTORS}', simulate=False)
-    requests: list[dict[str, Any]] = [
+    asked: list[dict[str, Any]] = [{"input": "one"}, {"input": ["two", "three"], "dimensions": 3}, {"input": ["four"]}]
+    requests = [
         {
             "custom_id": f"item {n}",
             "method": "POST",
             "url": "/v1/embeddings",
             "body": {"model": "mistral-embed", **body},
         }
-        for n, body in enumerate(({"input": "one"}, {"input": ["two", "three"], "dimensions": 3}, {"input": ["four"]}))
+        for n, body in enumerate(asked)
     ]
     content = b"".join(json.dumps(each).encode() + b"\n" for each in requests)
     async with world.house() as house, client_of(house) as client:

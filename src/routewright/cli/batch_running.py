@@ -20,16 +20,18 @@ from routewright.cli.opening import source_of
 from routewright.cli.options import json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
-from routewright.errors import BadInput, RoutewrightError
+from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
     from routewright.jobs.planning import Planned
     from routewright.jobs.runner import Run
-    from routewright.runtime import SettingsSource
+    from routewright.runtime import Runtime, SettingsSource
 
 INTERRUPTED = 130
+MOST_FORGOTTEN = 20_000
+"""Items of old batches, after a run."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -225,6 +227,7 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
             was_interrupted = await _attended(running)
         await runtime.flush()
         summary = summary_of(runtime.store.database, planned.job.id)
+        _forget_old(runtime)
         if wish.source is None and summary.job.state.is_over:
             questions.path.unlink()  # what was kept of stdin
         if as_json:
@@ -240,6 +243,16 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
         raise click.exceptions.Exit(INTERRUPTED)
     if summary.counts.failed or summary.counts.done < summary.job.total:
         raise click.exceptions.Exit(1)
+
+
+def _forget_old(runtime: "Runtime") -> None:
+    """Where no gateway runs, nobody else would."""
+    from routewright.jobs.pruning import prune
+    from routewright.jobs.store import JobStore
+
+    kept_days = runtime.engine.settings.batches.kept_days
+    with suppress(StoreUnavailable):  # the next run does it
+        prune(JobStore(runtime.store.database), runtime.clock.time_ns(), kept_days, most=MOST_FORGOTTEN)
 
 
 def _introduce(planned: "Planned") -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from routewright.clock import Clock
-from routewright.errors import BadInput, BatchNotHeld, JobRefused, RoutewrightError, Unauthorized
+from routewright.errors import BadInput, BatchNotHeld, JobRefused, RoutewrightError, StoreUnavailable, Unauthorized
 from routewright.gateway.batches_checking import Problem, check
 from routewright.gateway.batches_kept import OPEN, KeptBatches
 from routewright.gateway.files_kept import KeptFiles
@@ -21,6 +21,7 @@ from routewright.jobs.output import JobFiles
 from routewright.jobs.parts import PartStore
 from routewright.jobs.planning import Spec, plan
 from routewright.jobs.provider import ProviderWay
+from routewright.jobs.pruning import prune
 from routewright.jobs.runner import Limits, Run
 from routewright.jobs.store import JobStore
 from routewright.runtime import Runtime
@@ -61,6 +62,13 @@ class JobRunner:
     def is_left_elsewhere(self, job: Job) -> bool:
         """Whether anything of a job is at a provider, as far as it is known. Waits for the store."""
         return bool(self._parts.open(job))
+
+    def prune(self) -> None:
+        """Forget the items of batches that have been over for long; what a round leaves is the next one's."""
+        try:
+            prune(self.store, self._runtime.clock.time_ns(), self._runtime.engine.settings.batches.kept_days)
+        except StoreUnavailable as error:
+            log.warning("items of old batches are not deleted now: %s", error.message)
 
     async def run(self, job: Job, when_sent: Callable[[], None]) -> None:
         """Until it is over, cancelled in the store, or stopped; `when_sent` is called when providers are waited for.
@@ -152,6 +160,7 @@ class BatchWork:
         while True:
             await asyncio.to_thread(self._files.sweep)
             await asyncio.to_thread(self.kept.sweep)
+            await asyncio.to_thread(self._runner.prune)
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def look(self) -> None:

@@ -83,6 +83,8 @@ class Job(Struct, frozen=True, kw_only=True):
     error_bytes: int = 0
     begun_at_ns: int | None = None
     ended_at_ns: int | None = None
+    summary: str | None = None
+    """What became of its items, as the JSON of a `JobSummary`, once their rows are gone or going."""
 
     @property
     def tag(self) -> str:
@@ -165,3 +167,10 @@ class Share(Struct, frozen=True, kw_only=True):
     """What those cost for which a baseline is known."""
     saved_nanousd: int
     """What twins would have cost, had they been asked."""
+
+
+class JobSummary(Struct, frozen=True):
+    """What is told of a job when nothing is known of its items any more."""
+
+    counts: Counts
+    shares: list[Share]

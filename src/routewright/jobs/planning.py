@@ -64,6 +64,7 @@ def find_job(store: JobStore, job: Job) -> Job | None:
     before = store.latest(job.output)
     if before is not None and before.state not in (JobState.FAILED, JobState.CANCELLED):
         if before.fingerprint == job.fingerprint:
+            _check_items(before)
             return before
         if not before.state.is_over:
             raise JobRefused(
@@ -74,6 +75,18 @@ def find_job(store: JobStore, job: Job) -> Job | None:
         if path.exists() and path.stat().st_size:
             raise JobRefused(f"{path} is there already, and not of this batch", hint="choose another one with -o")
     return None
+
+
+def _check_items(job: Job) -> None:
+    if job.summary is not None and not job.state.is_over:
+        raise _forgotten(job)
+
+
+def _forgotten(job: Job) -> JobRefused:
+    return JobRefused(
+        f"{job.id} has been over for so long that nothing is known of its items any more",
+        hint="ask what is left as a new batch, with another -o; batches.kept_days says how long items are kept",
+    )
 
 
 def plan(store: JobStore, source: Input, job: Job, spec: Spec, *, now_ns: int) -> Planned:
@@ -110,6 +123,8 @@ def retry_failed(store: JobStore, planned: Planned, spec: Spec) -> Planned:
     failed = store.counts(planned.job).failed
     if planned.job.state is not JobState.COMPLETED or not failed:
         return planned
+    if planned.job.summary is not None:
+        raise _forgotten(planned.job)
     return replace(planned, job=store.reopen(planned.job, is_ordered=spec.ordered), retried=failed)
 
 

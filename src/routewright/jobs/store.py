@@ -8,10 +8,22 @@ is in the job's files, and is only written when that line is on the disk: see `o
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import asdict
 
 from routewright.errors import JobNotFound, JobRefused
-from routewright.jobs.job import COMPLETE, REOPENED, TRANSITIONS, Counts, Item, ItemResult, Job, JobState, Share
+from routewright.jobs.job import (
+    COMPLETE,
+    REOPENED,
+    TRANSITIONS,
+    Counts,
+    Item,
+    ItemResult,
+    Job,
+    JobState,
+    JobSummary,
+    Share,
+)
 from routewright.ledger.database import Database, Row, Value
 
 PAGE = 1_000
@@ -83,6 +95,11 @@ UPDATE batch_jobs SET output_bytes = (SELECT coalesce(sum(line_length), 0) FROM 
 WHERE number = ?
 """
 _RESULTS = "SELECT * FROM batch_results WHERE job = ? AND position > ? ORDER BY position LIMIT ?"
+_OLDEST = """
+{select} WHERE ended_at_ns < ? AND EXISTS (SELECT 1 FROM batch_items AS i WHERE i.job = batch_jobs.number)
+ORDER BY number LIMIT 1
+"""
+_NEXT_ITEMS = "SELECT position FROM batch_items WHERE job = ? ORDER BY position LIMIT ?"
 _RESULT = "SELECT * FROM batch_results WHERE job = ? AND position = ?"
 
 
@@ -245,12 +262,44 @@ class JobStore:
         return [_result(row) for row in self._database.read(_RESULTS, job.number, after, limit)]
 
     def counts(self, job: Job) -> Counts:
-        """How far it is."""
-        return Counts(**self._database.read(_COUNTS, job.number)[0])
+        """How far it is, or was when it was over."""
+        return self._counts(job) if job.summary is None else _read_summary(job.summary).counts
 
     def shares(self, job: Job) -> list[Share]:
         """Who did how much of it, by model and tier."""
+        return self._shares(job) if job.summary is None else _read_summary(job.summary).shares
+
+    # -- forgetting
+
+    def oldest_with_items(self, before_ns: int) -> Job | None:
+        """The oldest job that was over before a time and has items yet."""
+        rows = self._database.read(_OLDEST.format(select=_SELECT), before_ns)
+        return _job(rows[0]) if rows else None
+
+    def summarise(self, job: Job) -> Job:
+        """Keep what became of a job's items; its counts and shares are told from this."""
+        summary = msgspec.json.encode(JobSummary(self._counts(job), self._shares(job))).decode()
+        with self._database.transaction() as transaction:
+            transaction.execute("UPDATE batch_jobs SET summary = ? WHERE number = ?", summary, job.number)
+        return self.get(job.id)
+
+    def delete_items(self, job: Job, limit: int) -> int:
+        """Delete a job's next few items with all that is known of them, and return how many there were."""
+        with self._database.transaction() as transaction:
+            positions = transaction.execute(_NEXT_ITEMS, job.number, limit)
+            last = positions[-1]["position"] if positions else -1
+            for table in ("batch_results", "batch_sent", "batch_items"):
+                transaction.execute(f"DELETE FROM {table} WHERE job = ? AND position <= ?", job.number, last)  # noqa: S608 our own names
+        return len(positions)
+
+    def _counts(self, job: Job) -> Counts:
+        return Counts(**self._database.read(_COUNTS, job.number)[0])
+
+    def _shares(self, job: Job) -> list[Share]:
         return [Share(**row) for row in self._database.read(_SHARES, job.number)]
+
+
+_read_summary = msgspec.json.Decoder(JobSummary).decode
 
 
 def _values(job: Job) -> tuple[Value, ...]:

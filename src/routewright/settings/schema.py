@@ -259,9 +259,10 @@ class CacheSettings(Struct, frozen=True, kw_only=True):
 
 
 class BatchesSettings(Struct, frozen=True, kw_only=True):
-    """`[batches]`: how the gateway's batches are answered."""
+    """`[batches]`: how the gateway's batches are answered, and what is known of batches afterwards."""
 
     via: Literal["auto", "live", "provider"] = "auto"
+    kept_days: Annotated[int, Meta(ge=0, le=36_500)] = 30
 
 
 class LedgerSettings(Struct, frozen=True, kw_only=True):
