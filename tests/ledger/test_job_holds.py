@@ -1,6 +1,7 @@
 """What a job holds, in both databases: for all of it at first, then file by file, over whatever ends its process."""
 
 import time
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -9,13 +10,13 @@ import builders
 from routewright.call import Attempt
 from routewright.errors import HoldRefused
 from routewright.ledger import job_holds
-from routewright.ledger.accounts import close_what_crashed
 from routewright.ledger.balances import Balances
 from routewright.ledger.budgets import Budget, Period, Scope, window_at
 from routewright.ledger.database import Database
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.job_holds import JobHolds
 from routewright.ledger.ledger import JOB_HOLDS_LAST_NS, Charge
+from routewright.ledger.recovery import Recovery
 from routewright.ledger.store import Store
 from routewright.testing import FakeClock
 from routewright.usage import Usage
@@ -39,7 +40,7 @@ class Process:
         bound = self.holds.bound()
         for number in range(count):
             bound.add(asked(number))
-        await self.holds.claim(bound.needed)
+        await self.holds.claim(bound)
 
 
 def asked(number: int) -> Attempt:
@@ -125,21 +126,23 @@ async def test_holds_are_closed_by_the_next_process_and_the_rest_is_given_back(s
 
 
 async def test_a_process_that_recovers_leaves_jobs_alone_until_they_are_old(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     process = Process(store, room=3)
     await process.claim(3)
     await process.holds.reserve([asked(0)])
-    escrow = DatabaseEscrow(store.database)
+    recovery, escrow = Recovery(tmp_path / "journal", store, process.clock), DatabaseEscrow(store.database)
     escrow.forget_all_but(lambda: set())
-    assert leased(store.database) == 3 * each(store)
+    recovery.settle_old_jobs()
+    assert (len(store.open_holds()), leased(store.database)) == (1, 3 * each(store))
     later_ns = time.time_ns() + JOB_HOLDS_LAST_NS + 60 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: later_ns)
-    escrow.forget_all_but(lambda: set())
+    escrow.forget_old_jobs()
     assert leased(store.database) == 3 * each(store), "a hold is open"
-    store.absorb(list(close_what_crashed(store.pending(lambda: set()), process.clock)))
-    escrow.forget_all_but(lambda: set())
-    assert leased(store.database) == 0, "nothing is taken for ever by a job that nobody resumes"
+    held = store.open_holds()[0].amount_nanousd
+    recovery.settle_old_jobs()
+    assert (store.open_holds(), leased(store.database)) == ([], 0), "it takes nothing for ever"
+    assert store.totals().cost_nanousd == held
 
 
 async def test_other_processes_have_no_part_of_what_a_job_has(store: Store) -> None:

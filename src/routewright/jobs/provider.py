@@ -150,7 +150,7 @@ class ProviderWay:
         async for _, attempt in self._unsent():
             bound.add(attempt)
         if bound.needed:
-            await self._holds.claim(bound.needed)
+            await self._holds.claim(bound)
 
     async def _unsent(self) -> AsyncIterator[tuple[Undecided, Attempt]]:
         """What can be sent and was not, in order: what is left and what was sent are walked side by side."""

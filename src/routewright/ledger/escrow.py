@@ -179,16 +179,20 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
     def forget_all_but(self, boots_alive: Callable[[], AbstractSet[str]]) -> None:
         """Forget every process that is not among `boots_alive()`; who begins meanwhile is not taken for dead.
 
-        A job is not a process: its grants are forgotten when it is over, or when it holds nothing and has not asked
-        for more for as long as holds of jobs last, so that one that nobody resumes takes nothing for ever.
-
-        Raises StoreUnavailable.
+        A job is not a process: see `forget_old_jobs`. Raises StoreUnavailable.
         """
-        known = self._database.read(_GRANTED)
-        gone = {row["boot"] for row in known if not is_job(row["boot"])} - boots_alive()
+        known = {row["boot"] for row in self._database.read(_GRANTED)}
+        if gone := {boot for boot in known if not is_job(boot)} - boots_alive():
+            self.forget(frozenset(gone))
+
+    def forget_old_jobs(self) -> None:
+        """Forget every job that holds nothing and has asked for nothing for as long as holds of jobs last.
+
+        One that is over was forgotten then; so one that nobody resumes takes nothing for ever. Raises StoreUnavailable.
+        """
         oldest_ns = time.time_ns() - JOB_HOLDS_LAST_NS
-        jobs = {row["boot"] for row in known if is_job(row["boot"]) and row["expires_ns"] < oldest_ns}
-        gone |= {job for job in jobs if not self._database.read(_HELD_BY, job)}
+        known = [row["boot"] for row in self._database.read(_GRANTED) if row["expires_ns"] < oldest_ns]
+        gone = [boot for boot in known if is_job(boot) and not self._database.read(_HELD_BY, boot)]
         if gone:
             self.forget(frozenset(gone))
 

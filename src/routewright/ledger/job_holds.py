@@ -57,9 +57,12 @@ class _Noting(Balances):
         super().__init__()
         self._of_process = of_process
         self.needed: Counter[Charge] = Counter()
+        self.windows: dict[Charge, tuple[Budget, Window]] = {}
 
     def charges_of(self, attempt: Attempt, now_ns: int) -> tuple[Charge, ...]:
-        return self._of_process.charges_of(attempt, now_ns)
+        charges = self._of_process.charges_of(attempt, now_ns)
+        self.windows |= {charge: self._of_process.window_of(charge) for charge in charges if charge not in self.windows}
+        return charges
 
     def is_metered(self, charges: Sequence[Charge]) -> bool:
         return self._of_process.is_metered(charges)
@@ -94,9 +97,15 @@ class Bound:
         self._clock = clock
 
     @property
-    def needed(self) -> Counter[Charge]:
+    def needed(self) -> Mapping[Charge, int]:
         """In nano-USD."""
         return self._noting.needed
+
+    @property
+    def hard_windows(self) -> _Windows:
+        """What stands behind those that are hard, in the order in which all processes lock them."""
+        hard = [found for found in self._noting.windows.items() if found[1][0].is_hard]
+        return dict(sorted(hard, key=_order))
 
     def add(self, attempt: Attempt) -> None:
         """One more. In the event loop, to which budgets belong. Raises UnpricedModel."""
@@ -127,7 +136,7 @@ class ResumedLedger(JournaledLedger):
 
 
 class JobHolds:
-    """The holds of one job. Raises StoreUnavailable from every verb; but for `reserve`, they belong into a thread."""
+    """The holds of one job. Raises StoreUnavailable from every verb; those that are not async belong into a thread."""
 
     def __init__(self, job_id: str, store: Store, balances: Balances, clock: Clock) -> None:
         self._job_id = job_id
@@ -144,14 +153,13 @@ class JobHolds:
         """To count what is to be sent."""
         return Bound(self._job_id, _Nowhere(), self._balances, self._clock)
 
-    async def claim(self, needed: Mapping[Charge, int]) -> None:
+    async def claim(self, bound: Bound) -> None:
         """Have as much granted as these attempts need, beside what is held: of every hard budget, or of none.
 
         What was granted before and not used is used first, whoever claimed it: so to claim the same again, in this
         process or after it, claims nothing. In the event loop. Raises HoldRefused.
         """
-        hard = {charge: self._balances.window_of(charge) for charge in needed}
-        windows = {charge: found for charge, found in sorted(hard.items(), key=_order) if found[0].is_hard}
+        windows, needed = bound.hard_windows, bound.needed
         if self._unheld is None:
             self._unheld = await asyncio.to_thread(self._escrow.unheld, self._job_id)
         more = {charge: max(0, needed[charge] - self._unheld.get(charge, 0)) for charge in windows}
@@ -164,9 +172,10 @@ class JobHolds:
                 return
             await asyncio.sleep(PAUSE_S)
         await asyncio.to_thread(self._claim, windows, had, dict.fromkeys(windows, 0))
-        asked = max(needed.values())
-        details: Details = {"name": short, "asked_nanousd": asked}
-        raise HoldRefused(f'budget "{short}" has no room for {exact_usd(asked, least_decimals=2)} USD', details=details)
+        assert short is not None, "the last claim fell short"
+        name, asked = windows[short][0].name, needed[short]
+        details: Details = {"name": name, "asked_nanousd": asked}
+        raise HoldRefused(f'budget "{name}" has no room for {exact_usd(asked, least_decimals=2)} USD', details=details)
 
     async def reserve(self, attempts: Sequence[Attempt]) -> None:
         """Hold the dearest that attempts can cost: all, or none. In the event loop.
@@ -177,7 +186,7 @@ class JobHolds:
         bound = Bound(self._job_id, log, self._balances, self._clock)
         for attempt in attempts:
             bound.add(attempt)
-        await self.claim(bound.needed)
+        await self.claim(bound)
         assert self._unheld is not None, "it was read by the claim"
         for charge, amount in bound.needed.items():
             self._unheld[charge] = self._unheld.get(charge, 0) - amount
@@ -204,7 +213,7 @@ class JobHolds:
     def _had(self, windows: Iterable[Charge]) -> Mapping[Charge, int]:
         return {charge: self._escrow.granted_nanousd(charge, self._job_id) for charge in windows}
 
-    def _claim(self, windows: _Windows, had: Mapping[Charge, int], more: Mapping[Charge, int]) -> str | None:
+    def _claim(self, windows: _Windows, had: Mapping[Charge, int], more: Mapping[Charge, int]) -> Charge | None:
         """Ask for so much more of each; which budget does not have it yet, if one does not."""
         short = None
         for charge, (budget, window) in windows.items():
@@ -218,7 +227,7 @@ class JobHolds:
                 is_exact=True,
             )
             if grant.granted_nanousd < wanted:
-                short = budget.name
+                short = charge
         return short
 
 

@@ -20,6 +20,7 @@ from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     JOB_HOLDS_LAST_NS,
+    JOB_PREFIX,
     EmbeddedOutcome,
     LedgerEvent,
     OutcomeSource,
@@ -27,7 +28,6 @@ from routewright.ledger.ledger import (
     RequestRecorded,
     Reserved,
     Settled,
-    is_job,
 )
 from routewright.ledger.posting import post
 from routewright.ledger.prompt_audit import PromptAudit, absorb_prompts, read_audit
@@ -173,6 +173,7 @@ _FORGET_EMBEDDINGS = "DELETE FROM embeddings WHERE sequence <= (SELECT max(seque
 _OPEN_HOLDS = "SELECT events.* FROM open_holds JOIN events USING (attempt_id) WHERE kind = 'reserved' ORDER BY sequence"
 _HOLDS_AMONG = _OPEN_HOLDS.replace(" ORDER BY", " AND attempt_id IN ({marks}) ORDER BY")
 _ASKED_AT_ONCE = 500
+_UNATTENDED = _OPEN_HOLDS.replace(" ORDER BY", f" AND (substr(boot, 1, {len(JOB_PREFIX)}) <> ? OR at_ns < ?) ORDER BY")
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------
@@ -290,13 +291,13 @@ class Store:
         The holds are read twice. Before the question, so that a process which starts meanwhile is not taken for dead;
         and after it, because the end of a dead process's hold may have been drained meanwhile.
         """
-        gone = {hold.boot for hold in self.open_holds()} - boots_alive()
+        gone = {hold.boot for hold in self.unattended()} - boots_alive()
+        return [hold for hold in self.unattended() if hold.boot in gone] if gone else []
+
+    def unattended(self) -> list[Reserved]:
+        """The open holds, oldest first, but for those of jobs that are not very old: these may be any number."""
         oldest_ns = time.time_ns() - JOB_HOLDS_LAST_NS
-        return [
-            hold
-            for hold in (self.open_holds() if gone else ())
-            if hold.boot in gone and (hold.at_ns < oldest_ns or not is_job(hold.boot))
-        ]
+        return [event for event in self._events(_UNATTENDED, JOB_PREFIX, oldest_ns) if isinstance(event, Reserved)]
 
     def holds_among(self, attempt_ids: Iterable[str]) -> list[Reserved]:
         """Those of some attempts that are open."""
