@@ -64,7 +64,7 @@ class Housekeeping:
                 log.warning("what another process left is not recovered yet: %s", error.message)
 
     def keep_days(self) -> None:
-        """Settle what jobs have left, seal what is due, delete what need not be kept; what is left is done in an hour."""
+        """Settle what jobs left, seal what is due, delete what need not be kept; what is left is done in an hour."""
         with self._turn:
             try:
                 self._breathe()

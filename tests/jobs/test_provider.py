@@ -22,6 +22,7 @@ from routewright.jobs.parts import PartState, PartStore
 from routewright.jobs.provider import ProviderWay
 from routewright.jobs.store import JobStore
 from routewright.ledger import job_holds
+from routewright.ledger.job_holds import JobHolds
 from routewright.ledger.ledger import Settled
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
@@ -259,6 +260,25 @@ async def test_a_job_that_dies_between_its_files_goes_on_with_what_it_holds(
     assert sorted(answers(wanted)) == [f"item {n}" for n in range(6)]
     settled, open_holds, left = books(world)
     assert (len(settled), open_holds, left) == (6, 0, 0)
+
+
+async def test_a_run_that_is_stopped_while_it_sends_sends_nothing_more_and_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "routewright.toml").write_text(BUDGET.format(limit=5))
+    world, wanted = World(tmp_path), wish(tmp_path, MODELS["openai_chat"])
+    runtime = world.open()
+    with way(world, runtime, wanted) as run:
+        claim = JobHolds.claim
+
+        async def stops(self: JobHolds, bound: Any) -> None:
+            await claim(self, bound)
+            run.stop()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(JobHolds, "claim", stops)
+            assert (await run.run()).state is JobState.IN_PROGRESS
+    await runtime.close()
+    assert world.requests == []
+    assert books(world) == ([], 0, 0)
 
 
 @pytest.mark.parametrize("must", [False, True])

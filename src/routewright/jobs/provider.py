@@ -141,7 +141,8 @@ class ProviderWay:
         async for item, attempt in self._unsent():
             await self._add(drafts, item, attempt)
         for draft in drafts.values():
-            await self._send(draft)
+            if not self._run.is_over:
+                await self._send(draft)
         return None
 
     async def _hold_all(self) -> None:
