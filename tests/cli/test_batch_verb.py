@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from databases import open_database
 from routewright.cli.batch_line import told
+from routewright.jobs.job import JobState
+from routewright.jobs.parts import Part, PartStore
 from routewright.jobs.runner import Progress
+from routewright.jobs.store import JobStore
 from terminal import Terminal
 
 RUN = ("batch", "run", "--simulate", "--set", "policy.classifier=heuristic")
@@ -125,3 +130,15 @@ def test_what_failed_is_asked_again_as_the_summary_says(terminal: Terminal) -> N
     assert (done.exit_code, "1 failed item of 2 asked again" in done.stderr) == (0, True), done.stderr
     assert {line["custom_id"] for line in output(terminal)} == {"item-1", "item-2"}
     assert not (terminal.home / "in.results.errors.jsonl").exists()
+
+
+def test_a_batch_with_files_at_a_provider_is_called_back_by_its_next_run(terminal: Terminal) -> None:
+    terminal.run(*RUN, "in.txt", "--max-tokens", "9")
+    database = open_database(terminal.home / ".local/share/routewright/ledger.db")
+    store = JobStore(database)
+    plain = replace(store.jobs(1)[0], id="batch_away", state=JobState.VALIDATING, output="/nowhere", ended_at_ns=None)
+    job = store.move(store.create(plain), JobState.IN_PROGRESS, at_ns=1)
+    PartStore(database).intend(job, Part(number=1, deployment="openai/gpt-5.5"), {0: "a"})
+    assert "run it again, and they are called back" in terminal.run("batch", "cancel", job.id).stderr
+    assert store.get(job.id).state is JobState.CANCELLING
+    database.close()

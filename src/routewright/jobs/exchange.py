@@ -1,5 +1,6 @@
 """Talking to providers' batch APIs: a file goes there, is looked for, looked at, called back and fetched."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
-from routewright.dialects.batch import Stage, Standing
+from routewright.dialects.batch import BatchDialect, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectionLost, ProviderError
@@ -63,19 +64,13 @@ class Exchange:
 
     async def fetch(self, place: Deployment, standing: Standing, spool: Path) -> dict[str, tuple[int, int]]:
         """Bring all results here; where each is in the file, by attempt."""
-        dialect, found = WAYS[place.dialect], dict[str, tuple[int, int]]()
+        dialect = WAYS[place.dialect]
         with spool.open("wb") as file:
             for where in standing.results:
                 async with aclosing(self._pieces(place, dialect.fetch(place, where))) as pieces:
                     async for data in pieces:
                         file.write(data)
-        with spool.open("rb") as file:
-            offset = 0
-            for line in file:
-                if line.strip():
-                    found[dialect.result(line).custom_id] = offset, len(line)
-                offset += len(line)
-        return found
+        return await asyncio.to_thread(_places, dialect, spool)
 
     async def _first_id(self, place: Deployment, standing: Standing) -> str:
         """The `custom_id` of a batch's first result; empty without one."""
@@ -104,3 +99,14 @@ class Exchange:
                 yield data
         finally:
             response.abort()
+
+
+def _places(dialect: BatchDialect, spool: Path) -> dict[str, tuple[int, int]]:
+    """Where each result begins, and its length, by attempt."""
+    found, offset = dict[str, tuple[int, int]](), 0
+    with spool.open("rb") as file:
+        for line in file:
+            if line.strip():
+                found[dialect.result(line).custom_id] = offset, len(line)
+            offset += len(line)
+    return found

@@ -64,7 +64,8 @@ def find_job(store: JobStore, job: Job) -> Job | None:
     before = store.latest(job.output)
     if before is not None and before.state not in (JobState.FAILED, JobState.CANCELLED):
         if before.fingerprint == job.fingerprint:
-            _check_items(before)
+            if before.summary is not None and not before.state.is_over:
+                raise _forgotten(before)
             return before
         if not before.state.is_over:
             raise JobRefused(
@@ -75,11 +76,6 @@ def find_job(store: JobStore, job: Job) -> Job | None:
         if path.exists() and path.stat().st_size:
             raise JobRefused(f"{path} is there already, and not of this batch", hint="choose another one with -o")
     return None
-
-
-def _check_items(job: Job) -> None:
-    if job.summary is not None and not job.state.is_over:
-        raise _forgotten(job)
 
 
 def _forgotten(job: Job) -> JobRefused:

@@ -49,6 +49,8 @@ SOON_S = 1.0
 LAST_S = 3_600.0
 """Before a deadline of a day or more, what is not back is called back, and asked live."""
 SETTLED_AT_ONCE = 200
+SLICE = 10
+"""Items between two moments for whatever else runs in this loop: about a millisecond's work."""
 _HINT = "raise the budget, say --max-tokens, or ask live: --via live"
 
 
@@ -164,7 +166,7 @@ class ProviderWay:
                 attempt = self._attempt(entry)
                 if attempt is not None:
                     yield item, attempt
-            if number % 100 == 0:
+            if number % SLICE == 0:
                 await asyncio.sleep(0)
 
     def _sent(self) -> Iterator[int]:
@@ -347,6 +349,8 @@ class ProviderWay:
                     offset, length = found[attempt_id]
                     file.seek(offset)
                     await self._take(item, question, attempt_id, WAYS[place.dialect].result(file.read(length)))
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
                 if number % SETTLED_AT_ONCE == SETTLED_AT_ONCE - 1:
                     await asyncio.to_thread(self._holds.log.flush)
         await asyncio.to_thread(self._holds.log.flush)

@@ -24,6 +24,8 @@ from routewright.money import exact_usd
 
 TRIES, PAUSE_S = 20, 0.25
 """For a claim: together a few rounds of the other processes."""
+SLICE = 10
+"""Holds between two moments for whatever else runs in this loop."""
 
 _Windows: TypeAlias = Mapping[Charge, tuple[Budget, Window]]
 
@@ -184,8 +186,10 @@ class JobHolds:
         """
         log = StoreLog(self._store)
         bound = Bound(self._job_id, log, self._balances, self._clock)
-        for attempt in attempts:
+        for number, attempt in enumerate(attempts):
             bound.add(attempt)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
         await self.claim(bound)
         assert self._unheld is not None, "it was read by the claim"
         for charge, amount in bound.needed.items():
