@@ -32,6 +32,7 @@ from routewright.errors import (
 from routewright.reply import Event, Reply
 
 Q = TypeVar("Q")
+R = TypeVar("R")
 
 PATIENCE_S = 600.0
 """How long a batch waits for the first answer after everybody was down; then its questions fail one by one."""
@@ -69,10 +70,14 @@ class Asker:
         Raises RoutewrightError when the question has failed, RunEnded when nothing more can be asked, and what `take`
         raises.
         """
+        return await self.insist(call, lambda call: self._once(call, take))
+
+    async def insist(self, call: Call, once: Callable[[Call], Awaitable[R]]) -> R:
+        """The same of whoever is asked: what `once` comes to, tried for as long as its failures say nothing."""
         while True:
             try:
                 with self._counted():
-                    reply = await self._once(call, take)
+                    result = await once(call)
             except BudgetExceeded as error:
                 if not self._asking:
                     raise RunEnded(error) from error
@@ -89,7 +94,7 @@ class Asker:
                     raise
             else:
                 self._down_since = None
-                return reply
+                return result
             call = replace(call, id=self._engine.mint_id())
 
     async def _once(self, call: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
