@@ -123,9 +123,7 @@ class SettingsSource:
         return has_changed
 
 
-def _source_there(
-    cwd: Path, config: Path | None, flags: Mapping[str, object] | None, simulate: bool
-) -> SettingsSource:
+def _source_there(cwd: Path, config: Path | None, flags: Mapping[str, object] | None, simulate: bool) -> SettingsSource:
     return SettingsSource(environ=os.environ, cwd=cwd, config=config, flags=flags, simulate=simulate)
 
 

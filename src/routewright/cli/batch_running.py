@@ -111,7 +111,10 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     help="Who asks: this process, or actors on a Ray cluster.",
 )
 @click.option(
-    "--actors", type=click.IntRange(1, 1000), metavar="N", help="Of --engine ray, each with --concurrency; 2 if not said."
+    "--actors",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Of --engine ray, each with --concurrency; 2 if not said.",
 )
 @click.option(
     "--ray-address",

@@ -91,9 +91,7 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
         limits = Limits(concurrency=each * max(1, wish.actors), retries=wish.retries)
         run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
         if wish.actors:
-            run.crew = RayCrew(
-                runtime, planned.job, actors=wish.actors, concurrency=each, address=wish.ray_address
-            )
+            run.crew = RayCrew(runtime, planned.job, actors=wish.actors, concurrency=each, address=wish.ray_address)
         choice = choose(wish.via, run, planned.job, runtime.engine, now_ns=now_ns)
         run.way = choice.reason
         run.first = ProviderWay(runtime, run, planned.job, sends=choice.is_provider).run

@@ -125,7 +125,8 @@ class RayCrew:
                 self._has_changed.set()
             call = replace(call, id=self._runtime.engine.mint_id())
         raise ClusterUnusable(
-            f"{MOST_DEATHS} actors died while they asked this", hint="see Ray's logs of them: too little memory, as a rule"
+            f"{MOST_DEATHS} actors died while they asked this",
+            hint="see Ray's logs of them: too little memory, as a rule",
         )
 
     async def _settled(self, seat: _Seat, request_id: str) -> Receipt | None:

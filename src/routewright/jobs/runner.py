@@ -288,7 +288,9 @@ class Run:
             self._fail_asked(item, entry, request_id, error)
 
     async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
-        await self.answer(item, self.call(question, request_id), self._ask_here if self.crew is None else self._ask_crew)
+        await self.answer(
+            item, self.call(question, request_id), self._ask_here if self.crew is None else self._ask_crew
+        )
 
     async def _ask_here(self, call: Call, take: Take) -> Receipt | None:
         reply = await self._asker.ask(
@@ -406,11 +408,16 @@ def cost_of(attempt: AttemptRecord) -> int:
 def budget_of(job: Job) -> Budget:
     """What a job with a limit may spend in all, across all its runs."""
     assert job.limit_nanousd is not None
+    return tag_budget(job.tag, job.limit_nanousd)
+
+
+def tag_budget(tag: str, limit_nanousd: int) -> Budget:
+    """What all calls with a tag may spend in all."""
     return Budget(
-        name=f"{BATCH_BUDGETS}/{job.id}",
+        name=f"{BATCH_BUDGETS}/{tag}",
         scope=Scope.TAG,
-        subject=job.tag,
-        limit_nanousd=job.limit_nanousd,
+        subject=tag,
+        limit_nanousd=limit_nanousd,
         period=Period.FOREVER,
         alerts_percent=(),
     )

@@ -1,0 +1,61 @@
+"""A Ray cluster of several nodes on this machine, any of which can be killed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import routewright
+
+_PACKAGES = Path(routewright.__file__).parents[1]
+_OBJECTS_BYTES = 80 * 1024 * 1024
+
+
+class RayNodes:
+    """The head, which has no place for actors, and nodes with one place each."""
+
+    def __init__(self, home: Path, nodes: int) -> None:
+        from ray.cluster_utils import Cluster
+
+        usual: dict[str, Any] = {"object_store_memory": _OBJECTS_BYTES, "include_dashboard": False}
+        self._usual = usual
+        with patch.dict(os.environ, environ_of(home)):
+            self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **usual})
+            self.nodes = [self._cluster.add_node(num_cpus=1, wait=False, **usual) for _ in range(nodes)]
+            self._cluster.wait_for_nodes()
+
+    @property
+    def address(self) -> str:
+        """For `--ray-address`."""
+        return str(self._cluster.address)
+
+    def kill(self, index: int) -> None:
+        """Kill all processes of one node, as if its machine had failed."""
+        self._cluster.remove_node(self.nodes.pop(index), allow_graceful=False)
+
+    def close(self) -> None:
+        """End all of it."""
+        self._cluster.shutdown()
+
+
+def environ_of(home: Path) -> dict[str, str]:
+    """For all processes of a cluster, and those that use it: no network, and no word to anybody."""
+    return {
+        "HOME": str(home),
+        "PYTHONPATH": str(_PACKAGES),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+    }
+
+
+@contextmanager
+def ray_nodes(home: Path, nodes: int) -> Iterator[RayNodes]:
+    """A cluster for the length of a block; its processes have `home` for their home."""
+    cluster = RayNodes(home, nodes)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
