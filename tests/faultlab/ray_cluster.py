@@ -1,6 +1,8 @@
 """A Ray cluster of several nodes on this machine, any of which can be killed."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ _OBJECTS_BYTES = 80 * 1024 * 1024
 
 
 class RayNodes:
-    """The head, which has no place for actors, and nodes with one place each."""
+    """The head, which has no place for actors, and nodes with places for two."""
 
     def __init__(self, home: Path, nodes: int) -> None:
         from ray.cluster_utils import Cluster
@@ -23,7 +25,7 @@ class RayNodes:
         self._usual = usual
         with patch.dict(os.environ, environ_of(home)):
             self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **usual})
-            self.nodes = [self._cluster.add_node(num_cpus=1, wait=False, **usual) for _ in range(nodes)]
+            self.nodes = [self._cluster.add_node(num_cpus=2, wait=False, **usual) for _ in range(nodes)]
             self._cluster.wait_for_nodes()
 
     @property
@@ -59,3 +61,12 @@ def ray_nodes(home: Path, nodes: int) -> Iterator[RayNodes]:
         yield cluster
     finally:
         cluster.close()
+
+
+def start_pipeline(folder: Path, cluster: RayNodes, items: int) -> "subprocess.Popen[bytes]":
+    """A pipeline with a stage of ours over so many rows, which end in `rows.json` there."""
+    script = Path(__file__).with_name("ray_pipeline.py")
+    command = [sys.executable, str(script), cluster.address, str(items), "rows.json"]
+    environ = {**environ_of(folder), "PATH": os.environ["PATH"]}
+    with (folder / "err").open("ab") as told:
+        return subprocess.Popen(command, env=environ, cwd=folder, stdout=told, stderr=told)

@@ -21,7 +21,7 @@ from routewright.call import Call
 from routewright.errors import BadInput, ClusterUnusable, RoutewrightError
 from routewright.jobs.answering import RunEnded
 from routewright.jobs.job import Job
-from routewright.jobs.ray_actor import Answerer, Posting, machine
+from routewright.jobs.ray_actor import Answerer, Common, Posting, machine
 from routewright.jobs.runner import Take
 from routewright.reply import Receipt
 from routewright.runtime import Runtime
@@ -182,8 +182,7 @@ class RayCrew:
         posting = Posting(
             source=self._runtime.source,
             job=self._job,
-            catalog=self._runtime.engine.registry.version,
-            machine=machine(),
+            common=Common(catalog=self._runtime.engine.registry.version, machine=machine()),
         )
         refusal: RoutewrightError | None = None
         for _ in range(MOST_DEATHS):

@@ -27,14 +27,21 @@ from routewright.stores import ledger_file
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+class Common(Struct, frozen=True, kw_only=True):
+    """What all that work on one job must have in common."""
+
+    catalog: str
+    """The version of the catalog by which they decide."""
+    machine: str
+    """Of whoever began it; all are there if the ledger is a file."""
+
+
 class Posting(Struct, frozen=True, kw_only=True):
-    """What an actor is told when it begins: which job, and what it must have in common with whoever has it."""
+    """What an actor is told when it begins."""
 
     source: SettingsSource
     job: Job
-    catalog: str
-    """The version of the catalog by which all of them decide."""
-    machine: str
+    common: Common
 
 
 def machine() -> str:
@@ -60,7 +67,8 @@ class Answerer:
         except RoutewrightError as error:
             return error
         try:
-            _check(runtime, posting)
+            check_common(runtime, posting.common)
+            _check_job(runtime, posting.job)
         except RoutewrightError as error:
             await runtime.close()
             return error
@@ -107,22 +115,25 @@ class Answerer:
         await self._runtime.close()
 
 
-def _check(runtime: Runtime, posting: Posting) -> None:
+def _check_job(runtime: Runtime, job: Job) -> None:
+    try:
+        JobStore(runtime.store.database).get(job.id)
+    except JobNotFound:
+        raise ClusterUnusable(
+            f"the ledger on {platform.node()} is another one: it does not have {job.id}",
+            hint="all nodes need the same settings and environment, with the same ledger.database_url",
+        ) from None
+
+
+def check_common(runtime: Runtime, common: Common) -> None:
     """Raises ClusterUnusable for an engine that would decide, or account, otherwise than the others."""
     here, settings = platform.node(), runtime.engine.settings
-    if ledger_file(settings) is not None and posting.machine != machine():
+    if ledger_file(settings) is not None and common.machine != machine():
         raise ClusterUnusable(
             f"the ledger on {here} is a SQLite file, which one machine has for itself",
             hint="let all nodes share one in PostgreSQL: ledger.database_url",
         )
-    try:
-        JobStore(runtime.store.database).get(posting.job.id)
-    except JobNotFound:
-        raise ClusterUnusable(
-            f"the ledger on {here} is another one: it does not have {posting.job.id}",
-            hint="all nodes need the same settings and environment, with the same ledger.database_url",
-        ) from None
-    if runtime.engine.registry.version != posting.catalog:
+    if runtime.engine.registry.version != common.catalog:
         raise ClusterUnusable(
             f"the settings on {here} are others: its models, their prices or who has a key differ",
             hint="give all nodes the same settings file, and the same environment with the keys",

@@ -25,6 +25,7 @@ from routewright.catalog.registry import Tier
 from routewright.errors import BadInput, RoutewrightError
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.lines import Asking, Malformed, Question, Template, call_of, digest_of, read_row
+from routewright.jobs.ray_actor import Common, check_common, machine
 from routewright.jobs.runner import tag_budget
 from routewright.jobs.stage_store import StageAnswer, StageStore
 from routewright.money import NANO
@@ -37,11 +38,22 @@ _JOB = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class Where(Struct, frozen=True):
-    """Which settings: those of the process in which the stage works, with its environment."""
+    """Which settings: the files that whoever made the stage has, read with the environment of where it works."""
 
+    cwd: str
     config: str | None
     flags: tuple[tuple[str, object], ...]
     simulate: bool
+
+    def source(self) -> SettingsSource:
+        """In this process."""
+        return SettingsSource(
+            environ=os.environ,
+            cwd=Path(self.cwd),
+            config=None if self.config is None else Path(self.config),
+            flags=dict(self.flags),
+            simulate=self.simulate,
+        )
 
 
 class RoutewrightStage:
@@ -50,8 +62,8 @@ class RoutewrightStage:
     They are `answer`, `error` (a code and a message, or empty), `model` and `request_id`. A row is a `prompt`, or fills
     in the template; `custom_id` is what it is known by, or, without one, what it asks. `job` names what is paid for
     once: the same again goes on. `max_cost_usd` is a hard budget of the job across all nodes and runs; reports know it
-    by its name as a tag. Each worker process has one engine, with the settings and the environment of its node; all
-    must have the same ledger. Raises BadInput.
+    by its name as a tag. Each worker process has one engine, by the same settings files and the environment of its
+    node; all must have the same ledger. Raises BadInput, SettingsError.
     """
 
     def __init__(
@@ -85,15 +97,19 @@ class RoutewrightStage:
         self._concurrency = concurrency
         self._retries = retries
         self._limit_nanousd = None if max_cost_usd is None else int(Decimal(str(max_cost_usd)) * NANO)
-        self._where = Where(config, tuple(sorted((flags or {}).items())), simulate)
+        self._where = Where(str(Path.cwd()), config, tuple(sorted((flags or {}).items())), simulate)
+        self._common = Common(catalog=self._where.source().load()[1].version, machine=machine())
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The same batch with its answers. Raises what concerns all rows: a spent budget, a refused key, the ledger."""
+        """The same batch with its answers. Raises what concerns all rows: a spent budget, a refused key, the ledger,
+        a node with other settings.
+        """
         if not isinstance(batch, Mapping):
             raise BadInput(f"a stage takes columns, not a {type(batch).__name__}", hint='batch_format="numpy"')
         columns = {name: np.asarray(values).tolist() for name, values in batch.items()}
         rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
         engine = engine_of(self._where)
+        check_common(engine.runtime, self._common)
         answers = engine.run(self._answered(engine.runtime, rows))
         added = {
             name: np.array([getattr(each, name) for each in answers], dtype=object)
@@ -266,8 +282,4 @@ async def _opened(source: SettingsSource) -> Runtime:
 @cache
 def engine_of(where: Where) -> StageEngine:
     """The one of this process: Ray Data gives a worker the stage anew with every block."""
-    config = None if where.config is None else Path(where.config)
-    flags = dict(where.flags)
-    return StageEngine(
-        SettingsSource(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags, simulate=where.simulate)
-    )
+    return StageEngine(where.source())
