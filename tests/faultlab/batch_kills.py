@@ -80,7 +80,9 @@ def start(folder: Path, *more: str, environ: Mapping[str, str] | None = None) ->
     command = [sys.executable, "-m", "routewright", "batch", "run", "items.jsonl", "-o", "out.jsonl", *more]
     usual = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(_PACKAGES)}
     with (folder / "err").open("ab") as told:
-        return subprocess.Popen(command, env={**usual, **(environ or {})}, cwd=folder, stdout=subprocess.DEVNULL, stderr=told)
+        return subprocess.Popen(
+            command, env={**usual, **(environ or {})}, cwd=folder, stdout=subprocess.DEVNULL, stderr=told
+        )
 
 
 def kill_until_done(

@@ -24,7 +24,7 @@ class RayNodes:
         usual: dict[str, Any] = {"object_store_memory": _OBJECTS_BYTES, "include_dashboard": False}
         self._usual = usual
         with patch.dict(os.environ, environ_of(home)):
-            self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **usual})
+            self._cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **usual})
             self.nodes = [self._cluster.add_node(num_cpus=2, wait=False, **usual) for _ in range(nodes)]
             self._cluster.wait_for_nodes()
 

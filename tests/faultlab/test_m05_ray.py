@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from batch_kills import SETTINGS, Outcome, batch_upstream, compare_batch, lines_in, start, write_items
 from ray_cluster import RayNodes, environ_of, ray_nodes, start_pipeline
 

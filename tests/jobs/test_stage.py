@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from batch_kills import SETTINGS, batch_upstream
+
 from routewright import RoutewrightStage
-from routewright.errors import BadInput, BudgetExceeded
+from routewright.errors import BadInput, BudgetExceeded, ClusterUnusable
 from routewright.jobs import stage as stages
 from routewright.jobs.stage import StageEngine
 
@@ -78,13 +78,13 @@ def test_an_id_that_asks_something_else_is_refused_before_anything_is_asked(bill
 
 
 def test_a_row_that_fails_is_the_only_one_and_is_decided(bill: Path) -> None:
-    stage = RoutewrightStage("job", model="ok")
-    batch = {"prompt": ["a", None, "b"], "model": [None, None, "nobody"]}
-    found = RoutewrightStage("job")({**batch, "model": ["ok", None, "nobody"]})
+    stage = RoutewrightStage("job")
+    batch = {"prompt": ["a", None, "b"], "model": ["ok", None, "nobody"]}
+    found = stage(batch)
     assert list(found["answer"]) == ["a", "", ""]
     assert found["error"][1].startswith("malformed_record: record 2")
     assert found["error"][2].startswith("model_not_found: ")
-    assert stage.job == "job"
+    assert stage(batch)["request_id"][2] == found["request_id"][2], "it is not asked again"
 
 
 def test_what_a_job_may_cost_ends_it(bill: Path) -> None:
@@ -102,3 +102,12 @@ def test_what_a_job_may_cost_ends_it(bill: Path) -> None:
 def test_bad_input_is_a_clear_error(job: str, batch: Any) -> None:
     with pytest.raises(BadInput):
         RoutewrightStage(job)(batch)
+
+
+def test_a_node_with_other_settings_is_refused(bill: Path) -> None:
+    stage = RoutewrightStage("job", model="ok")
+    settings = bill.with_name("routewright.toml")
+    settings.write_text(settings.read_text().replace('input = "1"', 'input = "2"'))
+    with pytest.raises(ClusterUnusable, match="the settings on"):
+        stage(rows("a"))
+    assert not bill.read_text()
