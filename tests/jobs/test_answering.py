@@ -140,7 +140,7 @@ def test_a_settlement_may_make_room() -> None:
         return "answer"
 
     async def both() -> list[str]:
-        return await asyncio.gather(asker.insist(call(), once), asker.insist(call(), once))
+        return [*await asyncio.gather(asker.insist(call(), once), asker.insist(call(), once))]
 
     assert clock.run(both()) == ["answer", "answer"]
     assert len(asked) == 3

@@ -171,13 +171,25 @@ async def test_what_a_dead_actor_was_asking_is_asked_of_others_and_it_is_replace
 async def test_m05_an_answer_whose_actor_dies_unsettled_is_kept_and_not_asked_again(
     runtime: Runtime, wish: Wish, starts: Callable[..., Ray]
 ) -> None:
-    ray = starts(at("settle", 1))
+    class Dying(Here):
+        async def settle(self, request_id: str) -> Any:
+            if request_id == asked[0]:
+                await runtime.flush()
+                raise RayError("killed")
+            return await super().settle(request_id)
+
+        async def answer(self, call: Any, left_s: float) -> Any:
+            asked.append(call.id)
+            return await super().answer(call, left_s)
+
+    asked: list[str] = []
+    ray = starts(inside=lambda: Dying(runtime))
     job, run = await done(runtime, replace(wish, actors=1, concurrency=1))
     assert (job.state, ids(wish.output)) == (JobState.COMPLETED, ALL)
-    assert sum(actor.counts["answer"] for actor in ray.actors) == 12, "nothing was asked again"
+    assert (len(ray.actors), len(asked)) == (2, 12), "it is lost, and nothing was asked again"
     first = JobStore(runtime.store.database).result(job, 0)
     assert first is not None
-    assert first.is_estimated
+    assert (first.is_estimated, first.model != "", first.cost_nanousd > 0) == (True, True, True)
     assert run.progress.completed == 12
 
 

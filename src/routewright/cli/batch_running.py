@@ -107,8 +107,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
-    help="Who asks: this process, or actors on a Ray cluster.",
+    help="Who asks: local, if not said, is this process; ray are actors on a Ray cluster.",
 )
 @click.option(
     "--actors",

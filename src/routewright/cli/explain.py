@@ -50,7 +50,7 @@ HELP: Mapping[str, str] = {
     "E125": "Correct the lines or the option that the message names; nothing was asked, and nothing spent.",
     "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
-    "E128": "See `ray status` and the logs of Ray's actors; all nodes need the same Python, settings and environment, and one ledger.",
+    "E128": "All nodes need the same Python, settings, keys and ledger; `ray status` and the logs of actors say more.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

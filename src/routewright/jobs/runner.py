@@ -288,20 +288,15 @@ class Run:
             self._fail_asked(item, entry, request_id, error)
 
     async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
-        await self.answer(
-            item, self.call(question, request_id), self._ask_here if self.crew is None else self._ask_crew
-        )
+        await self.answer(item, self.call(question, request_id), self._insist)
 
-    async def _ask_here(self, call: Call, take: Take) -> Receipt | None:
+    async def _insist(self, call: Call, take: Take) -> Receipt | None:
+        if (crew := self.crew) is not None:
+            return await self._asker.insist(call, lambda call: crew.ask(call, take))
         reply = await self._asker.ask(
             call, lambda reply, events: take(answered_of(reply, events, self._clock.time_ns() // NANOSECONDS))
         )
         return reply.receipt
-
-    async def _ask_crew(self, call: Call, take: Take) -> Receipt | None:
-        crew = self.crew
-        assert crew is not None
-        return await self._asker.insist(call, lambda call: crew.ask(call, take))
 
     async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
         """Have an item answered by whoever is asked, and keep the answer. Raises what `ask` raises."""
@@ -315,7 +310,8 @@ class Run:
         answered, place = kept[0]
         if receipt is None:
             found = Found(item.custom_id, answered.request_id, "", place)
-            self._note(await asyncio.to_thread(self._result_of, found, item.position))
+            result = await asyncio.to_thread(self._result_of, found, item.position)
+            self._note(replace(result, model=answered.model, tier=answered.tier))
             return
         self.baseline_model = receipt.baseline_model
         self._note(
