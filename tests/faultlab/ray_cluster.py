@@ -1,6 +1,7 @@
 """A Ray cluster of several nodes on this machine, any of which can be killed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ class RayNodes:
         from ray.cluster_utils import Cluster
 
         usual: dict[str, Any] = {"object_store_memory": _OBJECTS_BYTES, "include_dashboard": False}
-        self._usual = usual
         with patch.dict(os.environ, environ_of(home)):
             self._cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **usual})
             self.nodes = [self._cluster.add_node(num_cpus=2, wait=False, **usual) for _ in range(nodes)]
@@ -38,8 +38,10 @@ class RayNodes:
         self._cluster.remove_node(self.nodes.pop(index), allow_graceful=False)
 
     def close(self) -> None:
-        """End all of it."""
+        """End all of it, and leave nothing behind."""
+        session = self._cluster.head_node.get_session_dir_path()
         self._cluster.shutdown()
+        shutil.rmtree(session, ignore_errors=True)
 
 
 def environ_of(home: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ray_cluster import RayNodes, environ_of, ray_nodes, start_pipeline
 pytest.importorskip("ray")
 
 ITEMS, ROWS = 140, 20
-PATIENCE_S = 60
+PATIENCE_S = 120
 CONCURRENCY = 4
 
 

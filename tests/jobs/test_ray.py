@@ -193,6 +193,30 @@ async def test_m05_an_answer_whose_actor_dies_unsettled_is_kept_and_not_asked_ag
     assert run.progress.completed == 12
 
 
+async def test_m05_a_line_whose_attempt_was_not_settled_yet_is_found_by_the_next_run(
+    runtime: Runtime, wish: Wish, starts: Callable[..., Ray]
+) -> None:
+    """Though the store was told of lines behind it before the driver died."""
+
+    class Slow(Here):
+        async def settle(self, request_id: str) -> Any:
+            settled.append(request_id)
+            return await (asyncio.Event().wait() if len(settled) == 3 else super().settle(request_id))
+
+    settled: list[str] = []
+    starts(inside=lambda: Slow(runtime))
+    with opened(runtime, input_of(wish, io.BytesIO()), wish) as (run, planned):
+        work = asyncio.create_task(run.run())
+        while run.progress.done < 11:
+            await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.wait([work])
+    assert JobStore(runtime.store.database).counts(planned.job).done == 11
+    starts()
+    job, run = await done(runtime, wish)
+    assert (job.state, run.progress.begun_with, ids(wish.output)) == (JobState.COMPLETED, 12, ALL)
+
+
 async def test_a_question_that_kills_its_actors_fails_alone(
     runtime: Runtime, wish: Wish, starts: Callable[..., Ray]
 ) -> None:

@@ -304,7 +304,9 @@ class Run:
 
         def take(answered: Answered) -> None:
             line = answer_line(item.custom_id, answered.request_id, answered.body)
-            kept.append((answered, self._files.write(line, is_ok=True)))
+            place = self._files.write(line, is_ok=True)
+            self._ticker.expect(place)
+            kept.append((answered, place))
 
         receipt = await ask(call, take)
         answered, place = kept[0]
