@@ -139,6 +139,17 @@ async def done(runtime: Runtime, wish: Wish) -> tuple[Job, Run]:
         return await run.run(), run
 
 
+def each_result(run: Run, then: Callable[[], object]) -> None:
+    """Have something done at each result."""
+    add = run._ticker.add
+
+    def added(result: Any) -> None:
+        add(result)
+        then()
+
+    run._ticker.add = added  # type: ignore[method-assign]
+
+
 def ids(path: Path) -> list[str]:
     return sorted(json.loads(line)["custom_id"] for line in path.read_text().splitlines()) if path.exists() else []
 
@@ -207,9 +218,7 @@ async def test_m05_a_line_whose_attempt_was_not_settled_yet_is_found_by_the_next
     starts(inside=lambda: Slow(runtime))
     with opened(runtime, input_of(wish, io.BytesIO()), wish) as (run, planned):
         work = asyncio.create_task(run.run())
-        while run.progress.done < 11:
-            await asyncio.sleep(0.01)
-        work.cancel()
+        each_result(run, lambda: run.progress.done == 11 and work.cancel())
         await asyncio.wait([work])
     assert JobStore(runtime.store.database).counts(planned.job).done == 11
     starts()
@@ -276,13 +285,7 @@ async def test_a_stopped_run_awaits_what_is_in_flight_and_goes_on_later(
 ) -> None:
     ray = starts()
     with opened(runtime, input_of(wish, io.BytesIO()), wish) as (run, _):
-        add = run._ticker.add
-
-        def stop(result: Any) -> None:
-            add(result)
-            run.stop()
-
-        run._ticker.add = stop  # type: ignore[method-assign]
+        each_result(run, run.stop)
         job = await run.run()
     before = len(ids(wish.output))
     assert (job.state, 1 <= before < 12) == (JobState.IN_PROGRESS, True)
