@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +96,10 @@ class SettingsSource:
         self.prices: PriceTable | None = None
         """The price table of what was loaded last."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """In another process it reads the environment of that: ours, with its secrets, does not travel."""
+        return _source_there, (self._cwd, self._config, self._flags, self._simulate)
+
     def load(self) -> tuple[Settings, Registry]:
         """Read everything anew. Raises SettingsError, also when a settings file that said something says nothing now.
 
@@ -116,6 +121,10 @@ class SettingsSource:
         stamps = {path: FileStamp.of(path) for path in self._stamps}
         has_changed, self._stamps = stamps != self._stamps, stamps
         return has_changed
+
+
+def _source_there(cwd: Path, config: Path | None, flags: Mapping[str, object] | None, simulate: bool) -> SettingsSource:
+    return SettingsSource(environ=os.environ, cwd=cwd, config=config, flags=flags, simulate=simulate)
 
 
 def recall(engine: Engine) -> None:
@@ -169,7 +178,7 @@ class Runtime:
             clock=clock,
         )
         self.housekeeping = housekeeping
-        self._source = source
+        self.source = source
         self._ledger = ledger
         self._history = history
         self._journal = journal
@@ -246,7 +255,7 @@ class Runtime:
 
         When the store does not answer now, calls go on: the same prices are written at the next start or reload.
         """
-        table = self._source.prices
+        table = self.source.prices
         if table is None:
             return
         self._ledger.served = ServedPrices(table).find
@@ -318,13 +327,13 @@ class Runtime:
         """Watch the files for as long as it is awaited; what is wrong is told and not taken over."""
         while True:
             await asyncio.sleep(RELOAD_EVERY_S)
-            if self._source.has_changed():
+            if self.source.has_changed():
                 await asyncio.to_thread(self.reload)
 
     def reload(self) -> None:
         """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""
         try:
-            settings, registry = self._source.load()
+            settings, registry = self.source.load()
             if self._has_door:
                 check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight

@@ -105,6 +105,23 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     help="Ask live, or in files by providers' batch APIs, for half the price and within a day; auto, if not said, does "
     "that where --deadline allows a day.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Who asks: local, if not said, is this process; ray are actors on a Ray cluster.",
+)
+@click.option(
+    "--actors",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Of --engine ray, each with --concurrency; 2 if not said.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="The cluster of --engine ray: auto, or HOST:PORT; RAY_ADDRESS, or one that is started here, if not said.",
+)
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
 @click.option("--retry-failed", is_flag=True, help="Ask again what failed of a batch that is completed, and only that.")
@@ -127,6 +144,9 @@ def run(
     limit_nanousd: int | None,
     deadline_s: float | None,
     via: str,
+    engine: str,
+    actors: int | None,
+    ray_address: str | None,
     dedupe: bool,
     ordered: bool,
     retry_failed: bool,
@@ -148,6 +168,7 @@ def run(
     from routewright.jobs.lines import Asking, Template
     from routewright.jobs.opening import Wish, usual_output
     from routewright.jobs.planning import Spec
+    from routewright.jobs.ray import ACTORS, load_ray
 
     source = None if file == "-" else Path(file)
     asking = Asking(
@@ -157,6 +178,10 @@ def run(
         max_tokens=max_tokens,
         schema=None if schema is None else _read_schema(schema),
     )
+    if engine == "local" and (actors or ray_address):
+        raise click.UsageError("--actors and --ray-address are for --engine ray")
+    if engine == "ray":
+        load_ray()
     wish = Wish(
         source=source,
         output=output or usual_output(source),
@@ -169,6 +194,8 @@ def run(
         deadline_s=deadline_s,
         via=Via(via),
         retry_failed=retry_failed,
+        actors=(actors or ACTORS) if engine == "ray" else 0,
+        ray_address=ray_address,
     )
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     settings = source_of(config, flags, simulate=simulate)

@@ -50,6 +50,7 @@ HELP: Mapping[str, str] = {
     "E125": "Correct the lines or the option that the message names; nothing was asked, and nothing spent.",
     "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
+    "E128": "All nodes need the same Python, settings, keys and ledger; `ray status` and the logs of actors say more.",
     "E129": "Raise the budget, say --max-tokens so that less is held, or let it be asked live: --via live or auto.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
