@@ -98,11 +98,11 @@ def show(name: str, number: int | None, as_json: bool, config: ConfigPlace | Non
 @click.option(
     "--from",
     "before",
-    type=click.IntRange(min=0),
+    type=_NUMBER,
     metavar="N",
-    help="The one before, if not given; 0 for what the settings say.",
+    help="The one before, if not given; 0 is the settings.",
 )
-@click.option("--to", "after", type=click.IntRange(min=0), metavar="N", help="The one in force, if not given.")
+@click.option("--to", "after", type=_NUMBER, metavar="N", help="The one in force, if not given.")
 @json_option
 @settings_options
 def diff(
@@ -138,7 +138,7 @@ def diff(
     "--share",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Of the requests that name no policy; not for the base.",
+    help="Of the requests that name no policy.",
 )
 @_reason_option
 @json_option
@@ -174,9 +174,9 @@ def apply(
 @click.argument("name", required=False)
 @click.option(
     "--to",
-    type=click.IntRange(min=0),
+    type=_NUMBER,
     metavar="N",
-    help="The version before, if not given; 0 for what the settings say.",
+    help="The version before, if not given; 0 is the settings.",
 )
 @_reason_option
 @json_option
