@@ -1,5 +1,6 @@
 """Settings at an address: taken over when they are good, and what stays in force when they are not or cannot be had."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from routewright.settings import remote as module
 from routewright.settings.fetching import Fetched, Unfetched
 from routewright.settings.remote import RemoteSettings
 from routewright.simulator import Simulator
+from routewright.testing import FakeClock
+from terminal import Terminal
 
 URL = "https://acme.example/routewright.toml"
 ONE = """
@@ -174,6 +177,31 @@ def test_the_variable_may_name_a_file_too(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[server]\nport = 9000\n")
     environ = {"HOME": str(tmp_path), "ROUTEWRIGHT_CONFIG": str(tmp_path / "mine.toml")}
     assert load_settings(environ=environ, cwd=tmp_path).server.port == 9000
+
+
+def test_a_verb_takes_an_address_too(tmp_path: Path, address: Address) -> None:
+    checked = Terminal(tmp_path).run("config", "check", "--config", URL)
+    assert (checked.exit_code, "the settings are valid" in checked.stdout) == (0, True)
+    address.text = "[polcy]"
+    (tmp_path / "elsewhere").mkdir()
+    refused = Terminal(tmp_path / "elsewhere").run("keys", "list", "--config", URL)
+    assert refused.exit_code == 78
+    assert "(https://acme.example/routewright.toml:1:2)" in refused.stderr
+
+
+def test_a_gateway_asks_the_address_every_half_minute(tmp_path: Path, address: Address) -> None:
+    clock = FakeClock()
+
+    async def main() -> None:
+        runtime = Runtime.open(source(tmp_path), simulator=Simulator(time_scale=0))
+        following = asyncio.create_task(runtime.follow_address())
+        before = len(address.asked)
+        await asyncio.sleep(95)
+        following.cancel()
+        assert len(address.asked) == before + 3
+        await runtime.close()
+
+    clock.run(main())
 
 
 async def test_without_an_address_nothing_is_polled(tmp_path: Path) -> None:
