@@ -9,7 +9,8 @@ RoutewrightError
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── JobNotFound · JobRefused · BadInput · ClusterUnusable
-│   └── FileNotKept · StorageFull · BatchNotHeld
+│   ├── FileNotKept · StorageFull · BatchNotHeld
+│   └── PolicyNotFound · PolicyRefused
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -283,6 +284,18 @@ class ClusterUnusable(CallerError):
     """The Ray cluster is not there, its actors die, or they are not set up as the process that asks for them."""
 
     number, code, status = "E128", "cluster_unusable", 503
+
+
+class PolicyNotFound(CallerError):
+    """No policy, or no version of one, has that name."""
+
+    number, code, status = "E142", "policy_not_found", 404
+
+
+class PolicyRefused(CallerError):
+    """A policy cannot be used as it is, or not be written any more."""
+
+    number, code = "E143", "policy_refused"
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

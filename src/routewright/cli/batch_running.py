@@ -22,6 +22,7 @@ from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
 from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
+from routewright.settings.sources import ConfigPlace
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
@@ -153,7 +154,7 @@ def run(
     dry_run: bool,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Ask all questions of FILE; said again, go on where it was left.
@@ -221,13 +222,13 @@ def _read_schema(path: Path) -> dict[str, Any]:
 
 def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
     from routewright.cli.batch_tables import print_forecast
-    from routewright.cli.opening import deciding_only
+    from routewright.cli.opening import deciding_only, in_force_if_known
     from routewright.clock import SystemClock
     from routewright.jobs.forecast import forecast
     from routewright.jobs.opening import input_of
 
     settings, registry = source.load()
-    engine = deciding_only(settings, registry)
+    engine = deciding_only(settings, registry, in_force_if_known(settings))
     now_s = SystemClock().time_ns() // 10**9
     questions = input_of(wish, sys.stdin.buffer)
     found = forecast(engine.route, registry, questions, wish.spec, now_s=now_s)

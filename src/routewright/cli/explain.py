@@ -52,6 +52,8 @@ HELP: Mapping[str, str] = {
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
     "E128": "All nodes need the same Python, settings, keys and ledger; `ray status` and the logs of actors say more.",
     "E129": "Raise the budget, say --max-tokens so that less is held, or let it be asked live: --via live or auto.",
+    "E142": "`routewright policies list` has all names; `routewright policies list NAME` the versions of one.",
+    "E143": "Do what the message says: correct the names of models in it, or go on with a version that is there.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

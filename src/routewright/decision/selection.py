@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
-from routewright.decision.eligibility import LACKS, NOTHING_WARM, Examiner, Finding, Obstacle
+from routewright.decision.eligibility import ALL_MODELS, LACKS, NOTHING_WARM, Examiner, Finding, Obstacle
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, intent_of
@@ -64,6 +64,7 @@ def select(
         forecast=forecast,
         warm=warm,
         permission=permission,
+        taking_part=policy.models if intent.named is None else ALL_MODELS,
     )
     findings = examiner.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:
