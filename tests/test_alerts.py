@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from databases import open_database
 from entries import settled
-from routewright.alerts import FIRST_PAUSE_S, MAX_AT_ONCE, MAX_TRIES, AlertWatcher, in_json, in_slack, in_words
+from routewright.alerts import (
+    FIRST_PAUSE_S,
+    MAX_AT_ONCE,
+    MAX_TRIES,
+    AlertWatcher,
+    in_json,
+    incident_news,
+    in_slack,
+    in_words,
+)
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed, RoutewrightError, StoreUnavailable
 from routewright.layers.incidents import Incident, Kind
@@ -463,7 +472,7 @@ REFUSED = Incident(kind=Kind.CREDENTIAL, deployment="acme/one", message="<refuse
 
 def test_an_incident_is_told_in_every_way(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.ways = {Way.WEBHOOK: Secret(HOOK), Way.SLACK: Secret(HOOK)}
-    desk.clock.run(desk.watcher().report(REFUSED))
+    desk.clock.run(desk.watcher().report(incident_news(REFUSED)))
     assert told(caplog) == ["acme/one needs you (credential): <refused> our key"]
     assert desk.sent == [
         {
@@ -478,6 +487,6 @@ def test_an_incident_is_told_in_every_way(desk: Desk, caplog: pytest.LogCaptureF
 
 def test_an_incident_that_cannot_be_delivered_is_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.ways, desk.transport = {Way.WEBHOOK: Secret(HOOK)}, ScriptedTransport(lambda _: ConnectFailed("away"))
-    desk.clock.run(desk.watcher().report(REFUSED))
+    desk.clock.run(desk.watcher().report(incident_news(REFUSED)))
     assert f"acme/one did was not delivered to webhook: upstream_connect_failed, {MAX_TRIES} times" in caplog.text
     assert HOOK not in caplog.text

@@ -135,6 +135,8 @@ class Engine:
             self.rounds = Rounds(
                 board, self._circuits, self._key_quota, lambda: self.registry.deployments.values(), self._clock
             )
+        self.withdrawn: Mapping[str, str] = {}
+        """Models that are not chosen by themselves now, each with the reason; replaced whole, from any thread."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
@@ -285,6 +287,7 @@ class Engine:
             estimator=self._estimator,
             clock=self._clock,
             caches=caches,
+            withdrawn=lambda: self.withdrawn,
         )
         return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider, caches))
 

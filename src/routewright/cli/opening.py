@@ -87,7 +87,9 @@ def deciding_only(settings: Settings, registry: Registry) -> "Engine":
     """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone."""
     from routewright.clock import SystemClock
     from routewright.engine import Engine
+    from routewright.jobs.drift_news import withdrawn
     from routewright.ledger.accounts import JournaledLedger
+    from routewright.ledger.drift import DriftBook
     from routewright.runtime import recall
     from routewright.simulator import Simulator
 
@@ -95,4 +97,7 @@ def deciding_only(settings: Settings, registry: Registry) -> "Engine":
     ledger = JournaledLedger(_NoLog(), boot="", clock=clock)
     engine = Engine(settings, registry, ledger=ledger, transport=Simulator(), clock=clock)
     recall(engine)
+    if settings.drift.enabled and settings.drift.take_out_of_auto:
+        with database_of(settings) as database:
+            engine.withdrawn = withdrawn(DriftBook(database).alarms()) if database else {}
     return engine

@@ -1,15 +1,15 @@
 """Drift: whether what a model does is still what it did in its reference window; a state machine for one stream.
 
 A stream's first values are *pinned* as its reference. After that every value is a bet against "nothing has changed".
-What is bet on are yes-or-no questions: for a rate, whether it went badly; for a quantity, whether it is beyond a mark that
-the first part of the reference has set (its median, its outer tenths), so nothing is assumed of how it is distributed.
+What is bet on are yes-or-no questions: for a rate, whether it went badly; for a quantity, whether it is beyond a mark
+that the first part of the reference has set (its median, its outer tenths), so nothing is assumed of how it is spread.
 
-With `k` times yes in the `n` values before, the fair chance of a yes is taken as `(k + 1) / (n + 1)`, and a bet on `tilt`
-times the odds multiplies its stake by `(tilt if yes else 1) / (1 + (tilt - 1) * fair)`. Given all values so far but not
-their order, that is at most 1 on average, whatever the true chance is and however short the reference: at any moment no
-stake is expected to have grown. New stakes are laid all the time, since nobody knows when a change begins, and all that
-was ever laid is the false-alarm budget (Shin, Ramdas, Rinaldo: E-detectors, 2024; the sum of stakes is that of Shiryaev
-and Roberts). An alarm is raised when what stands together has reached 1. See docs/decisions/0042-drift.md for the promise.
+With `k` times yes in the `n` values before, the chance of a yes is taken as `(k + 1) / (n + 1)`, and a bet on `tilt`
+times the odds multiplies its stake by `(tilt if yes else 1) / (1 + (tilt - 1) * chance)`. At any moment this is at most
+1 on average, if nothing has changed, whatever the true chance is and however short the reference. New stakes are laid
+all the time, since nobody knows when a change begins: the sum of what became of them is an e-detector (Shin, Ramdas,
+Rinaldo, 2024) of Shiryaev's and Roberts' kind, and all that is ever laid is the budget of false alarms. An alarm is
+raised when what stands has reached 1. What that promises, with proof and figures: docs/decisions/0042-drift.md.
 """
 
 import math
@@ -363,4 +363,6 @@ class Stream(Struct):
 
 
 def _together(parts: Sequence[Summary]) -> Summary:
-    return Summary(sum(part.n for part in parts), sum(part.total for part in parts), sum(part.squares for part in parts))
+    return Summary(
+        sum(part.n for part in parts), sum(part.total for part in parts), sum(part.squares for part in parts)
+    )

@@ -24,6 +24,7 @@ from routewright.settings.schema import (
     BudgetSettings,
     CacheSettings,
     ContextSettings,
+    DriftSettings,
     LedgerSettings,
     ModelSettings,
     PolicySettings,
@@ -72,6 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
+    drift: DriftSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     budgets: Mapping[str, BudgetSettings]
