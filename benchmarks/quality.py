@@ -1,10 +1,12 @@
 """The figures of docs/quality.md: `python benchmarks/quality.py [DATA] [--only PART]… --into docs/quality.md`.
 
-DATA is the folder of recorded outcomes, for the parts that need it. Each part is a module `quality_PART` beside this one with `figures(data)`;
-everything is drawn from fixed seeds. Prints Markdown, or puts it between each part's marks of a page.
+DATA is the folder of recorded outcomes, for the parts that need it. Each part is a module `quality_PART` beside this
+one with `figures(data)`; everything is drawn from fixed seeds. Prints Markdown, or puts it between each part's marks
+of a page.
 """
 
 import argparse
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -40,13 +42,14 @@ def table(figures: Iterable[Figure]) -> str:
 
 def main() -> None:
     """Measure the parts that are asked for."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # the parts are found from anywhere
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--only", action="append", choices=PARTS)
     parser.add_argument("--into", type=Path, metavar="PAGE")
     arguments = parser.parse_args()
     for part in arguments.only or PARTS:
-        measured = table(import_module(f"quality_{part}").figures(arguments.data))
+        measured = table(import_module(f"benchmarks.quality_{part}").figures(arguments.data))
         if arguments.into:
             start, end = f"<!-- {part}: figures -->", f"<!-- {part}: end -->"
             before, found, rest = arguments.into.read_text().partition(start)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 from statistics import median
 
-from quality import Figure
+from benchmarks.quality import Figure
 
 from routewright.decision.drift import MONTH_NS, Quantity, Rules, Seen, Stream
 
@@ -51,8 +51,7 @@ def _delay(stable: int) -> Figure:
     """From the change to the alarm; the longest there is, if it was raised before or not until then."""
     delays = []
     for number in range(STREAMS):
-        at = _first_alarm(Random(f"{stable}{number}"), BUDGET, LONGEST = 4_000
-GOOD, WORSE, stable, stable + LONGEST)
+        at = _first_alarm(Random(f"{stable}{number}"), BUDGET, GOOD, WORSE, stable, stable + LONGEST)
         delays.append(LONGEST if at is None or at < stable else at + 1 - stable)
     middle, late = median(delays), sorted(delays)[STREAMS * 9 // 10]
     what = (

@@ -17,9 +17,9 @@ from routewright.alerts import (
     MAX_TRIES,
     AlertWatcher,
     in_json,
-    incident_news,
     in_slack,
     in_words,
+    incident_news,
 )
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed, RoutewrightError, StoreUnavailable
