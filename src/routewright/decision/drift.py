@@ -30,8 +30,8 @@ TILTS = (1.5, 2.2, 3.5, 10.0)
 """Changes that are bet on, as a ratio of odds; what lies between is found nearly as fast."""
 RULER_SHARE = 5
 """A fifth of the reference sets the marks; the rest is counted by them."""
-CLEARS_AT = math.log(1000)
-"""An alarm clears when the values since then are so much likelier as in the reference than as at the alarm."""
+CLEARS_AT = math.log(10_000)
+"""An alarm clears when the latest values are so much likelier as in the reference than as since the change."""
 MOST_EXAMPLES = 5
 
 
@@ -155,6 +155,22 @@ class Question(Struct, array_like=True):
         return evidence
 
 
+class Share(Struct, frozen=True, array_like=True):
+    """How often a question was answered with yes."""
+
+    yes: int = 0
+    of: int = 0
+
+    @property
+    def chance(self) -> float:
+        """Of a yes; by Laplace's rule, so neither 0 nor 1."""
+        return (self.yes + 1) / (self.of + 2)
+
+    def plus(self, other: "Share") -> "Share":
+        """Both together."""
+        return Share(self.yes + other.yes, self.of + other.of)
+
+
 class Alarm(Struct, frozen=True, kw_only=True):
     """A stream is not any more what it was."""
 
@@ -176,9 +192,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...]
     """Requests since then that show it."""
     question: int = 0
-    """Which of the stream's questions is answered differently now, and how often with yes: in the reference, since."""
-    pinned_chance: float = 0.0
-    chance: float = 0.0
+    """Which of the stream's questions is answered differently now."""
 
 
 class Turn(Struct, frozen=True):
@@ -209,8 +223,12 @@ class Stream(Struct):
     evidence: float = 0.0
     """An alarm is raised at 1."""
     alarm: Alarm | None = None
+    changed: Share = Share()
+    """While there is an alarm: how its question is answered since the change, without `latest`."""
+    latest: Share = Share()
+    """The values that may be as in the reference again."""
     recovery: float = 0.0
-    """While there is an alarm: it clears at `CLEARS_AT`."""
+    """Logarithm of how much likelier that is; the alarm clears at `CLEARS_AT`."""
 
     @property
     def now(self) -> Summary:
@@ -298,10 +316,8 @@ class Stream(Struct):
             likelihood_ratio=math.exp(min(bet.score, 700.0)),
             examples=tuple(question.latest[-bet.hits :]),
             question=place,
-            pinned_chance=(question.pinned_hits + 1) / (self.pinned_counted + 2),
-            chance=(bet.hits + 1) / (bet.values.n + 2),
         )
-        self.recovery = 0.0
+        self.changed, self.latest, self.recovery = Share(bet.hits, bet.values.n), Share(), 0.0
         return Turn(self.alarm)
 
     def _stake(self, now_ns: int, budget_per_ns: float) -> None:
@@ -318,11 +334,17 @@ class Stream(Struct):
                 yield place, question, bet
 
     def _recover(self, one: Seen, alarm: Alarm) -> Turn | None:
-        """Weigh "as in the reference" against "as at the alarm"; what spoke for the alarm before does not count."""
-        was, became = alarm.pinned_chance, alarm.chance
-        is_yes = self.questions[alarm.question].is_yes(one)
+        """Weigh "as in the reference" against "as since the change", from where that speaks most for the reference.
+
+        At its beginning a change looks larger than it is, so what it was goes on being learned.
+        """
+        question = self.questions[alarm.question]
+        was, became = Share(question.pinned_hits, self.pinned_counted).chance, self.changed.chance
+        is_yes = question.is_yes(one)
+        self.latest = self.latest.plus(Share(int(is_yes), 1))
         self.recovery += math.log(was / became if is_yes else (1 - was) / (1 - became))
-        self.recovery = max(0.0, self.recovery)
+        if self.recovery <= 0:
+            self.changed, self.latest, self.recovery = self.changed.plus(self.latest), Share(), 0.0
         return self._clear(one.at_ns, alarm) if self.recovery >= CLEARS_AT else None
 
     def _clear(self, now_ns: int, alarm: Alarm) -> Turn:
