@@ -80,7 +80,7 @@ FROM outcomes AS o LEFT JOIN requests AS r ON r.request_id = o.request_id
 WHERE o.sequence > ?
 ORDER BY o.sequence LIMIT ?
 """
-_START = "SELECT max(0, coalesce(max(sequence), 0) - ?) AS start FROM {table}"
+_LAST = "SELECT coalesce(max(sequence), 0) AS last FROM {table}"
 _TAKE = """
 UPDATE drift_marks SET taken_until_ns = {now} + ? WHERE taken_until_ns <= {now}
 RETURNING answers, opinions, taken_until_ns
@@ -171,7 +171,7 @@ class DriftBook:
     def _begin(self, marks: Marks) -> Marks:
         """Where the very first look begins."""
         answers, opinions = (
-            self._database.read(_START.format(table=table), MOST_HISTORY)[0]["start"]
+            max(0, self._database.read(_LAST.format(table=table))[0]["last"] - MOST_HISTORY)
             for table in ("events", "outcomes")
         )
         return Marks(answers, opinions, marks.taken_until_ns)
