@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from routewright.alerts import (
     FIRST_PAUSE_S,
     MAX_AT_ONCE,
     MAX_TRIES,
+    MOST_NEWS,
     AlertWatcher,
+    News,
     in_json,
     in_slack,
     in_words,
@@ -463,6 +465,23 @@ async def test_a_real_webhook_gets_the_alert(desk: Desk) -> None:
             await watcher.tell(notice)
     await transport.close()
     assert [msgspec.json.decode(body)["budget"] for body in bodies] == ["teams/research"]
+
+
+def test_news_is_told_at_the_next_look_and_never_more_than_there_is_room_for(desk: Desk) -> None:
+    watcher = desk.watcher()
+    for number in range(MOST_NEWS + 1):
+        watcher.tell_also(News(subject=f"m{number}", words=f"news {number}", body={"number": number}))
+    desk.ways = {Way.WEBHOOK: Secret(HOOK)}
+
+    async def look_once() -> None:
+        watching = asyncio.ensure_future(watcher.watch())
+        await asyncio.sleep(0.2)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+    asyncio.run(look_once())
+    assert [body["number"] for body in desk.sent] == list(range(1, MAX_AT_ONCE + 1)), "the oldest went"
 
 
 # ---- what providers do

@@ -99,5 +99,5 @@ def deciding_only(settings: Settings, registry: Registry) -> "Engine":
     recall(engine)
     if settings.drift.enabled and settings.drift.take_out_of_auto:
         with database_of(settings) as database:
-            engine.withdrawn = withdrawn(DriftBook(database).alarms()) if database else {}
+            engine.withdrawn = withdrawn(DriftBook(database).alarms(), settings.drift) if database else {}
     return engine

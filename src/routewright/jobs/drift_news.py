@@ -45,9 +45,15 @@ def change_in_words(key: Key, alarm: Alarm) -> str:
     )
 
 
-def withdrawn(alarms: Mapping[Key, Alarm]) -> Mapping[str, str]:
-    """The models of which something has changed, each with what."""
-    return {key.model: f"drift: {change_in_words(key, alarm)}" for key, alarm in alarms.items()}
+def withdrawn(alarms: Mapping[Key, Alarm], settings: DriftSettings) -> Mapping[str, str]:
+    """The models that `auto` does not choose now, each with what has changed."""
+    if not (settings.enabled and settings.take_out_of_auto):
+        return {}
+    return {
+        key.model: f"drift: {change_in_words(key, alarm)}"
+        for key, alarm in alarms.items()
+        if key.quantity in settings.streams
+    }
 
 
 def news_of(key: Key, turn: Turn, settings: DriftSettings) -> News:

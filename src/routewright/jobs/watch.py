@@ -57,8 +57,10 @@ class Watch:
         """Take in what is new, unless somebody else does, and see which alarms stand. Not for the event loop."""
         settings = self._runtime.engine.settings.drift
         with self._turn:
+            if self._stopping.is_set():
+                return
             try:
-                if settings.enabled and not self._stopping.is_set():
+                if settings.enabled:
                     self._take_in(settings)
                 self._stand(settings)
             except StoreUnavailable as error:
@@ -101,9 +103,10 @@ class Watch:
         return True
 
     def _stand(self, settings: DriftSettings) -> None:
-        self.standing = self._book.standing() if settings.enabled else {}
-        is_needed = settings.take_out_of_auto and any(self.standing.values())
-        self._runtime.engine.withdrawn = withdrawn(self._book.alarms()) if is_needed else {}
+        standing = self._book.standing() if settings.enabled else {}
+        self.standing = {key: is_alarm for key, is_alarm in standing.items() if key.quantity in settings.streams}
+        alarms = self._book.alarms() if any(self.standing.values()) else {}
+        self._runtime.engine.withdrawn = withdrawn(alarms, settings)
 
 
 def rules_of(settings: DriftSettings) -> Rules:
