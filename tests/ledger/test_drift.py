@@ -49,6 +49,14 @@ def test_an_opinion_is_of_the_model_that_answered_or_that_is_named(store: Store)
     assert values(DriftBook(store.database)) == {FEEDBACK: [1.0], Key("large", Quantity.SUCCESS, "judge"): [0.0]}
 
 
+def test_an_answer_that_is_complained_of_again_and_again_is_one_bad_answer(store: Store) -> None:
+    absorb(store, recorded("r1"), *(outcome(number, score=0.0) for number in range(5)))
+    absorb(store, outcome(5, score=1.0, source="judge"), outcome(6, score=1.0, request_id="r2", model="small"))
+    book = DriftBook(store.database)
+    assert values(book) == {FEEDBACK: [1.0, 0.0], Key("small", Quantity.SUCCESS, "judge"): [0.0]}
+    assert book.page(Marks(0, 0, 0), 100).marks.opinions == 7, "what is passed over is not looked at again"
+
+
 def test_of_two_lookers_one_looks(store: Store) -> None:
     absorb(store, settled("a1"), recorded("r1"), outcome(1))
     one, other = DriftBook(store.database), DriftBook(store.database)

@@ -75,7 +75,12 @@ WHERE e.sequence > ? AND e.kind <> 'reserved' AND e.cause NOT IN ({_ERRANDS})
 ORDER BY e.sequence LIMIT ?
 """  # noqa: S608 of our own constants
 _OPINIONS = """
-SELECT o.*, coalesce(nullif(o.model, ''), r.model) AS judged
+SELECT o.*, coalesce(nullif(o.model, ''), r.model) AS judged,
+       o.source <> 'check' AND EXISTS (
+           SELECT 1 FROM outcomes AS first
+           WHERE first.request_id = o.request_id AND first.model = o.model AND first.source = o.source
+             AND first.sequence < o.sequence
+       ) AS is_again
 FROM outcomes AS o LEFT JOIN requests AS r ON r.request_id = o.request_id
 WHERE o.sequence > ?
 ORDER BY o.sequence LIMIT ?
@@ -216,9 +221,12 @@ def _family(row: Row) -> str:
 
 
 def _told(row: Row) -> Iterator[tuple[Key, Seen]]:
-    """What an opinion says of the model that is judged; nothing where nobody answered."""
+    """What an opinion says of the model that is judged; nothing where nobody answered.
+
+    Only the first of its kind: one answer that is complained of a hundred times is one bad answer.
+    """
     check = row.get("check") or ""
-    if not row["judged"]:
+    if not row["judged"] or row["is_again"]:
         return
     if check == REFUSAL:
         yield Key(row["judged"], Quantity.REFUSALS, ""), _seen(row, float(row["score"] < GOOD_FROM))
