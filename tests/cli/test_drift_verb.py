@@ -52,7 +52,7 @@ def watched(terminal: Terminal) -> Terminal:
             Key("cheap", Quantity.SUCCESS, "feedback"): stream_of(
                 Quantity.SUCCESS, [0.0, 0.0, 0.0, 0.0, 1.0] * 60 + [1.0] * 30
             ),
-            Key("cheap", Quantity.COST, "chat"): stream_of(Quantity.COST, [2_500_000.0, 3_500_000.0] * 100),
+            Key("cheap", Quantity.COST, "chat"): stream_of(Quantity.COST, [2_500_000.0, 3_500_000.0] * 50),
             Key("dear", Quantity.LENGTH, ""): stream_of(Quantity.LENGTH, [100.0] * 60),
         }
         assert book.keep(streams, marks)

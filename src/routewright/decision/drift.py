@@ -94,9 +94,7 @@ class Summary(Struct, array_like=True):
 
     def interval(self, *, is_rate: bool, z: float = 1.96) -> tuple[float, float]:
         """Where the true mean is, 95 % sure, by Wilson's score for a rate, by the normal approximation for others."""
-        n, mean = self.n, self.mean
-        if not n:
-            return (0.0, 1.0) if is_rate else (0.0, math.inf)
+        n, mean = max(1, self.n), self.mean
         if not is_rate:
             error = z * math.sqrt(max(0.0, self.squares / n - mean * mean) / n)
             return max(0.0, mean - error), mean + error
@@ -240,10 +238,10 @@ class Stream(Struct):
 
         `budget_per_ns` is this stream's share of the false alarms that may be expected, in a nanosecond.
         """
+        is_block_over = self._note(one.value)
         if self.pinned_at_ns is None:
             self._pin(one, rules.reference)
             return None
-        is_block_over = self._note(one.value)
         if rules.deviation is not None:
             return self._compare(one, rules.deviation) if is_block_over else None
         return self._bet(one, budget_per_ns) if self.alarm is None else self._recover(one, self.alarm)
