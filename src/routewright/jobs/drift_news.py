@@ -32,7 +32,8 @@ def shown(quantity: Quantity, value: float) -> str:
     if quantity.is_rate:
         return f"{100 * value:.1f} %"
     if quantity is Quantity.COST:
-        return f"${exact_usd(round(value), least_decimals=4)}"
+        nanousd = round(value)
+        return f"${exact_usd(round(nanousd, 3 - len(str(nanousd))), least_decimals=4)}"  # three digits that count
     return f"{value:,.0f} {'ms' if quantity is Quantity.LATENCY else 'tokens'}"
 
 
