@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routewright import names, patterns, transport
+from routewright import alerts, names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
@@ -25,9 +25,9 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker
+from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, slowness
-from routewright.ledger import job_holds
+from routewright.ledger import drift, job_holds
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
 from routewright.policies import store as policy_store
@@ -67,6 +67,10 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
     "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "streams watched for drift": (watch.MOST_STREAMS,),
+    "rows taken in for drift at a time": (watch.PAGE, watch.MOST_PAGES),
+    "what the first look for drift goes back": (drift.MOST_HISTORY,),
+    "news of drift not told yet": (alerts.MOST_NEWS,),
     "a settings file": (sources.MAX_FILE_BYTES, sources.MOST_KEY_PARTS),
     "mistakes told of the settings": (given.MOST_TOLD,),
     "names from an alias to its model": (registry.LONGEST_ALIAS,),

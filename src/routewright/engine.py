@@ -149,6 +149,8 @@ class Engine:
             self.rounds = Rounds(
                 board, self._circuits, self._key_quota, lambda: self.registry.deployments.values(), self._clock
             )
+        self.withdrawn: Mapping[str, str] = {}
+        """Models that are not chosen by themselves now, each with the reason; replaced whole, from any thread."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
@@ -338,6 +340,7 @@ class Engine:
             estimator=self._estimator,
             clock=self._clock,
             caches=caches,
+            withdrawn=lambda: self.withdrawn,
         )
         return _Way(decider, self._stack(settings, registry, decider, caches))
 

@@ -378,7 +378,7 @@ class Runtime:
 
     async def follow_address(self) -> None:
         """Ask the address of the settings for newer ones for as long as it is awaited; without one nothing is done."""
-        if not self._source.is_remote:
+        if not self.source.is_remote:
             await asyncio.Event().wait()
         while True:
             await asyncio.sleep(POLL_EVERY_S)
@@ -386,11 +386,11 @@ class Runtime:
 
     def poll(self) -> None:
         """Ask once, and take over what is new."""
-        before = self._source.trouble
-        if self._source.poll():
+        before = self.source.trouble
+        if self.source.poll():
             self.reload()
-        elif self._source.trouble != before:  # what was refused before stays refused, as long as it is the same
-            self.engine.settings_error = self._source.trouble
+        elif self.source.trouble != before:  # what was refused before stays refused, as long as it is the same
+            self.engine.settings_error = self.source.trouble
 
     def reload(self) -> None:
         """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""

@@ -124,7 +124,9 @@ def deciding_only(settings: Settings, registry: Registry, in_force: "InForce | N
     """
     from routewright.clock import SystemClock
     from routewright.engine import Engine
+    from routewright.jobs.drift_news import withdrawn
     from routewright.ledger.accounts import JournaledLedger
+    from routewright.ledger.drift import DriftBook
     from routewright.runtime import recall
     from routewright.simulator import Simulator
 
@@ -134,4 +136,7 @@ def deciding_only(settings: Settings, registry: Registry, in_force: "InForce | N
     recall(engine)
     if in_force is not None:
         engine.adopt_policies(in_force)
+    if settings.drift.enabled and settings.drift.take_out_of_auto:
+        with database_of(settings) as database:
+            engine.withdrawn = withdrawn(DriftBook(database).alarms(), settings.drift) if database else {}
     return engine

@@ -57,6 +57,7 @@ from routewright.gateway.models_api import Models, RouteOnly
 from routewright.gateway.overload import Workload
 from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
+from routewright.ledger.drift import Key
 from routewright.policies.following import PolicyFollower
 from routewright.settings import is_loopback
 
@@ -101,15 +102,16 @@ class Gateway:
         backlog_bytes: Callable[[], int] = lambda: 0,
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
+        drift: Callable[[], Mapping[Key, bool]] = dict,
     ) -> None:
         """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands; `alerts` how
-        many each has raised since the start, by name."""
+        many each has raised since the start, by name; `drift` what models are watched for."""
         self.is_draining = False
         self._engine = engine
         self.workload = Workload()
         self._finishing: set[Departure] = set()
         self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
-        metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts)
+        metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts, drift=drift)
         self.files = KeptFiles(
             engine.settings.ledger.path / "files",
             clock,

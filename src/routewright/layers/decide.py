@@ -4,7 +4,7 @@ The decision itself is `decision.selection.select`, a plain function; `Decider` 
 world: the time, which deployments rest, how far token estimates were off, and what is warm in which provider's cache.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -66,9 +66,12 @@ class Decider:
         random: Random,
         forecasting: Forecasting | None = None,
         caches: PromptCaches | None = None,
+        withdrawn: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`forecasting` goes before `classifier`: it knows more. Without `caches`, all input counts as fresh."""
+        """`forecasting` goes before `classifier`: it knows more. Without `caches`, all input counts as fresh.
+        `withdrawn` says which models are not chosen by themselves now, and why."""
         self._caches = caches
+        self._withdrawn = withdrawn
         self._forecasting = forecasting
         self._random = random
         self._registry = registry
@@ -140,6 +143,7 @@ class Decider:
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
             session=considered.session,
+            withdrawn=self._withdrawn(),
         )
 
     def _cannot_carry(self, dialect: str, call: Call) -> str | None:

@@ -24,6 +24,7 @@ from routewright.settings.schema import (
     BudgetSettings,
     CacheSettings,
     ContextSettings,
+    DriftSettings,
     FlagSettings,
     LedgerSettings,
     ModelSettings,
@@ -80,6 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
+    drift: DriftSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     rollout: RolloutSettings

@@ -16,6 +16,7 @@ from routewright.call import Cause
 from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
 from routewright.decision.context import ContextPolicy, ContextStep
+from routewright.decision.drift import Quantity
 from routewright.decision.intent import Match
 from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
 from routewright.settings.keys import DatabaseAddress, RedisAddress, read_reference
@@ -336,6 +337,18 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
     slack_webhook: KeyReference | None = None
 
 
+class DriftSettings(Struct, frozen=True, kw_only=True):
+    """`[drift]`: whether it is noticed that a model is not any more what it was, and what is then done."""
+
+    enabled: bool = True
+    streams: tuple[Quantity, ...] = tuple(Quantity)
+    reference: Annotated[int, Meta(ge=50, le=100_000)] = 2000
+    budget: Annotated[float, Meta(ge=0.0001, le=100)] = 0.1
+    rule: Literal["sequential", "classic"] = "sequential"
+    deviation: Annotated[float, Meta(ge=0.1, le=100)] = 5.0
+    take_out_of_auto: bool = False
+
+
 class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
     """`[prices]`: which price table applies to what has no price in the settings."""
 
@@ -415,6 +428,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
+    drift: DriftSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     rollout: RolloutSettings
