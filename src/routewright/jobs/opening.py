@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.errors import BadInput
+from routewright.jobs.answering import limits_of
 from routewright.jobs.choosing import Via, choose
 from routewright.jobs.inputs import Format, Input, spool
 from routewright.jobs.job import REOPENED, Job
@@ -18,7 +19,7 @@ from routewright.jobs.lines import Asking
 from routewright.jobs.output import JobFiles, unordered
 from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan, retry_failed
 from routewright.jobs.provider import ProviderWay
-from routewright.jobs.runner import Limits, Run
+from routewright.jobs.runner import Run
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.runtime import Runtime
@@ -35,7 +36,9 @@ class Wish(Struct, frozen=True, kw_only=True):
     """None for what the file's name, or its beginning, says."""
     spec: Spec = Spec()
     concurrency: int | None = None
-    """None for what the settings say."""
+    """To begin with; None for what the settings say."""
+    max_concurrency: int | None = None
+    """The same, of what it may rise to."""
     retries: int = 1
     limit_nanousd: int | None = None
     deadline_s: float | None = None
@@ -90,8 +93,11 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
             planned = retry_failed(store, planned, wish.spec)
         if planned.job.error_bytes == REOPENED:
             planned = replace(planned, job=_prepared(store, planned.job, files, wish.spec))
-        limits = Limits(
-            concurrency=wish.concurrency or runtime.engine.settings.policy.batch_concurrency, retries=wish.retries
+        limits = limits_of(
+            runtime.engine.settings.policy,
+            concurrency=wish.concurrency,
+            max_concurrency=wish.max_concurrency,
+            retries=wish.retries,
         )
         run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
         choice = choose(wish.via, run, planned.job, runtime.engine, now_ns=now_ns)
