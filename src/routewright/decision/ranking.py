@@ -12,6 +12,7 @@ _Preference: TypeAlias = Callable[[Finding], tuple[bool, bool, int]]
 
 _OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
 _CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
+_TIERS = tuple(Tier)
 _TOO_MANY = dict.fromkeys(Tier, f"{MAX_ATTEMPTS} others are tried first")
 _NOT_OF_TIER = {
     taken: _TOO_MANY | {tier: f"tier {tier.value} is not {taken.value}" for tier in Tier if tier is not taken}
@@ -215,5 +216,5 @@ def _awake_first(reasons: dict[str, str], findings: Mapping[str, Finding]) -> di
 def reasons_not_to_try(intent: Intent, ranking: Ranking) -> Mapping[Tier, str]:
     """Why a model that could take the call is not tried, by its tier."""
     if intent.named is not None:
-        return dict.fromkeys(Tier, intent.reason)
+        return dict.fromkeys(_TIERS, intent.reason)
     return _NOT_OF_TIER[ranking.tier] if intent.tiers and intent.wish is None else _TOO_MANY
