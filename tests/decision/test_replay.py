@@ -26,9 +26,7 @@ def again(
     among: Registry | None = None,
     newcomers: dict[str, Expectation] | None = None,
 ) -> dict[str, float]:
-    found = replay(
-        route, policy, among or four_tiers(), before=four_tiers(), now_s=NOW_S, newcomers=newcomers or {}
-    )
+    found = replay(route, policy, among or four_tiers(), before=four_tiers(), now_s=NOW_S, newcomers=newcomers or {})
     assert isinstance(found, Replay)
     return dict(found.propensities)
 
@@ -63,9 +61,7 @@ def test_a_replay_is_what_the_decision_would_have_been(
     resting = {"acme/complex": "circuit open"}
 
     def by(policy: Policy) -> Route:
-        return choose(
-            asked, said, policy=policy, forecast=forecast, chance=chance, resting=resting, session=session
-        )
+        return choose(asked, said, policy=policy, forecast=forecast, chance=chance, resting=resting, session=session)
 
     then, wanted = by(logged_by), by(other)
     told = {each.model: each.propensity for each in wanted.candidates if each.propensity}

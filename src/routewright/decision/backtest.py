@@ -19,15 +19,16 @@ where all but a few terms are alike, as with a model that never failed in 40 req
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from routewright.decision.residual import FloatArray, expit, logit
 
 IntArray = NDArray[np.int64]
+Truths = NDArray[np.bool_]
 
 FEWEST_EFFECTIVE = 50.0
 """Choices that were the rarer ones need so many effective requests behind them, all together: below, intervals cover
@@ -35,7 +36,7 @@ less than they say."""
 FEWEST_OF_MODEL = 10.0
 """And each model among them so many: nobody would say anything of a model by fewer."""
 MOST_MISSING = 0.05
-"""So much of the other policy's choices may be without data: the interval then takes the worst and the best for them."""
+"""So much of the other policy's choices may be without data: the interval takes the worst and the best for them."""
 USUAL = 0.5
 """A choice that was made with at least this probability is its own evidence: its weight is at most 2."""
 RESAMPLES = 1_000
@@ -99,18 +100,13 @@ class Valuation(Struct, frozen=True, kw_only=True):
     missing_share: float
     by: str
     """Which one to believe: `direct`, `dr`, or empty for none."""
+    change: Estimate | None = None
+    """By that one, how much more it is than what is beside it, row by row; None where nothing is."""
 
     @property
     def best(self) -> Estimate | None:
         """The one to believe; None when there is not enough data."""
         return {"direct": self.direct, "dr": self.dr}.get(self.by)
-
-
-class Terms(NamedTuple):
-    """An estimate as a ratio of sums: Σ above / Σ below, each [n]."""
-
-    above: FloatArray
-    below: FloatArray
 
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
@@ -126,18 +122,18 @@ class Resampler:
         # as ratios of sums need no fixed size, units may be counted apart: as good, and quicker to draw
         self._counts = rng.poisson(1.0, (RESAMPLES, self._units)).astype(np.float64)
 
-    def estimate(self, terms: Terms, *, as_odds: bool = False) -> Estimate:
-        """The ratio with its interval; n must be at least 2.
+    def ratio(self, above: FloatArray, below: FloatArray, *, as_odds: bool = False) -> Estimate:
+        """Σ above / Σ below, [n] each, with its interval; n must be at least 2, and a part of `below` above 0.
 
         `as_odds` is for a share, which an outcome moves the less the nearer it is to 0 or 1: the interval is then that
         of its log odds, within 0 and 1 and closer to what it says.
         """
-        if _unlike(terms) < FEWEST_UNLIKE:
-            return _bernstein(terms)
-        a, b = (np.bincount(self._unit_of, each, self._units) for each in terms)
-        ratio, error = _ratio(*np.array([[a.sum(), b.sum(), a @ a, a @ b, b @ b]]).T, self._units)
-        sums = self._counts @ np.stack([a, b, a * a, a * b, b * b], axis=1)
-        ratios, errors = _ratio(*sums.T, self._units)
+        if _unlike(above, below) < FEWEST_UNLIKE:
+            return _bernstein(above, below)
+        a, b = (np.bincount(self._unit_of, each, self._units) for each in (above, below))
+        columns = np.stack([a, b, a * a, a * b, b * b], axis=1)
+        ratio, error = _ratio(columns.sum(axis=0, keepdims=True), self._units)
+        ratios, errors = _ratio(self._counts @ columns, self._units)
         value = float(ratio[0])
         is_told = errors > 0
         if as_odds and 0 < value < 1:
@@ -147,6 +143,10 @@ class Resampler:
             low, high = _studentised(middle, width, (ratios - middle) / errors)
             return Estimate(value, expit(low), expit(high))
         return Estimate(value, *_studentised(value, float(error[0]), (ratios[is_told] - value) / errors[is_told]))
+
+    def mean(self, values: FloatArray) -> Estimate:
+        """Of [n] values."""
+        return self.ratio(values, np.ones_like(values))
 
 
 def _studentised(value: float, error: float, pivots: FloatArray) -> tuple[float, float]:
@@ -159,30 +159,28 @@ def _odds_error(ratio: FloatArray, error: FloatArray) -> FloatArray:
     return np.asarray(error / (ratio * (1 - ratio)))
 
 
-def _ratio(
-    a: FloatArray, b: FloatArray, aa: FloatArray, ab: FloatArray, bb: FloatArray, units: int
-) -> tuple[FloatArray, FloatArray]:
-    """Ratios of sums, and their standard errors by linearisation; nothing to divide by makes an error of zero."""
+def _ratio(sums: FloatArray, units: int) -> tuple[FloatArray, FloatArray]:
+    """Of rows of Σa, Σb, Σa², Σab, Σb²: Σa / Σb, and its standard error by linearisation; 0 and 0 without any b."""
+    a, b, aa, ab, bb = sums.T
     below = np.where(b > 0, b, np.inf)
     ratio = a / below
     squares = np.maximum(aa - 2 * ratio * ab + ratio**2 * bb, 0.0) * units / (units - 1)
     return ratio, np.sqrt(squares) / below
 
 
-def _unlike(terms: Terms) -> int:
+def _unlike(above: FloatArray, below: FloatArray) -> int:
     """How many of the terms that count differ from the commonest."""
-    counting = terms.above[terms.below > 0] / terms.below[terms.below > 0]
+    counting = above[below > 0] / below[below > 0]
     _, counts = np.unique(np.round(counting, 9), return_counts=True)
     return int(counts.sum() - counts.max()) if len(counts) else 0
 
 
-def _bernstein(terms: Terms) -> Estimate:
+def _bernstein(above: FloatArray, weights: FloatArray) -> Estimate:
     """Empirical-Bernstein bounds, over the effective number of terms, in a range that an outcome of 0 or 1 has."""
-    weights = terms.below
     total = weights.sum()
-    value = float(terms.above.sum() / total)
+    value = float(above.sum() / total)
     effective = max(float(total**2 / (weights @ weights)), 2.0)
-    alone = np.divide(terms.above, weights, out=np.full_like(weights, value), where=weights > 0)
+    alone = np.divide(above, weights, out=np.full_like(weights, value), where=weights > 0)
     variance = float(weights @ (alone - value) ** 2 / total)
     reach = max(1.0, float(np.ptp(alone)))
     doubt = np.log(4 / (1 - CONFIDENCE))
@@ -205,7 +203,7 @@ def weights_of(data: Replayed) -> FloatArray:
     return np.asarray(data.target[rows, data.actions] / data.logging[rows, data.actions])
 
 
-def support_of(data: Replayed, models: Sequence[str]) -> tuple[NDArray[np.bool_], tuple[Missing, ...]]:
+def support_of(data: Replayed, models: Sequence[str]) -> tuple[Truths, tuple[Missing, ...]]:
     """[n, m]: for which choices of the other policy there is enough data; and the models where there is not.
 
     There is for a choice that was the usual one; and for one that was rarer, if such choices were tried often enough,
@@ -231,47 +229,56 @@ def support_of(data: Replayed, models: Sequence[str]) -> tuple[NDArray[np.bool_]
 
 
 def value_of(
-    data: Replayed, models: Sequence[str], resampler: Resampler, *, bounds: tuple[float, float] | None
+    data: Replayed,
+    models: Sequence[str],
+    resampler: Resampler,
+    *,
+    bounds: tuple[float, float] | None,
+    beside: FloatArray | None = None,
 ) -> Valuation:
     """What the other policy is worth.
 
     `bounds` are the least and the most that an outcome can be: choices without data then count as the one below and as
-    the other above. Without bounds, they count as what is expected of them.
+    the other above. Without bounds, they count as what is expected of them. `beside` is what the change is told
+    from; without it, the outcomes as they were.
     """
     has_data, missing = support_of(data, models)
     weights = weights_of(data) * has_data[np.arange(len(data.actions)), data.actions]
     unknown = np.where(has_data, 0.0, data.target)
     missing_share = float(unknown.sum(axis=1).mean())
-    is_enough = bounds is None or missing_share <= MOST_MISSING
-    ends = _ends(unknown, data.expected, bounds)
-    direct, share = _direct(data, resampler, bounds)
-    is_known, ones = share == 1.0, np.ones_like(weights)
-    estimates: list[Estimate | None] = [None, None, None]
-    if is_enough and weights.any():
-        whole = Terms(weights * data.outcomes, weights)
-        estimates = [
-            _within(resampler.estimate(Terms(whole.above, ones)), ends, bounds),
-            _within(resampler.estimate(whole, as_odds=bounds == (0, 1)), ends, bounds, 1 - missing_share),
-            _within(resampler.estimate(Terms(doubly_robust(data, weights, has_data), ones)), ends, bounds),
-        ]
-    elif is_enough:  # nothing of it was ever tried, and what is expected has its bounds
-        estimates[2] = Estimate(*ends)
-    ips, snips, dr = estimates
-    return Valuation(
+    before = data.outcomes if beside is None else beside
+    values, is_known = _direct(data)
+    found = Valuation(
         rows=len(weights),
-        direct=direct,
-        direct_share=share,
-        ips=ips,
-        snips=snips,
-        dr=dr,
+        direct=None if is_known.sum() < 2 else _cut(resampler.ratio(values, is_known.astype(np.float64)), bounds),
+        direct_share=float(is_known.mean()),
+        ips=None,
+        snips=None,
+        dr=None,
         effective=effective_size(weights),
         missing=missing,
         missing_share=missing_share,
-        by="direct" if is_known else "dr" if dr is not None else "",
+        by="",
     )
+    if bounds is None or missing_share <= MOST_MISSING:
+        ends = _ends(unknown, data.expected, bounds)
+        robust = doubly_robust(data, weights, has_data)
+        weighted = weights * data.outcomes
+        share = resampler.ratio(weighted, weights, as_odds=bounds == (0, 1)) if weights.any() else None
+        found = replace(
+            found,
+            ips=_cut(_with(resampler.mean(weighted), ends), bounds),
+            snips=share and _cut(_with(share, ends, 1 - missing_share), bounds),
+            dr=_cut(_with(resampler.mean(robust), ends), bounds),
+            by="dr",
+            change=_with(resampler.mean(robust - before), ends),
+        )
+    if is_known.all():
+        found = replace(found, by="direct", change=resampler.mean(values - before))
+    return found
 
 
-def doubly_robust(data: Replayed, weights: FloatArray, has_data: NDArray[np.bool_]) -> FloatArray:
+def doubly_robust(data: Replayed, weights: FloatArray, has_data: Truths) -> FloatArray:
     """[n]: what is expected of the choices for which there is data, corrected by the weighted error of it."""
     rows = np.arange(len(weights))
     expected = np.where(has_data, data.target * data.expected, 0.0).sum(axis=1)
@@ -284,23 +291,22 @@ def _ends(unknown: FloatArray, expected: FloatArray, bounds: tuple[float, float]
     return (value, value, value) if bounds is None else (value, share * bounds[0], share * bounds[1])
 
 
-def _within(
-    known: Estimate, ends: tuple[float, float, float], bounds: tuple[float, float] | None, share: float = 1.0
-) -> Estimate:
-    """An estimate over the choices with data (which are this share) with those without, cut off at what can be."""
-    value, low, high = (part * share + end for part, end in zip((known.value, known.low, known.high), ends, strict=True))
+def _with(known: Estimate, ends: tuple[float, float, float], share: float = 1.0) -> Estimate:
+    """An estimate over the choices with data, which are this share, and those without."""
+    value, low, high = ends
+    return Estimate(known.value * share + value, known.low * share + low, known.high * share + high)
+
+
+def _cut(estimate: Estimate, bounds: tuple[float, float] | None) -> Estimate:
+    """No more than can be."""
     if bounds is None:
-        return Estimate(value, low, high)
-    return Estimate(*(min(max(part, bounds[0]), bounds[1]) for part in (value, low, high)))
+        return estimate
+    value, low, high = (min(max(part, bounds[0]), bounds[1]) for part in (estimate.value, estimate.low, estimate.high))
+    return Estimate(value, low, high)
 
 
-def _direct(
-    data: Replayed, resampler: Resampler, bounds: tuple[float, float] | None
-) -> tuple[Estimate | None, float]:
-    """The mean where all is known, and how much that is; None for fewer than two rows."""
-    is_known = ~(np.isnan(data.known) & (data.target > 0)).any(axis=1)
-    if is_known.sum() < 2:
-        return None, float(is_known.mean())
+def _direct(data: Replayed) -> tuple[FloatArray, Truths]:
+    """[n] each: what the other policy's choices came to, and whether that is known of all of them; else 0."""
+    is_known = np.asarray(~(np.isnan(data.known) & (data.target > 0)).any(axis=1), np.bool_)
     values = np.where(data.target > 0, data.target * data.known, 0.0).sum(axis=1)
-    terms = Terms(np.where(is_known, values, 0.0), is_known.astype(np.float64))
-    return _within(resampler.estimate(terms), (0.0, 0.0, 0.0), bounds), float(is_known.mean())
+    return np.where(is_known, values, 0.0), is_known

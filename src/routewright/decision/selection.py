@@ -25,6 +25,7 @@ from routewright.decision.ranking import Draw, drawn, rank, reasons_not_to_try
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Sign, Verdict
 
+
 def select(
     call: Call,
     features: Features,
