@@ -276,7 +276,7 @@ class Engine:
         caches = self._caches(settings, registry)
         decider = Decider(
             registry=registry,
-            policy=_policy(settings),
+            policy=policy_of(settings),
             classifier=self._classifier or load_classifier(settings.policy.classifier),
             forecasting=self._forecasting(settings, registry),
             random=self._random,
@@ -514,7 +514,8 @@ def _spending(settings: Settings) -> Spending:
     )
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """What the settings want of a decision."""
     policy = settings.policy
     return Policy(
         name=policy.name,

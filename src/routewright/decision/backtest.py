@@ -141,7 +141,7 @@ class Resampler:
             ratios, errors = logit(ratios[is_told]), _odds_error(ratios[is_told], errors[is_told])
             middle, width = float(logit(ratio)[0]), float(_odds_error(ratio, error)[0])
             low, high = _studentised(middle, width, (ratios - middle) / errors)
-            return Estimate(value, expit(low), expit(high))
+            return Estimate(value, float(expit(low)), float(expit(high)))
         return Estimate(value, *_studentised(value, float(error[0]), (ratios[is_told] - value) / errors[is_told]))
 
     def mean(self, values: FloatArray) -> Estimate:

@@ -19,7 +19,7 @@ MOST_DECISIONS = 100_000
 """So many of the latest decisions of a time are looked at; older ones say less of today's traffic."""
 PAGE = 2_000
 
-_FOREVER_NS = 2**63 - 1
+FOREVER_NS = 2**63 - 1
 _ERRANDS = ", ".join(f"'{cause}'" for cause in Cause if cause.is_errand)
 _PAGE = """
 SELECT 'request' AS kind, * FROM requests
@@ -114,7 +114,7 @@ ALL = Only()
 def read_decisions(
     database: Database,
     since_ns: int = 0,
-    until_ns: int = _FOREVER_NS,
+    until_ns: int = FOREVER_NS,
     only: Only = ALL,
     most: int = MOST_DECISIONS,
 ) -> Reading:
