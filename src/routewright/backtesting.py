@@ -189,7 +189,7 @@ def _compare(
     table = _table(replayed, now.registry, world.registry)
     billed = np.array([row.cost_nanousd for row in table.rows], np.float64)
     every = Resampler(len(billed), seed)
-    cost, guessed = _cost(table, billed, every)
+    cost, expected, guessed = _cost(table, billed, every)
     scores = np.array([np.nan if row.score is None else row.score for row in table.rows])
     is_scored = ~np.isnan(scores)
     quality = quality_now = None
@@ -197,7 +197,7 @@ def _compare(
         some = Resampler(int(is_scored.sum()), seed)
         quality = value_of(_judged(table, scores, is_scored), table.models, some, bounds=(0, 1))
         quality_now = some.mean(scores[is_scored])
-    models = _lines(table, scores, world.registry)
+    models = _lines(table, expected, scores, world.registry)
     return Comparison(
         name=world.name,
         policy=world.policy.version,
@@ -293,8 +293,8 @@ def _with_means(success: FloatArray, actions: IntArray, scores: FloatArray) -> F
     return filled
 
 
-def _cost(table: _Table, billed: FloatArray, resampler: Resampler) -> tuple[Valuation, tuple[str, ...]]:
-    """What the other policy costs; and the models of which it is only guessed what an answer costs.
+def _cost(table: _Table, billed: FloatArray, resampler: Resampler) -> tuple[Valuation, FloatArray, tuple[str, ...]]:
+    """What the other policy costs; what each model would [n, m]; and the models of which that is only guessed.
 
     What was expected of a model is corrected by what its answers did cost, over all of them: longer or shorter, more
     or less of them cached. How uncertain that factor is widens the interval as far as the estimate rests on it.
@@ -327,7 +327,7 @@ def _cost(table: _Table, billed: FloatArray, resampler: Resampler) -> tuple[Valu
     if found.dr is not None and doubt:
         found = replace(found, dr=_wider(found.dr, doubt), change=found.change and _wider(found.change, doubt))
     names = tuple(table.models[place] for place in guessed if table.target[:, place].any())
-    return found, names
+    return found, expected, names
 
 
 def _wider(estimate: Estimate, error: float) -> Estimate:
@@ -340,7 +340,7 @@ def _wider(estimate: Estimate, error: float) -> Estimate:
 # ---- by model and tier -----------------------------------------------------------------------------------------------
 
 
-def _lines(table: _Table, scores: FloatArray, registry: Registry) -> tuple[Line, ...]:
+def _lines(table: _Table, expected: FloatArray, scores: FloatArray, registry: Registry) -> tuple[Line, ...]:
     lines = []
     tiers = {each.model: each.tier for row in table.rows for each in row.route.candidates}
     for place, name in enumerate(table.models):
@@ -353,7 +353,7 @@ def _lines(table: _Table, scores: FloatArray, registry: Registry) -> tuple[Line,
                 tier=tier,
                 now=float(np.mean(table.actions == place)),
                 then=float(share.mean()),
-                cost_then_nanousd=round(float(share @ table.costs[:, place] / share.sum())) if share.any() else 0,
+                cost_then_nanousd=round(float(share @ expected[:, place] / share.sum())) if share.any() else 0,
                 scored=len(its),
                 score_now=float(its.mean()) if len(its) else None,
             )

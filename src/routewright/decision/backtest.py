@@ -2,8 +2,8 @@
 
 Four estimators, each with what it takes for granted:
 
-* *direct replay*: the mean over the requests where the outcome of the other policy's choice is known. All of them: no
-  assumption. A part of them: that the rest is like that part, which is why it is then shown, and never believed.
+* *direct replay*: the mean over the choices of the other policy whose outcome is known. All of them: no assumption. A
+  part of them: that the rest is like that part, which is why it is then shown, and never believed.
 * *inverse propensity* (IPS; Horvitz and Thompson, 1952): outcomes weigh as many times as the other policy would have
   made the choice more often than it was made. Unbiased where every choice of the other policy had a chance.
 * *self-normalised* (SNIPS; Swaminathan and Joachims, 2015): the same over the sum of weights; a little biased, and far
@@ -45,6 +45,7 @@ MOST_UNITS = 1_000
 FEWEST_UNLIKE = 10
 """With fewer terms that differ from the commonest one, a bootstrap does not see what may happen."""
 CONFIDENCE = 0.95
+_ROUNDING = 1e-9
 
 
 class Replayed(Struct, frozen=True, eq=False, kw_only=True):
@@ -90,7 +91,7 @@ class Valuation(Struct, frozen=True, kw_only=True):
     rows: int
     direct: Estimate | None
     direct_share: float
-    """Of the rows, where the outcome of every choice of the other policy is known."""
+    """Of the other policy's choices, those whose outcome is known."""
     ips: Estimate | None
     snips: Estimate | None
     dr: Estimate | None
@@ -247,11 +248,11 @@ def value_of(
     unknown = np.where(has_data, 0.0, data.target)
     missing_share = float(unknown.sum(axis=1).mean())
     before = data.outcomes if beside is None else beside
-    values, is_known = _direct(data)
+    values, known = _direct(data)
     found = Valuation(
         rows=len(weights),
-        direct=None if is_known.sum() < 2 else _cut(resampler.ratio(values, is_known.astype(np.float64)), bounds),
-        direct_share=float(is_known.mean()),
+        direct=_cut(resampler.ratio(values, known), bounds) if known.any() else None,
+        direct_share=float(known.mean()),
         ips=None,
         snips=None,
         dr=None,
@@ -273,7 +274,7 @@ def value_of(
             by="dr",
             change=_with(resampler.mean(robust - before), ends),
         )
-    if is_known.all():
+    if np.all(known > 1 - _ROUNDING):
         found = replace(found, by="direct", change=resampler.mean(values - before))
     return found
 
@@ -305,8 +306,7 @@ def _cut(estimate: Estimate, bounds: tuple[float, float] | None) -> Estimate:
     return Estimate(value, low, high)
 
 
-def _direct(data: Replayed) -> tuple[FloatArray, Truths]:
-    """[n] each: what the other policy's choices came to, and whether that is known of all of them; else 0."""
-    is_known = np.asarray(~(np.isnan(data.known) & (data.target > 0)).any(axis=1), np.bool_)
-    values = np.where(data.target > 0, data.target * data.known, 0.0).sum(axis=1)
-    return np.where(is_known, values, 0.0), is_known
+def _direct(data: Replayed) -> tuple[FloatArray, FloatArray]:
+    """[n] each: what the other policy's choices came to, as far as that is known, and what share of them it is."""
+    known = np.where(np.isnan(data.known), 0.0, data.target)
+    return np.asarray((known * np.nan_to_num(data.known)).sum(axis=1)), np.asarray(known.sum(axis=1))
