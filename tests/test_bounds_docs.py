@@ -10,6 +10,7 @@ from routewright import names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
+from routewright.cli import backtest
 from routewright.decision import progress
 from routewright.dialects import multipart, options, provider_errors, strict_json
 from routewright.gateway import (
@@ -27,7 +28,7 @@ from routewright.gateway import (
 )
 from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
-from routewright.ledger import job_holds
+from routewright.ledger import experience, job_holds
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
@@ -48,6 +49,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
     "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
+    "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
+    "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
