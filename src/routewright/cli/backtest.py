@@ -77,10 +77,10 @@ def command(
 ) -> None:
     """What another policy would have cost on your traffic, and how good it would be.
 
-    The traffic is that of the ledger. The other policy is the present settings with what --set or --try change, or another file: thresholds, tiers,
-    models, prices. Its choices are weighed by the probabilities with which choices were logged, so a model is only
-    judged where it was tried: policy.exploration makes that happen. Where there is not enough data, that is said.
-    Nothing is called, and nothing is changed.
+    The traffic is that of the ledger. The other policy is the present settings with what --set or --try change, or
+    another file: thresholds, tiers, models, prices. Its choices are weighed by the probabilities with which choices
+    were logged, so a model is only judged where it was tried: policy.exploration makes that happen. Where there is not
+    enough data, that is said. Nothing is called, and nothing is changed.
     """
     from routewright.backtesting import backtest
     from routewright.ledger.experience import FOREVER_NS, Only, read_decisions
