@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-PARTS = ("backtest",)
+PARTS = ("backtest", "drift")
 
 
 class Figure(NamedTuple):

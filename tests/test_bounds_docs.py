@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routewright import names, patterns, transport
+from routewright import alerts, names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
@@ -26,11 +26,13 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
+from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, slowness
-from routewright.ledger import experience, job_holds
+from routewright.ledger import drift, experience, job_holds
 from routewright.migration import yaml_reading
-from routewright.settings import given, sources
+from routewright.policies import openfeature
+from routewright.policies import store as policy_store
+from routewright.settings import fetching, given, remote, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
 from routewright.shared import connection as shared
@@ -45,13 +47,19 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "batches of one key that are not over": (batches_kept.MOST_OPEN,),
     "batches worked on at once": (batches_running.MOST_AT_ONCE, 1),
     "a batch of `/v1/batches`": (batches_kept.WINDOW_S,),
+    "batches that wait for a provider": (batches_running.MOST_ELSEWHERE,),
+    "what must be left of its day for a batch to go to a provider": (batches_running.LEAST_WINDOW_S,),
+    "a job of a day or more at a provider": (provider.LAST_S,),
     "problems told of a batch's file": (batches_checking.MOST_PROBLEMS,),
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
-    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
+    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES, provider.MOST_TEXTS),
+    "a file that a provider does not have, and may be on its way": (provider.UNSURE_S,),
+    "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
-    "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
+    "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
+    "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),
@@ -63,6 +71,10 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
     "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "streams watched for drift": (watch.MOST_STREAMS,),
+    "rows taken in for drift at a time": (watch.PAGE, watch.MOST_PAGES),
+    "what the first look for drift goes back": (drift.MOST_HISTORY,),
+    "news of drift not told yet": (alerts.MOST_NEWS,),
     "a settings file": (sources.MAX_FILE_BYTES, sources.MOST_KEY_PARTS),
     "mistakes told of the settings": (given.MOST_TOLD,),
     "names from an alias to its model": (registry.LONGEST_ALIAS,),
@@ -101,6 +113,16 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a rest or a pause that another gateway told": (circuit.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
     "a turn to probe": (board.TURN_S,),
     "a gateway that is not heard of": (board.ALIVE_S,),
+    "versions of policies": (policy_store.MOST_VERSIONS, policy_store.MOST_BYTES),
+    "flags for one call": (openfeature.SLOW_S,),
+    "the start of a provider of flags": (openfeature.START_S,),
+    "fetching settings from an address": (
+        remote.PATIENCE_S,
+        fetching.CONNECT_S,
+        sources.MAX_FILE_BYTES,
+        remote.MOST_REDIRECTS,
+    ),
+    "asking that address for newer ones": (remote.POLL_EVERY_S,),
 }
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")

@@ -8,8 +8,9 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
-│   ├── JobNotFound · JobRefused · BadInput
-│   └── FileNotKept · StorageFull
+│   ├── JobNotFound · JobRefused · BadInput · ClusterUnusable
+│   ├── FileNotKept · StorageFull · BatchNotHeld
+│   └── PolicyNotFound · PolicyRefused
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -72,6 +73,16 @@ class RoutewrightError(Exception):
     def http_status(self) -> int:
         """The status of this very error; its class's, as a rule."""
         return self.status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that it goes whole from one process to another, whatever its constructor takes."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[RoutewrightError], args: tuple[object, ...], state: Mapping[str, object]) -> RoutewrightError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 Details: TypeAlias = Mapping[str, str | int | bool | None]
@@ -261,6 +272,30 @@ class StorageFull(CallerError):
     """There is no room for another file or batch."""
 
     number, code, status = "E127", "storage_full", 413
+
+
+class BatchNotHeld(CallerError):
+    """What a batch can cost in all does not fit into its budgets, so nothing of it was sent to a provider."""
+
+    number, code, status = "E129", "batch_not_held", 402
+
+
+class ClusterUnusable(CallerError):
+    """The Ray cluster is not there, its actors die, or they are not set up as the process that asks for them."""
+
+    number, code, status = "E128", "cluster_unusable", 503
+
+
+class PolicyNotFound(CallerError):
+    """No policy, or no version of one, has that name."""
+
+    number, code, status = "E142", "policy_not_found", 404
+
+
+class PolicyRefused(CallerError):
+    """A policy cannot be used as it is, or not be written any more."""
+
+    number, code = "E143", "policy_refused"
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

@@ -138,10 +138,10 @@ def _others(
 def _world(name: str, config: Path | None, flags: Mapping[str, str], *, simulate: bool) -> "tuple[Settings, World]":
     """Raises SettingsError."""
     from routewright.backtesting import World
-    from routewright.engine import policy_of
+    from routewright.policies.overlay import policy_of
 
     settings, registry = source_of(config, flags, simulate=simulate).load()
-    return settings, World(name, policy_of(settings), registry)
+    return settings, World(name, policy_of(settings.policy), registry)
 
 
 def _artefact(settings: "Settings") -> "Artefact | None":

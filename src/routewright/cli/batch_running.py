@@ -20,16 +20,19 @@ from routewright.cli.opening import source_of
 from routewright.cli.options import json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
-from routewright.errors import BadInput, RoutewrightError
+from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
+from routewright.settings.sources import ConfigPlace
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
     from routewright.jobs.planning import Planned
     from routewright.jobs.runner import Run
-    from routewright.runtime import SettingsSource
+    from routewright.runtime import Runtime, SettingsSource
 
 INTERRUPTED = 130
+MOST_FORGOTTEN = 20_000
+"""Items of old batches, after a run."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -103,8 +106,26 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     help="Ask live, or in files by providers' batch APIs, for half the price and within a day; auto, if not said, does "
     "that where --deadline allows a day.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Who asks: local, if not said, is this process; ray are actors on a Ray cluster.",
+)
+@click.option(
+    "--actors",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Of --engine ray, each with --concurrency; 2 if not said.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="The cluster of --engine ray: auto, or HOST:PORT; RAY_ADDRESS, or one that is started here, if not said.",
+)
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
+@click.option("--retry-failed", is_flag=True, help="Ask again what failed of a batch that is completed, and only that.")
 @click.option("--dry-run", is_flag=True, help="Only tell what is there and what it would cost; asks nobody.")
 @json_option
 @simulate_option
@@ -124,12 +145,16 @@ def run(
     limit_nanousd: int | None,
     deadline_s: float | None,
     via: str,
+    engine: str,
+    actors: int | None,
+    ray_address: str | None,
     dedupe: bool,
     ordered: bool,
+    retry_failed: bool,
     dry_run: bool,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Ask all questions of FILE; said again, go on where it was left.
@@ -139,11 +164,12 @@ def run(
     Answers are lines in OpenAI's form, in the order in which they come; failures go into a file beside them. Whatever
     ends the run (Ctrl-C, a crash, the budget), the same command goes on, and asks nothing again that was answered.
     """
+    from routewright.jobs.choosing import Via
     from routewright.jobs.inputs import Format
     from routewright.jobs.lines import Asking, Template
     from routewright.jobs.opening import Wish, usual_output
     from routewright.jobs.planning import Spec
-    from routewright.jobs.provider import Via
+    from routewright.jobs.ray import ACTORS, load_ray
 
     source = None if file == "-" else Path(file)
     asking = Asking(
@@ -153,6 +179,10 @@ def run(
         max_tokens=max_tokens,
         schema=None if schema is None else _read_schema(schema),
     )
+    if engine == "local" and (actors or ray_address):
+        raise click.UsageError("--actors and --ray-address are for --engine ray")
+    if engine == "ray":
+        load_ray()
     wish = Wish(
         source=source,
         output=output or usual_output(source),
@@ -164,6 +194,9 @@ def run(
         limit_nanousd=limit_nanousd,
         deadline_s=deadline_s,
         via=Via(via),
+        retry_failed=retry_failed,
+        actors=(actors or ACTORS) if engine == "ray" else 0,
+        ray_address=ray_address,
     )
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     settings = source_of(config, flags, simulate=simulate)
@@ -189,13 +222,13 @@ def _read_schema(path: Path) -> dict[str, Any]:
 
 def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
     from routewright.cli.batch_tables import print_forecast
-    from routewright.cli.opening import deciding_only
+    from routewright.cli.opening import deciding_only, in_force_if_known
     from routewright.clock import SystemClock
     from routewright.jobs.forecast import forecast
     from routewright.jobs.opening import input_of
 
     settings, registry = source.load()
-    engine = deciding_only(settings, registry)
+    engine = deciding_only(settings, registry, in_force_if_known(settings))
     now_s = SystemClock().time_ns() // 10**9
     questions = input_of(wish, sys.stdin.buffer)
     found = forecast(engine.route, registry, questions, wish.spec, now_s=now_s)
@@ -222,6 +255,7 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
             was_interrupted = await _attended(running)
         await runtime.flush()
         summary = summary_of(runtime.store.database, planned.job.id)
+        _forget_old(runtime)
         if wish.source is None and summary.job.state.is_over:
             questions.path.unlink()  # what was kept of stdin
         if as_json:
@@ -239,9 +273,21 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
         raise click.exceptions.Exit(1)
 
 
+def _forget_old(runtime: "Runtime") -> None:
+    """Where no gateway runs, nobody else would."""
+    from routewright.jobs.pruning import prune
+    from routewright.jobs.store import JobStore
+
+    kept_days = runtime.engine.settings.batches.kept_days
+    with suppress(StoreUnavailable):  # the next run does it
+        prune(JobStore(runtime.store.database), runtime.clock.time_ns(), kept_days, most=MOST_FORGOTTEN)
+
+
 def _introduce(planned: "Planned") -> None:
     job = planned.job
-    if planned.is_new:
+    if planned.retried:
+        say(f"{job.id}: {counted(planned.retried, 'failed item')} of {job.total:,} asked again")
+    elif planned.is_new:
         say(f"{job.id}: {counted(job.total, 'item')} from {job.source}")
     elif job.state.is_over:
         say(f"{job.id} is {job.state} already; nothing is asked again")

@@ -20,7 +20,8 @@ from routewright.route import Asked, Candidate, Route
 UNREPLAYED = (
     "another classifier, artefact or second opinion: each request keeps the verdict that it got",
     "conversations: a request keeps its session's signs, and what was warm in which provider's cache",
-    "constraints: a model that could not take a request (keys, fields, capabilities, window) still cannot",
+    "constraints: a model that could not take a request (keys, fields, capabilities, window) still cannot, nor one "
+    "that took no part in the policy of then, or was withdrawn",
     "budgets, fallbacks and failures: what they did to a request stays part of its outcome",
 )
 """What a replay leaves as it was."""
@@ -70,6 +71,7 @@ def replay(
     findings = {
         model.name: _finding(model, logged.get(model.name), route, asked, before, now_s, expected.get(model.name))
         for model in registry.models.values()
+        if not policy.models or intent.named is not None or model.name in policy.models
     }
     ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
     if not ranking.eligible:
