@@ -59,7 +59,6 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
-    "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),
