@@ -440,6 +440,7 @@ class Runtime:
         if self._is_closed:
             return
         self._is_closed = True
+        await self.engine.end_traces()
         await self._transport.close()
         await self._answers.close()
         self.engine.close()

@@ -5,20 +5,20 @@ No label says who asked or what: there are as many values as there are models, d
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from routewright.engine import Engine
-from routewright.gateway.budgets_api import ShowBudgets
+from routewright.gateway.budgets_api import BudgetStanding, ShowBudgets
 from routewright.layers.circuit import State
 from routewright.layers.histogram import Course
 from routewright.layers.tally import Tally
-from routewright.ledger.budgets import BudgetStanding, Scope
+from routewright.ledger.budgets import Scope
 from routewright.ledger.drift import Key
 from routewright.money import exact_usd
 from routewright.shared.rounds import Rounds
+from routewright.version import running_version
 
 _STATES: Mapping[str, int] = {State.CLOSED: 0, State.HALF_OPEN: 1, State.RAMPING: 1, State.OPEN: 2}
 
@@ -97,13 +97,6 @@ def _in_usd(amounts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
 
 def _drifts(sources: Sources) -> Iterator[tuple[tuple[str, ...], int]]:
     return (((key.model, key.quantity.value, key.family), int(is_on)) for key, is_on in sources.drift().items())
-
-
-def _version() -> str:
-    try:
-        return version("routewright")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 METRICS = (
@@ -278,5 +271,7 @@ METRICS = (
         "Gateways that share it, as last seen; only with redis.url.",
         lambda sources: (((), rounds.gateways) for rounds in sources.rounds),
     ),
-    Metric("build_info", Kind.GAUGE, ("version",), "The version that runs.", _by_one(lambda _: [(_version(), 1)])),
+    Metric(
+        "build_info", Kind.GAUGE, ("version",), "The version that runs.", _by_one(lambda _: [(running_version(), 1)])
+    ),
 )

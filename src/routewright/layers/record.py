@@ -143,7 +143,7 @@ class Record:
             self._tally.cached[cached.state] += 1
         self._ledger.record(row)
         if self._logs_requests:
-            _log_request(row)
+            _log_request(row, call)
 
 
 def _is_kept(reply: Reply) -> bool:
@@ -164,7 +164,9 @@ def _input_parts(route: Route | None, answer: AttemptReport | None) -> InputPart
     return route.input_parts if answer is None else scaled(route.input_parts, answer.usage.input_total)
 
 
-def _log_request(row: RequestRecorded) -> None:
+def _log_request(row: RequestRecorded, call: Call) -> None:
     """What an operator looks for; never a word of what was asked or answered."""
     told = {name: getattr(row, name) for name in ("request_id", "model", "tier", "reason", "cost_nanousd", "total_ms")}
+    if call.trace is not None:
+        told["trace_id"] = call.trace.trace_id
     log.info("%s", row.outcome, extra=told)

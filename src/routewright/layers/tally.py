@@ -64,9 +64,8 @@ class Tally:
                 self.tokens[report.model, kind] += tokens
 
     def _decision(self, route: Route) -> None:
-        if route.verdict is None:
-            how = "named"
-        else:
+        how = "named"
+        if route.verdict is not None:
             how = "trusted" if route.verdict.tier == route.tier else "moved"
         self.decisions[route.policy.partition("@")[0], route.tier, how] += 1
 
