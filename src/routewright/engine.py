@@ -532,7 +532,7 @@ class Engine:
         return Tracer(self._exporter, self._clock, self._random, share=telemetry.sample, logs_content=logs_content)
 
     async def end_traces(self) -> None:
-        """Send what is left of spans, as far as that takes no time to speak of; no request may come after it."""
+        """Send what is left of spans, as far as that takes no time to speak of."""
         if self._exporter is not None:
             await self._exporter.close()
 
