@@ -197,22 +197,23 @@ async def test_a_trace_that_its_client_does_not_keep_is_passed_on_and_not_sent(t
 
 
 async def test_of_traces_that_begin_here_a_share_is_kept(tmp_path: Path) -> None:
-    async with collecting() as collector:
-        async with lab(tmp_path, settings=telemetry(collector, "sample = 0.0")) as it:
-            await it.ask("ok", headers={"traceparent": "nonsense"})
-            await flush(it)
-            assert collector.spans == []
-            await it.ask("ok", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-            await flush(it)
+    async with collecting() as collector, lab(tmp_path, settings=telemetry(collector, "sample = 0.0")) as it:
+        await it.ask("ok", headers={"traceparent": "nonsense"})
+        await flush(it)
+        assert collector.spans == []
+        await it.ask("ok", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        await flush(it)
     assert len(collector.spans) == 2
 
 
 async def test_a_refused_request_is_a_span_too_and_names_why(tmp_path: Path) -> None:
-    async with collecting() as collector:
-        async with lab(tmp_path, model("down"), faults={"down": fails}, settings=telemetry(collector)) as it:
-            assert (await it.ask("no-such-model")).status == 404
-            assert (await it.ask("down")).status >= 500
-            await flush(it)
+    async with (
+        collecting() as collector,
+        lab(tmp_path, model("down"), faults={"down": fails}, settings=telemetry(collector)) as it,
+    ):
+        assert (await it.ask("no-such-model")).status == 404
+        assert (await it.ask("down")).status >= 500
+        await flush(it)
     refused, failed = (told(each) for each in collector.by_kind(Span.SPAN_KIND_SERVER))
     assert refused["error.type"] == "model_not_found"
     assert failed["error.type"] == "all_attempts_failed"

@@ -9,7 +9,7 @@ from routewright.errors import ConnectFailed, RoutewrightError
 from routewright.secret import Secret
 from routewright.telemetry.exporter import BATCH_BYTES, GATHER_S, MAX_TRIES, MOST_QUEUED_BYTES, Exporter, Target
 from routewright.telemetry.otlp import Kind, Span, encode_span
-from routewright.testing import FakeClock, ScriptedResponse, ScriptedTransport, Script
+from routewright.testing import FakeClock, Script, ScriptedResponse, ScriptedTransport
 from routewright.trace import SpanContext
 
 
