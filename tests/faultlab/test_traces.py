@@ -1,6 +1,7 @@
 """Traces of a real gateway, as a real collector gets them: over HTTP, read by OpenTelemetry's own library."""
 
 import asyncio
+import json
 import logging
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from faulty_upstream import Exchange
 from lab import Lab, lab, model
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from routewright.cli.logs import JsonLines
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -241,9 +244,12 @@ async def test_the_log_names_the_trace(tmp_path: Path, caplog: pytest.LogCapture
         settings = telemetry(collector) + "[server]\nlog_requests = true\n"
         async with lab(tmp_path, settings=settings) as it:
             with caplog.at_level(logging.INFO, "routewright.layers.record"):
-                await it.ask("ok", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-    [line] = [record for record in caplog.records if record.name == "routewright.layers.record"]
-    assert vars(line)["trace_id"] == TRACE
+                await it.ask("ok", "geheim", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+    [record] = [record for record in caplog.records if record.name == "routewright.layers.record"]
+    line = json.loads(JsonLines().format(record))
+    assert line["trace_id"] == TRACE
+    assert {"time", "request_id", "model", "tier", "reason", "cost_nanousd"} <= line.keys()
+    assert "geheim" not in str(line)
 
 
 def test_without_a_collector_nothing_of_it_is_imported() -> None:
