@@ -18,8 +18,11 @@ from msgspec.structs import replace
 from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
+from routewright.checkers import load_checks
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
+from routewright.decision.cascading import Planner
+from routewright.decision.checks import Checker
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.intent import Policy
 from routewright.decision.tokens import TokenEstimator
@@ -34,6 +37,7 @@ from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.cache import Cache, Rules
+from routewright.layers.cascade import Cascade
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -61,6 +65,7 @@ from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
+from routewright.settings.checks import cascade_policy
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
 from routewright.tenant import Tenant
@@ -83,6 +88,9 @@ class _Snapshot(Struct, frozen=True):
     registry: Registry
     decider: Decider
     service: Service[Call]
+    checked: Service[Call]
+    """The same for calls that bring checks of their own: where the settings name none, others do without."""
+    planner: Planner
 
 
 class Engine:
@@ -171,11 +179,14 @@ class Engine:
 
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
-        return await self._snapshot.service(self._with_leave(call))
+        snapshot = self._snapshot
+        service = snapshot.checked if call.options.checks else snapshot.service
+        return await service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
-        return self._snapshot.decider.decide(self._with_leave(call))
+        snapshot, call = self._snapshot, self._with_leave(call)
+        return snapshot.planner.explained(call, snapshot.decider.decide(call))
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
@@ -286,7 +297,14 @@ class Engine:
             clock=self._clock,
             caches=caches,
         )
-        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider, caches))
+        planner = Planner(cascade_policy(settings.checks, settings.cascade), self._checker(settings))
+        service, checked = self._stack(settings, registry, decider, caches, planner)
+        return _Snapshot(settings, registry, decider, service, checked, planner)
+
+    def _checker(self, settings: Settings) -> Checker:
+        """Raises SettingsError for a plug-in that cannot be loaded."""
+        plug_ins = {check.plug_in: f"checks.{name}.plug_in" for name, check in settings.checks.items()}
+        return Checker(load_checks((name, setting) for name, setting in plug_ins.items() if name is not None))
 
     def _caches(self, settings: Settings, registry: Registry) -> PromptCaches | None:
         lifetime_s = settings.policy.prompt_cache_seconds
@@ -326,8 +344,14 @@ class Engine:
             self._snapshot = self._build(self.settings, self.registry)
 
     def _stack(
-        self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
-    ) -> Service[Call]:
+        self,
+        settings: Settings,
+        registry: Registry,
+        decider: Decider,
+        caches: PromptCaches | None,
+        planner: Planner,
+    ) -> tuple[Service[Call], Service[Call]]:
+        """The stack, and the same for calls that bring checks of their own."""
         policy, clock = settings.policy, self._clock
         above = (
             # outermost, so that refusals and time-outs are in the ledger too
@@ -358,7 +382,14 @@ class Engine:
             # below condense, as what is shorter costs less; above fallback, as it chooses among the models to try
             decided = decided.then(Afford(self._keeper, _spending(settings), registry, clock))
         # the next model
-        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS, caches))
+        walk = Stack.outermost(Fallback(registry, clock, self._random)).over(
+            self._attempts(settings, UPSTREAMS, caches)
+        )
+        # below decide and afford, as it goes on with other models of the route; above fallback, as each of its turns
+        # is a walk of its own
+        cascade = Cascade(planner, rewriters=REWRITERS, ledger=self._ledger, clock=clock, mint_id=self.mint_id)
+        checked = decided.then(cascade).over(walk)
+        return (checked if planner.policy.is_used else decided.over(walk)), checked
 
     def _attempts(
         self, settings: Settings, dialects: Mapping[str, Dialect], caches: PromptCaches | None = None

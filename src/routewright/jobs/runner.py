@@ -304,7 +304,7 @@ class Run:
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""
-        if reply.attempt.deployment.dialect == call.dialect:
+        if reply.speaks(call.dialect):
             return b"".join([event.raw for event in events])
         draft = Draft()
         for event in events:

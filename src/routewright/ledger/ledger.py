@@ -192,6 +192,8 @@ class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     source: OutcomeSource
     score: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """0 is useless, 1 is as good as can be."""
+    check: str = ""
+    """Of source `check`: the check's name."""
 
 
 class EmbeddingRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="embedding"):
