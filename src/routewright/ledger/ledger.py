@@ -226,6 +226,8 @@ class EmbeddedOutcome(Struct, frozen=True, kw_only=True):
     """From 0 to 1."""
     vector: bytes
     """Little-endian float16."""
+    check: str = ""
+    """Of source `check`: the check's name."""
 
 
 class Hold(Protocol):
