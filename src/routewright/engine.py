@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
+from routewright.check import Finding
 from routewright.checkers import load_checks
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
@@ -61,7 +62,7 @@ from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
-from routewright.reply import Reply
+from routewright.reply import Event, Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
@@ -90,7 +91,7 @@ class _Snapshot(Struct, frozen=True):
     service: Service[Call]
     checked: Service[Call]
     """The same for calls that bring checks of their own: where the settings name none, others do without."""
-    planner: Planner
+    cascade: Cascade
 
 
 class Engine:
@@ -186,7 +187,11 @@ class Engine:
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
         snapshot, call = self._snapshot, self._with_leave(call)
-        return snapshot.planner.explained(call, snapshot.decider.decide(call))
+        return snapshot.cascade.planner.explained(call, snapshot.decider.decide(call))
+
+    def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
+        """What its checks say of an answer that came by another way than `ask`, whole; it is told to the ledger."""
+        return self._snapshot.cascade.examine(reply, events)
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
@@ -298,8 +303,9 @@ class Engine:
             caches=caches,
         )
         planner = Planner(cascade_policy(settings.checks, settings.cascade), self._checker(settings))
-        service, checked = self._stack(settings, registry, decider, caches, planner)
-        return _Snapshot(settings, registry, decider, service, checked, planner)
+        cascade = Cascade(planner, rewriters=REWRITERS, ledger=self._ledger, clock=self._clock, mint_id=self.mint_id)
+        service, checked = self._stack(settings, registry, decider, caches, cascade)
+        return _Snapshot(settings, registry, decider, service, checked, cascade)
 
     def _checker(self, settings: Settings) -> Checker:
         """Raises SettingsError for a plug-in that cannot be loaded."""
@@ -349,7 +355,7 @@ class Engine:
         registry: Registry,
         decider: Decider,
         caches: PromptCaches | None,
-        planner: Planner,
+        cascade: Cascade,
     ) -> tuple[Service[Call], Service[Call]]:
         """The stack, and the same for calls that bring checks of their own."""
         policy, clock = settings.policy, self._clock
@@ -387,9 +393,8 @@ class Engine:
         )
         # below decide and afford, as it goes on with other models of the route; above fallback, as each of its turns
         # is a walk of its own
-        cascade = Cascade(planner, rewriters=REWRITERS, ledger=self._ledger, clock=clock, mint_id=self.mint_id)
         checked = decided.then(cascade).over(walk)
-        return (checked if planner.policy.is_used else decided.over(walk)), checked
+        return (checked if cascade.planner.policy.is_used else decided.over(walk)), checked
 
     def _attempts(
         self, settings: Settings, dialects: Mapping[str, Dialect], caches: PromptCaches | None = None

@@ -57,7 +57,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     outcomes: int = 0
     """How many recorded outcomes of this model on this kind of work that probability rests on."""
     deployments: tuple[str, ...] = ()
-    """Ids of the deployments that may serve it, in order of trial."""
+    """Ids of the deployments that may serve it, in order of trial; of one that is not eligible, those that could."""
     dropped_fields: tuple[str, ...] = ()
     """Fields of the request without effect on the answer that this model's dialect cannot carry."""
 

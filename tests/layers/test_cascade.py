@@ -38,6 +38,7 @@ SHORT = Check(name="short", kind=CheckKind.LENGTH, most_chars=10)
 EVERY = tuple(CascadeStep)
 WRONG, RIGHT, FENCED = '{"b": 1}', '{"a": 1}', '```json\n{"a": 1}\n```'
 
+COSTS = {"small": 100, "other": 200, "large": 10_000}
 Said = str | Exception | float
 
 
@@ -64,10 +65,10 @@ class House:
 
     def ask(self, *models: Model, asked: Call | None = None, **changes: object) -> tuple[Reply, Answer]:
         """The delivered reply, read."""
-        return self.clock.run(self._ask(asked or call(), route(*(models or (SMALL, LARGE)), **changes)))
+        return self.clock.run(self._ask(asked or call(), way(*(models or (SMALL, LARGE)), **changes)))
 
-    async def _ask(self, asked: Call, way: Route) -> tuple[Reply, Answer]:
-        reply = await self.cascade(Routed(asked, way), self._walk)
+    async def _ask(self, asked: Call, decided: Route) -> tuple[Reply, Answer]:
+        reply = await self.cascade(Routed(asked, decided), self._walk)
         draft = Draft()
         async for event in reply:
             draft.add(event)
@@ -84,6 +85,7 @@ class House:
             return Reply(_attempt(routed, chosen), ListSource(said), (Event(text="begun"),))
         if isinstance(said, Exception):
             raise said
+        assert isinstance(said, str)
         end = Event(finish="stop", usage=TEN_AND_TWENTY)
         return Reply(_attempt(routed, chosen), ListSource((end,)), (Event(text=said, raw=said.encode()),))
 
@@ -96,6 +98,16 @@ class House:
     def outcomes(self) -> list[tuple[str, str, float]]:
         """What the ledger was told: model, check, score."""
         return [(each.model, each.check, each.score) for each in self.log.events if isinstance(each, OutcomeRecorded)]
+
+
+def way(*models: Model, success: float | None = None, **changes: object) -> Route:
+    """A route over these models, which cost what their tiers do."""
+    plain = route(*models)
+    candidates = tuple(
+        msgspec.structs.replace(each, expected_cost_nanousd=COSTS[each.model], success=success)
+        for each in plain.candidates
+    )
+    return msgspec.structs.replace(plain, candidates=candidates, **changes)
 
 
 def _attempt(routed: Routed, at: Model) -> Attempt:
@@ -238,7 +250,7 @@ def test_a_stream_that_is_only_recorded_goes_on_as_it_comes() -> None:
 def test_errands_are_not_checked() -> None:
     house = House({"small": ["summary"]}, SCHEMA)
     asked = Routed(call(), route(SMALL), Cause.SUMMARY)
-    house.clock.run(house.cascade(asked, house._walk))  # type: ignore[arg-type]
+    house.clock.run(house.cascade(asked, house._walk))
     assert house.outcomes == []
 
 
@@ -374,27 +386,40 @@ def test_cheap_answers_are_not_compared_where(asked: Call, why: str) -> None:
 
 def test_the_route_says_what_agreement_is_expected_to_cost() -> None:
     planner = Planner(CascadePolicy(agreement=PAIR), Checker())
-    costs = {"small": 100, "other": 200, "large": 10_000}
-    plain = route(SMALL, OTHER, LARGE)
-    candidates = [
-        msgspec.structs.replace(each, expected_cost_nanousd=costs[each.model], success=0.8) for each in plain.candidates
+    strategy = planner.explained(QUESTION, way(SMALL, OTHER, LARGE, success=0.8)).strategy
+    assert strategy is not None
+    assert (strategy.asked, strategy.then, strategy.task) == (PAIR, "large", "choice")
+    assert strategy.escalation == pytest.approx(0.36)
+    assert strategy.expected_cost_nanousd == 300 + 3_600
+
+
+def test_where_the_strong_model_alone_costs_no_more_it_is_asked_alone() -> None:
+    planner = Planner(CascadePolicy(agreement=PAIR), Checker())
+    assert planner.plan(QUESTION, way(SMALL, OTHER, LARGE, success=0.1)) is None, "they would hardly ever agree"
+
+
+def test_a_model_that_would_not_be_tried_is_asked_if_it_could_be() -> None:
+    decided = way(SMALL, OTHER, LARGE)
+    waiting = [
+        msgspec.structs.replace(each, is_eligible=each.model == "large", reason="another tier")
+        for each in reversed(decided.candidates)
     ]
-    explained = planner.explained(QUESTION, msgspec.structs.replace(plain, candidates=tuple(candidates)))
-    assert explained.strategy is not None
-    assert explained.strategy.asked == PAIR
-    assert (explained.strategy.then, explained.strategy.task) == ("large", "choice")
-    assert explained.strategy.escalation == pytest.approx(0.36)
-    assert explained.strategy.expected_cost_nanousd == 300 + 3_600
+    decided = msgspec.structs.replace(decided, candidates=tuple(waiting), tier=Tier.COMPLEX)
+    plan = Planner(CascadePolicy(agreement=PAIR), Checker()).plan(QUESTION, decided)
+    assert plan is not None
+    assert plan.strategy.asked == PAIR
+    removed = [msgspec.structs.replace(each, deployments=()) for each in waiting if each.model == "small"]
+    decided = msgspec.structs.replace(decided, candidates=(*waiting[:2], *removed))
+    assert Planner(CascadePolicy(agreement=PAIR), Checker()).plan(QUESTION, decided) is None
 
 
 def test_the_route_says_what_checks_are_expected_to_cost_at_most() -> None:
-    applied = Applied(SHORT, routes=frozenset((ALL,)))
-    planner = Planner(CascadePolicy(checks=(applied,), steps=EVERY), Checker())
-    costs = {"small": 100, "large": 10_000}
-    plain = route(SMALL, LARGE)
-    candidates = [
-        msgspec.structs.replace(each, expected_cost_nanousd=costs[each.model], success=0.9) for each in plain.candidates
-    ]
-    explained = planner.explained(call(), msgspec.structs.replace(plain, candidates=tuple(candidates)))
-    assert explained.strategy is not None
-    assert explained.strategy.expected_cost_nanousd == 100 + 10 + 100
+    planner = Planner(CascadePolicy(checks=(Applied(SHORT, routes=frozenset((ALL,))),), steps=EVERY), Checker())
+    strategy = planner.explained(call(), way(SMALL, LARGE, success=0.9)).strategy
+    assert strategy is not None
+    assert (strategy.checks, strategy.then) == (("short",), "large")
+    assert strategy.escalation == pytest.approx(0.01)
+    assert strategy.expected_cost_nanousd == 100 + 10 + 100
+    unknown = planner.explained(call(), way(SMALL, LARGE)).strategy
+    assert unknown is not None
+    assert unknown.expected_cost_nanousd is None

@@ -102,8 +102,8 @@ class Planner:
         examine = tuple(self._examine(call, route))
         is_recorded = call.stream and not self.policy.buffers_streams
         task = None if is_recorded else self._task(call, route)
-        if task is not None:
-            return Plan(strategy=self._agreement(route, task, examine), examine=examine, task=task)
+        if task is not None and (strategy := self._agreement(route, task, examine)) is not None:
+            return Plan(strategy=strategy, examine=examine, task=task)
         if not examine:
             return None
         return Plan(strategy=self._checks(call, route, examine), examine=examine)
@@ -149,18 +149,20 @@ class Planner:
         policy, wish = self.policy, call.options.agreement
         if not policy.agreement or wish == "off" or route.tier not in policy.tiers or call.model not in CLASSIFIED:
             return None
-        if _pair(route, policy.agreement) is None or judging(route, policy.agreement) is None:
-            return None
         task = Task(wish) if wish else task_of(call)
         return task if task in policy.tasks else None
 
-    def _agreement(self, route: Route, task: Task, examine: Sequence[tuple[Check, Examine]]) -> Strategy:
-        pair, strong = _pair(route, self.policy.agreement), judging(route, self.policy.agreement)
-        assert pair is not None
-        assert strong is not None
+    def _agreement(self, route: Route, task: Task, examine: Sequence[tuple[Check, Examine]]) -> Strategy | None:
+        """None where not all can be asked, or the strong model alone would cost no more."""
+        pair, strong = _pair(route, self.policy.agreement), above(route, self.policy.agreement)
+        if pair is None or strong is None:
+            return None
         known = [candidate.success for candidate in pair if candidate.success is not None]
         # as if they erred apart from each other, which they do not: they rather agree more often
         escalation = 1 - known[0] * known[1] if len(known) == len(pair) else USUAL_DISAGREEMENT
+        cost, alone = _expected(pair, [(escalation, strong.chosen)]), strong.chosen.expected_cost_nanousd
+        if cost is not None and alone is not None and cost >= alone:
+            return None
         return Strategy(
             kind="agreement",
             checks=tuple(check.name for check, _ in examine),
@@ -168,7 +170,7 @@ class Planner:
             then=strong.chosen.model,
             task=task,
             escalation=round(escalation, 4),
-            expected_cost_nanousd=_expected((*pair,), [(escalation, strong.chosen)]),
+            expected_cost_nanousd=cost,
         )
 
     def _checks(self, call: Call, route: Route, examine: Sequence[tuple[Check, Examine]]) -> Strategy:
@@ -193,7 +195,7 @@ class Planner:
 
     def _further(self, route: Route) -> Iterable[Candidate]:
         """Who is asked after the first choice, if each answer fails, in turn."""
-        higher = escalated(route, route.chosen.model)
+        higher = above(route, (route.chosen.model,))
         asking = [step for step in self.policy.steps if step is not CascadeStep.REPAIR][: self.policy.max_turns - 1]
         for step in asking:
             if step is CascadeStep.REASK:
@@ -211,44 +213,43 @@ def _expected(asked: Sequence[Candidate], then: Sequence[tuple[float, Candidate]
 # ---- whom to ask ----------------------------------------------------------------------------------------------------
 
 
+def _able(route: Route) -> Sequence[Candidate]:
+    """Who could answer, whether or not it is their turn."""
+    return [candidate for candidate in route.candidates if candidate.deployments]
+
+
 def _pair(route: Route, agreement: Sequence[str]) -> tuple[Candidate, Candidate] | None:
-    """The two that are asked first, which may be one; None if not both may be."""
-    eligible = {candidate.model: candidate for candidate in route.eligible}
-    found = [eligible[name] for name in agreement if name in eligible]
+    """The two that are asked first, which may be one; None if not both can be."""
+    able = {candidate.model: candidate for candidate in _able(route)}
+    found = [able[name] for name in agreement if name in able]
     return (found[0], found[-1]) if len(found) == len(agreement) else None
 
 
-def judging(route: Route, agreement: Sequence[str]) -> Route | None:
-    """Who is asked when the two do not agree: the route from its first model above both; None if there is none."""
-    return _above(route, agreement)
-
-
-def escalated(route: Route, model: str) -> Route | None:
-    """Who is asked when this model's answer did not do: those of higher tiers, in the route's order."""
-    return _above(route, (model,))
+def above(route: Route, models: Sequence[str]) -> Route | None:
+    """Who is asked when the answers of these did not do: those of the tier above, then those of still higher ones,
+    of each the first choices and the cheapest first; None if there is nobody."""
+    highest = max((UPWARDS.index(each.tier) for each in _able(route) if each.model in models), default=0)
+    higher = [candidate for candidate in _able(route) if UPWARDS.index(candidate.tier) > highest]
+    higher.sort(key=lambda each: (UPWARDS.index(each.tier), not each.is_eligible, each.expected_cost_nanousd or 0))
+    return _with_turn(route, higher, "asked when an answer of a lower tier did not do") if higher else None
 
 
 def only(route: Route, model: str) -> Route:
-    """The route with one model left to be tried."""
-    return _left(route, frozenset((model,)))
+    """The route with one model to be tried."""
+    return _with_turn(route, [each for each in _able(route) if each.model == model], "its turn")
 
 
-def _above(route: Route, models: Sequence[str]) -> Route | None:
-    eligible = route.eligible
-    highest = max((UPWARDS.index(each.tier) for each in eligible if each.model in models), default=0)
-    above = frozenset(candidate.model for candidate in eligible if UPWARDS.index(candidate.tier) > highest)
-    return _left(route, above) if above else None
-
-
-def _left(route: Route, models: frozenset[str]) -> Route:
-    """Those models stand first, in their order; the others stay, and will not be tried."""
-    candidates = [
-        each if each.model in models else replace(each, is_eligible=False, reason="not asked in this turn")
+def _with_turn(route: Route, models: Sequence[Candidate], reason: str) -> Route:
+    """Those models are tried, in this order; the others stay in the route, and are not."""
+    tried = {
+        each.model: each if each.is_eligible else replace(each, is_eligible=True, reason=reason) for each in models
+    }
+    others = [
+        replace(each, is_eligible=False, reason="not its turn") if each.is_eligible else each
         for each in route.candidates
-        if each.is_eligible
+        if each.model not in tried
     ]
-    removed = [each for each in route.candidates if not each.is_eligible]
-    return replace(route, candidates=(*sorted(candidates, key=lambda each: not each.is_eligible), *removed))
+    return replace(route, candidates=(*tried.values(), *others))
 
 
 # ---- what to say ----------------------------------------------------------------------------------------------------

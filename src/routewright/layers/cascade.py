@@ -9,7 +9,7 @@ and what is left of it may cut the last turn short, never the answer that is the
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from routewright.call import Call, Cause, Message, Routed
 from routewright.check import AGREEMENT, OF_JSON, Check, Finding
 from routewright.clock import Clock
 from routewright.decision.agreement import Task, agree
-from routewright.decision.cascading import CascadeStep, Plan, Planner, asked_again, escalated, judging, only
+from routewright.decision.cascading import CascadeStep, Plan, Planner, above, asked_again, only
 from routewright.decision.repair import repaired_json
 from routewright.decision.tokens import message_tokens
 from routewright.dialects.wire import Rewriter
@@ -74,14 +74,14 @@ class Cascade:
         mint_id: Callable[[], str],
     ) -> None:
         """`rewriters` say how a question goes on in its client's dialect; `mint_id` gives outcomes their ids."""
-        self._planner = planner
+        self.planner = planner
         self._rewriters = rewriters
         self._ledger = ledger
         self._clock = clock
         self._mint_id = mint_id
 
     async def __call__(self, routed: Routed, forward: Service[Routed]) -> Reply:
-        plan = None if routed.cause.is_errand else self._planner.plan(routed.call, routed.route)
+        plan = None if routed.cause.is_errand else self.planner.plan(routed.call, routed.route)
         if plan is None:
             return await forward(routed)
         routed = replace(routed, route=replace(routed.route, strategy=plan.strategy))
@@ -105,22 +105,34 @@ class Cascade:
         reply.overhear(hear)
         return reply.on_close(examine)
 
+    def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
+        """What its checks say of a whole answer; the ledger is told. Raises InvalidCheck."""
+        call, draft = reply.attempt.call, Draft()
+        plan = self.planner.plan(call, reply.route)
+        if plan is None:
+            return ()
+        for event in events:
+            draft.add(event)
+        findings = findings_of(plan, draft.answer(reply, NOT_CHARGED), call)
+        self.tell(reply, findings)
+        return findings
+
     # -- what a walk needs
 
     @property
     def steps(self) -> Sequence[CascadeStep]:
         """What is done about an answer that did not pass, in this order."""
-        return self._planner.policy.steps
+        return self.planner.policy.steps
 
     @property
     def max_turns(self) -> int:
         """Answers to one call."""
-        return self._planner.policy.max_turns
+        return self.planner.policy.max_turns
 
     @property
     def agreement(self) -> Sequence[str]:
         """Whose answers are compared."""
-        return self._planner.policy.agreement
+        return self.planner.policy.agreement
 
     def left_s(self, call: Call) -> float:
         """How much time a further turn has."""
@@ -203,7 +215,7 @@ class _Walk:
             self._told.append(f"{' and '.join(names)} agree")
             self._compare(answers, [True, True])
             return self._examined(replace(one, findings=(Finding(AGREEMENT, True),)))
-        stronger = judging(route, self._cascade.agreement)
+        stronger = above(route, self._cascade.agreement)
         assert stronger is not None, "there is no plan to compare without one"
         what = f"{' and '.join(names)} do not agree"
         turn = await self._further(self._following(stronger, Cause.ESCALATION), what, is_only=not (one or other))
@@ -231,7 +243,7 @@ class _Walk:
         return await self._instead(turn, replace(self._following(route, Cause.REASK), call=call))
 
     async def _escalated(self, turn: Turn) -> Turn:
-        route = escalated(self._routed.route, turn.model)
+        route = above(self._routed.route, (turn.model,))
         return turn if route is None else await self._instead(turn, self._following(route, Cause.ESCALATION))
 
     async def _instead(self, turn: Turn, routed: Routed) -> Turn:
