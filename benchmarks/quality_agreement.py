@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from benchmarks.quality import Figure
 from numpy.typing import NDArray
 
-from benchmarks.quality import Figure
 from routewright.decision.agreement import Task, canonical
 
 MOST_CALLS = 0.40
