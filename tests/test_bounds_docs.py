@@ -10,8 +10,8 @@ from routewright import names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.decision import progress
-from routewright.dialects import multipart, options, provider_errors, strict_json
+from routewright.decision import agreement, checks, progress, repair, schemas
+from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
     admin_api,
     batches_api,
@@ -71,6 +71,13 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "names of what may be left out of a request": (options.MOST_DROPPED, registry.LONGEST_NAME),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
+    "a pattern of a check": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
+    "a JSON Schema": (schemas.MOST_BYTES, schemas.MOST_UNFOLDED),
+    "steps of a request's schema that comes back to itself": (schemas.MOST_STEPS,),
+    "checks of a request": (check_options.MOST_CHECKS,),
+    "schemas that are kept ready, and patterns": (checks.MOST_COMPILED,),
+    "JSON that is repaired": (repair.MOST_CHARS,),
+    "what is compared of a short text": (agreement.SHORT_CHARS,),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (
         idempotency.MOST_ANSWERS,

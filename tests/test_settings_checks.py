@@ -8,6 +8,7 @@ from desk import Desk
 from routewright.check import CheckKind
 from routewright.decision.cascading import CascadeStep
 from routewright.errors import SettingsError
+from routewright.settings.catalog import build_catalog
 from routewright.settings.checks import cascade_policy
 
 
@@ -73,9 +74,22 @@ def test_a_mistake_is_refused_at_load_with_its_file_and_line(desk: Desk, lines: 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ('[cascade]\nagreement = ["gpt-5.4"]', 'cascade.agreement: no model is called "gpt-5.4" (routewright.toml:2:'),
+        ('[checks.it]\nkind = "json"\nroutes = ["bluk"]', 'checks.it.routes: no model is called "bluk"'),
+    ],
+)
+def test_a_model_that_nobody_knows_is_refused_once_all_are_found(desk: Desk, text: str, told: str) -> None:
+    desk.write(text)
+    with pytest.raises(SettingsError) as refused:
+        build_catalog(desk.load(), simulate=True)
+    assert told in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
         ('[checks.agreement]\nkind = "json"', "checks.agreement: this name is for answers that are compared"),
         ('[cascade]\nagreement = ["a", "b", "c"]', "cascade.agreement: names one model"),
-        ('[cascade]\nagreement = ["gpt-5.4"]', 'no model is called "gpt-5.4"'),
         ('[cascade]\nsteps = ["ask"]', "cascade.steps"),
         ("[cascade]\nmax_turns = 9", "cascade.max_turns"),
     ],

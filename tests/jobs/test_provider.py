@@ -258,3 +258,18 @@ async def test_a_model_without_a_price_for_batches_is_asked_live(tmp_path: Path)
     with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, _):
         assert "no model that would answer has a batch API" in run.way
     await runtime.close()
+
+
+async def test_what_a_provider_answered_and_does_not_fit_is_paid_for_and_asked_live(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    wanted = wish(tmp_path, MODELS["openai_chat"], 2)
+    schema = {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "string", "minLength": 40}}}
+    wanted = replace(wanted, asking=Asking(max_tokens=3, schema=schema))
+    job = await done(world, wanted)
+    assert job.state is JobState.COMPLETED
+    failed = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
+    assert [line["response"]["body"]["error"]["code"] for line in failed] == ["check_failed"] * 2
+    settled, open_holds, granted = books(world)
+    assert [each.service_tier for each in settled].count("batch") == 2
+    assert world.count("/chat/completions") > 0
+    assert (open_holds, granted) == (0, 0)

@@ -7,7 +7,7 @@ from routewright.decision.cascading import Applied, CascadePolicy
 from routewright.decision.languages import LANGUAGES
 from routewright.settings.given import did_you_mean
 from routewright.settings.places import KeyPath
-from routewright.settings.schema import CascadeSettings, CheckSettings, ModelSettings
+from routewright.settings.schema import CascadeSettings, CheckSettings
 
 _NEEDS = {
     CheckKind.JSON_SCHEMA: "schema",
@@ -18,9 +18,7 @@ _NEEDS = {
 """What a kind is nothing without."""
 
 
-def check_mistakes(
-    checks: Mapping[str, CheckSettings], cascade: CascadeSettings, models: Mapping[str, ModelSettings]
-) -> Iterator[tuple[KeyPath, str]]:
+def check_mistakes(checks: Mapping[str, CheckSettings], cascade: CascadeSettings) -> Iterator[tuple[KeyPath, str]]:
     """Where something is wrong, and what."""
     for name, check in checks.items():
         path, needed = ("checks", name), _NEEDS.get(check.kind)
@@ -35,9 +33,6 @@ def check_mistakes(
             yield (*path, "max_chars"), f"nothing has {check.min_chars:,} characters and at most {check.max_chars:,}"
     if len(cascade.agreement) > 2:
         yield ("cascade", "agreement"), "names one model, which is asked twice, or two"
-    for model in cascade.agreement:
-        if model not in models:
-            yield ("cascade", "agreement"), f'no model is called "{model}"{did_you_mean(model, models)}'
 
 
 def cascade_policy(checks: Mapping[str, CheckSettings], cascade: CascadeSettings) -> CascadePolicy:

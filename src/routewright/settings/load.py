@@ -383,7 +383,7 @@ def _check_cache(settings: Settings) -> Iterator[str]:
 
 
 def _check_checks(settings: Settings) -> Iterator[str]:
-    for path, problem in check_mistakes(settings.checks, settings.cascade, settings.models):
+    for path, problem in check_mistakes(settings.checks, settings.cascade):
         yield _told(settings, path, problem)
 
 
