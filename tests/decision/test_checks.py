@@ -10,6 +10,7 @@ from routewright.call import Call, OutputFormat, Tool, ToolCall, ToolChoice
 from routewright.check import Check, CheckKind
 from routewright.decision import checks
 from routewright.decision.checks import Checker
+from routewright.decision.schemas import read_schema
 from routewright.reply import NOT_CHARGED, Answer, Draft
 
 KIND = CheckKind
@@ -123,11 +124,10 @@ def test_the_tool_that_must_be_called_is_called_with_arguments_that_fit(
 
 def test_a_schema_is_compiled_once_and_the_bound_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    compiled = checks.read_schema
 
     def counted(text: str, place: str, *, is_trusted: bool) -> Any:
         made.append(text)
-        return compiled(text, place, is_trusted=is_trusted)
+        return read_schema(text, place, is_trusted=is_trusted)
 
     monkeypatch.setattr(checks, "read_schema", counted)
     monkeypatch.setattr(checks, "MOST_COMPILED", 2)

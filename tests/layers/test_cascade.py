@@ -63,9 +63,9 @@ class House:
             mint_id=lambda: f"outcome-{next(self._ids)}",
         )
 
-    def ask(self, *models: Model, asked: Call | None = None, **changes: object) -> tuple[Reply, Answer]:
+    def ask(self, *models: Model, asked: Call | None = None) -> tuple[Reply, Answer]:
         """The delivered reply, read."""
-        return self.clock.run(self._ask(asked or call(), way(*(models or (SMALL, LARGE)), **changes)))
+        return self.clock.run(self._ask(asked or call(), way(*(models or (SMALL, LARGE)))))
 
     async def _ask(self, asked: Call, decided: Route) -> tuple[Reply, Answer]:
         reply = await self.cascade(Routed(asked, decided), self._walk)
