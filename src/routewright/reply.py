@@ -240,6 +240,8 @@ class Reply:
         """None where the cache is not used."""
         self.findings: tuple[Finding, ...] = ()
         """What its checks found; of a stream that is checked at its end, known then."""
+        self.tokens_before = 0
+        """Used for other answers to the same call, which were not delivered."""
         self.is_rewritten = False
         """Its text is not the provider's own: its events have no bytes to pass on."""
         self._source = source

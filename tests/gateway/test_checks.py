@@ -64,6 +64,23 @@ async def test_an_answer_that_fails_is_escalated_and_every_attempt_is_accounted(
         assert told == [("plain", "check", "shape", 0.0), ("swift", "check", "shape", 1.0)]
 
 
+async def test_where_nothing_is_checked_the_cascade_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "checked").mkdir()
+    async with house(tmp_path) as (plain, _), house(tmp_path / "checked", SHAPE) as (checked, _):
+        without, with_checks = plain.runtime.engine._snapshot, checked.runtime.engine._snapshot
+        assert without.service is not without.checked
+        assert with_checks.service is with_checks.checked
+
+
+async def test_all_answers_of_a_request_count_against_its_keys_tokens(tmp_path: Path) -> None:
+    async with house(tmp_path, SHAPE + ESCALATE, plain=WRONG, swift=RIGHT) as (opened, _):
+        key = opened.key(tokens_per_minute=1_000).text.reveal()
+        answer = await opened.ask(key, model="auto", routewright={"tier": "bulk"})
+        assert answer.headers["x-routewright-attempts"] == "2"
+        later = await opened.ask(key, model="auto", routewright={"tier": "bulk"})
+        assert later.headers["x-ratelimit-remaining-tokens"] == "940", "of four answers of 15"
+
+
 async def test_nothing_of_an_answer_is_kept_with_what_was_found(tmp_path: Path) -> None:
     said = '{"canary-of-the-answer": 1}'
     async with house(tmp_path, SHAPE, plain=said, swift=said, strong=said) as (opened, _):

@@ -177,6 +177,8 @@ class _Walk:
         self._told: list[str] = []
         """What was done, for the route."""
         self._attempts = 0
+        self._tokens = 0
+        """Of all turns that were answered."""
         self._turns = 1
 
     async def reply(self) -> Reply:
@@ -296,6 +298,7 @@ class _Walk:
             raise AllAttemptsFailed([(reply.attempt.deployment.id, error)]) from error
         finally:
             reply.close()
+        self._tokens += 0 if reply.usage is None else reply.usage.total
         return Turn(reply=reply, events=tuple(events), answer=draft.answer(reply, NOT_CHARGED))
 
     # -- what is said of them
@@ -330,6 +333,7 @@ class _Walk:
         reply = Reply(replace(attempt, routed=routed, number=max(attempt.number, self._attempts)), Ended(), turn.events)
         reply.budget_remaining_nanousd = before.budget_remaining_nanousd
         reply.first_wait_s, reply.allowance = before.first_wait_s, before.allowance
+        reply.tokens_before = self._tokens - (0 if before.usage is None else before.usage.total)
         reply.findings, reply.is_rewritten = turn.findings, turn.is_repaired
         return reply
 
