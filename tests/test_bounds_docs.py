@@ -25,7 +25,7 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
+from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
@@ -44,11 +44,16 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "batches of one key that are not over": (batches_kept.MOST_OPEN,),
     "batches worked on at once": (batches_running.MOST_AT_ONCE, 1),
     "a batch of `/v1/batches`": (batches_kept.WINDOW_S,),
+    "batches that wait for a provider": (batches_running.MOST_ELSEWHERE,),
+    "what must be left of its day for a batch to go to a provider": (batches_running.LEAST_WINDOW_S,),
+    "a job of a day or more at a provider": (provider.LAST_S,),
     "problems told of a batch's file": (batches_checking.MOST_PROBLEMS,),
     "what is in flight for batches when a gateway ends": (batches_running.PATIENCE_S,),
-    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
+    "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES, provider.MOST_TEXTS),
+    "a file that a provider does not have, and may be on its way": (provider.UNSURE_S,),
+    "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
-    "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
+    "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),

@@ -28,7 +28,7 @@ class Neighbours(Recovery):
     """One whose looks are counted, and fail while they are told to."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.looks = self.looks_at_jobs = 0
         self.fails = False
 
     def look(self) -> Recovered:
@@ -36,6 +36,9 @@ class Neighbours(Recovery):
         if self.fails:
             raise StoreUnavailable("the ledger is busy")
         return Recovered()
+
+    def settle_old_jobs(self) -> None:
+        self.looks_at_jobs += 1
 
 
 def keeping(database: SqliteDatabase, days: int = 0) -> tuple[Housekeeping, Neighbours, FakeClock]:
@@ -49,8 +52,9 @@ def rows(database: SqliteDatabase) -> int:
 
 def test_days_that_are_over_are_sealed_and_nothing_is_deleted_unless_asked(database: SqliteDatabase) -> None:
     before = rows(database)
-    housekeeping, _, _ = keeping(database)
+    housekeeping, neighbours, _ = keeping(database)
     housekeeping.keep_days()
+    assert neighbours.looks_at_jobs == 1
     assert [seal.day for seal in seals_after(database, 0)] == ["2026-11-01", "2026-11-02", "2026-11-03"]
     assert rows(database) == before
 
@@ -101,7 +105,7 @@ def test_it_stops_between_two_steps(database: SqliteDatabase) -> None:
     housekeeping.keep_days()
     housekeeping.look_at_neighbours()
     assert not seals_after(database, 0)
-    assert neighbours.looks == 0
+    assert neighbours.looks == neighbours.looks_at_jobs == 0
 
 
 def test_stopping_waits_for_the_step_that_runs(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

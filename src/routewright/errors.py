@@ -9,7 +9,7 @@ RoutewrightError
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── JobNotFound · JobRefused · BadInput
-│   ├── FileNotKept · StorageFull
+│   ├── FileNotKept · StorageFull · BatchNotHeld
 │   └── InvalidCheck · CheckFailed
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
@@ -262,6 +262,12 @@ class StorageFull(CallerError):
     """There is no room for another file or batch."""
 
     number, code, status = "E127", "storage_full", 413
+
+
+class BatchNotHeld(CallerError):
+    """What a batch can cost in all does not fit into its budgets, so nothing of it was sent to a provider."""
+
+    number, code, status = "E129", "batch_not_held", 402
 
 
 class InvalidCheck(CallerError):

@@ -64,9 +64,11 @@ class Housekeeping:
                 log.warning("what another process left is not recovered yet: %s", error.message)
 
     def keep_days(self) -> None:
-        """Seal what is due, then delete what need not be kept any more; what is left is done in an hour."""
+        """Settle what jobs left, seal what is due, delete what need not be kept; what is left is done in an hour."""
         with self._turn:
             try:
+                self._breathe()
+                self._recovery.settle_old_jobs()
                 for seal in seal_due(self._database, self._clock.time_ns(), self._breathe):
                     log.info("sealed %s, supplement %d: %d rows", seal.day, seal.supplement, seal.rows)
                 self._prune()

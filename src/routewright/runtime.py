@@ -448,3 +448,4 @@ def _recover(journal: Journal, store: Store, escrow: DatabaseEscrow, clock: Cloc
         journal.append(event, closing=True)
     journal.flush_blocking()
     escrow.forget_all_but(journal.boots_alive)
+    escrow.forget_old_jobs()

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from databases import open_database
 from routewright.cli.batch_line import told
+from routewright.jobs.job import JobState
+from routewright.jobs.parts import Part, PartStore
 from routewright.jobs.runner import Progress
+from routewright.jobs.store import JobStore
 from terminal import Terminal
 
 RUN = ("batch", "run", "--simulate", "--set", "policy.classifier=heuristic")
@@ -113,3 +118,27 @@ def test_ctrl_c_awaits_what_is_in_flight_and_the_same_command_goes_on(terminal: 
 def test_the_line_tells_rate_cost_failures_and_what_is_left() -> None:
     progress = Progress(total=1000, completed=98, failed=2, cost_nanousd=10**7, begun_with=0, begun_at=0.0)
     assert told(progress, 10.0) == "100 / 1,000 · 10.0/s · $0.010000 of about $0.100000 · 2 failed · 0:01:30 left"
+
+
+def test_what_failed_is_asked_again_as_the_summary_says(terminal: Terminal) -> None:
+    (terminal.home / "in.jsonl").write_text('{"prompt": "Hi", "max_tokens": 5}\n{"prompt": "Ho", "model": "later"}\n')
+    done = terminal.run(*RUN, "in.jsonl")
+    assert done.exit_code == 1
+    assert "--retry-failed asks those again" in done.stderr
+    (terminal.home / "routewright.toml").write_text('[aliases]\nlater = "gpt-5.5"\n')
+    done = terminal.run(*RUN, "in.jsonl", "--retry-failed")
+    assert (done.exit_code, "1 failed item of 2 asked again" in done.stderr) == (0, True), done.stderr
+    assert {line["custom_id"] for line in output(terminal)} == {"item-1", "item-2"}
+    assert not (terminal.home / "in.results.errors.jsonl").exists()
+
+
+def test_a_batch_with_files_at_a_provider_is_called_back_by_its_next_run(terminal: Terminal) -> None:
+    terminal.run(*RUN, "in.txt", "--max-tokens", "9")
+    database = open_database(terminal.home / ".local/share/routewright/ledger.db")
+    store = JobStore(database)
+    plain = replace(store.jobs(1)[0], id="batch_away", state=JobState.VALIDATING, output="/nowhere", ended_at_ns=None)
+    job = store.move(store.create(plain), JobState.IN_PROGRESS, at_ns=1)
+    PartStore(database).intend(job, Part(number=1, deployment="openai/gpt-5.5"), {0: "a"})
+    assert "run it again, and they are called back" in terminal.run("batch", "cancel", job.id).stderr
+    assert store.get(job.id).state is JobState.CANCELLING
+    database.close()

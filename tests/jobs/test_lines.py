@@ -120,3 +120,17 @@ def test_equal_questions_have_equal_digests_whatever_their_order_and_name() -> N
     second = Question("b", "/v1/chat/completions", {"messages": [], "model": "m"})
     other = Question("a", "/v1/chat/completions", {"messages": [], "model": "n"})
     assert digest_of(first) == digest_of(second) != digest_of(other)
+
+
+def test_embeddings_are_asked_as_they_are_said() -> None:
+    body = {"model": "embed", "input": ["a", "b"]}
+    said = line(custom_id="x", url="/v1/embeddings", body=body)
+    asking = Asking(max_tokens=5, schema={"type": "object"})
+    entry = read_line(said, 1, asking)
+    assert entry == Question("x", "/v1/embeddings", body), "neither a length nor a schema is a vector's"
+    assert isinstance(entry, Question)
+    call = call_of(entry, request_id="1", options=Options())
+    assert (call.dialect, call.model, len(call.messages)) == ("openai_embeddings", "embed", 2)
+    other = read_line(said, 1, Asking(model="other"))
+    assert isinstance(other, Question)
+    assert other.body["model"] == "other"

@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from routewright.jobs import provider
+from routewright.jobs.choosing import Via
+from routewright.jobs.exchange import Exchange
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.lines import Asking
 from routewright.jobs.opening import Wish, input_of, opened
 from routewright.jobs.parts import PartState, PartStore
-from routewright.jobs.provider import ProviderWay, Via
+from routewright.jobs.provider import ProviderWay
 from routewright.jobs.store import JobStore
 from routewright.ledger import job_holds
+from routewright.ledger.job_holds import JobHolds
 from routewright.ledger.ledger import Settled
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
@@ -196,6 +200,112 @@ async def test_without_room_for_a_whole_file_nothing_is_sent_and_nothing_stays_g
     assert open_holds == 0
 
 
+async def test_all_that_a_job_can_cost_is_held_before_its_first_file_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "MOST_REQUESTS", 2)
+    (tmp_path / "routewright.toml").write_text(BUDGET.format(limit=5))
+    world, wanted = World(tmp_path), wish(tmp_path, MODELS["openai_chat"])
+    seen: list[int] = []
+    send = world.simulator.send
+
+    async def watched(request: Any, *, connect_timeout_s: float) -> Any:
+        if request.method == "POST" and request.url.endswith("/files"):
+            rows = watching.store.database.read("SELECT sum(granted_nanousd) AS n FROM grants WHERE boot LIKE 'batch%'")
+            seen.append(int(rows[0]["n"]))
+        return await send(request, connect_timeout_s=connect_timeout_s)
+
+    world.simulator.send = watched  # type: ignore[method-assign]
+    watching = world.open()
+    with way(world, watching, wanted) as run:
+        await run.run()
+    held = watching.store.database.read("SELECT sum(amount_nanousd) AS n FROM events WHERE kind = 'reserved'")[0]["n"]
+    await watching.close()
+    assert seen == [held] * 3, "for all six, before each of three files"
+    assert books(world)[1:] == (0, 0)
+
+
+async def test_a_job_that_dies_between_its_files_goes_on_with_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "MOST_REQUESTS", 2)
+    (tmp_path / "routewright.toml").write_text(BUDGET.format(limit=5))
+    world, wanted = World(tmp_path, takes_s=3600), wish(tmp_path, MODELS["anthropic_messages"])
+    submit = Exchange.submit
+
+    async def dies(self: Exchange, place: Any, name: str, lines: Any) -> str:
+        if name.endswith("-2"):
+            raise Killed
+        return await submit(self, place, name, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exchange, "submit", dies)
+        with pytest.raises(Killed):
+            await done(world, wanted)
+    runtime = world.open()
+    [job] = JobStore(runtime.store.database).jobs(1)
+    granted = "SELECT granted_nanousd AS n FROM grants WHERE boot = ?"
+    before = runtime.store.database.read(granted, job.id)[0]["n"]
+    seen: set[int] = set()
+
+    async def looks(seconds: float) -> None:
+        seen.update(row["n"] for row in runtime.store.database.read(granted, job.id))
+        world.clock.advance(seconds)
+
+    with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, planned):
+        run.first = ProviderWay(runtime, run, planned.job, sends=True, sleep=looks).run
+        assert (await run.run()).state is JobState.COMPLETED
+    await runtime.close()
+    assert seen == {before}
+    assert sorted(answers(wanted)) == [f"item {n}" for n in range(6)]
+    settled, open_holds, left = books(world)
+    assert (len(settled), open_holds, left) == (6, 0, 0)
+
+
+async def test_a_run_that_is_stopped_while_it_sends_sends_nothing_more_and_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "routewright.toml").write_text(BUDGET.format(limit=5))
+    world, wanted = World(tmp_path), wish(tmp_path, MODELS["openai_chat"])
+    runtime = world.open()
+    with way(world, runtime, wanted) as run:
+        claim = JobHolds.claim
+
+        async def stops(self: JobHolds, bound: Any) -> None:
+            await claim(self, bound)
+            run.stop()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(JobHolds, "claim", stops)
+            assert (await run.run()).state is JobState.IN_PROGRESS
+    await runtime.close()
+    assert world.requests == []
+    assert books(world) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("must", [False, True])
+async def test_a_job_that_does_not_fit_whole_is_not_sent_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, must: bool
+) -> None:
+    """With room for each of its files, and for each of its items."""
+    monkeypatch.setattr(provider, "MOST_REQUESTS", 1)
+    monkeypatch.setattr(job_holds, "TRIES", 2)
+    (tmp_path / "routewright.toml").write_text(BUDGET.format(limit="0.004"))
+    world, wanted = World(tmp_path), wish(tmp_path, MODELS["openai_chat"])
+    runtime = world.open()
+    with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, planned):
+        run.first = ProviderWay(runtime, run, planned.job, sends=True, must=must, sleep=world.sleep).run
+        job = await run.run()
+        cause = run.ended_by
+    await runtime.close()
+    assert world.count("/files") == 0
+    if must:
+        assert cause is not None
+        assert (cause.code, job.state, world.requests) == ("batch_not_held", JobState.IN_PROGRESS, [])
+        assert '"all" has no room' in cause.message
+    else:
+        assert (cause, job.state, world.count("/chat/completions")) == (None, JobState.COMPLETED, 6)
+    assert books(world)[1:] == (0, 0)
+
+
 async def test_a_file_that_the_provider_refuses_is_asked_live(tmp_path: Path) -> None:
     world, wanted = World(tmp_path, refused=True), wish(tmp_path, MODELS["openai_chat"])
     job = await done(world, wanted)
@@ -223,6 +333,25 @@ async def test_a_cancelled_job_is_called_back_from_its_provider(tmp_path: Path) 
     await runtime.close()
     assert job.state is JobState.CANCELLED
     assert world.count("/cancel") == 1
+    assert books(world) == ([], 0, 0)
+
+
+async def test_a_job_that_was_cancelled_while_nobody_ran_it_is_called_back_by_the_next_run(tmp_path: Path) -> None:
+    world, wanted = World(tmp_path, takes_s=10**6), wish(tmp_path, MODELS["openai_chat"])
+
+    async def dies(seconds: float) -> None:
+        raise Killed
+
+    sleep, world.sleep = world.sleep, dies  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await done(world, wanted)
+    world.sleep = sleep  # type: ignore[method-assign]
+    runtime = world.open()
+    store = JobStore(runtime.store.database)
+    store.move(store.jobs(1)[0], JobState.CANCELLING, at_ns=1)
+    await runtime.close()
+    job = await done(world, wanted)
+    assert (job.state, world.count("/cancel"), world.count("/chat/completions")) == (JobState.CANCELLED, 1, 0)
     assert books(world) == ([], 0, 0)
 
 
@@ -270,6 +399,7 @@ async def test_what_a_provider_answered_and_does_not_fit_is_paid_for_and_asked_l
     failed = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
     assert [line["response"]["body"]["error"]["code"] for line in failed] == ["check_failed"] * 2
     settled, open_holds, granted = books(world)
-    assert [each.service_tier for each in settled].count("batch") == 2
+    in_batch = [(each.outcome, each.is_estimated) for each in settled if each.service_tier == "batch"]
+    assert in_batch == [("complete", False)] * 2
     assert world.count("/chat/completions") > 0
     assert (open_holds, granted) == (0, 0)

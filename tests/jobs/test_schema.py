@@ -71,3 +71,4 @@ async def test_an_item_whose_answers_never_fit_fails_with_the_reason(tmp_path: P
         await runtime.flush()
         (row,) = runtime.store.tail(5)
         assert row.cost_nanousd > 0
+        assert (row.outcome, row.is_estimated) == ("complete", False)

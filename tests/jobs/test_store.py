@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from databases import open_database
 from routewright.catalog.registry import Tier
 from routewright.errors import JobNotFound, JobRefused
-from routewright.jobs.job import Counts, Item, ItemResult, Job, JobState
+from routewright.jobs.job import REOPENED, Counts, Item, ItemResult, Job, JobState
 from routewright.jobs.store import JobStore
 from routewright.ledger.database import Database
 
@@ -132,3 +132,17 @@ def test_jobs_do_not_see_each_others_items(store: JobStore) -> None:
 def test_a_job_is_given_another_budget(store: JobStore) -> None:
     job = store.allow(store.counted(store.create(JOB), 3), limit_nanousd=8, deadline_ns=9)
     assert (job.total, job.limit_nanousd, job.deadline_ns) == (3, 8, 9)
+
+
+def test_what_failed_is_left_again_and_ordered_lines_are_where_they_stand_now(store: JobStore) -> None:
+    job = store.move(store.counted(store.create(JOB), 3), JobState.IN_PROGRESS, at_ns=1)
+    store.add(job, items("a", "b", "c"))
+    lines = [result(2, offset=0, length=7), result(1, "failed", offset=0), result(0, offset=7, length=5)]
+    store.record(job, lines, output_bytes=12, error_bytes=9)
+    for state in (JobState.FINALIZING, JobState.COMPLETED):
+        job = store.move(job, state, at_ns=2)
+    job = store.reopen(job, is_ordered=True)
+    assert (job.state, job.ended_at_ns, job.output_bytes, job.error_bytes) == (JobState.IN_PROGRESS, None, 12, REOPENED)
+    assert [(each.position, each.offset) for each in store.results(job)] == [(0, 0), (2, 5)]
+    assert [each.position for each in store.undecided(job)] == [1]
+    assert store.reopened(job).error_bytes == 0

@@ -14,6 +14,7 @@ from routewright.clock import SystemClock
 from routewright.errors import JobRefused
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.output import LineFile, unordered
+from routewright.jobs.parts import PartStore
 from routewright.jobs.store import JobStore
 
 
@@ -77,6 +78,9 @@ def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> No
         if _is_running(job):
             store.move(job, JobState.CANCELLING, at_ns=now_ns)
             say(f"{job.id} ends when what is in flight is answered")
+        elif PartStore(database).open(job):
+            store.move(job, JobState.CANCELLING, at_ns=now_ns)
+            say(f"{job.id} has files at a provider: run it again, and they are called back")
         else:
             store.move(job, JobState.CANCELLED, at_ns=now_ns)
             say(f"{job.id} is cancelled; what is answered is in {job.output}")

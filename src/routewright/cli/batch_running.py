@@ -20,16 +20,18 @@ from routewright.cli.opening import source_of
 from routewright.cli.options import json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
-from routewright.errors import BadInput, RoutewrightError
+from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
     from routewright.jobs.planning import Planned
     from routewright.jobs.runner import Run
-    from routewright.runtime import SettingsSource
+    from routewright.runtime import Runtime, SettingsSource
 
 INTERRUPTED = 130
+MOST_FORGOTTEN = 20_000
+"""Items of old batches, after a run."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -108,6 +110,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 )
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
+@click.option("--retry-failed", is_flag=True, help="Ask again what failed of a batch that is completed, and only that.")
 @click.option("--dry-run", is_flag=True, help="Only tell what is there and what it would cost; asks nobody.")
 @json_option
 @simulate_option
@@ -129,6 +132,7 @@ def run(
     via: str,
     dedupe: bool,
     ordered: bool,
+    retry_failed: bool,
     dry_run: bool,
     as_json: bool,
     simulate: bool,
@@ -142,11 +146,11 @@ def run(
     Answers are lines in OpenAI's form, in the order in which they come; failures go into a file beside them. Whatever
     ends the run (Ctrl-C, a crash, the budget), the same command goes on, and asks nothing again that was answered.
     """
+    from routewright.jobs.choosing import Via
     from routewright.jobs.inputs import Format
     from routewright.jobs.lines import Asking, Template
     from routewright.jobs.opening import Wish, usual_output
     from routewright.jobs.planning import Spec
-    from routewright.jobs.provider import Via
 
     source = None if file == "-" else Path(file)
     asking = Asking(
@@ -167,6 +171,7 @@ def run(
         limit_nanousd=limit_nanousd,
         deadline_s=deadline_s,
         via=Via(via),
+        retry_failed=retry_failed,
     )
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     settings = source_of(config, flags, simulate=simulate)
@@ -227,6 +232,7 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
             was_interrupted = await _attended(running)
         await runtime.flush()
         summary = summary_of(runtime.store.database, planned.job.id)
+        _forget_old(runtime)
         if wish.source is None and summary.job.state.is_over:
             questions.path.unlink()  # what was kept of stdin
         if as_json:
@@ -244,9 +250,21 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
         raise click.exceptions.Exit(1)
 
 
+def _forget_old(runtime: "Runtime") -> None:
+    """Where no gateway runs, nobody else would."""
+    from routewright.jobs.pruning import prune
+    from routewright.jobs.store import JobStore
+
+    kept_days = runtime.engine.settings.batches.kept_days
+    with suppress(StoreUnavailable):  # the next run does it
+        prune(JobStore(runtime.store.database), runtime.clock.time_ns(), kept_days, most=MOST_FORGOTTEN)
+
+
 def _introduce(planned: "Planned") -> None:
     job = planned.job
-    if planned.is_new:
+    if planned.retried:
+        say(f"{job.id}: {counted(planned.retried, 'failed item')} of {job.total:,} asked again")
+    elif planned.is_new:
         say(f"{job.id}: {counted(job.total, 'item')} from {job.source}")
     elif job.state.is_over:
         say(f"{job.id} is {job.state} already; nothing is asked again")

@@ -10,13 +10,16 @@ from msgspec import Struct
 from routewright.cli.screen import Column, print_table, say
 from routewright.cli.text import counted, percent, usd
 from routewright.errors import JobNotFound
-from routewright.jobs.job import Counts, Job, Share
+from routewright.jobs.job import Counts, Job, JobState, Share
 from routewright.jobs.store import JobStore
 from routewright.ledger.database import Database
 from routewright.ledger.store import Store
 
 if TYPE_CHECKING:  # it reads every dialect
     from routewright.jobs.forecast import Forecast
+
+
+_RETRY = "; the same command with --retry-failed asks those again"
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -109,7 +112,7 @@ def print_summary(summary: Summary, baseline_model: str | None = None) -> None:
         say(line)
     say(f"{job.id} is {job.state}: {counts.done:,} of {counted(job.total, 'item')} decided, in {job.output}")
     if Path(job.errors).exists():
-        say(f"failures are in {job.errors}")
+        say(f"failures are in {job.errors}{_RETRY if job.state is JobState.COMPLETED else ''}")
 
 
 def _remarks(summary: Summary, baseline_model: str | None) -> list[str]:

@@ -50,6 +50,7 @@ HELP: Mapping[str, str] = {
     "E125": "Correct the lines or the option that the message names; nothing was asked, and nothing spent.",
     "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
+    "E129": "Raise the budget, say --max-tokens so that less is held, or let it be asked live: --via live or auto.",
     "E131": "Correct the check that the message names; schemas refer only within themselves, patterns are RE2's.",
     "E132": "Ask for less in the schema or check, take a stronger model, or allow more turns: [cascade].",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",

@@ -23,7 +23,7 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     """Every item has its line, in the output or in the error file."""
     FAILED = "failed"
-    """The input cannot be used; nothing was asked."""
+    """The input cannot be used, or what it can cost has no room where it must be held for; nothing more is asked."""
     EXPIRED = "expired"
     """Its time was up before all was asked; with another deadline it can go on."""
     CANCELLING = "cancelling"
@@ -38,7 +38,9 @@ class JobState(StrEnum):
 
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.VALIDATING: frozenset({JobState.IN_PROGRESS, JobState.FAILED, JobState.CANCELLED}),
-    JobState.IN_PROGRESS: frozenset({JobState.FINALIZING, JobState.EXPIRED, JobState.CANCELLING, JobState.CANCELLED}),
+    JobState.IN_PROGRESS: frozenset(
+        {JobState.FINALIZING, JobState.FAILED, JobState.EXPIRED, JobState.CANCELLING, JobState.CANCELLED}
+    ),
     JobState.FINALIZING: frozenset({JobState.COMPLETED, JobState.CANCELLED}),
     JobState.EXPIRED: frozenset({JobState.IN_PROGRESS, JobState.CANCELLED}),
     JobState.CANCELLING: frozenset({JobState.CANCELLED}),
@@ -81,6 +83,8 @@ class Job(Struct, frozen=True, kw_only=True):
     error_bytes: int = 0
     begun_at_ns: int | None = None
     ended_at_ns: int | None = None
+    summary: str | None = None
+    """What became of its items, as the JSON of a `JobSummary`, once their rows are gone or going."""
 
     @property
     def tag(self) -> str:
@@ -129,6 +133,10 @@ COMPLETE = "complete"
 """The outcome of an item that has its answer, as in the ledger."""
 
 
+REOPENED = -1
+"""The `error_bytes` of a job whose failures are to be asked again, as long as they still stand in its error file."""
+
+
 class Counts(Struct, frozen=True):
     """How far a job is."""
 
@@ -159,3 +167,10 @@ class Share(Struct, frozen=True, kw_only=True):
     """What those cost for which a baseline is known."""
     saved_nanousd: int
     """What twins would have cost, had they been asked."""
+
+
+class JobSummary(Struct, frozen=True):
+    """What is told of a job when nothing is known of its items any more."""
+
+    counts: Counts
+    shares: list[Share]

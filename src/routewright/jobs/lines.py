@@ -17,13 +17,17 @@ from msgspec.structs import replace
 from routewright.call import Call, JsonObject, Options, Priority
 from routewright.check import Check, CheckKind
 from routewright.dialects.known import DOWNSTREAMS
+from routewright.dialects.openai_embeddings import OpenAIEmbeddings
+from routewright.dialects.wire import Downstream
 from routewright.errors import BadInput
 from routewright.jobs.job import CHAT
 
-DIALECTS: Mapping[str, str] = {
-    CHAT: "openai_chat",
-    "/v1/responses": "openai_responses",
-    "/v1/messages": "anthropic_messages",
+EMBEDDINGS = "/v1/embeddings"
+DIALECTS: Mapping[str, Downstream] = {
+    CHAT: DOWNSTREAMS["openai_chat"],
+    "/v1/responses": DOWNSTREAMS["openai_responses"],
+    "/v1/messages": DOWNSTREAMS["anthropic_messages"],
+    EMBEDDINGS: OpenAIEmbeddings(),
 }
 """The addresses that a record may name, and the dialect in which its body is read."""
 ITEM = "item"
@@ -138,6 +142,8 @@ def _read_request(fields: JsonObject, number: int, asking: Asking) -> Entry:
         return Malformed(custom_id, f"line {number}: method must be POST")
     if not isinstance(body, dict):
         return Malformed(custom_id, f"line {number}: body must be an object")
+    if url == EMBEDDINGS:
+        return Question(custom_id, url, body if asking.model is None else {**body, "model": asking.model})
     return Question(custom_id, url or CHAT, _completed(body, asking))
 
 
@@ -218,7 +224,7 @@ def checks_of(asking: Asking) -> tuple[Check, ...]:
 def call_of(question: Question, *, request_id: str, options: Options) -> Call:
     """The call that a question means. Raises CallerError."""
     body = msgspec.json.encode(question.body)
-    call = DOWNSTREAMS[DIALECTS[question.url]].read(body, request_id=request_id, options=options)
+    call = DIALECTS[question.url].read(body, request_id=request_id, options=options)
     return replace(call, priority=Priority.BATCH)
 
 

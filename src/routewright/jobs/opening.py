@@ -8,14 +8,16 @@ from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.errors import BadInput
+from routewright.jobs.choosing import Via, choose
 from routewright.jobs.inputs import Format, Input, spool
-from routewright.jobs.job import Job
+from routewright.jobs.job import REOPENED, Job
 from routewright.jobs.lines import Asking
 from routewright.jobs.output import JobFiles, unordered
-from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan
-from routewright.jobs.provider import ProviderWay, Via, choose
+from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan, retry_failed
+from routewright.jobs.provider import ProviderWay
 from routewright.jobs.runner import Limits, Run
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
@@ -38,6 +40,8 @@ class Wish(Struct, frozen=True, kw_only=True):
     limit_nanousd: int | None = None
     deadline_s: float | None = None
     via: Via = Via.LIVE
+    retry_failed: bool = False
+    """Ask again what failed, where the job is completed."""
 
 
 def usual_output(source: Path | None) -> Path:
@@ -82,14 +86,30 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
     find_job(store, job)  # before its files are touched
     with JobFiles(unordered(output) if wish.spec.ordered else output, Path(job.errors)) as files:
         planned = plan(store, source, job, wish.spec, now_ns=now_ns)
+        if wish.retry_failed:
+            planned = retry_failed(store, planned, wish.spec)
+        if planned.job.error_bytes == REOPENED:
+            planned = replace(planned, job=_prepared(store, planned.job, files, wish.spec))
         limits = Limits(
             concurrency=wish.concurrency or runtime.engine.settings.policy.batch_concurrency, retries=wish.retries
         )
         run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
         choice = choose(wish.via, run, planned.job, runtime.engine, now_ns=now_ns)
         run.way = choice.reason
-        run.first = ProviderWay(runtime, run, planned.job, sends=choice.is_provider).run
+        must = wish.via is Via.PROVIDER
+        run.first = ProviderWay(runtime, run, planned.job, sends=choice.is_provider, must=must).run
         yield run, planned
+
+
+def _prepared(store: JobStore, job: Job, files: JobFiles, spec: Spec) -> Job:
+    """What failed is in the error file no more; whoever dies before all of this is done has it done again."""
+    try:
+        files.errors.restart()
+        if spec.ordered:  # the ordered file stays as it is until the new one takes its place
+            files.output.restart(Path(job.output))
+    except OSError as error:
+        raise BadInput(f"{error.filename or job.output} cannot be used: {error.strerror or error}") from error
+    return store.reopened(job)
 
 
 def _absolute(path: Path) -> Path:

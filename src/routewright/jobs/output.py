@@ -96,6 +96,16 @@ class LineFile:
         self.size += len(line)
         return offset
 
+    def restart(self, content: Path | None = None) -> None:
+        """Have nothing in it but what another file has, if one is named. Raises OSError."""
+        os.ftruncate(self._fd, 0)
+        self.size = 0
+        if content is not None:
+            with content.open("rb") as file:
+                while data := file.read(_COPIED_AT_ONCE):
+                    self.append(data)
+        self.sync()
+
     def read(self, offset: int, length: int) -> bytes:
         """A line by its place."""
         return os.pread(self._fd, length, offset)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from routewright.jobs.job import Job
+from routewright.jobs.store import PAGE
 from routewright.ledger.database import Database
 
 
@@ -58,11 +59,19 @@ class PartStore:
             sql = "UPDATE batch_parts SET batch_id = ?, state = ? WHERE job = ? AND number = ?"
             transaction.execute(sql, part.batch_id, part.state, job.number, part.number)
 
-    def sent(self, job: Job) -> set[int]:
-        """The positions of all items that were sent at some time, or were about to be."""
-        return {
-            row[0] for row in self._database.read_plain("SELECT position FROM batch_sent WHERE job = ?", job.number)
-        }
+    def forget_items(self, job: Job, part: Part) -> None:
+        """A file never came to be at its provider: its items can be sent again, in another one."""
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM batch_sent WHERE job = ? AND part = ?", job.number, part.number)
+
+    def open(self, job: Job) -> list[Part]:
+        """Those that are not over."""
+        return [part for part in self.all(job) if part.state is not PartState.OVER]
+
+    def sent(self, job: Job, after: int = -1, limit: int = PAGE) -> list[int]:
+        """The positions of items that were sent at some time, or were about to be, in order, behind a position."""
+        sql = "SELECT position FROM batch_sent WHERE job = ? AND position > ? ORDER BY position LIMIT ?"
+        return [row[0] for row in self._database.read_plain(sql, job.number, after, limit)]
 
     def attempts(self, job: Job, part: Part) -> dict[int, str]:
         """The items of one file, by position, each with its attempt's id."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.errors import BadInput, JobRefused
 from routewright.jobs.inputs import Input
@@ -32,6 +33,8 @@ class Planned(Struct, frozen=True, kw_only=True):
 
     job: Job
     is_new: bool
+    retried: int = 0
+    """Items that have failed, and are asked again."""
     malformed: tuple[str, ...] = ()
     """What is wrong with the first few records of which nothing will be asked."""
     malformed_count: int = 0
@@ -61,6 +64,8 @@ def find_job(store: JobStore, job: Job) -> Job | None:
     before = store.latest(job.output)
     if before is not None and before.state not in (JobState.FAILED, JobState.CANCELLED):
         if before.fingerprint == job.fingerprint:
+            if before.summary is not None and not before.state.is_over:
+                raise _forgotten(before)
             return before
         if not before.state.is_over:
             raise JobRefused(
@@ -71,6 +76,13 @@ def find_job(store: JobStore, job: Job) -> Job | None:
         if path.exists() and path.stat().st_size:
             raise JobRefused(f"{path} is there already, and not of this batch", hint="choose another one with -o")
     return None
+
+
+def _forgotten(job: Job) -> JobRefused:
+    return JobRefused(
+        f"{job.id} has been over for so long that nothing is known of its items any more",
+        hint="ask what is left as a new batch, with another -o; batches.kept_days says how long items are kept",
+    )
 
 
 def plan(store: JobStore, source: Input, job: Job, spec: Spec, *, now_ns: int) -> Planned:
@@ -100,6 +112,16 @@ def plan(store: JobStore, source: Input, job: Job, spec: Spec, *, now_ns: int) -
     store.counted(job, reading.count)
     job = store.move(job, JobState.IN_PROGRESS, at_ns=now_ns)
     return Planned(job=job, is_new=True, malformed=tuple(reading.malformed), malformed_count=reading.malformed_count)
+
+
+def retry_failed(store: JobStore, planned: Planned, spec: Spec) -> Planned:
+    """Have what failed of a job asked again, if that is completed."""
+    failed = store.counts(planned.job).failed
+    if planned.job.state is not JobState.COMPLETED or not failed:
+        return planned
+    if planned.job.summary is not None:
+        raise _forgotten(planned.job)
+    return replace(planned, job=store.reopen(planned.job, is_ordered=spec.ordered), retried=failed)
 
 
 class _Reading:

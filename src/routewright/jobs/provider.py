@@ -6,26 +6,21 @@ the provider, and collects it. What a provider did not answer, or refused, is le
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from enum import StrEnum
-from itertools import islice
-from math import inf
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Attempt, Call, Cause, Routed
-from routewright.catalog.pricing import BATCH
-from routewright.catalog.registry import Deployment, Model
-from routewright.decision.tokens import upper_bound_tokens
-from routewright.dialects.anthropic_batch import AnthropicBatch
-from routewright.dialects.batch import BatchDialect, Result, Stage, Standing
+from routewright.catalog.registry import Deployment
+from routewright.dialects.batch import Result, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
-from routewright.dialects.openai_batch import OpenAIBatch
-from routewright.dialects.wire import WireRequest
-from routewright.engine import Engine
-from routewright.errors import CheckFailed, ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.dialects.openai_embeddings import DIALECT as EMBEDDINGS
+from routewright.errors import BatchNotHeld, CheckFailed, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.jobs.answering import RunEnded
+from routewright.jobs.choosing import WAYS, WINDOW_S, as_batch, batch_place
+from routewright.jobs.exchange import Exchange
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
 from routewright.jobs.parts import Part, PartState, PartStore
@@ -33,48 +28,30 @@ from routewright.jobs.runner import Run
 from routewright.jobs.store import Undecided
 from routewright.layers.budget import Budget
 from routewright.layers.record import Record
-from routewright.ledger.billing import priced_usage
-from routewright.ledger.ledger import NANOSECONDS
+from routewright.ledger.ledger import NANOSECONDS, Reserved
 from routewright.reply import Ended, Event, Reply
 from routewright.runtime import Runtime
-from routewright.usage import Usage
+from routewright.tenant import Tenant
 
 log = logging.getLogger(__name__)
 
-WAYS: Mapping[str, BatchDialect] = {
-    "openai_chat": OpenAIBatch(),
-    "openai_responses": OpenAIBatch(),
-    "anthropic_messages": AnthropicBatch(),
-}
-"""Who has a batch API, by the dialect of the deployment."""
 MOST_REQUESTS, MOST_BYTES = 10_000, 16 * 1024 * 1024
 """Of one file: less than providers take, as it is in memory until it is sent."""
+MOST_TEXTS = 50_000
+"""Of one file of embeddings, as OpenAI has it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 """Between two looks at how a file stands."""
-CONNECT_S = 10.0
+UNSURE_S = 30
+"""For so long after it was sent, a file that the provider does not have may be on its way to it."""
+UNSENT = "unsent"
+SOON_S = 1.0
+"""After it was called back."""
+LAST_S = 3_600.0
+"""Before a deadline of a day or more, what is not back is called back, and asked live."""
 SETTLED_AT_ONCE = 200
-WINDOW_S = 86_400
-"""What providers promise."""
-LEAST_ITEMS = 100
-"""Fewer are not worth a day's waiting."""
-SAMPLE = 20
-_OURS = ("service_tier", "speed")
-"""Fields that would ask for another way of being served."""
-
-
-class Via(StrEnum):
-    """How a job is answered."""
-
-    AUTO = "auto"
-    LIVE = "live"
-    PROVIDER = "provider"
-
-
-class Choice(Struct, frozen=True):
-    """A decision between the ways, and what is expected of it."""
-
-    is_provider: bool
-    reason: str
+SLICE = 10
+"""Items between two moments for whatever else runs in this loop: about a millisecond's work."""
+_HINT = "raise the budget, say --max-tokens, or ask live: --via live"
 
 
 class _Draft(Struct):
@@ -85,6 +62,8 @@ class _Draft(Struct):
     attempts: list[Attempt] = []
     lines: list[bytes] = []
     size: int = 0
+    texts: int = 0
+    """That are embedded."""
 
 
 class ProviderWay:
@@ -97,65 +76,121 @@ class ProviderWay:
         job: Job,
         *,
         sends: bool,
+        must: bool = False,
+        when_sent: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Without `sends` only what was sent before is collected."""
+        """Without `sends` only what was sent before is collected; with `must`, what has no room is not asked live.
+
+        `when_sent` is called when all that is left to do is to wait.
+        """
         self._engine = runtime.engine
-        self._transport = runtime.transport
+        self._exchange = Exchange(runtime.transport, runtime.clock)
         self._clock = runtime.clock
         self._parts = PartStore(runtime.store.database)
         self._holds = runtime.holds_of(job.id)
         self._run = run
         self._job = job
         self._sends = sends
+        self._must = must
+        self._when_sent = when_sent
         self._sleep = sleep
+        self._called_back: set[int] = set()
+        self._last_s = LAST_S if has_a_day(job) else 0.0
         ledger = self._holds.ledger
         self._record = Record(ledger, self._engine.registry, self._clock, tally=self._engine.tally)
         self._budget = Budget(ledger, self._clock)
 
     async def run(self) -> None:
-        """Until nothing of the job is at a provider any more, or the run is stopped."""
-        if self._sends:
-            await self._send_all()
-        for part in await asyncio.to_thread(self._parts.all, self._job):
-            if part.state is not PartState.OVER:
-                await self._finish(part)
+        """Until nothing of the job is at a provider any more, or the run is stopped.
+
+        Raises RunEnded where all must go there, and the budgets have no room for it.
+        """
+        await self._resolve_all()
+        refusal = await self._send_all() if self._sends else None
+        await self._await_all()
         await asyncio.to_thread(self._give_back)
+        if refusal is not None:
+            raise RunEnded(refusal)
+
+    async def _await_all(self) -> None:
+        parts = await asyncio.to_thread(self._parts.open, self._job)
+        if parts:
+            self._run.is_elsewhere = True
+            self._when_sent()
+        try:
+            for part in parts:
+                await self._finish(part)
+        finally:
+            self._run.is_elsewhere = False
 
     def _give_back(self) -> None:
-        parts = self._parts.all(self._job)
-        if parts and all(part.state is PartState.OVER for part in parts):
+        if not self._parts.open(self._job):
             self._holds.give_back()
 
     # -- sending
 
-    async def _send_all(self) -> None:
-        sent = await asyncio.to_thread(self._parts.sent, self._job)
+    async def _send_all(self) -> BatchNotHeld | None:
+        """All in two passes: first it is counted and held for, then sent file by file. None, or why nothing is sent."""
+        try:
+            await self._hold_all()
+        except (HoldRefused, UnpricedModel) as error:
+            if self._must:
+                return BatchNotHeld(f"{self._job.id} is not sent: {error.message}", hint=_HINT)
+            log.warning("%s is asked live, and not in batches at the providers: %s", self._job.id, error.message)
+            return None
         drafts: dict[str, _Draft] = {}
-        for number, (item, record) in enumerate(self._run.left()):
-            if item.position not in sent and isinstance(entry := record.read(), Question):
-                await self._add(drafts, item, entry)
-            if number % 100 == 0:
-                await asyncio.sleep(0)
+        async for item, attempt in self._unsent():
+            await self._add(drafts, item, attempt)
         for draft in drafts.values():
-            await self._send(draft)
+            if not self._run.is_over:
+                await self._send(draft)
+        return None
 
-    async def _add(self, drafts: dict[str, _Draft], item: Undecided, question: Question) -> None:
-        attempt = self._attempt(question)
-        if attempt is None:
-            return
+    async def _hold_all(self) -> None:
+        """Have the budgets hold for all that is going to be sent, before any of it is."""
+        bound = self._holds.bound()
+        async for _, attempt in self._unsent():
+            bound.add(attempt)
+        if bound.needed:
+            await self._holds.claim(bound)
+
+    async def _unsent(self) -> AsyncIterator[tuple[Undecided, Attempt]]:
+        """What can be sent and was not, in order: what is left and what was sent are walked side by side."""
+        sent = self._sent()
+        passed: int | None = -1
+        for number, (item, record) in enumerate(self._run.left()):
+            while passed is not None and passed < item.position:
+                passed = next(sent, None)
+            if passed != item.position and isinstance(entry := record.read(), Question):
+                attempt = self._attempt(entry)
+                if attempt is not None:
+                    yield item, attempt
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    def _sent(self) -> Iterator[int]:
+        after = -1
+        while page := self._parts.sent(self._job, after):
+            yield from page
+            after = page[-1]
+
+    async def _add(self, drafts: dict[str, _Draft], item: Undecided, attempt: Attempt) -> None:
         place = attempt.deployment
         dialect, request = WAYS[place.dialect], UPSTREAMS[place.dialect].write_request(attempt)
         line = dialect.line(attempt.id, request, place.base_url)
         draft = drafts.setdefault(place.id, _Draft(place))
         most = min(MOST_REQUESTS, dialect.most_requests), min(MOST_BYTES, dialect.most_bytes)
-        if draft.lines and (len(draft.lines) >= most[0] or draft.size + len(line) > most[1]):
+        texts = len(attempt.call.messages) if place.dialect == EMBEDDINGS else 0
+        is_full = len(draft.lines) >= most[0] or draft.size + len(line) > most[1] or draft.texts + texts > MOST_TEXTS
+        if draft.lines and is_full:
             await self._send(draft)
             draft = drafts[place.id] = _Draft(place)
         draft.positions.append(item.position)
         draft.attempts.append(attempt)
         draft.lines.append(line)
         draft.size += len(line)
+        draft.texts += texts
 
     def _attempt(self, question: Question) -> Attempt | None:
         """One that a batch API can take; None for what is asked live."""
@@ -184,64 +219,66 @@ class ProviderWay:
         ids = {position: each.id for position, each in zip(draft.positions, draft.attempts, strict=True)}
         await asyncio.to_thread(self._parts.intend, self._job, part, ids)
         try:
-            await self._holds.reserve([(each, upper_bound_tokens(each.call)) for each in draft.attempts])
-            await asyncio.to_thread(self._note, part, batch_id=await self._submit(draft, part.name(self._job)))
+            await self._holds.reserve(draft.attempts)
+            batch_id = await self._exchange.submit(draft.place, part.name(self._job), draft.lines)
+            await asyncio.to_thread(self._note, part, batch_id=batch_id)
         except (HoldRefused, UnpricedModel) as error:
             log.warning("%d requests are not sent in a batch: %s", len(ids), error.message)
-            await asyncio.to_thread(self._end, part, "unsent")
+            await asyncio.to_thread(self._end, part, UNSENT)
         except ProviderError as error:
             log.warning("a batch of %d requests was not begun: %s", len(ids), error.message)
             if not error.may_be_billed:
                 await asyncio.to_thread(self._end, part, error.code)
-
-    async def _submit(self, draft: _Draft, name: str) -> str:
-        dialect, place, upload_id = WAYS[draft.place.dialect], draft.place, ""
-        if upload := dialect.upload(place, name, draft.lines):
-            try:
-                upload_id = dialect.uploaded(await self._ask(place, upload))
-            except ConnectionLost as error:  # a file that nobody makes a batch of costs nothing
-                raise ProviderError(error.message) from error
-        return dialect.standing(await self._ask(place, dialect.create(place, name, draft.lines, upload_id))).id
-
-    async def _ask(self, place: Deployment, request: WireRequest) -> bytes:
-        return b"".join([data async for data in self._pieces(place, request)])
-
-    async def _pieces(self, place: Deployment, request: WireRequest):  # type: ignore[no-untyped-def]
-        response = await self._transport.send(request, connect_timeout_s=CONNECT_S)
-        try:
-            if response.status >= 300:
-                body = await response.next()
-                now_s = self._clock.time_ns() / NANOSECONDS
-                raise UPSTREAMS[place.dialect].read_error(response.status, response.headers, body, now_s=now_s)
-            while data := await response.next():
-                yield data
-        finally:
-            response.abort()
 
     def _note(self, part: Part, *, batch_id: str) -> None:
         self._parts.note(self._job, replace(part, batch_id=batch_id, state=PartState.BEGUN))
 
     def _end(self, part: Part, outcome: str) -> None:
         """Nothing more comes of a file: whatever is held for it costs nothing."""
-        self._holds.resume()
-        self._holds.release(self._parts.attempts(self._job, part).values(), outcome)
+        attempts = self._parts.attempts(self._job, part).values()
+        self._holds.resume(attempts)
+        self._holds.release(attempts, outcome)
         self._parts.note(self._job, replace(part, state=PartState.OVER))
 
     # -- what was sent
 
+    async def _resolve_all(self) -> None:
+        """Find out what became of files that were being sent when a process ended: those are there, or are not."""
+        for part in await asyncio.to_thread(self._parts.open, self._job):
+            place = self._engine.registry.deployments.get(part.deployment)
+            if place is None or part.batch_id:
+                continue
+            try:
+                while not self._run.is_over and await self._standing(part, place) is None:
+                    if await asyncio.to_thread(self._forget, part):
+                        break
+                    await self._pause(SOON_S)
+            except ProviderError as error:
+                log.warning("whether a batch was begun is not known now: %s", error.message)
+
+    def _forget(self, part: Part) -> bool:
+        """Let what never arrived be sent again; False while it may still be on its way."""
+        attempts = self._parts.attempts(self._job, part).values()
+        youngest_ns = max((hold.at_ns for hold in self._holds.resume(attempts).values()), default=0)
+        if youngest_ns + UNSURE_S * NANOSECONDS > self._clock.time_ns():
+            return False
+        self._end(part, UNSENT)
+        self._parts.forget_items(self._job, part)
+        return True
+
     async def _finish(self, part: Part) -> None:
+        """Wait for a file, and collect it. All there are, are called back once it is too late to go on waiting."""
         place = self._engine.registry.deployments.get(part.deployment)
         if place is None:
             log.error("%s is not in the settings any more: a batch there waits for it", part.deployment)
             return
-        pause_s, is_called_back = FIRST_PAUSE_S, False
+        pause_s = FIRST_PAUSE_S
         while not await self._is_over(part, place):
-            if self._run.is_over:
-                if not await asyncio.to_thread(self._run.is_given_up):
-                    return
-                if part.batch_id and not is_called_back:
-                    is_called_back = True
-                    await self._call_back(part, place)
+            is_stopped = self._run.is_over
+            if is_stopped and not await asyncio.to_thread(self._run.is_given_up):
+                return
+            if (is_stopped or self._run.left_s < self._last_s) and await self._call_back():
+                pause_s = SOON_S
             await self._pause(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
 
@@ -256,8 +293,10 @@ class ProviderWay:
         """Look how a file stands, and collect it if it has ended."""
         try:
             standing = await self._standing(part, place)
-            if standing is None or standing.stage is Stage.REFUSED:
-                await asyncio.to_thread(self._end, part, "refused" if standing else "unsent")
+            if standing is None:
+                return await asyncio.to_thread(self._forget, part)
+            if standing.stage is Stage.REFUSED:
+                await asyncio.to_thread(self._end, part, "refused")
                 return True
             if standing.stage is Stage.ENDED:
                 await self._collect(replace(part, batch_id=standing.id), place, standing)
@@ -266,69 +305,43 @@ class ProviderWay:
             log.warning("how a batch stands is not known now: %s", error.message)
         return False
 
-    async def _call_back(self, part: Part, place: Deployment) -> None:
-        try:
-            await self._ask(place, WAYS[place.dialect].cancel(place, part.batch_id))
-        except ProviderError as error:
-            log.warning("a batch could not be cancelled: %s", error.message)
-
     async def _standing(self, part: Part, place: Deployment) -> Standing | None:
         """How a file stands at its provider; None where that has none of ours."""
-        dialect = WAYS[place.dialect]
         if part.batch_id:
-            return dialect.standing(await self._ask(place, dialect.retrieve(place, part.batch_id)))
-        found = dialect.standings(await self._ask(place, dialect.latest(place)))
-        if dialect.keeps_names:
-            return next((each for each in found if each.name == part.name(self._job)), None)
+            return await self._exchange.standing(place, part.batch_id)
         known = {each.batch_id for each in await asyncio.to_thread(self._parts.all, self._job)}
-        mine = set((await asyncio.to_thread(self._parts.attempts, self._job, part)).values())
-        for each in found:
-            if each.id in known:
-                continue
-            if each.stage is Stage.RUNNING:  # whose it is shows in its results only
-                return each
-            if await self._is_mine(place, each, mine):
-                return each
-        return None
+        attempts = await asyncio.to_thread(self._parts.attempts, self._job, part)
+        found = await self._exchange.find(place, part.name(self._job), known=known, mine=set(attempts.values()))
+        if found is not None and WAYS[place.dialect].keeps_names:
+            await asyncio.to_thread(self._note, part, batch_id=found.id)
+        return found
 
-    async def _is_mine(self, place: Deployment, standing: Standing, mine: set[str]) -> bool:
-        dialect = WAYS[place.dialect]
-        for where in standing.results:
-            data = b""
-            async for piece in self._pieces(place, dialect.fetch(place, where)):
-                data += piece
-                if b"\n" in data:
-                    break
-            return dialect.result(data.partition(b"\n")[0]).custom_id in mine
-        return False
+    async def _call_back(self) -> bool:
+        """Each file once, as far as it is known where it is; whether there was any."""
+        known = len(self._called_back)
+        for part in await asyncio.to_thread(self._parts.open, self._job):
+            place = self._engine.registry.deployments.get(part.deployment)
+            if place is None or not part.batch_id or part.number in self._called_back:
+                continue
+            self._called_back.add(part.number)
+            try:
+                await self._exchange.cancel(place, part.batch_id)
+            except ProviderError as error:
+                log.warning("a batch could not be cancelled: %s", error.message)
+        return len(self._called_back) > known
 
     async def _collect(self, part: Part, place: Deployment, standing: Standing) -> None:
         spool = Path(f"{self._job.output}.{part.number}.results")
         try:
-            found = await self._fetch(place, standing, spool)
+            found = await self._exchange.fetch(place, standing, spool)
             await self._settle(part, place, spool, found)
         finally:
             await asyncio.to_thread(spool.unlink, missing_ok=True)
         await asyncio.to_thread(self._end, part, "expired")
 
-    async def _fetch(self, place: Deployment, standing: Standing, spool: Path) -> dict[str, tuple[int, int]]:
-        """Bring all results here; where each is in the file, by attempt."""
-        dialect, found = WAYS[place.dialect], dict[str, tuple[int, int]]()
-        with spool.open("wb") as file:
-            for where in standing.results:
-                async for data in self._pieces(place, dialect.fetch(place, where)):
-                    file.write(data)
-        with spool.open("rb") as file:
-            offset = 0
-            for line in file:
-                if line.strip():
-                    found[dialect.result(line).custom_id] = offset, len(line)
-                offset += len(line)
-        return found
-
     async def _settle(self, part: Part, place: Deployment, spool: Path, found: Mapping[str, tuple[int, int]]) -> None:
         attempts = await asyncio.to_thread(self._parts.attempts, self._job, part)
-        reserved = await asyncio.to_thread(self._holds.resume)
+        reserved = await asyncio.to_thread(self._holds.resume, attempts.values())
         with spool.open("rb") as file:
             for number, (item, question) in enumerate(self._items(attempts)):
                 attempt_id = attempts[item.position]
@@ -336,6 +349,8 @@ class ProviderWay:
                     offset, length = found[attempt_id]
                     file.seek(offset)
                     await self._take(item, question, attempt_id, WAYS[place.dialect].result(file.read(length)))
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
                 if number % SETTLED_AT_ONCE == SETTLED_AT_ONCE - 1:
                     await asyncio.to_thread(self._holds.log.flush)
         await asyncio.to_thread(self._holds.log.flush)
@@ -350,7 +365,7 @@ class ProviderWay:
         if not result.status:
             return
         reserved = self._holds.ledger.reserved[attempt_id]
-        call = as_batch(self._run.call(question, reserved.request_id))
+        call = as_batch(self._run.call(question, reserved.request_id, payer_of(reserved)))
         registry = self._engine.registry
         attempt = Attempt(
             id=attempt_id,
@@ -389,57 +404,11 @@ class ProviderWay:
         return Reply(attempt, Ended(), (*decoder.feed(result.body), *decoder.end()))
 
 
-def as_batch(call: Call) -> Call:
-    """The same call, to be answered within a day at the price of batches."""
-    body = {name: value for name, value in call.body.items() if name not in _OURS}
-    return replace(call, body=body, service_tier=BATCH, stream=False, deadline_at=inf)
+def has_a_day(job: Job) -> bool:
+    """Whether a job was given as long as providers take."""
+    return job.deadline_ns is not None and job.deadline_ns - job.created_at_ns >= WINDOW_S * NANOSECONDS
 
 
-def batch_place(model: Model) -> Deployment | None:
-    """Where a model can be asked in a batch at a price that is known; None if nowhere."""
-    for place in model.deployments:
-        tariff = model.tariff if place.tariff is None else place.tariff
-        if place.dialect in WAYS and tariff is not None and tariff.served_as(BATCH) is not None:
-            return place
-    return None
-
-
-def choose(via: Via, run: Run, job: Job, engine: Engine, *, now_ns: int) -> Choice:
-    """The way for a job: with `auto` by its time, its size and the prices of the first few of its items."""
-    if via is Via.LIVE:
-        return Choice(False, "live, as asked for")
-    left_ns = inf if job.deadline_ns is None else job.deadline_ns - now_ns
-    if via is Via.AUTO and (job.deadline_ns is None or left_ns < WINDOW_S * NANOSECONDS):
-        return Choice(False, "live: a provider's batch may take a day, and --deadline does not allow for one")
-    if via is Via.AUTO and job.total < LEAST_ITEMS:
-        return Choice(False, f"live: fewer than {LEAST_ITEMS} items")
-    live, batch = _prices(run, engine, now_ns // NANOSECONDS)
-    if not batch:
-        return Choice(False, "live: no model that would answer has a batch API with a known price")
-    if via is Via.AUTO and batch >= live:
-        return Choice(False, "live: in batches it would cost no less")
-    return Choice(
-        True, f"in batches at the providers: within a day, for some {100 * batch // live} % of the live price"
-    )
-
-
-def _prices(run: Run, engine: Engine, now_s: int) -> tuple[int, int]:
-    """What the first items that can be in a batch are expected to cost, live and in a batch, nano-USD."""
-    live = batch = 0
-    for _, record in islice(run.left(), SAMPLE):
-        entry = record.read()
-        if isinstance(entry, Malformed):
-            continue
-        try:
-            route = engine.route(run.call(entry, engine.mint_id()))
-        except RoutewrightError:  # it is told with the item
-            continue
-        model = engine.registry.models[route.chosen.model]
-        if (place := batch_place(model)) is None:
-            continue
-        tariff = model.tariff if place.tariff is None else place.tariff
-        assert tariff is not None, "a place for batches has prices"
-        usage = Usage(input=route.input_tokens, output=route.output_tokens)
-        live += priced_usage(tariff, usage, now_s, "")
-        batch += priced_usage(tariff, usage, now_s, BATCH)
-    return live, batch
+def payer_of(hold: Reserved) -> Tenant:
+    """Who pays for what was sent, whether or not anything more would be sent for them now."""
+    return Tenant(key=hold.key, team=hold.team, tags=hold.tags)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
+from routewright.check import Finding
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import BadInput, CheckFailed, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
 from routewright.jobs.answering import Asker, RunEnded, spread
@@ -107,6 +108,8 @@ class Run:
         self._is_stopped = False
         self.first: Callable[[], Awaitable[None]] | None = None
         """Another way, by which as much is answered as can be before the rest is asked."""
+        self.is_elsewhere = False
+        """All that is left to do is to wait for providers that have it in batches."""
         self.way = ""
         """How it is answered, and why so, in words."""
         self.baseline_model: str | None = None
@@ -135,6 +138,8 @@ class Run:
         """
         if self._job.state.is_over:
             return self._job
+        if self._job.state is JobState.CANCELLING:
+            self.stop()
         self._recover()
         if self._job.state is not JobState.FINALIZING:
             self._set_bounds()
@@ -192,7 +197,10 @@ class Run:
         following = asyncio.create_task(self._ticker.follow())
         try:
             if self.first is not None:
-                await self.first()
+                try:
+                    await self.first()
+                except RunEnded as error:
+                    self._end(error.cause)
             await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
@@ -223,7 +231,7 @@ class Run:
 
     def is_given_up(self) -> bool:
         """Whether its time is up, or it was cancelled: what is elsewhere is called back. Waits for the store."""
-        return self._clock.monotonic() >= self._until or self._store.get(self._job.id).state is JobState.CANCELLING
+        return self.left_s <= 0 or self._store.get(self._job.id).state is JobState.CANCELLING
 
     def is_decided(self, position: int) -> bool:
         """Whether an item has its line."""
@@ -237,9 +245,14 @@ class Run:
             after = page[-1].position
 
     @property
+    def left_s(self) -> float:
+        """How long it may go on."""
+        return self._until - self._clock.monotonic()
+
+    @property
     def is_over(self) -> bool:
         """Nothing more is to be asked."""
-        return self._is_stopped or self._clock.monotonic() >= self._until
+        return self._is_stopped or self.left_s <= 0
 
     async def _work(self, asked: tuple[Undecided, Record]) -> None:
         item, record = asked
@@ -263,7 +276,7 @@ class Run:
         try:
             await self._ask(item, entry, request_id)
         except DeadlineExceeded as error:
-            if self._clock.monotonic() < self._until:
+            if self.left_s > 0:
                 self._fail_asked(item, entry, request_id, error)
         except RoutewrightError as error:
             self._fail_asked(item, entry, request_id, error)
@@ -277,15 +290,19 @@ class Run:
         Raises what `ask` raises, CheckFailed.
         """
         places: list[Place] = []
+        failed: list[Finding] = []
 
         def take(reply: Reply, events: tuple[Event, ...]) -> None:
-            if failed := [finding for finding in reply.findings if not finding.is_ok]:
-                raise CheckFailed("; ".join(f"{finding.check}: {finding.reason}" for finding in failed))
+            failed.extend(finding for finding in reply.findings if not finding.is_ok)
+            if failed:
+                return
             body = self._body(call, reply, events)
             line = answer_line(item.custom_id, reply.attempt.call.id, body)
             places.append(self._files.write(line, is_ok=True))
 
         reply = await ask(call, take)
+        if failed:  # it is paid for, and settled as what it was
+            raise CheckFailed("; ".join(f"{finding.check}: {finding.reason}" for finding in failed))
         receipt = reply.receipt or NOT_CHARGED
         self.baseline_model = receipt.baseline_model
         self._note(
@@ -303,11 +320,11 @@ class Run:
             )
         )
 
-    def call(self, question: Question, request_id: str) -> Call:
-        """What a question asks for. Raises CallerError, RunEnded."""
+    def call(self, question: Question, request_id: str, payer: Tenant | None = None) -> Call:
+        """What a question asks for, in the name of `payer`, or of who pays now. Raises CallerError, RunEnded."""
         call = call_of(question, request_id=request_id, options=self._options)
         limits = self._limits
-        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=self._tenant())
+        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=payer or self._tenant())
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""
@@ -320,7 +337,7 @@ class Run:
         return DOWNSTREAMS[call.dialect].write_answer(reply, draft.answer(reply, NOT_CHARGED), now_s)
 
     def _fail_asked(self, item: Undecided, question: Question, request_id: str, error: RoutewrightError) -> None:
-        line = failure_line(item.custom_id, request_id, error, DOWNSTREAMS[DIALECTS[question.url]])
+        line = failure_line(item.custom_id, request_id, error, DIALECTS[question.url])
         self._fail(item, line, error.code, request_id)
 
     def _fail(self, item: Undecided, line: bytes, code: str, request_id: str = "") -> None:
@@ -345,7 +362,7 @@ class Run:
         if job.state is JobState.CANCELLING:
             return self._move(JobState.CANCELLED)
         if self._store.undecided(job, limit=1):
-            return self._move(JobState.EXPIRED) if self._clock.monotonic() >= self._until else job
+            return self._move(JobState.EXPIRED) if self.left_s <= 0 else job
         self._move(JobState.FINALIZING)
         await self._answer_twins()
         if self._spec.ordered:

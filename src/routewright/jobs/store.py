@@ -8,10 +8,22 @@ is in the job's files, and is only written when that line is on the disk: see `o
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import asdict
 
 from routewright.errors import JobNotFound, JobRefused
-from routewright.jobs.job import TRANSITIONS, Counts, Item, ItemResult, Job, JobState, Share
+from routewright.jobs.job import (
+    COMPLETE,
+    REOPENED,
+    TRANSITIONS,
+    Counts,
+    Item,
+    ItemResult,
+    Job,
+    JobState,
+    JobSummary,
+    Share,
+)
 from routewright.ledger.database import Database, Row, Value
 
 PAGE = 1_000
@@ -71,7 +83,23 @@ FROM batch_results AS r JOIN batch_items AS i ON i.job = r.job AND i.position = 
 LEFT JOIN batch_results AS l ON l.job = i.job AND l.position = i.twin_of
 WHERE r.job = ? GROUP BY r.model, coalesce(r.tier, '') ORDER BY r.model, coalesce(r.tier, '')
 """
+_IN_ORDER = """
+UPDATE batch_results SET line_offset = placed.line_offset FROM (
+    SELECT position, sum(line_length) OVER (ORDER BY position) - line_length AS line_offset
+    FROM batch_results WHERE job = ?
+) AS placed
+WHERE batch_results.job = ? AND batch_results.position = placed.position
+"""
+_ORDERED_BYTES = """
+UPDATE batch_jobs SET output_bytes = (SELECT coalesce(sum(line_length), 0) FROM batch_results WHERE job = ?)
+WHERE number = ?
+"""
 _RESULTS = "SELECT * FROM batch_results WHERE job = ? AND position > ? ORDER BY position LIMIT ?"
+_OLDEST = """
+{select} WHERE ended_at_ns < ? AND EXISTS (SELECT 1 FROM batch_items AS i WHERE i.job = batch_jobs.number)
+ORDER BY number LIMIT 1
+"""
+_NEXT_ITEMS = "SELECT position FROM batch_items WHERE job = ? ORDER BY position LIMIT ?"
 _RESULT = "SELECT * FROM batch_results WHERE job = ? AND position = ?"
 
 
@@ -144,6 +172,26 @@ class JobStore:
             transaction.execute(sql, limit_nanousd, deadline_ns, job.number)
         return self.get(job.id)
 
+    def reopen(self, job: Job, *, is_ordered: bool) -> Job:
+        """Let what failed of a completed job be asked again; `error_bytes` says that its files are to be prepared.
+
+        Of one whose lines were put in order, results say from now on where they are in the ordered file.
+        """
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM batch_results WHERE job = ? AND outcome <> ?", job.number, COMPLETE)
+            if is_ordered:
+                transaction.execute(_IN_ORDER, job.number, job.number)
+                transaction.execute(_ORDERED_BYTES, job.number, job.number)
+            sql = "UPDATE batch_jobs SET state = ?, ended_at_ns = NULL, error_bytes = ? WHERE number = ?"
+            transaction.execute(sql, JobState.IN_PROGRESS.value, REOPENED, job.number)
+        return self.get(job.id)
+
+    def reopened(self, job: Job) -> Job:
+        """Its files are prepared: there is nothing in the error file."""
+        with self._database.transaction() as transaction:
+            transaction.execute("UPDATE batch_jobs SET error_bytes = 0 WHERE number = ?", job.number)
+        return self.get(job.id)
+
     # -- items
 
     def add(self, job: Job, items: Iterable[Item]) -> None:
@@ -214,12 +262,44 @@ class JobStore:
         return [_result(row) for row in self._database.read(_RESULTS, job.number, after, limit)]
 
     def counts(self, job: Job) -> Counts:
-        """How far it is."""
-        return Counts(**self._database.read(_COUNTS, job.number)[0])
+        """How far it is, or was when it was over."""
+        return self._counts(job) if job.summary is None else _read_summary(job.summary).counts
 
     def shares(self, job: Job) -> list[Share]:
         """Who did how much of it, by model and tier."""
+        return self._shares(job) if job.summary is None else _read_summary(job.summary).shares
+
+    # -- forgetting
+
+    def oldest_with_items(self, before_ns: int) -> Job | None:
+        """The oldest job that was over before a time and has items yet."""
+        rows = self._database.read(_OLDEST.format(select=_SELECT), before_ns)
+        return _job(rows[0]) if rows else None
+
+    def summarise(self, job: Job) -> Job:
+        """Keep what became of a job's items; its counts and shares are told from this."""
+        summary = msgspec.json.encode(JobSummary(self._counts(job), self._shares(job))).decode()
+        with self._database.transaction() as transaction:
+            transaction.execute("UPDATE batch_jobs SET summary = ? WHERE number = ?", summary, job.number)
+        return self.get(job.id)
+
+    def delete_items(self, job: Job, limit: int) -> int:
+        """Delete a job's next few items with all that is known of them, and return how many there were."""
+        with self._database.transaction() as transaction:
+            positions = transaction.execute(_NEXT_ITEMS, job.number, limit)
+            last = positions[-1]["position"] if positions else -1
+            for table in ("batch_results", "batch_sent", "batch_items"):
+                transaction.execute(f"DELETE FROM {table} WHERE job = ? AND position <= ?", job.number, last)  # noqa: S608 our own names
+        return len(positions)
+
+    def _counts(self, job: Job) -> Counts:
+        return Counts(**self._database.read(_COUNTS, job.number)[0])
+
+    def _shares(self, job: Job) -> list[Share]:
         return [Share(**row) for row in self._database.read(_SHARES, job.number)]
+
+
+_read_summary = msgspec.json.Decoder(JobSummary).decode
 
 
 def _values(job: Job) -> tuple[Value, ...]:

@@ -22,6 +22,7 @@ What can exceed the limit is only what was promised before it was lowered, what 
 for it, and what a database has lost that had been granted. That is `excess`, and nothing is granted while there is any.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -32,7 +33,7 @@ from msgspec.structs import replace
 from routewright.ledger import rollups
 from routewright.ledger.budgets import Budget, Grant, Scope, Window, window_at
 from routewright.ledger.database import Database, Row, Transaction, Value
-from routewright.ledger.ledger import NANOSECONDS, Charge, is_job
+from routewright.ledger.ledger import JOB_HOLDS_LAST_NS, NANOSECONDS, Charge, is_job
 from routewright.ledger.windows import WindowRow, lease_nanousd, lock, write
 
 LASTS_S = 30.0
@@ -61,9 +62,15 @@ _BESIDE = """
 SELECT starts_ns, ends_ns, is_counted FROM budget_windows WHERE budget = ? AND starts_ns >= ? AND starts_ns <> ?
 """
 _THAW = "UPDATE budget_windows SET is_frozen = 0 WHERE budget = ? AND is_frozen = 1"
-_GRANTED = "SELECT DISTINCT boot FROM grants"
+_GRANTED = "SELECT boot, max(expires_ns) AS expires_ns FROM grants GROUP BY boot"
 _GRANTED_TO = "SELECT DISTINCT budget, starts_ns FROM grants WHERE boot = ?"
 _GRANTED_OF = "SELECT granted_nanousd FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ?"
+_SHARES_OF = "SELECT budget, starts_ns, granted_nanousd, settled_nanousd FROM grants WHERE boot = ?"
+_HELD_BY = """
+SELECT e.charges, CAST(coalesce(sum(e.amount_nanousd), 0) AS BIGINT) AS amount_nanousd
+FROM open_holds AS o JOIN events AS e ON e.attempt_id = o.attempt_id AND e.kind = 'reserved'
+WHERE e.boot = ? GROUP BY e.charges
+"""
 _DELETE = """
 DELETE FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ? RETURNING granted_nanousd, settled_nanousd
 """
@@ -172,18 +179,43 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
     def forget_all_but(self, boots_alive: Callable[[], AbstractSet[str]]) -> None:
         """Forget every process that is not among `boots_alive()`; who begins meanwhile is not taken for dead.
 
-        A job is not a process: its grants are forgotten when it is over.
-
-        Raises StoreUnavailable.
+        A job is not a process: see `forget_old_jobs`. Raises StoreUnavailable.
         """
         known = {row["boot"] for row in self._database.read(_GRANTED)}
         if gone := {boot for boot in known if not is_job(boot)} - boots_alive():
+            self.forget(frozenset(gone))
+
+    def forget_old_jobs(self) -> None:
+        """Forget every job that holds nothing and has asked for nothing for as long as holds of jobs last.
+
+        One that is over was forgotten then; so one that nobody resumes takes nothing for ever. Raises StoreUnavailable.
+        """
+        oldest_ns = time.time_ns() - JOB_HOLDS_LAST_NS
+        known = [row["boot"] for row in self._database.read(_GRANTED) if row["expires_ns"] < oldest_ns]
+        gone = [boot for boot in known if is_job(boot) and not self._database.read(_HELD_BY, boot)]
+        if gone:
             self.forget(frozenset(gone))
 
     def granted_nanousd(self, charge: Charge, boot: str) -> int:
         """What a process or a job was granted of a window so far, spent or not. Raises StoreUnavailable."""
         rows = self._database.read(_GRANTED_OF, charge.budget, charge.starts_ns, boot)
         return int(rows[0]["granted_nanousd"]) if rows else 0
+
+    def unheld(self, boot: str) -> dict[Charge, int]:
+        """Of what a process or a job was granted and has not spent, what no open hold stands on, in nano-USD.
+
+        Raises StoreUnavailable.
+        """
+        shares = self._database.read(_SHARES_OF, boot)
+        left = {
+            Charge(row["budget"], row["starts_ns"]): lease_nanousd(row["granted_nanousd"], row["settled_nanousd"])
+            for row in shares
+        }
+        for row in self._database.read(_HELD_BY, boot):
+            for charge in _charges.decode(row["charges"]):
+                if charge in left:
+                    left[charge] = max(0, left[charge] - int(row["amount_nanousd"]))
+        return left
 
     def thaw(self, budget: str) -> None:
         """An operator has looked: grant again of a budget that an overrun had frozen. Raises StoreUnavailable."""

@@ -14,6 +14,7 @@ from msgspec import Struct
 from routewright.clock import Clock
 from routewright.ledger.accounts import close_what_crashed
 from routewright.ledger.escrow import DatabaseEscrow
+from routewright.ledger.ledger import is_job
 from routewright.ledger.segments import Segment, Slot, boots_in, slot_paths
 from routewright.ledger.store import Store
 
@@ -67,14 +68,25 @@ class Recovery:
         if holds:
             self._store.absorb(list(close_what_crashed(holds, self._clock)))
         self._escrow.forget_all_but(lambda: boots_alive(self._directory))
+        self._escrow.forget_old_jobs()
         return Recovered(holds=len(holds))
+
+    def settle_old_jobs(self) -> None:
+        """Settle what is open of jobs that nobody has resumed for days, and give back what they were granted.
+
+        In any store: a job is resumed by whoever has its files, and not by who made it. Raises StoreUnavailable.
+        """
+        holds = [hold for hold in self._store.unattended() if is_job(hold.boot)]
+        if holds:
+            self._store.absorb(list(close_what_crashed(holds, self._clock)))
+        self._escrow.forget_old_jobs()
 
     def _take_over(self, slot: Slot) -> Recovered:
         boots = slot.boots
         records = self._drain(slot) if slot.logs() else 0
         if not records and self._done.get(slot.path) == boots:
             return Recovered()
-        holds = [hold for hold in self._store.open_holds() if hold.boot in boots]
+        holds = [hold for hold in self._store.unattended() if hold.boot in boots]
         if holds:
             self._store.absorb(list(close_what_crashed(holds, self._clock)))
         self._escrow.forget(frozenset(boots))  # nothing of them is open or undrained any more

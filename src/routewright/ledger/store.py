@@ -21,6 +21,7 @@ from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     JOB_HOLDS_LAST_NS,
+    JOB_PREFIX,
     EmbeddedOutcome,
     LedgerEvent,
     OutcomeSource,
@@ -28,7 +29,6 @@ from routewright.ledger.ledger import (
     RequestRecorded,
     Reserved,
     Settled,
-    is_job,
 )
 from routewright.ledger.posting import post
 from routewright.ledger.prompt_audit import PromptAudit, absorb_prompts, read_audit
@@ -186,7 +186,9 @@ _KEEP_OPEN_HOLDS = (
 )
 _FORGET_EMBEDDINGS = "DELETE FROM embeddings WHERE sequence <= (SELECT max(sequence) FROM embeddings) - ?"
 _OPEN_HOLDS = "SELECT events.* FROM open_holds JOIN events USING (attempt_id) WHERE kind = 'reserved' ORDER BY sequence"
-_HOLDS_OF = _OPEN_HOLDS.replace(" ORDER BY", " AND boot = ? ORDER BY")
+_HOLDS_AMONG = _OPEN_HOLDS.replace(" ORDER BY", " AND attempt_id IN ({marks}) ORDER BY")
+_ASKED_AT_ONCE = 500
+_UNATTENDED = _OPEN_HOLDS.replace(" ORDER BY", f" AND (substr(boot, 1, {len(JOB_PREFIX)}) <> ? OR at_ns < ?) ORDER BY")
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------
@@ -304,17 +306,21 @@ class Store:
         The holds are read twice. Before the question, so that a process which starts meanwhile is not taken for dead;
         and after it, because the end of a dead process's hold may have been drained meanwhile.
         """
-        gone = {hold.boot for hold in self.open_holds()} - boots_alive()
-        oldest_ns = time.time_ns() - JOB_HOLDS_LAST_NS
-        return [
-            hold
-            for hold in (self.open_holds() if gone else ())
-            if hold.boot in gone and (hold.at_ns < oldest_ns or not is_job(hold.boot))
-        ]
+        gone = {hold.boot for hold in self.unattended()} - boots_alive()
+        return [hold for hold in self.unattended() if hold.boot in gone] if gone else []
 
-    def holds_of(self, holder: str) -> list[Reserved]:
-        """The open holds of one process or job, oldest first."""
-        return [event for event in self._events(_HOLDS_OF, holder) if isinstance(event, Reserved)]
+    def unattended(self) -> list[Reserved]:
+        """The open holds, oldest first, but for those of jobs that are not very old: these may be any number."""
+        oldest_ns = time.time_ns() - JOB_HOLDS_LAST_NS
+        return [event for event in self._events(_UNATTENDED, JOB_PREFIX, oldest_ns) if isinstance(event, Reserved)]
+
+    def holds_among(self, attempt_ids: Iterable[str]) -> list[Reserved]:
+        """Those of some attempts that are open."""
+        wanted, found = list(attempt_ids), list[LedgerEvent]()
+        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
+            some = wanted[begin : begin + _ASKED_AT_ONCE]
+            found += self._events(_HOLDS_AMONG.format(marks=", ".join("?" * len(some))), *some)
+        return [event for event in found if isinstance(event, Reserved)]
 
     def open_holds(self) -> list[Reserved]:
         """All holds that are not closed, oldest first."""

@@ -21,6 +21,7 @@ from routewright.settings.schema import (
     COST_ALERT,
     AccessSettings,
     AlertSettings,
+    BatchesSettings,
     BudgetSettings,
     CacheSettings,
     CascadeSettings,
@@ -71,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache: CacheSettings
     checks: Mapping[str, CheckSettings]
     cascade: CascadeSettings
+    batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings

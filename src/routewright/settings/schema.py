@@ -315,6 +315,13 @@ class CascadeSettings(Struct, frozen=True, kw_only=True):
     agreement_tiers: tuple[Tier, ...] = (Tier.STANDARD, Tier.COMPLEX)
 
 
+class BatchesSettings(Struct, frozen=True, kw_only=True):
+    """`[batches]`: how the gateway's batches are answered, and what is known of batches afterwards."""
+
+    via: Literal["auto", "live", "provider"] = "auto"
+    kept_days: Annotated[int, Meta(ge=0, le=36_500)] = 30
+
+
 class LedgerSettings(Struct, frozen=True, kw_only=True):
     """`[ledger]`: where the accounts are kept."""
 
@@ -420,6 +427,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     cache: CacheSettings
     checks: dict[str, CheckSettings]
     cascade: CascadeSettings
+    batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
