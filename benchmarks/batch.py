@@ -1,6 +1,6 @@
-"""What batches are measured by: speed, memory, exactness over `kill -9`, and a provider's limit used to the full.
+"""What batches are measured by: speed, memory, exactness over `kill -9`, a provider's limit used to the full, and Ray.
 
-    python benchmarks/batch.py [--into docs/benchmarks.md] [--only speed,memory,kills,limit] [--items N] …
+    python benchmarks/batch.py [--into docs/benchmarks.md] [--only speed,memory,kills,limit,ray] [--items N] …
 
 Each part runs `routewright batch run` in a process of its own against a provider of the lab, with the default settings
 but for what its line says. The block it prints is put between the marks of `--into`.
@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/faultlab")]
 
 from batch_kills import SETTINGS, batch_upstream, kill_until_done, start, write_items  # noqa: E402
+from batch_ray import pipelined, scaled  # noqa: E402
 
 SEED = 20261127
 BEGIN, END = "<!-- batches: begin -->", "<!-- batches: end -->"
@@ -146,25 +147,28 @@ def main() -> None:
     """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, help="the page to write to")
-    parser.add_argument("--only", default="speed,memory,kills,limit")
+    parser.add_argument("--only", default="speed,memory,kills,limit,ray")
     parser.add_argument("--items", type=int, default=100_000, help="of speed")
     parser.add_argument("--concurrency", type=int, default=50)
     parser.add_argument("--memory-items", type=int, default=1_000_000)
     parser.add_argument("--kill-items", type=int, default=20_000)
     parser.add_argument("--per-minute", type=int, default=6_000)
     parser.add_argument("--limit-seconds", type=int, default=60)
+    parser.add_argument("--ray-items", type=int, default=2_400)
     options = parser.parse_args()
     parts: dict[str, Callable[[], list[str]]] = {
         "speed": lambda: speed(options.items, 5) + speed(options.items, options.concurrency),
         "memory": lambda: memory(options.memory_items, options.concurrency),
         "kills": lambda: killed(options.kill_items, (1.0, 4.0)),
         "limit": lambda: limited(options.per_minute, options.limit_seconds),
+        "ray": lambda: scaled(options.ray_items, _place()) + pipelined(options.ray_items // 8, _place()),
     }
     lines: list[str] = []
     for part in options.only.split(","):
         print(part, flush=True)
-        lines += parts[part]()
-        print(lines[-1], flush=True)
+        found = parts[part]()
+        print(*found, sep="\n", flush=True)
+        lines += found
     if options.into:
         _put(options.into, ["| what | measured | bar |", "|---|---|---|", *lines])
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-PARTS = ("agreement",)
+PARTS = ("agreement", "drift")
 
 
 class Figure(NamedTuple):

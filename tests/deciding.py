@@ -60,6 +60,7 @@ def choose(
     warm: Mapping[str, int] | None = None,
     chance: float = 1.0,
     session: Sequence[Sign] = (),
+    withdrawn: Mapping[str, str] | None = None,
 ) -> Route:
     """The route of a call (a plain one), with nothing in the way but what is given."""
     asked = asked or call()
@@ -78,6 +79,7 @@ def choose(
         warm=warm or {},
         chance=chance,
         session=session,
+        withdrawn=withdrawn or {},
     )
 
 

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,18 @@ from msgspec.structs import replace
 
 from databases import open_database
 from entries import settled
-from routewright.alerts import FIRST_PAUSE_S, MAX_AT_ONCE, MAX_TRIES, AlertWatcher, in_json, in_slack, in_words
+from routewright.alerts import (
+    FIRST_PAUSE_S,
+    MAX_AT_ONCE,
+    MAX_TRIES,
+    MOST_NEWS,
+    AlertWatcher,
+    News,
+    in_json,
+    in_slack,
+    in_words,
+    incident_news,
+)
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed, RoutewrightError, StoreUnavailable
 from routewright.layers.incidents import Incident, Kind
@@ -456,6 +467,23 @@ async def test_a_real_webhook_gets_the_alert(desk: Desk) -> None:
     assert [msgspec.json.decode(body)["budget"] for body in bodies] == ["teams/research"]
 
 
+def test_news_is_told_at_the_next_look_and_never_more_than_there_is_room_for(desk: Desk) -> None:
+    watcher = desk.watcher()
+    for number in range(MOST_NEWS + 1):
+        watcher.tell_also(News(subject=f"m{number}", words=f"news {number}", body={"number": number}))
+    desk.ways = {Way.WEBHOOK: Secret(HOOK)}
+
+    async def look_once() -> None:
+        watching = asyncio.ensure_future(watcher.watch())
+        await asyncio.sleep(0.2)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+    asyncio.run(look_once())
+    assert [body["number"] for body in desk.sent] == list(range(1, MAX_AT_ONCE + 1)), "the oldest went"
+
+
 # ---- what providers do
 
 REFUSED = Incident(kind=Kind.CREDENTIAL, deployment="acme/one", message="<refused> our key", at_ns=NOW_NS)
@@ -463,7 +491,7 @@ REFUSED = Incident(kind=Kind.CREDENTIAL, deployment="acme/one", message="<refuse
 
 def test_an_incident_is_told_in_every_way(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.ways = {Way.WEBHOOK: Secret(HOOK), Way.SLACK: Secret(HOOK)}
-    desk.clock.run(desk.watcher().report(REFUSED))
+    desk.clock.run(desk.watcher().report(incident_news(REFUSED)))
     assert told(caplog) == ["acme/one needs you (credential): <refused> our key"]
     assert desk.sent == [
         {
@@ -478,6 +506,6 @@ def test_an_incident_is_told_in_every_way(desk: Desk, caplog: pytest.LogCaptureF
 
 def test_an_incident_that_cannot_be_delivered_is_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.ways, desk.transport = {Way.WEBHOOK: Secret(HOOK)}, ScriptedTransport(lambda _: ConnectFailed("away"))
-    desk.clock.run(desk.watcher().report(REFUSED))
+    desk.clock.run(desk.watcher().report(incident_news(REFUSED)))
     assert f"acme/one did was not delivered to webhook: upstream_connect_failed, {MAX_TRIES} times" in caplog.text
     assert HOOK not in caplog.text

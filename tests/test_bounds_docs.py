@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routewright import names, patterns, transport
+from routewright import alerts, names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
@@ -25,11 +25,13 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker
+from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, slowness
-from routewright.ledger import job_holds
+from routewright.ledger import drift, job_holds
 from routewright.migration import yaml_reading
-from routewright.settings import given, sources
+from routewright.policies import openfeature
+from routewright.policies import store as policy_store
+from routewright.settings import fetching, given, remote, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
 from routewright.shared import connection as shared
@@ -65,6 +67,10 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
     "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "streams watched for drift": (watch.MOST_STREAMS,),
+    "rows taken in for drift at a time": (watch.PAGE, watch.MOST_PAGES),
+    "what the first look for drift goes back": (drift.MOST_HISTORY,),
+    "news of drift not told yet": (alerts.MOST_NEWS,),
     "a settings file": (sources.MAX_FILE_BYTES, sources.MOST_KEY_PARTS),
     "mistakes told of the settings": (given.MOST_TOLD,),
     "names from an alias to its model": (registry.LONGEST_ALIAS,),
@@ -110,6 +116,16 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a rest or a pause that another gateway told": (circuit.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
     "a turn to probe": (board.TURN_S,),
     "a gateway that is not heard of": (board.ALIVE_S,),
+    "versions of policies": (policy_store.MOST_VERSIONS, policy_store.MOST_BYTES),
+    "flags for one call": (openfeature.SLOW_S,),
+    "the start of a provider of flags": (openfeature.START_S,),
+    "fetching settings from an address": (
+        remote.PATIENCE_S,
+        fetching.CONNECT_S,
+        sources.MAX_FILE_BYTES,
+        remote.MOST_REDIRECTS,
+    ),
+    "asking that address for newer ones": (remote.POLL_EVERY_S,),
 }
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")

@@ -1,4 +1,5 @@
 import inspect
+import pickle
 from collections import Counter
 
 import pytest
@@ -35,3 +36,12 @@ def test_failures_that_agree_give_their_status_and_others_502() -> None:
     assert AllAttemptsFailed([slow, slower]).retry_after_s == 7
     assert AllAttemptsFailed([slow, broken]).http_status == 502
     assert AllAttemptsFailed([broken]).retry_after_s is None
+
+
+def test_an_error_goes_whole_from_one_process_to_another() -> None:
+    """Whatever its constructor takes: a batch's actors tell theirs."""
+    slow = ProviderOverloaded("429", retry_after_s=7)
+    sent = pickle.loads(pickle.dumps(AllAttemptsFailed([("a/b", slow)])))  # noqa: S301 our own
+    assert isinstance(sent, AllAttemptsFailed)
+    assert (sent.message, str(sent), sent.retry_after_s) == ("all 1 attempts failed: a/b: 429",) * 2 + (7,)
+    assert isinstance(sent.failures[0][1], ProviderOverloaded)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from routewright.client import AnswerStream, Router, SyncRouter
     from routewright.errors import RoutewrightError
     from routewright.jobs.listing import BatchResult
+    from routewright.jobs.stage import RoutewrightStage
     from routewright.reply import Answer
     from routewright.route import Route
 
@@ -20,10 +21,20 @@ _HOMES = {
     "Route": "routewright.route",
     "Router": "routewright.client",
     "RoutewrightError": "routewright.errors",
+    "RoutewrightStage": "routewright.jobs.stage",
     "SyncRouter": "routewright.client",
 }
 
-__all__ = ["Answer", "AnswerStream", "BatchResult", "Route", "Router", "RoutewrightError", "SyncRouter"]
+__all__ = [
+    "Answer",
+    "AnswerStream",
+    "BatchResult",
+    "Route",
+    "Router",
+    "RoutewrightError",
+    "RoutewrightStage",
+    "SyncRouter",
+]
 
 
 def __getattr__(name: str) -> object:

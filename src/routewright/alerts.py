@@ -1,19 +1,21 @@
 """Alerts: a look every second at how budgets stand; what was reached is told in the log, to a webhook, and in Slack.
 
-So is what providers do that only an operator can mend (`layers.incidents`), by each process for itself. A crossing is
-told once in each way, by one of all the processes that share the ledger (see `ledger.alerts`). What cannot be delivered
-is tried again a few times, then told in the log; of a crossing it is kept, too: the next process tries again. The
-addresses hold tokens, so they are secrets here, and no message has more of them than that there is one.
+So is what providers do that only an operator can mend (`layers.incidents`), by each process for itself, and other news
+(`tell_also`), by the process that found it. A crossing is told once in each way, by one of all the processes that share
+the ledger (see `ledger.alerts`). What cannot be delivered is tried again a few times, then told in the log; of a
+crossing it is kept, too: the next process tries again. The addresses hold tokens, so they are secrets here, and no
+message has more of them than that there is one.
 """
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from routewright.clock import Clock
 from routewright.dialects.wire import WireRequest
@@ -39,8 +41,22 @@ TAKEN_FOR_S = 60.0
 MAX_AT_ONCE = 16
 """Alerts that this process delivers at a time; more of them wait in the database."""
 
+MOST_NEWS = 100
+"""News not told yet; beyond it the oldest go."""
+
 Ways = Mapping[Way, Secret]
 """Where alerts go beside the log."""
+
+
+class News(Struct, frozen=True, kw_only=True):
+    """Something to tell that is no budget's."""
+
+    subject: str
+    """Of whom."""
+    words: str
+    """For people, in one line."""
+    body: Mapping[str, Any]
+    """For programs."""
 
 
 class AlertWatcher:
@@ -70,6 +86,7 @@ class AlertWatcher:
         self._clock = clock
         self._seen: set[Key] = set()  # crossings that have their row, by whomever
         self._given_up: set[Key] = set()  # not delivered by this process, which does not try again
+        self._news: deque[News] = deque(maxlen=MOST_NEWS)
         self._under_way = 0
         self._is_blind = False
 
@@ -80,10 +97,18 @@ class AlertWatcher:
                 for notice in await asyncio.to_thread(self.look, tuple(self._budgets())):
                     self._under_way += 1
                     deliveries.create_task(self._run(self.tell(notice)))
-                for incident in self._incidents(MAX_AT_ONCE - self._under_way):
+                for news in self._take_news(MAX_AT_ONCE - self._under_way):
                     self._under_way += 1
-                    deliveries.create_task(self._run(self.report(incident)))
+                    deliveries.create_task(self._run(self.report(news)))
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def tell_also(self, news: News) -> None:
+        """Have something told at the next look. From any thread."""
+        self._news.append(news)
+
+    def _take_news(self, most: int) -> list[News]:
+        incidents = [incident_news(incident) for incident in self._incidents(most)]
+        return incidents + [self._news.popleft() for _ in range(min(most - len(incidents), len(self._news)))]
 
     def look(self, budgets: Sequence[Budget]) -> list[Notice]:
         """What this process has to tell now; it is taken, so nobody else tells it meanwhile. Not for the event loop."""
@@ -142,14 +167,13 @@ class AlertWatcher:
         self._given_up.add(notice.key)
         await asyncio.to_thread(self._note, self._book.let_go, notice)
 
-    async def report(self, incident: Incident) -> None:
-        """Tell, in every way, what a provider did."""
-        told = f"{incident.deployment} needs you ({incident.kind}): {incident.message}"
-        log.warning("%s", told)
+    async def report(self, news: News) -> None:
+        """Tell something in every way."""
+        log.warning("%s", news.words)
         for way in tuple(self._ways()):
-            failure = await self._deliver(way, in_slack(told) if way is Way.SLACK else incident_in_json(incident))
+            failure = await self._deliver(way, in_slack(news.words) if way is Way.SLACK else news.body)
             if failure is not None:
-                log.error("what %s did was not delivered to %s: %s", incident.deployment, way, failure)
+                log.error("what %s did was not delivered to %s: %s", news.subject, way, failure)
 
     def _note(self, note: Callable[[Notice], None], notice: Notice) -> None:
         try:
@@ -221,14 +245,18 @@ def in_json(alert: Alert) -> dict[str, Any]:
     }
 
 
-def incident_in_json(incident: Incident) -> dict[str, Any]:
-    """For programs: it has a `deployment`, where what budgets reach has a `budget`."""
-    return {
-        "deployment": incident.deployment,
-        "kind": incident.kind,
-        "message": incident.message,
-        "time": _time(incident.at_ns),
-    }
+def incident_news(incident: Incident) -> News:
+    """What a provider did; for programs it has a `deployment`, where what budgets reach has a `budget`."""
+    return News(
+        subject=incident.deployment,
+        words=f"{incident.deployment} needs you ({incident.kind}): {incident.message}",
+        body={
+            "deployment": incident.deployment,
+            "kind": incident.kind,
+            "message": incident.message,
+            "time": _time(incident.at_ns),
+        },
+    )
 
 
 def in_slack(words: str) -> dict[str, Any]:

@@ -153,6 +153,8 @@ class Options(Struct, frozen=True, kw_only=True):
     looks like."""
     cache: bool = True
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
+    policy: str = ""
+    """The named policy to decide by; empty for the one that the roll-out gives. Set also by the roll-out."""
 
 
 class Priority(IntEnum):

@@ -70,12 +70,25 @@ class Ask(TypedDict, total=False):
     cache: str
     """`off`: neither take an answer from the response cache nor keep this one there."""
     user: str
+    policy: str
+    """The named policy to decide by, instead of the one that the roll-out gives."""
     session: str
     """Which conversation this belongs to, in up to 512 printable ASCII characters: the model that has its beginning in
     its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
-_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "checks", "agreement", "cache", "user")
+_OPTIONS = (
+    "tier",
+    "max_cost_usd",
+    "min_quality",
+    "deadline_ms",
+    "tags",
+    "checks",
+    "agreement",
+    "cache",
+    "user",
+    "policy",
+)
 _DIALECT = OpenAIChat()
 
 
@@ -164,8 +177,9 @@ class _Opening:
 class Router:
     """Routes prompts from Python, in one event loop.
 
-    `config` names a settings file; otherwise the usual places are read. `flags` are dotted settings above all others:
-    `{"policy.confidence_threshold": 0.8}`. With `simulate`, the simulator answers for all models. Raises SettingsError.
+    `config` names a settings file, by its path or https address; otherwise the usual places are read. `flags` are
+    dotted settings above all others: `{"policy.confidence_threshold": 0.8}`. With `simulate`, the simulator answers for
+    all models. Raises SettingsError.
     """
 
     def __init__(
@@ -179,7 +193,7 @@ class Router:
         source = SettingsSource(
             environ=os.environ if environ is None else environ,
             cwd=Path.cwd(),
-            config=None if config is None else Path(config),
+            config=config,
             flags=flags,
             simulate=simulate,
         )

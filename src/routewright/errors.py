@@ -8,9 +8,10 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
-│   ├── JobNotFound · JobRefused · BadInput
+│   ├── JobNotFound · JobRefused · BadInput · ClusterUnusable
 │   ├── FileNotKept · StorageFull · BatchNotHeld
-│   └── InvalidCheck · CheckFailed
+│   ├── InvalidCheck · CheckFailed
+│   └── PolicyNotFound · PolicyRefused
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -73,6 +74,16 @@ class RoutewrightError(Exception):
     def http_status(self) -> int:
         """The status of this very error; its class's, as a rule."""
         return self.status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that it goes whole from one process to another, whatever its constructor takes."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[RoutewrightError], args: tuple[object, ...], state: Mapping[str, object]) -> RoutewrightError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 Details: TypeAlias = Mapping[str, str | int | bool | None]
@@ -270,6 +281,12 @@ class BatchNotHeld(CallerError):
     number, code, status = "E129", "batch_not_held", 402
 
 
+class ClusterUnusable(CallerError):
+    """The Ray cluster is not there, its actors die, or they are not set up as the process that asks for them."""
+
+    number, code, status = "E128", "cluster_unusable", 503
+
+
 class InvalidCheck(CallerError):
     """A check of a request cannot be made: no such name, or a schema or pattern that cannot be taken."""
 
@@ -280,6 +297,18 @@ class CheckFailed(CallerError):
     """The answer does not pass its checks, whatever was done about it."""
 
     number, code, status = "E132", "check_failed", 422
+
+
+class PolicyNotFound(CallerError):
+    """No policy, or no version of one, has that name."""
+
+    number, code, status = "E142", "policy_not_found", 404
+
+
+class PolicyRefused(CallerError):
+    """A policy cannot be used as it is, or not be written any more."""
+
+    number, code = "E143", "policy_refused"
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,9 +35,14 @@ from routewright.ledger.keeper import Keeper
 from routewright.ledger.price_history import PriceHistory, in_use
 from routewright.ledger.recovery import Recovery
 from routewright.ledger.store import Store
+from routewright.policies.following import PolicyFollower
+from routewright.policies.store import PolicyStore
 from routewright.secret import Secret
-from routewright.settings import FileStamp, Settings, check_binding, load_settings
+from routewright.settings import FileStamp, Folders, Settings, check_binding, load_settings
+from routewright.settings.addresses import Fetched
 from routewright.settings.catalog import build_catalog, prices_of
+from routewright.settings.remote import POLL_EVERY_S, RemoteSettings
+from routewright.settings.sources import ConfigPlace, config_place
 from routewright.shared.board import RedisBoard
 from routewright.simulator import USUAL, ModelProfile, Simulator
 from routewright.stores import ledger_file, open_database, open_redis
@@ -81,7 +87,7 @@ class SettingsSource:
         *,
         environ: Mapping[str, str],
         cwd: Path,
-        config: Path | None = None,
+        config: ConfigPlace | None = None,
         flags: Mapping[str, object] | None = None,
         simulate: bool = False,
     ) -> None:
@@ -89,18 +95,45 @@ class SettingsSource:
         self._cwd = cwd
         self._config = config
         self._flags = flags
+        place = config_place(config, environ)
+        self._remote = RemoteSettings(place, Folders.of(environ)) if isinstance(place, str) else None
+        self._has_loaded = False
         self._simulate = simulate
         self._stamps: dict[Path, FileStamp | None] = {}
         self._told_by: frozenset[Path] = frozenset()
         self.prices: PriceTable | None = None
         """The price table of what was loaded last."""
+        self.refused: str | None = None
+        """Why the last good copy is in force, and not what is at the address; None if it is not so."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """In another process it reads the environment of that: ours, with its secrets, does not travel."""
+        return _source_there, (self._cwd, self._config, self._flags, self._simulate)
 
     def load(self) -> tuple[Settings, Registry]:
         """Read everything anew. Raises SettingsError, also when a settings file that said something says nothing now.
 
         For that is a file half saved, or lost: without it, other models would answer, or the simulator.
         """
-        settings = load_settings(environ=self._environ, cwd=self._cwd, config=self._config, flags=self._flags)
+        if self._remote is None:
+            return self._load(self._config)
+        fetched = self._remote.latest or self._remote.first()
+        try:
+            loaded = self._load(fetched)
+        except SettingsError as error:
+            kept = self._remote.kept()
+            if self._has_loaded or kept is None or kept.content == fetched.content:
+                raise
+            log.error("settings not taken over, the last good copy of them is used: %s", error.message)
+            self.refused, loaded = error.message, self._load(kept)
+        else:
+            self.refused = None
+            self._remote.keep(fetched)
+        self._has_loaded = True
+        return loaded
+
+    def _load(self, config: ConfigPlace | Fetched | None) -> tuple[Settings, Registry]:
+        settings = load_settings(environ=self._environ, cwd=self._cwd, config=config, flags=self._flags)
         self._stamps = dict(settings.files)
         for path in self._told_by - settings.told_by:
             raise SettingsError(f"{path}: is gone or empty", hint="restore it; or restart, to go on without it")
@@ -111,11 +144,29 @@ class SettingsSource:
         self.prices = prices_of(settings)
         return settings, build_catalog(settings, found, prices=self.prices, simulate=self._simulate)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether they are at an address, to be polled."""
+        return self._remote is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why those in force may not be the newest; None where they are."""
+        return self.refused or (None if self._remote is None else self._remote.trouble)
+
+    def poll(self) -> bool:
+        """Ask the address whether there is something new; waits for the network. False without an address."""
+        return self._remote is not None and self._remote.poll()
+
     def has_changed(self) -> bool:
         """Whether a file is another one than when it was last looked at; told once for each change."""
         stamps = {path: FileStamp.of(path) for path in self._stamps}
         has_changed, self._stamps = stamps != self._stamps, stamps
         return has_changed
+
+
+def _source_there(cwd: Path, config: Path | None, flags: Mapping[str, object] | None, simulate: bool) -> SettingsSource:
+    return SettingsSource(environ=os.environ, cwd=cwd, config=config, flags=flags, simulate=simulate)
 
 
 def recall(engine: Engine) -> None:
@@ -158,6 +209,8 @@ class Runtime:
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
         self.directory.on_change(engine.adopt_budgets)
+        self.policies = PolicyFollower(PolicyStore(store.database, clock), engine.adopt_policies)
+        """What the ledger says of policies; follow it for as long as it may change."""
         self._has_door = False
         self.alerts = AlertWatcher(
             AlertBook(store.database),
@@ -169,7 +222,7 @@ class Runtime:
             clock=clock,
         )
         self.housekeeping = housekeeping
-        self._source = source
+        self.source = source
         self._ledger = ledger
         self._history = history
         self._journal = journal
@@ -238,7 +291,9 @@ class Runtime:
             redis=redis,
             answers=answers,
         )
+        engine.settings_error = source.trouble
         runtime._adopt_prices(settings, registry)
+        runtime.policies.refresh()
         return runtime
 
     def _adopt_prices(self, settings: Settings, registry: Registry) -> None:
@@ -246,7 +301,7 @@ class Runtime:
 
         When the store does not answer now, calls go on: the same prices are written at the next start or reload.
         """
-        table = self._source.prices
+        table = self.source.prices
         if table is None:
             return
         self._ledger.served = ServedPrices(table).find
@@ -318,13 +373,29 @@ class Runtime:
         """Watch the files for as long as it is awaited; what is wrong is told and not taken over."""
         while True:
             await asyncio.sleep(RELOAD_EVERY_S)
-            if self._source.has_changed():
+            if self.source.has_changed():
                 await asyncio.to_thread(self.reload)
+
+    async def follow_address(self) -> None:
+        """Ask the address of the settings for newer ones for as long as it is awaited; without one nothing is done."""
+        if not self.source.is_remote:
+            await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(POLL_EVERY_S)
+            await asyncio.to_thread(self.poll)
+
+    def poll(self) -> None:
+        """Ask once, and take over what is new."""
+        before = self.source.trouble
+        if self.source.poll():
+            self.reload()
+        elif self.source.trouble != before:  # what was refused before stays refused, as long as it is the same
+            self.engine.settings_error = self.source.trouble
 
     def reload(self) -> None:
         """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""
         try:
-            settings, registry = self._source.load()
+            settings, registry = self.source.load()
             if self._has_door:
                 check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight
@@ -371,6 +442,7 @@ class Runtime:
         self._is_closed = True
         await self._transport.close()
         await self._answers.close()
+        self.engine.close()
         if self.redis is not None:
             await self.redis.close()
         await self._keeper.stop()

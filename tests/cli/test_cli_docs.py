@@ -15,6 +15,8 @@ def commands(group: click.Group = program, above: str = "routewright") -> Iterat
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
+        if isinstance(command, click.Group) and command.invoke_without_command:
+            yield f"{above} {name}", command
         if isinstance(command, click.Group):
             yield from commands(command, f"{above} {name}")
         elif command is not None:

@@ -310,6 +310,21 @@ def test_policy_version_follows_its_content() -> None:
 # ---- nobody -------------------------------------------------------------------------------------------------------
 
 
+def test_a_withdrawn_model_is_only_taken_when_it_is_named() -> None:
+    said, withdrawn = verdict(Tier.STANDARD), {"standard": "drift: it fell"}
+    assert tried(choose(call(), said))[0] == "standard"
+    route = choose(call(), said, withdrawn=withdrawn)
+    assert "standard" not in tried(route)
+    assert (route.chosen.model, reasons(route)["standard"]) == ("standard-dear", "drift: it fell")
+    assert choose(call(model="standard"), said, withdrawn=withdrawn).chosen.model == "standard"
+
+
+def test_a_withdrawn_model_is_taken_when_nobody_else_can_answer() -> None:
+    only = registry(of(Tier.STANDARD, "standard", 4), of(Tier.STANDARD, "unpriced", None))
+    route = choose(call(), verdict(Tier.STANDARD), only, withdrawn={"standard": "drift: it fell"})
+    assert tried(route) == ["standard"]
+
+
 def test_nobody_eligible_names_each_model_and_what_removed_it() -> None:
     among = registry(of(Tier.BULK, "a", 1, capabilities=frozenset()), of(Tier.COMPLEX, "b", None))
     with pytest.raises(NoEligibleModel, match="a: no tools; b: no price") as caught:

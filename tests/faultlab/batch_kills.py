@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -75,12 +75,14 @@ def write_items(path: Path, count: int) -> None:
             file.write(json.dumps(line) + "\n")
 
 
-def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
-    """`routewright batch run items.jsonl`."""
+def start(folder: Path, *more: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """`routewright batch run items.jsonl`; `environ` is beside the usual."""
     command = [sys.executable, "-m", "routewright", "batch", "run", "items.jsonl", "-o", "out.jsonl", *more]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(_PACKAGES)}
+    usual = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(_PACKAGES)}
     with (folder / "err").open("ab") as told:
-        return subprocess.Popen(command, env=environ, cwd=folder, stdout=subprocess.DEVNULL, stderr=told)
+        return subprocess.Popen(
+            command, env={**usual, **(environ or {})}, cwd=folder, stdout=subprocess.DEVNULL, stderr=told
+        )
 
 
 def kill_until_done(
@@ -102,8 +104,8 @@ def kill_until_done(
         (folder / "routewright.toml").write_text(SETTINGS.format(port=port))
         while True:
             process = start(folder, "--concurrency", str(concurrency), *more)
-            lines = _lines(folder)
-            while process.poll() is None and _lines(folder) == lines:  # it has begun to answer
+            lines = lines_in(folder)
+            while process.poll() is None and lines_in(folder) == lines:  # it has begun to answer
                 time.sleep(0.01)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(chance.uniform(*peace_s))
@@ -112,15 +114,16 @@ def kill_until_done(
             process.send_signal(signal.SIGKILL)
             process.wait()
             outcome.kills += 1
-            outcome.progress.append(_lines(folder))
+            outcome.progress.append(lines_in(folder))
             told(outcome.progress[-1])
     assert process.returncode == 0, (folder / "err").read_text()
     assert outcome.kills >= kills_at_least, "it was done too soon"
-    _compare(folder, items, outcome)
+    compare_batch(folder, items, outcome)
     return outcome
 
 
-def _lines(folder: Path) -> int:
+def lines_in(folder: Path) -> int:
+    """How many answers are in the output."""
     path = folder / "out.jsonl"
     if not path.exists():
         return 0
@@ -128,7 +131,8 @@ def _lines(folder: Path) -> int:
         return sum(1 for _ in file)
 
 
-def _compare(folder: Path, items: int, outcome: Outcome) -> None:
+def compare_batch(folder: Path, items: int, outcome: Outcome) -> None:
+    """Output, bill and ledger, item by item: fills in what was found."""
     found = Counter[str]()
     written: dict[str, str] = {}
     with (folder / "out.jsonl").open(encoding="utf-8") as file:

@@ -67,7 +67,7 @@ async def test_an_answer_that_fails_is_escalated_and_every_attempt_is_accounted(
 async def test_where_nothing_is_checked_the_cascade_is_not_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "checked").mkdir()
     async with house(tmp_path) as (plain, _), house(tmp_path / "checked", SHAPE) as (checked, _):
-        without, with_checks = plain.runtime.engine._snapshot, checked.runtime.engine._snapshot
+        without, with_checks = plain.runtime.engine._snapshot.base, checked.runtime.engine._snapshot.base
         assert without.service is not without.checked
         assert with_checks.service is with_checks.checked
 

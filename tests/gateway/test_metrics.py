@@ -2,8 +2,10 @@ import re
 from pathlib import Path
 
 from lobby import lobby, standing
+from routewright.decision.drift import Quantity
 from routewright.gateway.metrics import Metrics
 from routewright.ledger.budgets import Scope
+from routewright.ledger.drift import Key
 
 LINE = re.compile(r'[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?\d+(\.\d+)?')
 
@@ -44,6 +46,14 @@ async def test_budgets_are_gauges_but_not_those_of_single_keys(tmp_path: Path) -
         assert 'routewright_budget_alerts_total{budget="odd\\"\\\\\\n"} 2\n' in text
         assert "0123456789" not in text
         assert "routewright_ledger_queue_bytes 7\n" in text
+
+
+async def test_what_is_watched_for_drift_is_a_gauge(tmp_path: Path) -> None:
+    async with lobby(tmp_path) as house:
+        watched = {Key("plain", Quantity.COST, "chat"): True, Key("plain", Quantity.LENGTH, ""): False}
+        text = Metrics(house.runtime.engine, backlog_bytes=lambda: 0, drift=lambda: watched).text()
+        assert 'routewright_drift_alarm{model="plain",stream="cost",family="chat"} 1\n' in text
+        assert 'routewright_drift_alarm{model="plain",stream="length",family=""} 0\n' in text
 
 
 async def test_redis_is_told_of_where_there_should_be_one(tmp_path: Path) -> None:

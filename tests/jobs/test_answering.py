@@ -110,6 +110,42 @@ def test_what_concerns_all_questions_ends_the_run(error: RoutewrightError) -> No
     assert caught.value.cause is error
 
 
+def test_a_budget_without_room_is_tried_again_only_when_another_question_has_settled() -> None:
+    """One that had no room either is no reason: with waits that overlap, all would be tried for ever."""
+    clock, tries = FakeClock(), []
+    asker = Asker(cast("Engine", Scripted()), clock, Random(1))
+
+    async def once(call: Call) -> None:
+        tries.append(clock.monotonic())
+        assert len(tries) < 50, "there is no end to it"
+        await asyncio.sleep(len(tries))
+        raise BudgetExceeded("spent", details={})
+
+    async def all_of_them() -> list[object]:
+        return await asyncio.gather(*(asker.insist(call(), once) for _ in range(5)), return_exceptions=True)
+
+    assert [type(ended) for ended in clock.run(all_of_them())] == [RunEnded] * 5
+    assert tries == [0] * 5
+
+
+def test_a_settlement_may_make_room() -> None:
+    clock, asked = FakeClock(), []
+    asker = Asker(cast("Engine", Scripted()), clock, Random(1))
+
+    async def once(call: Call) -> str:
+        asked.append(call.id)
+        if len(asked) == 2:
+            raise BudgetExceeded("spent", details={})
+        await asyncio.sleep(1)
+        return "answer"
+
+    async def both() -> list[str]:
+        return [*await asyncio.gather(asker.insist(call(), once), asker.insist(call(), once))]
+
+    assert clock.run(both()) == ["answer", "answer"]
+    assert len(asked) == 3
+
+
 async def test_only_so_many_are_asked_at_a_time() -> None:
     running = most = 0
 

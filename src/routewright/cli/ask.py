@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from routewright.cli.text import plain, usd
 from routewright.client import AnswerStream, Ask, read_question
 from routewright.reply import Answer, Reply
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
+from routewright.settings.sources import ConfigPlace
 
 
 @click.command("ask", short_help="Ask one question; the answer comes as it is written.")
@@ -29,11 +29,12 @@ def command(
     tier: str | None,
     min_quality: float | None,
     quality: str | None,
+    policy: str | None,
     system: str | None,
     max_tokens: int | None,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Ask one question; the answer comes as it is written.
@@ -43,7 +44,7 @@ def command(
     cost, is told on stderr. With --json the whole answer is printed when it is there, with its route and its costs.
     """
     prompt = read_prompt(words)
-    ask = asked(model=model, tier=tier, min_quality=min_quality, system=system, max_tokens=max_tokens)
+    ask = asked(model=model, tier=tier, min_quality=min_quality, policy=policy, system=system, max_tokens=max_tokens)
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     asyncio.run(_ask(source_of(config, wished(flags, quality), simulate=simulate), prompt, ask, as_json=as_json))
 

@@ -22,6 +22,7 @@ from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
 from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
+from routewright.settings.sources import ConfigPlace
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
@@ -108,6 +109,23 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     help="Ask live, or in files by providers' batch APIs, for half the price and within a day; auto, if not said, does "
     "that where --deadline allows a day.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Who asks: local, if not said, is this process; ray are actors on a Ray cluster.",
+)
+@click.option(
+    "--actors",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Of --engine ray, each with --concurrency; 2 if not said.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="The cluster of --engine ray: auto, or HOST:PORT; RAY_ADDRESS, or one that is started here, if not said.",
+)
 @click.option("--dedupe", is_flag=True, help="Ask equal questions once, and give each its answer.")
 @click.option("--ordered", is_flag=True, help="Write answers in the order of the input, at the end.")
 @click.option("--retry-failed", is_flag=True, help="Ask again what failed of a batch that is completed, and only that.")
@@ -130,13 +148,16 @@ def run(
     limit_nanousd: int | None,
     deadline_s: float | None,
     via: str,
+    engine: str,
+    actors: int | None,
+    ray_address: str | None,
     dedupe: bool,
     ordered: bool,
     retry_failed: bool,
     dry_run: bool,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Ask all questions of FILE; said again, go on where it was left.
@@ -151,6 +172,7 @@ def run(
     from routewright.jobs.lines import Asking, Template
     from routewright.jobs.opening import Wish, usual_output
     from routewright.jobs.planning import Spec
+    from routewright.jobs.ray import ACTORS, load_ray
 
     source = None if file == "-" else Path(file)
     asking = Asking(
@@ -160,6 +182,10 @@ def run(
         max_tokens=max_tokens,
         schema=None if schema is None else _read_schema(schema),
     )
+    if engine == "local" and (actors or ray_address):
+        raise click.UsageError("--actors and --ray-address are for --engine ray")
+    if engine == "ray":
+        load_ray()
     wish = Wish(
         source=source,
         output=output or usual_output(source),
@@ -172,6 +198,8 @@ def run(
         deadline_s=deadline_s,
         via=Via(via),
         retry_failed=retry_failed,
+        actors=(actors or ACTORS) if engine == "ray" else 0,
+        ray_address=ray_address,
     )
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     settings = source_of(config, flags, simulate=simulate)
@@ -199,13 +227,13 @@ def _read_schema(path: Path) -> dict[str, Any]:
 
 def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
     from routewright.cli.batch_tables import print_forecast
-    from routewright.cli.opening import deciding_only
+    from routewright.cli.opening import deciding_only, in_force_if_known
     from routewright.clock import SystemClock
     from routewright.jobs.forecast import forecast
     from routewright.jobs.opening import input_of
 
     settings, registry = source.load()
-    engine = deciding_only(settings, registry)
+    engine = deciding_only(settings, registry, in_force_if_known(settings))
     now_s = SystemClock().time_ns() // 10**9
     questions = input_of(wish, sys.stdin.buffer)
     found = forecast(engine.route, registry, questions, wish.spec, now_s=now_s)

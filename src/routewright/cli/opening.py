@@ -7,25 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routewright.catalog.registry import Registry
-from routewright.errors import LedgerUnavailable
+from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.database import Database
 from routewright.settings import Settings, load_settings
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_database
 
 if TYPE_CHECKING:  # an engine takes longer to import than most verbs need to do their work
     from routewright.client import Ask
     from routewright.engine import Engine
+    from routewright.policies.store import InForce
     from routewright.runtime import SettingsSource
 
 
-def source_of(config: Path | None, flags: Mapping[str, object], *, simulate: bool = False) -> "SettingsSource":
+def source_of(config: ConfigPlace | None, flags: Mapping[str, object], *, simulate: bool = False) -> "SettingsSource":
     """The settings of this process, with what was said on the command line above all."""
     from routewright.runtime import SettingsSource
 
     return SettingsSource(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags, simulate=simulate)
 
 
-def settings_of(config: Path | None, flags: Mapping[str, object]) -> Settings:
+def settings_of(config: ConfigPlace | None, flags: Mapping[str, object]) -> Settings:
     """The same settings without the catalog, and so without a look at local servers. Raises SettingsError."""
     return load_settings(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags)
 
@@ -53,7 +55,13 @@ def wished(flags: Mapping[str, str], quality: str | None) -> Mapping[str, str]:
 
 
 def asked(
-    *, model: str | None, tier: str | None, min_quality: float | None, system: str | None, max_tokens: int | None
+    *,
+    model: str | None,
+    tier: str | None,
+    min_quality: float | None,
+    policy: str | None,
+    system: str | None,
+    max_tokens: int | None,
 ) -> "Ask":
     """What was said beside the prompt; what was not said is left out."""
     said: Ask = {}
@@ -63,11 +71,37 @@ def asked(
         said["tier"] = tier
     if min_quality is not None:
         said["min_quality"] = min_quality
+    if policy is not None:
+        said["policy"] = policy
     if system is not None:
         said["system"] = system
     if max_tokens is not None:
         said["max_tokens"] = max_tokens
     return said
+
+
+def in_force_of(settings: Settings) -> "InForce":
+    """What the ledger says of policies; one that is not there yet says nothing, and is not made.
+
+    Raises LedgerUnavailable, StoreUnavailable.
+    """
+    from routewright.clock import SystemClock
+    from routewright.policies.store import InForce, PolicyStore
+
+    with database_of(settings) as database:
+        return InForce() if database is None else PolicyStore(database, SystemClock()).in_force()
+
+
+def in_force_if_known(settings: Settings) -> "InForce":
+    """The same for who can do without: a ledger that cannot be read now is told, and then says nothing."""
+    from routewright.cli.screen import say
+    from routewright.policies.store import InForce
+
+    try:
+        return in_force_of(settings)
+    except (LedgerUnavailable, StoreUnavailable) as error:
+        say(f"note: what the ledger says of policies is not known: {error.message}")
+        return InForce()
 
 
 class _NoLog:
@@ -83,11 +117,16 @@ class _NoLog:
         """Nothing was ever appended."""
 
 
-def deciding_only(settings: Settings, registry: Registry) -> "Engine":
-    """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone."""
+def deciding_only(settings: Settings, registry: Registry, in_force: "InForce | None" = None) -> "Engine":
+    """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone.
+
+    `in_force` is what the ledger says of policies; without it they are as the settings say.
+    """
     from routewright.clock import SystemClock
     from routewright.engine import Engine
+    from routewright.jobs.drift_news import withdrawn
     from routewright.ledger.accounts import JournaledLedger
+    from routewright.ledger.drift import DriftBook
     from routewright.runtime import recall
     from routewright.simulator import Simulator
 
@@ -95,4 +134,9 @@ def deciding_only(settings: Settings, registry: Registry) -> "Engine":
     ledger = JournaledLedger(_NoLog(), boot="", clock=clock)
     engine = Engine(settings, registry, ledger=ledger, transport=Simulator(), clock=clock)
     recall(engine)
+    if in_force is not None:
+        engine.adopt_policies(in_force)
+    if settings.drift.enabled and settings.drift.take_out_of_auto:
+        with database_of(settings) as database:
+            engine.withdrawn = withdrawn(DriftBook(database).alarms(), settings.drift) if database else {}
     return engine

@@ -6,10 +6,13 @@ constraint that removed it, so that a decision can be explained, stored and repl
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
-from routewright.decision.eligibility import LACKS, NOTHING_WARM, Examiner, Finding, Obstacle
+from routewright.decision.eligibility import ALL_MODELS, LACKS, NOTHING_WARM, Examiner, Finding, Obstacle
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, intent_of
@@ -18,6 +21,7 @@ from routewright.decision.ranking import Ranking, explore, rank, reasons_not_to_
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Sign, Verdict
 
+NOTHING_WITHDRAWN: Mapping[str, str] = MappingProxyType({})
 NO_REASONING_EFFORTS = (None, "none", "minimal")
 
 
@@ -37,6 +41,7 @@ def select(
     warm: Mapping[str, int] = NOTHING_WARM,
     chance: float = 1.0,
     session: Sequence[Sign] = (),
+    withdrawn: Mapping[str, str] = NOTHING_WITHDRAWN,
 ) -> Route:
     """The route of a call.
 
@@ -45,7 +50,8 @@ def select(
     `dropped_fields(dialect, call)` are the dialects' own answers.
     `forecast` is what to expect of each model, None where nobody knows; `warm` how many input tokens of the call each
     model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores; `session`
-    what the conversation shows of how it goes, already weighed into `forecast`.
+    what the conversation shows of how it goes, already weighed into `forecast`; `withdrawn` the reason by name of each
+    model that is only taken when it is named, or when nobody else can answer.
 
     Raises ModelNotFound, ContextTooLong, UnpricedModel, and NoEligibleModel naming every model with what removed it.
     """
@@ -64,11 +70,18 @@ def select(
         forecast=forecast,
         warm=warm,
         permission=permission,
+        taking_part=policy.models if intent.named is None else ALL_MODELS,
     )
     findings = examiner.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:
         findings |= examiner.examine((intent.pinned,), token_ratio)
-    ranking = rank(intent, findings, registry, policy, call.reasoning_effort not in NO_REASONING_EFFORTS)
+    does_reason = call.reasoning_effort not in NO_REASONING_EFFORTS
+    trusted = _without(findings, withdrawn) if withdrawn and intent.named is None else findings
+    ranking = rank(intent, trusted, registry, policy, does_reason)
+    if ranking.eligible:
+        findings = trusted
+    elif trusted is not findings:
+        ranking = rank(intent, findings, registry, policy, does_reason)
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
     propensity = 1.0
@@ -92,6 +105,15 @@ def select(
         classifier=verdict.classifier if verdict is not None and intent.follows_verdict else None,
         policy=policy.version,
     )
+
+
+def _without(findings: Mapping[str, Finding], withdrawn: Mapping[str, str]) -> dict[str, Finding]:
+    return {
+        name: replace(finding, obstacle=Obstacle.CONSTRAINT, reason=withdrawn[name])
+        if name in withdrawn and finding.obstacle is None
+        else finding
+        for name, finding in findings.items()
+    }
 
 
 def _candidates(

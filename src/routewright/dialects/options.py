@@ -30,6 +30,7 @@ _NAMES = (
     "drop",
     "checks",
     "agreement",
+    "policy",
 )
 _FORMS = ("choice", "number", "text", "json", "off")
 _LONGEST_DEADLINE_MS = 86_400_000
@@ -56,6 +57,7 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         checks=read_checks(array(fields, "checks", at), at + "checks"),
         agreement=_agreement(fields, at),
         drop=_names(array(fields, "drop", at) or [], at + "drop", MOST_DROPPED, LONGEST_NAME),
+        policy=text(fields, "policy", at) or "",
     )
 
 

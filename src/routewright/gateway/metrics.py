@@ -13,6 +13,7 @@ from routewright.gateway.budgets_api import ShowBudgets, no_budgets
 from routewright.gateway.http import Request, Send, respond
 from routewright.layers.circuit import State
 from routewright.ledger.budgets import Scope
+from routewright.ledger.drift import Key
 from routewright.money import exact_usd
 
 CONTENT_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -35,11 +36,13 @@ class Metrics:
         backlog_bytes: Callable[[], int],
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
+        drift: Callable[[], Mapping[Key, bool]] = dict,
     ) -> None:
         self._engine = engine
         self._backlog_bytes = backlog_bytes
         self._budgets = budgets
         self._alerts = alerts
+        self._drift = drift
 
     async def __call__(self, request: Request, send: Send) -> None:
         await respond(send, 200, [CONTENT_TYPE, (b"cache-control", b"no-store")], self.text().encode())
@@ -60,6 +63,12 @@ class Metrics:
                 "counter",
                 "Requests for which the response cache was used, by what came of it.",
                 (_labelled(("state",), (state,), count) for state, count in tally.cached.items()),
+            ),
+            _family(
+                "policy_fallbacks_total",
+                "counter",
+                "Requests that the base policy decided because flags failed, or a policy could not be used.",
+                (_labelled(("reason",), (reason,), count) for reason, count in tally.policy_fallbacks.items()),
             ),
             _family(
                 "upstream_attempts_total",
@@ -90,6 +99,15 @@ class Metrics:
                 "counter",
                 "What a deployment did that only the operator can mend: tls, credential, usage.",
                 (_labelled(("deployment", "kind"), *item) for item in self._engine.incidents.counts.items()),
+            ),
+            _family(
+                "drift_alarm",
+                "gauge",
+                "1 while something of a model is not any more as in its reference window.",
+                (
+                    _labelled(("model", "stream", "family"), (key.model, key.quantity.value, key.family), int(is_alarm))
+                    for key, is_alarm in self._drift().items()
+                ),
             ),
             _family(
                 "ledger_queue_bytes",

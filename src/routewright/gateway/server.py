@@ -18,6 +18,7 @@ from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.connection import Connection, Entrance, Limits
 from routewright.gateway.memory import limit_bytes, watch_memory
+from routewright.jobs.watch import Watch
 from routewright.runtime import Runtime
 from routewright.settings.schema import ServerSettings
 
@@ -39,9 +40,10 @@ _ENDS = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """One that announces its address, flips readiness at once when told to stop, and returns instead of dying of it."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, announce: Callable[[str], None]) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, watch: Watch, announce: Callable[[str], None]) -> None:
         super().__init__(config)
         self.gateway = gateway
+        self.watch = watch
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -88,15 +90,18 @@ class Server(uvicorn.Server):
 
 def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limits) -> Server:
     """A server around the gateway of a runtime; `announce` is given the address once requests are taken."""
+    watch = Watch(runtime)
     gateway = Gateway(
         runtime.engine,
         runtime.clock,
         keyring=runtime.keyring,
         directory=runtime.directory,
         jobs=JobRunner(runtime),
+        policies=runtime.policies,
         backlog_bytes=runtime.backlog_bytes,
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
+        drift=lambda: watch.standing,
     )
     connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
     config = uvicorn.Config(
@@ -111,7 +116,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=runtime.engine.settings.server.drain_seconds,
     )
-    return Server(config, gateway, announce)
+    return Server(config, gateway, watch, announce)
 
 
 async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None) -> None:
@@ -126,14 +131,17 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
     follows: tuple[Callable[[], Awaitable[None]], ...] = (
         partial(watch_memory, server.gateway.workload, limit_bytes(settings.max_memory_mb)),
         runtime.follow_settings,
+        runtime.follow_address,
         runtime.follow_ledger,
         runtime.follow_budgets,
         runtime.follow_redis,
         runtime.directory.follow,
+        runtime.policies.follow,
         server.gateway.batch_work.follow,
         server.gateway.batch_work.follow_age,
         runtime.housekeeping.follow_neighbours,
         runtime.housekeeping.follow_days,
+        server.watch.follow,
         *([] if parent is None else [partial(server.follow_parent, parent)]),
     )
     following = asyncio.gather(*map(follow_steadily, follows))
@@ -145,6 +153,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
+            await asyncio.to_thread(server.watch.stop)
             await runtime.close()
 
 

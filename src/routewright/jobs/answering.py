@@ -32,6 +32,7 @@ from routewright.errors import (
 from routewright.reply import Event, Reply
 
 Q = TypeVar("Q")
+R = TypeVar("R")
 
 PATIENCE_S = 600.0
 """How long a batch waits for the first answer after everybody was down; then its questions fail one by one."""
@@ -57,7 +58,9 @@ class Asker:
         self._random = random
         self._patience_s = patience_s
         self._asking = 0
-        self._has_settled = asyncio.Event()
+        self._settled = 0
+        """How many questions are over, but for those that a budget had no room for."""
+        self._has_news = asyncio.Event()
         self._down_since: float | None = None
 
     async def ask(self, call: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
@@ -69,14 +72,18 @@ class Asker:
         Raises RoutewrightError when the question has failed, RunEnded when nothing more can be asked, and what `take`
         raises.
         """
+        return await self.insist(call, lambda call: self._once(call, take))
+
+    async def insist(self, call: Call, once: Callable[[Call], Awaitable[R]]) -> R:
+        """The same of whoever is asked: what `once` comes to, tried for as long as its failures say nothing."""
         while True:
+            settled = self._settled
             try:
                 with self._counted():
-                    reply = await self._once(call, take)
+                    result = await once(call)
             except BudgetExceeded as error:
-                if not self._asking:
+                if not await self._has_more_settled(settled):
                     raise RunEnded(error) from error
-                await self._settlement()
             except RateLimited as error:  # by the limits of who pays: these refill, and a batch has time
                 await asyncio.sleep(error.retry_after_s)
             except OperatorError as error:
@@ -89,7 +96,7 @@ class Asker:
                     raise
             else:
                 self._down_since = None
-                return reply
+                return result
             call = replace(call, id=self._engine.mint_id())
 
     async def _once(self, call: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
@@ -104,16 +111,23 @@ class Asker:
     @contextmanager
     def _counted(self) -> Iterator[None]:
         self._asking += 1
+        has_held = True
         try:
             yield
+        except BudgetExceeded:
+            has_held = False
+            raise
         finally:
             self._asking -= 1
-            self._has_settled.set()
+            self._settled += has_held
+            self._has_news.set()
 
-    async def _settlement(self) -> None:
-        """Until one of the others is over."""
-        self._has_settled.clear()
-        await self._has_settled.wait()
+    async def _has_more_settled(self, than: int) -> bool:
+        """Once one of the others is over that had held something; False when none is asked any more that could be."""
+        while self._settled == than and self._asking:
+            self._has_news.clear()
+            await self._has_news.wait()
+        return self._settled != than
 
     async def _calm(self, call: Call, named_s: float) -> bool:
         """Pause, the longer the longer nobody answers; unless patience or the call's time is at its end."""

@@ -18,6 +18,7 @@ from routewright.jobs.lines import Asking
 from routewright.jobs.output import JobFiles, unordered
 from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan, retry_failed
 from routewright.jobs.provider import ProviderWay
+from routewright.jobs.ray import RayCrew
 from routewright.jobs.runner import Limits, Run
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
@@ -35,13 +36,17 @@ class Wish(Struct, frozen=True, kw_only=True):
     """None for what the file's name, or its beginning, says."""
     spec: Spec = Spec()
     concurrency: int | None = None
-    """None for what the settings say."""
+    """None for what the settings say; of each actor, where there are any."""
     retries: int = 1
     limit_nanousd: int | None = None
     deadline_s: float | None = None
     via: Via = Via.LIVE
     retry_failed: bool = False
     """Ask again what failed, where the job is completed."""
+    actors: int = 0
+    """On a Ray cluster; 0 for this process itself."""
+    ray_address: str | None = None
+    """None for what the environment says, or else a cluster that is started here."""
 
 
 def usual_output(source: Path | None) -> Path:
@@ -90,10 +95,11 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
             planned = retry_failed(store, planned, wish.spec)
         if planned.job.error_bytes == REOPENED:
             planned = replace(planned, job=_prepared(store, planned.job, files, wish.spec))
-        limits = Limits(
-            concurrency=wish.concurrency or runtime.engine.settings.policy.batch_concurrency, retries=wish.retries
-        )
+        each = wish.concurrency or runtime.engine.settings.policy.batch_concurrency
+        limits = Limits(concurrency=each * max(1, wish.actors), retries=wish.retries)
         run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
+        if wish.actors:
+            run.crew = RayCrew(runtime, planned.job, actors=wish.actors, concurrency=each, address=wish.ray_address)
         choice = choose(wish.via, run, planned.job, runtime.engine, now_ns=now_ns)
         run.way = choice.reason
         must = wish.via is Via.PROVIDER

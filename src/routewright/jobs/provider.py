@@ -24,12 +24,13 @@ from routewright.jobs.exchange import Exchange
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
 from routewright.jobs.parts import Part, PartState, PartStore
-from routewright.jobs.runner import Run
+from routewright.jobs.results import answered_of
+from routewright.jobs.runner import Run, Take
 from routewright.jobs.store import Undecided
 from routewright.layers.budget import Budget
 from routewright.layers.record import Record
 from routewright.ledger.ledger import NANOSECONDS, Reserved
-from routewright.reply import Ended, Event, Reply
+from routewright.reply import Ended, Receipt, Reply
 from routewright.runtime import Runtime
 from routewright.tenant import Tenant
 
@@ -377,20 +378,20 @@ class ProviderWay:
             is_last_model=True,
         )
 
-        async def ask(_: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
+        async def ask(_: Call, take: Take) -> Receipt | None:
             reply = await self._record(call, lambda _: self._budget(attempt, lambda _: self._reply(attempt, result)))
             try:
                 events = await reply.next()
                 reply.findings = self._engine.examine(reply, events)
-                take(reply, events)
+                take(answered_of(reply, events, self._clock.time_ns() // NANOSECONDS))
                 await reply.next()
             finally:
                 reply.close()
-            return reply
+            return reply.receipt
 
         try:
             if self._run.is_decided(item.position):  # the line was written, and the process ended before it was settled
-                await ask(call, lambda reply, events: None)
+                await ask(call, lambda _: None)
             else:
                 await self._run.answer(item, call, ask)
         except (ProviderError, CheckFailed) as error:

@@ -7,18 +7,17 @@ has left the earlier one, and the next run takes it from there; no answer that w
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
-from routewright.check import Finding
-from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import BadInput, CheckFailed, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.inputs import Input, Record
@@ -26,12 +25,13 @@ from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
 from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of, checks_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
-from routewright.jobs.results import answer_line, failure_line, refusal_line, renamed
+from routewright.jobs.results import Answered, answer_line, answered_of, failure_line, refusal_line, renamed
 from routewright.jobs.store import PAGE, JobStore, Undecided
 from routewright.jobs.ticker import Ticker
 from routewright.ledger.budgets import BATCH_BUDGETS, Budget, Period, Scope
-from routewright.ledger.ledger import NANOSECONDS
-from routewright.reply import NOT_CHARGED, Draft, Event, Reply
+from routewright.ledger.ledger import NANOSECONDS, Settled
+from routewright.ledger.store import AttemptRecord
+from routewright.reply import Receipt
 from routewright.runtime import Runtime
 from routewright.tenant import NOBODY, Tenant
 
@@ -65,8 +65,24 @@ class Progress(Struct, kw_only=True):
         return self.completed + self.failed
 
 
-Ask: TypeAlias = Callable[[Call, Callable[[Reply, tuple[Event, ...]], None]], Awaitable[Reply]]
-"""Gets the closed reply to a call; the second argument is given the whole answer before its attempt is settled."""
+Take: TypeAlias = Callable[[Answered], None]
+Ask: TypeAlias = Callable[[Call, Take], Awaitable[Receipt | None]]
+"""Has a call answered, and returns what it cost; the second argument is given the answer before its attempt is settled.
+
+None where whoever answered died before it could say: the ledger knows more.
+"""
+
+
+class Crew(Protocol):
+    """Others that ask for this process, for as long as it is entered. Raises ClusterUnusable when it is."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def ask(self, call: Call, take: Take) -> Receipt | None:
+        """See `Ask`. Raises RoutewrightError when it has failed, RunEnded when nothing more can be asked."""
+        ...
 
 
 class Run:
@@ -110,6 +126,8 @@ class Run:
         """Another way, by which as much is answered as can be before the rest is asked."""
         self.is_elsewhere = False
         """All that is left to do is to wait for providers that have it in batches."""
+        self.crew: Crew | None = None
+        """Who asks; None for this process itself."""
         self.way = ""
         """How it is answered, and why so, in words."""
         self.baseline_model: str | None = None
@@ -168,15 +186,15 @@ class Run:
         """By what the ledger has of its request; a process that was killed settled nothing, and others did for it."""
         record = self._ledger.request(line.request_id) if line.request_id else None
         request = record.request if record else None
-        closes = [attempt.close for attempt in record.attempts if attempt.close] if record else []
-        costs = [getattr(close, "cost_nanousd", 0) or 0 for close in closes]
+        attempts = record.attempts if record else ()
+        closes = [attempt.close for attempt in attempts if attempt.close]
         return ItemResult(
             position=position,
             outcome=COMPLETE if line.place.is_ok else line.code or (request.outcome if request else "failed"),
             request_id=line.request_id,
             model=(request.model if request else closes[-1].model if closes else None) or "",
             tier=Tier(request.tier) if request and request.tier else None,
-            cost_nanousd=request.cost_nanousd if request else sum(costs),
+            cost_nanousd=request.cost_nanousd if request else sum(map(cost_of, attempts)),
             is_estimated=request.is_estimated if request else True,
             baseline_nanousd=request.baseline_cost_nanousd if request else None,
             offset=line.place.offset,
@@ -201,7 +219,8 @@ class Run:
                     await self.first()
                 except RunEnded as error:
                     self._end(error.cause)
-            await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
+            async with self.crew or nullcontext():
+                await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
         finally:
             self._ticker.end()
             await following
@@ -282,41 +301,55 @@ class Run:
             self._fail_asked(item, entry, request_id, error)
 
     async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
-        await self.answer(item, self.call(question, request_id), self._asker.ask)
+        await self.answer(item, self.call(question, request_id), self._insist)
+
+    async def _insist(self, call: Call, take: Take) -> Receipt | None:
+        if (crew := self.crew) is not None:
+            return await self._asker.insist(call, lambda call: crew.ask(call, take))
+        reply = await self._asker.ask(
+            call, lambda reply, events: take(answered_of(reply, events, self._clock.time_ns() // NANOSECONDS))
+        )
+        return reply.receipt
 
     async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
         """Have an item answered by whoever is asked, and keep the answer if it passes its checks.
 
         Raises what `ask` raises, CheckFailed.
         """
-        places: list[Place] = []
-        failed: list[Finding] = []
+        failed: list[str] = []
+        kept: list[tuple[Answered, Place]] = []
 
-        def take(reply: Reply, events: tuple[Event, ...]) -> None:
-            failed.extend(finding for finding in reply.findings if not finding.is_ok)
-            if failed:
+        def take(answered: Answered) -> None:
+            if answered.failed:
+                failed.append(answered.failed)
                 return
-            body = self._body(call, reply, events)
-            line = answer_line(item.custom_id, reply.attempt.call.id, body)
-            places.append(self._files.write(line, is_ok=True))
+            line = answer_line(item.custom_id, answered.request_id, answered.body)
+            place = self._files.write(line, is_ok=True)
+            self._ticker.expect(place)
+            kept.append((answered, place))
 
-        reply = await ask(call, take)
+        receipt = await ask(call, take)
         if failed:  # it is paid for, and settled as what it was
-            raise CheckFailed("; ".join(f"{finding.check}: {finding.reason}" for finding in failed))
-        receipt = reply.receipt or NOT_CHARGED
+            raise CheckFailed(failed[0])
+        answered, place = kept[0]
+        if receipt is None:
+            found = Found(item.custom_id, answered.request_id, "", place)
+            result = await asyncio.to_thread(self._result_of, found, item.position)
+            self._note(replace(result, model=answered.model, tier=answered.tier))
+            return
         self.baseline_model = receipt.baseline_model
         self._note(
             ItemResult(
                 position=item.position,
                 outcome=COMPLETE,
-                request_id=reply.attempt.call.id,
-                model=reply.attempt.model.name,
-                tier=reply.route.tier,
+                request_id=answered.request_id,
+                model=answered.model,
+                tier=answered.tier,
                 cost_nanousd=receipt.cost_nanousd,
                 is_estimated=receipt.is_estimated,
                 baseline_nanousd=receipt.baseline_cost_nanousd,
-                offset=places[0].offset,
-                length=places[0].length,
+                offset=place.offset,
+                length=place.length,
             )
         )
 
@@ -325,16 +358,6 @@ class Run:
         call = call_of(question, request_id=request_id, options=self._options)
         limits = self._limits
         return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=payer or self._tenant())
-
-    def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
-        """The answer in the dialect in which it was asked for."""
-        if reply.speaks(call.dialect):
-            return b"".join([event.raw for event in events])
-        draft = Draft()
-        for event in events:
-            draft.add(event)
-        now_s = self._clock.time_ns() // NANOSECONDS
-        return DOWNSTREAMS[call.dialect].write_answer(reply, draft.answer(reply, NOT_CHARGED), now_s)
 
     def _fail_asked(self, item: Undecided, question: Question, request_id: str, error: RoutewrightError) -> None:
         line = failure_line(item.custom_id, request_id, error, DIALECTS[question.url])
@@ -395,14 +418,26 @@ class Run:
             after = page[-1].position
 
 
+def cost_of(attempt: AttemptRecord) -> int:
+    """What an attempt cost, as far as the ledger knows; one that is open still counts as what is held for it."""
+    if isinstance(attempt.close, Settled):
+        return attempt.close.cost_nanousd or 0
+    return (attempt.hold.amount_nanousd or 0) if attempt.close is None and attempt.hold else 0
+
+
 def budget_of(job: Job) -> Budget:
     """What a job with a limit may spend in all, across all its runs."""
     assert job.limit_nanousd is not None
+    return tag_budget(job.tag, job.limit_nanousd)
+
+
+def tag_budget(tag: str, limit_nanousd: int) -> Budget:
+    """What all calls with a tag may spend in all."""
     return Budget(
-        name=f"{BATCH_BUDGETS}/{job.id}",
+        name=f"{BATCH_BUDGETS}/{tag}",
         scope=Scope.TAG,
-        subject=job.tag,
-        limit_nanousd=job.limit_nanousd,
+        subject=tag,
+        limit_nanousd=limit_nanousd,
         period=Period.FOREVER,
         alerts_percent=(),
     )

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from routewright.errors import StoreUnavailable
 from routewright.jobs.job import ItemResult, Job, JobState
-from routewright.jobs.output import JobFiles
+from routewright.jobs.output import JobFiles, Place
 from routewright.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,20 @@ class Ticker:
         self._when_cancelled = when_cancelled
         self.untold: list[ItemResult] = []
         """What was written and the store does not know."""
+        self._unsettled: set[int] = set()
+        """Where answers begin in the output whose results are still to come: no further is the store told of it."""
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._is_over = asyncio.Event()
 
+    def expect(self, place: Place) -> None:
+        """An answer was written, and its result will come once its attempt is settled."""
+        self._unsettled.add(place.offset)
+
     def add(self, result: ItemResult) -> None:
-        """A line was written."""
+        """A line was written, and this is the result."""
+        if result.is_ok:
+            self._unsettled.discard(result.offset)
         self.untold.append(result)
         if len(self.untold) >= MOST_UNTOLD:
             self._has_room.clear()
@@ -58,7 +66,8 @@ class Ticker:
 
     async def tell(self) -> None:
         """Have the store know all that was written until now. Raises StoreUnavailable, OSError."""
-        told, sizes = len(self.untold), self._files.sizes
+        told, (output_bytes, error_bytes) = len(self.untold), self._files.sizes
+        sizes = min(self._unsettled, default=output_bytes), error_bytes
         if await asyncio.to_thread(self._tell, self.untold[:told], sizes) is JobState.CANCELLING:
             self._when_cancelled()
         del self.untold[:told]
@@ -66,7 +75,7 @@ class Ticker:
             self._has_room.set()
 
     def _tell(self, results: list[ItemResult], sizes: tuple[int, int]) -> JobState:
-        """`sizes` are those of the files when these results were all that was untold."""
+        """`sizes` is how much of the files is told of with these results."""
         if results:
             self._files.sync()
             self._store.record(self._job, results, output_bytes=sizes[0], error_bytes=sizes[1])

@@ -4,7 +4,7 @@ The decision itself is `decision.selection.select`, a plain function; `Decider` 
 world: the time, which deployments rest, how far token estimates were off, and what is warm in which provider's cache.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -27,7 +27,7 @@ from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.dropping import carried
 from routewright.dialects.wire import Upstream as Dialect
-from routewright.errors import ContextTooLong, NoEligibleModel, UnpricedModel
+from routewright.errors import ContextTooLong, NoEligibleModel, PolicyNotFound, UnpricedModel
 from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
 from routewright.layers.sessions import Conversation, PromptCaches
@@ -66,9 +66,12 @@ class Decider:
         random: Random,
         forecasting: Forecasting | None = None,
         caches: PromptCaches | None = None,
+        withdrawn: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`forecasting` goes before `classifier`: it knows more. Without `caches`, all input counts as fresh."""
+        """`forecasting` goes before `classifier`: it knows more. Without `caches`, all input counts as fresh.
+        `withdrawn` says which models are not chosen by themselves now, and why."""
         self._caches = caches
+        self._withdrawn = withdrawn
         self._forecasting = forecasting
         self._random = random
         self._registry = registry
@@ -84,7 +87,16 @@ class Decider:
         return self.select(self.consider(call))
 
     def consider(self, call: Call) -> Considered:
-        """Look at a call, and classify it if its route depends on that. Raises ModelNotFound if it is not allowed."""
+        """Look at a call, and classify it if its route depends on that.
+
+        Raises ModelNotFound if it is not allowed, PolicyNotFound if it is for another policy than this one.
+        """
+        if call.options.policy and call.options.policy != self._policy.name:
+            raise PolicyNotFound(
+                f"no policy {call.options.policy[:64]!r} can be used here",
+                param="policy",
+                hint="`routewright policies list` has those that can",
+            )
         if is_restricted(call.tenant):  # here already, so that no second opinion is asked for what will be refused
             check_permission(call, self._registry)
         features = extract(call)
@@ -131,6 +143,7 @@ class Decider:
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
             chance=self._random.random() if self._policy.exploration else 1.0,
             session=considered.session,
+            withdrawn=self._withdrawn(),
         )
 
     def _cannot_carry(self, dialect: str, call: Call) -> str | None:

@@ -1,8 +1,7 @@
 """All sources → one frozen `Settings`, or one error with all mistakes, each with its file and line."""
 
 import re
-from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.errors import SettingsError
 from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
+from routewright.settings.addresses import Fetched, is_loopback, shown_url
 from routewright.settings.checks import check_mistakes
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
@@ -27,12 +27,16 @@ from routewright.settings.schema import (
     CascadeSettings,
     CheckSettings,
     ContextSettings,
+    DriftSettings,
+    FlagSettings,
     LedgerSettings,
     ModelSettings,
+    Overlay,
     PolicySettings,
     PriceDocumentSettings,
     ProviderSettings,
     RedisSettings,
+    RolloutSettings,
     SecondOpinionSettings,
     Sections,
     ServerSettings,
@@ -43,11 +47,14 @@ from routewright.settings.schema import (
 )
 from routewright.settings.sources import (
     DEFAULT,
+    ConfigPlace,
     FileStamp,
     Folders,
     Origin,
     Source,
     built_in,
+    config_place,
+    from_content,
     from_environment,
     from_file,
     from_flags,
@@ -59,6 +66,8 @@ PRICES = "prices.json"
 """The price table beside the ledger."""
 
 _BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+ALL_PERCENT = 100
+POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -77,12 +86,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
+    drift: DriftSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
+    rollout: RolloutSettings
+    flags: FlagSettings
     budgets: Mapping[str, BudgetSettings]
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
+    policies: Mapping[str, Overlay]
     server_key: Secret | None
     """What the operator sends; None without `server.api_key`."""
     access_secret: Secret | None
@@ -152,15 +165,21 @@ def load_settings(
     environ: Mapping[str, str],
     cwd: Path,
     flags: Mapping[str, object] | None = None,
-    config: Path | None = None,
+    config: ConfigPlace | Fetched | None = None,
 ) -> Settings:
     """Read all sources: flags > environment > `config` or `./routewright.toml` > the user's file > the built-in one.
 
-    `flags` has dotted keys: `{"server.port": 9000}`. Raises SettingsError that tells all mistakes, one in a line.
+    `config` is a path, an address, which is fetched, or what was fetched; $ROUTEWRIGHT_CONFIG stands for None. `flags`
+    has dotted keys: `{"server.port": 9000}`. Raises SettingsError that tells all mistakes, one in a line.
     """
     folders = Folders.of(environ)
-    project_file = cwd / (config or "routewright.toml")
-    files = {path: FileStamp.of(path) for path in (project_file, folders.settings_file, folders.keys_file)}
+    place = config if isinstance(config, Fetched) else config_place(config, environ)
+    if isinstance(place, str):
+        from routewright.settings.remote import RemoteSettings
+
+        place = RemoteSettings(place, folders).first()
+    project_file = None if isinstance(place, Fetched) else cwd / (place or "routewright.toml")
+    files = {path: FileStamp.of(path) for path in (project_file, folders.settings_file, folders.keys_file) if path}
     given = Given()
     given.add(built_in())
     given.add(Source(values={("ledger", "path"): folders.data}, origins={}))
@@ -168,10 +187,14 @@ def load_settings(
         path
         for path, shown_as, is_required in (
             (folders.settings_file, str(folders.settings_file), False),
-            (project_file, str(config or "routewright.toml"), config is not None),
+            (project_file, str(place or "routewright.toml"), place is not None),
         )
-        if _add_file(given, path, shown_as, is_required=is_required)
+        if path is not None and _add_file(given, path, shown_as, is_required=is_required)
     }
+    if isinstance(place, Fetched):
+        shown_as, content = shown_url(place.url), place.content
+        if not _add(given, lambda: from_content(content, shown_as)):
+            given.mistakes.append(f"{shown_as}: is empty")
     given.add(from_environment(environ))
     given.mistakes += _misspelt(environ)
     given.add(from_flags(flags or {}))
@@ -230,6 +253,7 @@ def load_settings(
             _check_neighbours(settings),
             _check_cache(settings),
             _check_checks(settings),
+            _check_policies(settings),
         )
     )
     return settings
@@ -237,8 +261,12 @@ def load_settings(
 
 def _add_file(given: Given, path: Path, shown_as: str, *, is_required: bool) -> bool:
     """Whether it says anything."""
+    return _add(given, lambda: from_file(path, shown_as, is_required=is_required))
+
+
+def _add(given: Given, read: Callable[[], Source]) -> bool:
     try:
-        source = from_file(path, shown_as, is_required=is_required)
+        source = read()
     except SettingsError as error:
         given.mistakes.append(f"{error.message} — {error.hint}" if error.hint else error.message)
         return True
@@ -310,6 +338,8 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "alerts": AlertSettings,
         "prices": PriceDocumentSettings,
         "spending": SpendingSettings,
+        "rollout": RolloutSettings,
+        "flags": FlagSettings,
     }
     # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
     secret = ("api_key", "secret")
@@ -389,6 +419,19 @@ def _check_checks(settings: Settings) -> Iterator[str]:
         yield _told(settings, path, problem)
 
 
+def _check_policies(settings: Settings) -> Iterator[str]:
+    for name in settings.policies:
+        if not POLICY_NAME.fullmatch(name):
+            yield _told(settings, ("policies", name), "a name has small letters, digits, and _ . - between them")
+        elif name == settings.policy.name:
+            yield _told(settings, ("policies", name), "this is the name of [policy] itself; take another")
+    shares, path = settings.rollout.shares, ("rollout", "shares")
+    if settings.policy.name in shares:
+        yield _told(settings, (*path, settings.policy.name), "this is the base, which gets what the others leave")
+    if sum(shares.values()) > ALL_PERCENT:
+        yield _told(settings, path, f"together they are {sum(shares.values()):g} percent, more than all there is")
+
+
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
     path = ("second_opinion", "embeddings")
     provider, _, upstream = embeddings.partition("/")
@@ -422,16 +465,6 @@ def check_binding(settings: Settings, *, has_keys: bool) -> None:
         '`routewright keys set server`, and add api_key = "keys:server" to [server] '
         f"(or set {variable_of(('server', 'api_key'))}=keys:server)",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _values_of(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

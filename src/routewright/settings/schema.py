@@ -19,6 +19,7 @@ from routewright.check import CheckKind
 from routewright.decision.agreement import Task
 from routewright.decision.cascading import CascadeStep
 from routewright.decision.context import ContextPolicy, ContextStep
+from routewright.decision.drift import Quantity
 from routewright.decision.intent import Match
 from routewright.decision.schemas import read_schema
 from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
@@ -149,6 +150,16 @@ _SCHEMA = "the file of a JSON Schema, or the schema itself"
 _PATTERN = "a pattern in RE2's syntax"
 JsonSchema = Annotated[str, Read(_read_schema, _SCHEMA)]
 Pattern = Annotated[str, Read(_read_pattern, _PATTERN)]
+
+
+def _read_flags(value: object, path: str) -> str:
+    kind, _, place = value.partition(":") if isinstance(value, str) else ("", "", "")
+    module, _, name = place.rpartition(":")
+    if kind != "openfeature" or not module or not name.isidentifier():
+        raise ValueError(f'{path}: {value!r} is no provider of flags; write it like "openfeature:package.module:Class"')
+    return f"{kind}:{module}:{name}"
+
+
 KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
 DatabaseUrl = Annotated[
     DatabaseAddress,
@@ -166,6 +177,8 @@ File = Annotated[Path, Read(_read_path, "a file")]
 Wish = Annotated[Match, Read(_read_wish, 'a wish like "match claude-opus-4.7 within 2 %"')]
 BudgetScope = Annotated[str, Read(_read_scope, _SCOPE)]
 TimeZone = Annotated[str, Read(_read_zone, 'a time zone like "Europe/Berlin"')]
+FlagProvider = Annotated[str, Read(_read_flags, 'a class like "openfeature:package.module:Class"')]
+Share = Annotated[float, Meta(ge=0, le=100)]
 Percent = Annotated[int, Meta(ge=1, le=1000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=DAY_MS)]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
@@ -226,6 +239,38 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     def cost_alert_nanousd(self) -> int:
         """`cost_alert_threshold` in nano-USD."""
         return int(self.cost_alert_threshold * 10**9)
+
+
+class Overlay(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`[policies.NAME]`: what a named policy changes of `[policy]`, and of the models. What it does not say stays."""
+
+    confidence_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    quality: Wish | None = None
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    success_value_usd: Usd | None = None
+    caution: Annotated[float, Meta(ge=0, le=10)] | None = None
+    exploration: Annotated[float, Meta(ge=0, le=1)] | None = None
+    session_evidence: bool | None = None
+    hedge_after_ms: Milliseconds | None = None
+    hedge_max_usd: Usd | None = None
+    baseline: Name | None = None
+    models: tuple[Name, ...] = ()
+    tiers: dict[str, Tier] = {}
+    fallbacks: dict[str, tuple[Name, ...]] = {}
+
+
+class RolloutSettings(Struct, frozen=True, kw_only=True):
+    """`[rollout]`: which named policy gets which share of the requests."""
+
+    enabled: bool = True
+    by: Literal["session", "key"] = "session"
+    shares: dict[str, Share] = {}
+
+
+class FlagSettings(Struct, frozen=True, kw_only=True):
+    """`[flags]`: who is asked for each request whether there are other policies, and which."""
+
+    provider: FlagProvider | None = None
 
 
 class ContextSettings(Struct, frozen=True, kw_only=True):
@@ -351,6 +396,18 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
     slack_webhook: KeyReference | None = None
 
 
+class DriftSettings(Struct, frozen=True, kw_only=True):
+    """`[drift]`: whether it is noticed that a model is not any more what it was, and what is then done."""
+
+    enabled: bool = True
+    streams: tuple[Quantity, ...] = tuple(Quantity)
+    reference: Annotated[int, Meta(ge=50, le=100_000)] = 2000
+    budget: Annotated[float, Meta(ge=0.0001, le=100)] = 0.1
+    rule: Literal["sequential", "classic"] = "sequential"
+    deviation: Annotated[float, Meta(ge=0.1, le=100)] = 5.0
+    take_out_of_auto: bool = False
+
+
 class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
     """`[prices]`: which price table applies to what has no price in the settings."""
 
@@ -432,12 +489,16 @@ class Sections(Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
+    drift: DriftSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
+    rollout: RolloutSettings
+    flags: FlagSettings
     budgets: dict[str, BudgetSettings]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]
+    policies: dict[str, Overlay]
 
 
 class UnknownKey(Struct, frozen=True):

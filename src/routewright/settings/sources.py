@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -24,6 +25,10 @@ ALIASES: Mapping[str, KeyPath] = {
     "COST_ALERT_THRESHOLD": ("policy", "cost_alert_threshold"),
 }
 """Names of environment variables from the original policy."""
+
+CONFIG_VARIABLE = "ROUTEWRIGHT_CONFIG"
+ConfigPlace: TypeAlias = Path | str
+"""Of the project's settings: a file's path, or an address."""
 
 DEEPEST = 5
 """One level below the deepest key there is, so that a table in place of a value shows."""
@@ -66,6 +71,19 @@ class Source(Struct, frozen=True, kw_only=True):
             if path[:depth] in self.origins:
                 return self.origins[path[:depth]]
         return DEFAULT
+
+
+def config_place(config: ConfigPlace | None, environ: Mapping[str, str]) -> ConfigPlace | None:
+    """Where the project's settings are, if that is said: a `str` for an address, a `Path` for a file."""
+    named = config or environ.get(CONFIG_VARIABLE)
+    if named is None or isinstance(named, Path) or is_address(named):
+        return named or None
+    return Path(named)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address, and not a path."""
+    return "://" in text
 
 
 class FileStamp(Struct, frozen=True):
@@ -115,7 +133,7 @@ class Folders(Struct, frozen=True):
 
 def built_in() -> Source:
     """The file that comes with the package."""
-    return Source(values=dict(_flat(_parse(BUILT_IN.read_text(encoding="utf-8"), BUILT_IN.name))), origins={})
+    return Source(values=dict(flat(_parse(BUILT_IN.read_text(encoding="utf-8"), BUILT_IN.name))), origins={})
 
 
 def from_file(path: Path, shown_as: str, *, is_required: bool = False) -> Source:
@@ -131,13 +149,18 @@ def from_file(path: Path, shown_as: str, *, is_required: bool = False) -> Source
         return Source(values={}, origins={})
     except OSError as error:
         raise SettingsError(f"{shown_as}: cannot be read: {error.strerror}") from error
+    return from_content(content, shown_as)
+
+
+def from_content(content: bytes, shown_as: str) -> Source:
+    """What a settings file has in it. Raises SettingsError if it is not UTF-8 or not TOML."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{shown_as}:{line}: is not UTF-8", hint="save the file as UTF-8") from None
     try:
-        values = dict(_flat(_parse(text, shown_as)))
+        values = dict(flat(_parse(text, shown_as)))
         places = places_of(text)
     except RecursionError:
         raise SettingsError(f"{shown_as}: is nested too deeply") from None
@@ -194,6 +217,20 @@ def read_bounded(path: Path, shown_as: str) -> bytes:
         return file.read(MAX_FILE_BYTES)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """A file for this user only, whole or not at all. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def _parse(text: str, shown_as: str) -> dict[str, object]:
     if _ENDLESS_KEY.search(text):
         raise SettingsError(f"{shown_as}: is nested too deeply")
@@ -212,12 +249,12 @@ def _told(problem: str, shown_as: str) -> str:
     return f"{place}: is not TOML: {what}"
 
 
-def _flat(table: Mapping[str, object], above: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+def flat(table: Mapping[str, object], above: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
     """Every value with its path; an empty table counts as a value, so that it is seen too."""
     for name, value in table.items():
         path = (*above, name)
         if isinstance(value, dict) and value and len(path) < DEEPEST:
-            yield from _flat(value, path)
+            yield from flat(value, path)
         else:
             yield path, value
 

@@ -1,0 +1,99 @@
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from routewright.decision.drift import MONTH_NS, Quantity, Rules, Seen, Stream
+from routewright.ledger.drift import DriftBook, Key
+from routewright.ledger.sqlite import SqliteDatabase
+from terminal import NOON, Terminal
+
+SETTINGS = """
+[providers.acme]
+base_url = "simulator:"
+[models.cheap]
+tier = "standard"
+deployments = ["acme/cheap"]
+context_window = 100000
+price = { input = "1", output = "2" }
+[models.dear]
+tier = "standard"
+deployments = ["acme/dear"]
+context_window = 100000
+price = { input = "3", output = "6" }
+"""
+STEP_NS = MONTH_NS // 10_000
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    terminal = Terminal(tmp_path)
+    terminal.settings(SETTINGS)
+    return terminal
+
+
+def stream_of(quantity: Quantity, values: list[float]) -> Stream:
+    stream = Stream(quantity)
+    for place, value in enumerate(values):
+        stream.see(Seen(value, NOON + place * STEP_NS, f"r{place}"), Rules(reference=100), 0.1 / MONTH_NS)
+    return stream
+
+
+@pytest.fixture
+def watched(terminal: Terminal) -> Terminal:
+    """`cheap` answers worse than before, at the cost that it had; of `dear` too little is known."""
+    terminal.record()
+    with closing(SqliteDatabase(terminal.ledger)) as database:
+        book = DriftBook(database)
+        marks = book.take(for_s=60)
+        assert marks is not None
+        streams = {
+            Key("cheap", Quantity.SUCCESS, "feedback"): stream_of(
+                Quantity.SUCCESS, [0.0, 0.0, 0.0, 0.0, 1.0] * 60 + [1.0] * 30
+            ),
+            Key("cheap", Quantity.COST, "chat"): stream_of(Quantity.COST, [2_500_000.0, 3_500_000.0] * 50),
+            Key("dear", Quantity.LENGTH, ""): stream_of(Quantity.LENGTH, [100.0] * 60),
+        }
+        assert book.keep(streams, marks)
+    return terminal
+
+
+def test_without_a_ledger_nothing_is_watched(terminal: Terminal) -> None:
+    assert terminal.run("drift").output.startswith("nothing is watched yet")
+
+
+def test_each_stream_is_shown_beside_its_reference(watched: Terminal) -> None:
+    lines = [line.split() for line in watched.run("drift").stdout.splitlines()]
+    assert lines[1][:7] == ["cheap", "cost", "of", "a", "task", "(chat)", "$0.0030"]
+    assert lines[1][-1] == "stable"
+    assert lines[2][:5] == ["cheap", "success", "rate", "(feedback)", "80.0"]
+    assert lines[2][-5:-2] == ["alarm", "since", "2026-11-02"]
+    assert lines[3][-4:] == ["reference:", "60", "of", "2,000"]
+
+
+def test_the_same_for_machines(watched: Terminal) -> None:
+    told = json.loads(watched.run("drift", "--json").stdout)
+    assert [(each["model"], each["stream"], each["alarm"] is not None) for each in told] == [
+        ("cheap", "cost", False),
+        ("cheap", "success", True),
+        ("dear", "length", False),
+    ]
+    assert told[1]["alarm"]["examples"][-1].startswith("r")
+    assert told[2]["pinned_at_ns"] is None
+
+
+def test_a_model_gets_a_new_reference(watched: Terminal) -> None:
+    done = watched.run("drift", "pin", "cheap")
+    assert done.output == "cheap: 2 streams begin a new reference of 2,000 values each\n"
+    assert [each["model"] for each in json.loads(watched.run("drift", "--json").stdout)] == ["dear"]
+    refused = watched.run("drift", "pin", "cheap")
+    assert refused.exit_code == 1
+    assert "'cheap' is not watched" in refused.output
+
+
+def test_route_shows_a_model_that_is_taken_out_of_auto(watched: Terminal) -> None:
+    assert "→ standard  cheap" in watched.run("route", "hello").stdout
+    shown = watched.run("route", "hello", environ={"ROUTEWRIGHT_DRIFT__TAKE_OUT_OF_AUTO": "true"}).stdout
+    assert "→ standard  dear" in shown
+    assert "drift: success rate (feedback) fell from 80.0 % to" in shown
