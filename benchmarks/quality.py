@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-PARTS = ("agreement", "drift")
+PARTS = ("agreement", "backtest", "drift")
 
 
 class Figure(NamedTuple):

@@ -10,6 +10,7 @@ from routewright import alerts, names, patterns, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
+from routewright.cli import backtest
 from routewright.decision import agreement, checks, progress, repair, schemas
 from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
@@ -27,7 +28,7 @@ from routewright.gateway import (
 )
 from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, slowness
-from routewright.ledger import drift, job_holds
+from routewright.ledger import drift, experience, job_holds
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
 from routewright.policies import store as policy_store
@@ -55,6 +56,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a file that a provider does not have, and may be on its way": (provider.UNSURE_S,),
     "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
+    "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
+    "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),

@@ -207,6 +207,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """Set by the face that knows, never by a field of the request."""
     max_retries: int | None = None
     """How often a model is tried again; None for what the settings say. Set by the face that knows."""
+    lane: str = ""
+    """Of which lane it takes a place (`layers.lanes`); empty for none. Set by the face that knows."""
     tenant: Tenant = NOBODY
     """Who pays; set by the face that knows, never by a field of the request."""
     session: str = ""

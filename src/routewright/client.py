@@ -26,7 +26,7 @@ from routewright.dialects.fields import wrong
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import MAX_NAME_CHARS, hashed_session
 from routewright.errors import CallerError
-from routewright.jobs.answering import Asker
+from routewright.jobs.answering import Asker, limits_of
 from routewright.jobs.lines import Template
 from routewright.jobs.listing import BatchItem, BatchResult, Listed, answered, prompt_of
 from routewright.reply import Answer, Draft, Reply
@@ -237,17 +237,18 @@ class Router:
         """Ask for each item, and get results as they come: `async for result in router.batch(texts, template="…")`.
 
         An item is a prompt, or what the template's `{item}` stands for, or a mapping with its fields. A failure is the
-        result of its item. `concurrency` is `policy.batch_concurrency` if not said; live requests go first. For what
+        result of its item. `concurrency` is `policy.batch_concurrency` if not said, and that to begin with: it rises
+        where a provider's headers invite to, up to `policy.batch_max_concurrency`. Live requests go first. For what
         must survive this process there is `routewright batch run`. Raises BadInput for a template that is none.
         """
-        asking = answered(
-            Asker(self._runtime.engine, self._runtime.clock, Random()),
-            self._listed(items, None if template is None else Template(template), retries, ask),
-            concurrency=concurrency or self._runtime.engine.settings.policy.batch_concurrency,
-        )
-        async with aclosing(asking):
-            async for result in asking:
-                yield result
+        engine, name = self._runtime.engine, self._runtime.engine.mint_id()
+        limits = limits_of(engine.settings.policy, concurrency=concurrency)
+        listed = self._listed(items, None if template is None else Template(template), retries, name, ask)
+        with engine.lanes.opened(name, limits.window) as lane:
+            asking = answered(Asker(engine, self._runtime.clock, Random()), listed, lane)
+            async with aclosing(asking):
+                async for result in asking:
+                    yield result
 
     async def batch_all(
         self,
@@ -263,7 +264,7 @@ class Router:
         return sorted([result async for result in asking], key=lambda result: result.index)
 
     def _listed(
-        self, items: Iterable[BatchItem], template: Template | None, retries: int, ask: Ask
+        self, items: Iterable[BatchItem], template: Template | None, retries: int, lane: str, ask: Ask
     ) -> Iterator[Listed]:
         for index, item in enumerate(items):
             try:
@@ -271,7 +272,7 @@ class Router:
             except CallerError as error:
                 yield Listed(index, item, error)
             else:
-                yield Listed(index, item, replace(call, priority=Priority.BATCH, max_retries=retries))
+                yield Listed(index, item, replace(call, priority=Priority.BATCH, lane=lane, max_retries=retries))
 
     async def close(self) -> None:
         """Write out what the ledger still has to write, and close connections and files."""

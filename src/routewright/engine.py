@@ -47,6 +47,7 @@ from routewright.layers.fallback import Fallback
 from routewright.layers.hedge import Hedge, Hedging
 from routewright.layers.incidents import Incidents, Watch
 from routewright.layers.key_quota import KeyQuota, Standing
+from routewright.layers.lanes import Lanes
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
@@ -150,6 +151,8 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.lanes = Lanes(self._clock)
+        """What batches may do at a time."""
         self.incidents = Incidents(self._clock)
         """What providers did that only the operator can mend."""
         self.rounds: Rounds | None = None
@@ -519,6 +522,8 @@ class Engine:
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent
             .then(BudgetLayer(self._ledger, clock, self._keeper, patience_s=_spending(settings).patience_s))
+            # a batch's own places; above quota, or those that wait here would keep others out there
+            .then(self.lanes)
             # the deployment's own limits; a place is held as long as the answer lasts
             .then(self._deployment_quota)
             # what is too late is not sent; below quota, as how long it waited here says nothing of the provider

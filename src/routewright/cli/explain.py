@@ -47,6 +47,7 @@ HELP: Mapping[str, str] = {
     "E122": "Send the whole conversation as `input`; with several processes, let a conversation stay with one.",
     "E123": "`routewright batch list` has the ids of all batches.",
     "E124": "Do what the message says: another output file, the same options as before, or wait for the other process.",
+    "E136": "Ask something first, or look at a longer time: `routewright report` shows what the ledger has.",
     "E125": "Correct the lines or the option that the message names; nothing was asked, and nothing spent.",
     "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",

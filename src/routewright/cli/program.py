@@ -42,6 +42,7 @@ VERBS = (
     Verb("route", "Use", "Show which model a question would go to, and why; calls nobody."),
     Verb("batch", "Use", "Ask many questions from a file, each answered and paid for once."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
+    Verb("backtest", "Learn", "What another policy would have cost on your traffic, and how good it would be."),
     Verb("drift", "Learn", "See whether models are still what they were."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
     Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),

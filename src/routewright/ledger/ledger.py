@@ -181,6 +181,11 @@ MOST_TRUSTED_LAST: tuple[OutcomeSource, ...] = ("check", "shadow", "judge", "fee
 """When several say something of the same answer, the most trusted is believed."""
 
 
+def is_believed_over(newer: OutcomeSource, older: OutcomeSource) -> bool:
+    """Whether what is said of an answer takes the place of what was said of it before."""
+    return MOST_TRUSTED_LAST.index(newer) >= MOST_TRUSTED_LAST.index(older)
+
+
 class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome"):
     """How well an answer turned out, in one number; never a word of what was asked or answered."""
 

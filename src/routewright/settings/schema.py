@@ -221,6 +221,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     exploration: Annotated[float, Meta(ge=0, le=1)] = 0.0
     max_retry_attempts: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 5
+    batch_max_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 64
     hedge_after_ms: Milliseconds | None = None
     hedge_max_usd: Usd = Decimal("0.01")
     fallback_timeout_ms: Milliseconds = 3000
