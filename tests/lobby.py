@@ -110,6 +110,7 @@ class Lobby:
             keyring=runtime.keyring,
             directory=runtime.directory,
             jobs=JobRunner(runtime),
+            payer_of=runtime.payer_of,
             backlog_bytes=runtime.backlog_bytes,
             budgets=lambda: self.budgets,
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routewright import names, patterns, transport
+from routewright import feedback, names, patterns, runtime, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
@@ -49,6 +49,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
+    "what is said of an answer beside its score": (feedback.LONGEST_COMMENT, feedback.LONGEST_CORRECTION),
+    "feedback on a request that is not recorded yet": (runtime.FLUSHED_WITHIN_S,),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),

@@ -28,6 +28,7 @@ from routewright.dialects.known import REWRITERS, UPSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
+from routewright.feedback import check_remarks
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
@@ -188,16 +189,27 @@ class Engine:
             return call
         return replace(call, options=replace(call.options, drop=(*allowed, *call.options.drop)))
 
-    def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
+    def observe(
+        self,
+        request_id: str,
+        score: float,
+        *,
+        model: str = "",
+        source: OutcomeSource = "feedback",
+        comment: str = "",
+        correction: str = "",
+    ) -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
 
-        `model` is whose answer it was, if not that of the model which answered the request. Whether there was such a
-        request is not asked: it may be another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        `model` is whose answer it was, if not that of the model which answered the request; `correction` what it
+        should have been, refused unless content is kept. Whether there was such a request is not asked: it may be
+        another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
         """
         if not is_uuid7(request_id):
             raise wrong("request_id", "the id in the answer's header x-routewright-request-id", request_id)
         if not 0 <= score <= 1:
             raise wrong("score", "a number from 0 to 1", score)
+        check_remarks(comment, correction, keeps_content=self.settings.ledger.log_content)
         outcome = OutcomeRecorded(
             outcome_id=self.mint_id(),
             request_id=request_id,
@@ -205,6 +217,8 @@ class Engine:
             model=self.registry.resolve(model).name if model else "",
             source=source,
             score=float(score),
+            comment=comment,
+            correction=correction,
         )
         self._ledger.observe(outcome)
         return outcome.outcome_id

@@ -8,7 +8,7 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
-│   ├── JobNotFound · JobRefused · BadInput
+│   ├── RequestNotFound · JobNotFound · JobRefused · BadInput
 │   └── FileNotKept · StorageFull
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
@@ -231,6 +231,12 @@ class PreviousResponseNotFound(CallerError):
     """The response to go on from is not kept, or no more."""
 
     number, code = "E122", "previous_response_not_found"
+
+
+class RequestNotFound(CallerError):
+    """The ledger has no request of that id, or it is somebody else's."""
+
+    number, code, status = "E146", "request_not_found", 404
 
 
 class JobNotFound(CallerError):

@@ -182,7 +182,7 @@ MOST_TRUSTED_LAST: tuple[OutcomeSource, ...] = ("check", "shadow", "judge", "fee
 
 
 class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome"):
-    """How well an answer turned out, in one number; never a word of what was asked or answered."""
+    """How well an answer turned out, in one number, and what who says so has to add."""
 
     outcome_id: str
     request_id: str
@@ -192,6 +192,10 @@ class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     source: OutcomeSource
     score: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """0 is useless, 1 is as good as can be."""
+    comment: str = ""
+    """Why, in the words of who says so; only with feedback."""
+    correction: str = ""
+    """What should have been answered: content, so it is only given where content is kept (`ledger.log_content`)."""
 
 
 class EmbeddingRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="embedding"):
