@@ -147,6 +147,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What may be left out where a provider has no word for it: names of the client's fields, and kinds of parts."""
     cache: bool = True
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
+    shadow: bool = True
+    """Where the settings allow it, other models may be asked the same, to compare them."""
 
 
 class Priority(IntEnum):
@@ -225,11 +227,20 @@ class Cause(StrEnum):
     """A small model was asked how hard the request is."""
     SUMMARY = "summary"
     """Old turns were summarised to shorten the input."""
+    SHADOW = "shadow"
+    """Another model was asked the same, to compare it; nobody sees its answer."""
+    COMPARISON = "comparison"
+    """A model was asked which of two answers is better."""
 
     @property
     def is_errand(self) -> bool:
-        """The attempt is not made for the answer itself, but for something needed on the way to it."""
-        return self in (Cause.JUDGE, Cause.SUMMARY)
+        """The attempt is not made for the answer itself, but for something beside it."""
+        return self in (Cause.JUDGE, Cause.SUMMARY, Cause.SHADOW, Cause.COMPARISON)
+
+    @property
+    def purse(self) -> "Cause":
+        """The cause whose budget pays: to compare shadows is part of what they cost."""
+        return Cause.SHADOW if self is Cause.COMPARISON else self
 
 
 class Routed(Struct, frozen=True):

@@ -52,6 +52,7 @@ from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.shadow import Shadow, Shadowing, Shadows
 from routewright.layers.slowness import Waits
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
@@ -138,6 +139,8 @@ class Engine:
             )
         self.tally = Tally()
         """What became of requests and attempts since the start."""
+        self.shadows = Shadows()
+        """Copies of requests that wait or run, aside."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
@@ -365,6 +368,11 @@ class Engine:
             above = above.then(self._cache(settings, registry, decider))
         # a route is needed to know who may be tried; nothing below sees a call without one
         decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
+        if settings.shadow.models and settings.shadow.share:
+            # below decide, as its question is the request's own; above all that is done for an answer's sake
+            decided = decided.then(
+                Shadow(_shadowing(settings), self.shadows, decider.decide, self._ledger, clock, self._random)
+            )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -516,6 +524,17 @@ def _rules(cache: CacheSettings) -> Rules:
         fresh_ns=cache.ttl_s * NANOSECONDS,
         stale_ns=cache.stale_if_error_s * NANOSECONDS,
         max_answer_bytes=cache.max_answer_bytes,
+    )
+
+
+def _shadowing(settings: Settings) -> Shadowing:
+    shadow = settings.shadow
+    return Shadowing(
+        models=shadow.models,
+        share=shadow.share,
+        judge=shadow.judge,
+        limit_s=shadow.timeout_ms / 1000,
+        keeps_content=settings.ledger.log_content,
     )
 
 

@@ -388,6 +388,7 @@ class Runtime:
         if self._is_closed:
             return
         self._is_closed = True
+        await self.engine.shadows.stop()
         await self._transport.close()
         await self._answers.close()
         if self.redis is not None:

@@ -21,6 +21,7 @@ from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     JOB_HOLDS_LAST_NS,
+    ComparisonRecorded,
     EmbeddedOutcome,
     LedgerEvent,
     OutcomeRecorded,
@@ -144,6 +145,15 @@ SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model)
 FROM outcomes AS o JOIN requests AS r USING (request_id)
 WHERE o.at_ns >= ? AND o.at_ns < ? AND o.sequence > ? AND (o.model <> '' OR r.model IS NOT NULL)
 ORDER BY o.sequence LIMIT ?
+"""
+_COMPARISONS = """
+SELECT 'comparison' AS kind, * FROM comparisons
+WHERE at_ns >= ? AND at_ns < ? AND sequence > ? ORDER BY sequence LIMIT ?
+"""
+_RATINGS = """
+SELECT o.request_id, coalesce(nullif(o.model, ''), c.model) AS model, o.score
+FROM comparisons AS c JOIN outcomes AS o USING (request_id)
+WHERE c.at_ns >= ? AND c.at_ns < ? AND o.source = 'feedback' ORDER BY o.sequence
 """
 _ERRANDS = ", ".join(f"'{cause}'" for cause in Cause if cause.is_errand)
 _ANSWERS = f"""
@@ -423,6 +433,18 @@ class Store:
                 verdict = _verdict(row.pop("route"))
                 del row["sequence"]
                 yield Told(kinds=verdict.kinds if verdict else (), check="", **row)
+
+    def comparisons(self, since_ns: int, until_ns: int) -> Iterator[ComparisonRecorded]:
+        """How shadows did from `since_ns` up to, not including, `until_ns`, in the order in which it was told."""
+        after = -1
+        while rows := self._database.read(_COMPARISONS, since_ns, until_ns, after, PAGE):
+            after = rows[-1]["sequence"]
+            yield from (event for row in rows if isinstance(event := event_of(row), ComparisonRecorded))
+
+    def ratings(self, since_ns: int, until_ns: int) -> dict[tuple[str, str], float]:
+        """(request id, model) → the last word of feedback on that answer, of requests compared in that time."""
+        rows = self._database.read(_RATINGS, since_ns, until_ns)
+        return {(row["request_id"], row["model"]): row["score"] for row in rows}
 
     def outcomes_by_request(self, after: str, limit: int = 1_000) -> list[OutcomeRow]:
         """The same, all those of `limit` requests at most, in the order of their ids, which must be above `after`."""

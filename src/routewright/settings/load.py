@@ -32,6 +32,7 @@ from routewright.settings.schema import (
     SecondOpinionSettings,
     Sections,
     ServerSettings,
+    ShadowSettings,
     SpendingSettings,
     allowed,
     dotted,
@@ -65,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    shadow: ShadowSettings
     cache: CacheSettings
     ledger: LedgerSettings
     redis: RedisSettings
@@ -294,6 +296,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "shadow": ShadowSettings,
         "cache": CacheSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
