@@ -10,7 +10,7 @@ from routewright import feedback, names, patterns, runtime, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.decision import progress
+from routewright.decision import pairwise, progress
 from routewright.dialects import multipart, options, provider_errors, strict_json
 from routewright.gateway import (
     admin_api,
@@ -26,7 +26,7 @@ from routewright.gateway import (
     server,
 )
 from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
-from routewright.layers import circuit, incidents, key_quota, slowness
+from routewright.layers import circuit, incidents, key_quota, shadow, slowness
 from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
 from routewright.settings import given, sources
@@ -49,6 +49,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a file sent to a provider's batch API": (provider.MOST_REQUESTS, provider.MOST_BYTES),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "a claim of a whole file in a budget": (job_holds.TRIES, job_holds.PAUSE_S),
+    "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),
+    "an answer that is compared with another": (shadow.LONGEST_BYTES, pairwise.SHOWN_CHARS, shadow.KEPT_CHARS),
     "what is said of an answer beside its score": (feedback.LONGEST_COMMENT, feedback.LONGEST_CORRECTION),
     "feedback on a request that is not recorded yet": (runtime.FLUSHED_WITHIN_S,),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),

@@ -174,13 +174,13 @@ async def test_a_shadow_is_an_attempt_of_the_request_and_no_part_of_what_the_req
 async def test_copies_are_nobodys_and_go_last(tmp_path: Path) -> None:
     seen: list[Call] = []
     async with playing(tmp_path, prefers("by cheap"), JUDGED) as (runtime, _):
-        hold = runtime.engine._ledger.hold  # noqa: SLF001 the one place that every attempt passes
+        hold = runtime.engine._ledger.hold
 
         def noting(attempt: object, tokens: int) -> object:
             seen.append(attempt.call)  # type: ignore[attr-defined]
             return hold(attempt, tokens)  # type: ignore[arg-type]
 
-        runtime.engine._ledger.hold = noting  # type: ignore[method-assign, assignment]  # noqa: SLF001
+        runtime.engine._ledger.hold = noting  # type: ignore[method-assign, assignment]
         await ask(runtime, options=Options(tags=("mine",), user="me"))
     assert [(call.priority, call.tags, call.options.user) for call in seen] == [
         (Priority.LIVE, ("mine",), "me"),
@@ -217,14 +217,14 @@ async def test_no_copy_exceeds_the_budget_of_shadows_which_pays_for_the_judge_to
 )
 async def test_what_must_not_be_shadowed_is_not(tmp_path: Path, changes: dict[str, object]) -> None:
     async with playing(tmp_path, lambda model, _: model) as (runtime, cast):
-        await ask(runtime, **changes)
+        await ask(runtime, **changes)  # type: ignore[arg-type]
         assert len(cast.asked) == 1
         assert compared(runtime) == []
 
 
 async def test_the_share_is_kept(tmp_path: Path) -> None:
-    async with playing(tmp_path, lambda model, _: model, "") as (runtime, cast):
-        runtime.engine._random.seed(7)  # noqa: SLF001 a known series of chances
+    async with playing(tmp_path, lambda model, _: model) as (runtime, _):
+        runtime.engine._random.seed(7)
         (tmp_path / "routewright.toml").write_text(SETTINGS.replace("share = 1", "share = 0.25").format(more=""))
         runtime.reload()
         for _ in range(200):

@@ -42,6 +42,7 @@ VERBS = (
     Verb("route", "Use", "Show which model a question would go to, and why; calls nobody."),
     Verb("batch", "Use", "Ask many questions from a file, each answered and paid for once."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
+    Verb("shadow", "Learn", "See how other models did beside those that answered."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
     Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),
     Verb("train", "Learn", "Make the artefact that requests are classified by; for developers."),

@@ -52,6 +52,14 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int
         ) from None
 
 
+since_option = click.option(
+    "--since", "since_ns", metavar="WHEN", callback=_moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
+)
+until_option = click.option(
+    "--until", "until_ns", metavar="WHEN", callback=_moment, help="Up to then, not including it."
+)
+
+
 def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[str, ...]) -> tuple[str, ...]:
     if len(by) > 2:
         raise click.BadParameter("give it twice at most, as in --by model --by day", ctx, param)
@@ -69,10 +77,8 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[str, ...])
     help="One table by this, or by two of them; without it, three: by model, tier and day. "
     "Kind, source, check and week go with --quality.",
 )
-@click.option(
-    "--since", "since_ns", metavar="WHEN", callback=_moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
-)
-@click.option("--until", "until_ns", metavar="WHEN", callback=_moment, help="Up to then, not including it.")
+@since_option
+@until_option
 @click.option("--model", metavar="NAME", help="Only attempts at this model, and requests that it answered.")
 @click.option("--team", metavar="NAME", help='Only this team; "" for requests without one.')
 @click.option("--key", metavar="ID", help='Only this virtual key; "" for requests without one.')
