@@ -32,7 +32,7 @@ def database(store: Store) -> Database:
 
 
 def counts(database: Database, after_ns: int = 0) -> dict[str, int]:
-    tables = ("events", "requests", "outcomes", "embeddings")
+    tables = ("events", "requests", "outcomes", "embeddings", "comparisons")
     return {
         table: database.read(f"SELECT count(*) AS n FROM {table} WHERE at_ns >= ?", after_ns)[0]["n"]  # noqa: S608
         for table in tables
