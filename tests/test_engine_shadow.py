@@ -137,6 +137,20 @@ async def test_the_same_answer_is_a_tie_and_needs_no_judge(tmp_path: Path) -> No
         assert [body["model"] for body in cast.asked] == ["strong", "cheap"]
 
 
+@pytest.mark.parametrize(("strong", "cheap", "result"), [("no", "[1]", "win"), ("[1]", "no", "loss")])
+async def test_who_passes_the_checks_wins_and_needs_no_judge(
+    tmp_path: Path, strong: str, cheap: str, result: str
+) -> None:
+    more = f'{JUDGED}\n[checks.form]\nkind = "json"\nroutes = ["all"]\n[cascade]\nsteps = []'
+    async with playing(tmp_path, lambda model, _: {"strong": strong, "cheap": cheap}[model], more) as (runtime, _):
+        await ask(runtime)
+        assert [(each.result, each.decided_by) for each in compared(runtime)] == [(result, "checks")]
+        told = {(row.model, row.source, row.check): row.score for row in runtime.store.outcomes(0)}
+        assert told["cheap", "check", "form"] == (result == "win")
+        assert told["strong", "check", "form"] == (result == "loss")
+        assert told["cheap", "shadow", ""] == (result == "win")
+
+
 @pytest.mark.parametrize("word", ["", "Both are good."])
 async def test_what_a_judge_has_no_word_for_stays_undecided(tmp_path: Path, word: str) -> None:
     async with playing(tmp_path, lambda model, _: word if model == "referee" else model, JUDGED) as (runtime, _):

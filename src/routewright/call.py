@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from routewright.catalog.registry import Deployment, Model, Tier
+from routewright.check import Check
 from routewright.route import Route
 from routewright.tenant import NOBODY, Tenant
 
@@ -145,6 +146,11 @@ class Options(Struct, frozen=True, kw_only=True):
     """Nothing of the content may be kept, whatever the settings allow."""
     drop: tuple[str, ...] = ()
     """What may be left out where a provider has no word for it: names of the client's fields, and kinds of parts."""
+    checks: tuple[Check | str, ...] = ()
+    """What the answer is checked for, beside what the settings say: checks, or names of theirs."""
+    agreement: str = ""
+    """In which form answers may be compared (`choice`, `number`, `text`, `json`), or `off`; empty for what the request
+    looks like."""
     cache: bool = True
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
     shadow: bool = True
@@ -231,6 +237,12 @@ class Cause(StrEnum):
     """Another model was asked the same, to compare it; nobody sees its answer."""
     COMPARISON = "comparison"
     """A model was asked which of two answers is better."""
+    REASK = "reask"
+    """The model's answer did not pass a check; it was told so, and asked again."""
+    ESCALATION = "escalation"
+    """A cheaper model's answer did not do."""
+    AGREEMENT = "agreement"
+    """A second answer was made to compare the first one with."""
 
     @property
     def is_errand(self) -> bool:
@@ -250,6 +262,10 @@ class Routed(Struct, frozen=True):
     route: Route
     cause: Cause = Cause.FIRST
     """Why its first attempt is made; every attempt of an errand has the errand's own."""
+    attempts_before: int = 0
+    """How many were made for other answers to the same call."""
+    is_turn: bool = False
+    """Another answer may follow: the call is not over with this one."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

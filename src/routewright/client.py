@@ -61,6 +61,12 @@ class Ask(TypedDict, total=False):
     """The least probability of a good answer that a model must have, from 0 to 1."""
     deadline_ms: int
     tags: Sequence[str]
+    checks: Sequence[str | Mapping[str, Any]]
+    """What the answer must pass: names of checks, or checks like `{"kind": "json_schema", "schema": {…}}`; what they
+    found is in `answer.findings`."""
+    agreement: str
+    """In which form cheap answers may be compared, where the settings say so: `choice`, `number`, `text`, `json`, or
+    `off`."""
     cache: str
     """`off`: neither take an answer from the response cache nor keep this one there."""
     user: str
@@ -69,7 +75,7 @@ class Ask(TypedDict, total=False):
     its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
-_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "cache", "user")
+_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "checks", "agreement", "cache", "user")
 _DIALECT = OpenAIChat()
 
 

@@ -18,8 +18,12 @@ from msgspec.structs import replace
 from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
+from routewright.check import Finding
+from routewright.checkers import load_checks
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
+from routewright.decision.cascading import Planner
+from routewright.decision.checks import Checker
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.intent import Policy
 from routewright.decision.tokens import TokenEstimator
@@ -35,6 +39,7 @@ from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.cache import Cache, Rules
+from routewright.layers.cascade import Cascade
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -59,10 +64,11 @@ from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
-from routewright.reply import Reply
+from routewright.reply import Event, Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
+from routewright.settings.checks import cascade_policy
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
 from routewright.tenant import Tenant
@@ -85,6 +91,9 @@ class _Snapshot(Struct, frozen=True):
     registry: Registry
     decider: Decider
     service: Service[Call]
+    checked: Service[Call]
+    """The same for calls that bring checks of their own: where the settings name none, others do without."""
+    cascade: Cascade
 
 
 class Engine:
@@ -175,11 +184,18 @@ class Engine:
 
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
-        return await self._snapshot.service(self._with_leave(call))
+        snapshot = self._snapshot
+        service = snapshot.checked if call.options.checks else snapshot.service
+        return await service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
-        return self._snapshot.decider.decide(self._with_leave(call))
+        snapshot, call = self._snapshot, self._with_leave(call)
+        return snapshot.cascade.planner.explained(call, snapshot.decider.decide(call))
+
+    def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
+        """What its checks say of an answer that came by another way than `ask`, whole; it is told to the ledger."""
+        return self._snapshot.cascade.examine(reply, events)
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
@@ -303,7 +319,15 @@ class Engine:
             clock=self._clock,
             caches=caches,
         )
-        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider, caches))
+        planner = Planner(cascade_policy(settings.checks, settings.cascade), self._checker(settings))
+        cascade = Cascade(planner, rewriters=REWRITERS, ledger=self._ledger, clock=self._clock, mint_id=self.mint_id)
+        service, checked = self._stack(settings, registry, decider, caches, cascade)
+        return _Snapshot(settings, registry, decider, service, checked, cascade)
+
+    def _checker(self, settings: Settings) -> Checker:
+        """Raises SettingsError for a plug-in that cannot be loaded."""
+        plug_ins = {check.plug_in: f"checks.{name}.plug_in" for name, check in settings.checks.items()}
+        return Checker(load_checks((name, setting) for name, setting in plug_ins.items() if name is not None))
 
     def _caches(self, settings: Settings, registry: Registry) -> PromptCaches | None:
         lifetime_s = settings.policy.prompt_cache_seconds
@@ -343,8 +367,14 @@ class Engine:
             self._snapshot = self._build(self.settings, self.registry)
 
     def _stack(
-        self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
-    ) -> Service[Call]:
+        self,
+        settings: Settings,
+        registry: Registry,
+        decider: Decider,
+        caches: PromptCaches | None,
+        cascade: Cascade,
+    ) -> tuple[Service[Call], Service[Call]]:
+        """The stack, and the same for calls that bring checks of their own."""
         policy, clock = settings.policy, self._clock
         above = (
             # outermost, so that refusals and time-outs are in the ledger too
@@ -371,7 +401,15 @@ class Engine:
         if settings.shadow.models and settings.shadow.share:
             # below decide, as its question is the request's own; above all that is done for an answer's sake
             decided = decided.then(
-                Shadow(_shadowing(settings), self.shadows, decider.decide, self._ledger, clock, self._random)
+                Shadow(
+                    _shadowing(settings),
+                    self.shadows,
+                    decider.decide,
+                    cascade.findings,
+                    self._ledger,
+                    clock,
+                    self._random,
+                )
             )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
@@ -380,7 +418,13 @@ class Engine:
             # below condense, as what is shorter costs less; above fallback, as it chooses among the models to try
             decided = decided.then(Afford(self._keeper, _spending(settings), registry, clock))
         # the next model
-        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS, caches))
+        walk = Stack.outermost(Fallback(registry, clock, self._random)).over(
+            self._attempts(settings, UPSTREAMS, caches)
+        )
+        # below decide and afford, as it goes on with other models of the route; above fallback, as each of its turns
+        # is a walk of its own
+        checked = decided.then(cascade).over(walk)
+        return (checked if cascade.planner.policy.is_used else decided.over(walk)), checked
 
     def _attempts(
         self, settings: Settings, dialects: Mapping[str, Dialect], caches: PromptCaches | None = None

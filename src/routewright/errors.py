@@ -9,7 +9,8 @@ RoutewrightError
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── RequestNotFound · JobNotFound · JobRefused · BadInput
-│   └── FileNotKept · StorageFull
+│   ├── FileNotKept · StorageFull
+│   └── InvalidCheck · CheckFailed
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -267,6 +268,18 @@ class StorageFull(CallerError):
     """There is no room for another file or batch."""
 
     number, code, status = "E127", "storage_full", 413
+
+
+class InvalidCheck(CallerError):
+    """A check of a request cannot be made: no such name, or a schema or pattern that cannot be taken."""
+
+    number, code = "E131", "invalid_check"
+
+
+class CheckFailed(CallerError):
+    """The answer does not pass its checks, whatever was done about it."""
+
+    number, code, status = "E132", "check_failed", 422
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_open_holds_stay_for_ever(database: Database) -> None:
     seal_due(database, NOW_NS)
     prune_before(database, "2026-12-01")
     assert store.open_holds() == [hold]
-    assert counts(database) == {"events": 1, "requests": 0, "outcomes": 0, "embeddings": 0}
+    assert counts(database) == {"events": 1, "requests": 0, "outcomes": 0, "embeddings": 0, "comparisons": 0}
 
 
 def test_late_rows_go_with_their_own_supplement(database: Database) -> None:

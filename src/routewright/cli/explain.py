@@ -50,6 +50,8 @@ HELP: Mapping[str, str] = {
     "E125": "Correct the lines or the option that the message names; nothing was asked, and nothing spent.",
     "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
+    "E131": "Correct the check that the message names; schemas refer only within themselves, patterns are RE2's.",
+    "E132": "Ask for less in the schema or check, take a stronger model, or allow more turns: [cascade].",
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",

@@ -28,7 +28,7 @@ from routewright.ledger.ledger import (
     Settled,
     encode_event,
 )
-from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store
+from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store, as_good_as_its_checks
 from routewright.money import NANO
 from routewright.settings import Settings
 from routewright.stores import ledger_file, open_store
@@ -233,7 +233,7 @@ def as_example(rows: Iterable[OutcomeRow]) -> dict[str, object]:
 
     Of a model's several scores that of the most trusted source stands, and of that source the last one.
     """
-    told = sorted(rows, key=lambda row: MOST_TRUSTED_LAST.index(row.source))
+    told = sorted(as_good_as_its_checks(rows), key=lambda row: MOST_TRUSTED_LAST.index(row.source))
     verdict = told[-1].verdict
     example: dict[str, object] = {
         "prompt_id": told[-1].request_id,

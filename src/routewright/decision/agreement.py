@@ -80,7 +80,8 @@ _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
 _NUMBER = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?|-?\d+(?:\.\d+)?(?:\s?/\s?\d+)?|-?\.\d+")
 _STATED = re.compile(r"(?:final answer|answer|result|antwort|ergebnis)\b\s*(?:is|ist|:|=)*\s*(.+)", re.IGNORECASE)
-_EDGES = " \t\n.,;:!?\"'`*$()[]"
+_EDGES = " \t\n.,;:!?\"'`*$"
+_LITERAL = ("[", "{", "(", "'", '"')
 
 
 def canonical(text: str, task: Task) -> str | None:
@@ -124,10 +125,13 @@ def _number(text: str) -> str | None:
 
 
 def _short_text(text: str) -> str | None:
-    """Its words in small letters, without what stands around them; the last line where it says which one counts."""
+    """Its words in small letters, without what stands around them; what it says is the answer, where it says so.
+
+    What is written like a value of a program is compared to the letter: there `'A'` is not `a`, nor `['a']`.
+    """
     stated = _STATED.findall(text[-_EDGE_CHARS:])
-    words = unicodedata.normalize("NFKC", stated[-1] if stated else text).casefold()
-    form = " ".join(words.split()).strip(_EDGES)
+    words = " ".join(unicodedata.normalize("NFKC", stated[-1] if stated else text).split())
+    form = words if words.startswith(_LITERAL) else words.casefold().strip(_EDGES)
     return form if 0 < len(form) <= SHORT_CHARS else None
 
 

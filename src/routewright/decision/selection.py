@@ -136,11 +136,19 @@ def _candidates(
             cold_cost_nanousd=finding.cold_cost_nanousd,
             success=_rounded_success(finding),
             outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
+            deployments=_reserve(intent, name, finding, ranking, examiner),
         )
         for name, finding in findings.items()
         if name not in ranking.eligible
     ]
     return tuple(candidates)
+
+
+def _reserve(intent: Intent, name: str, finding: Finding, ranking: Ranking, examiner: Examiner) -> tuple[str, ...]:
+    """Where a model that is not tried could be called, should an answer not do: by no means if another was named."""
+    if intent.named is not None or finding.obstacle is not None or name in ranking.removed:
+        return ()
+    return tuple([deployment.id for deployment in examiner.deployments(finding.model)])
 
 
 def _with_warmth(reason: str, tokens: int) -> str:

@@ -25,7 +25,7 @@ from routewright.dialects.known import UPSTREAMS
 from routewright.dialects.openai_batch import OpenAIBatch
 from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
-from routewright.errors import ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.errors import CheckFailed, ConnectionLost, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
 from routewright.jobs.job import Job
 from routewright.jobs.lines import Malformed, Question
 from routewright.jobs.parts import Part, PartState, PartStore
@@ -35,7 +35,7 @@ from routewright.layers.budget import Budget
 from routewright.layers.record import Record
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.ledger import NANOSECONDS
-from routewright.reply import Event, Reply
+from routewright.reply import Ended, Event, Reply
 from routewright.runtime import Runtime
 from routewright.usage import Usage
 
@@ -365,7 +365,9 @@ class ProviderWay:
         async def ask(_: Call, take: Callable[[Reply, tuple[Event, ...]], None]) -> Reply:
             reply = await self._record(call, lambda _: self._budget(attempt, lambda _: self._reply(attempt, result)))
             try:
-                take(reply, await reply.next())
+                events = await reply.next()
+                reply.findings = self._engine.examine(reply, events)
+                take(reply, events)
                 await reply.next()
             finally:
                 reply.close()
@@ -376,7 +378,7 @@ class ProviderWay:
                 await ask(call, lambda reply, events: None)
             else:
                 await self._run.answer(item, call, ask)
-        except ProviderError as error:
+        except (ProviderError, CheckFailed) as error:
             log.info("an item failed in its batch, and is asked live: %s", error.message)
 
     async def _reply(self, attempt: Attempt, result: Result) -> Reply:
@@ -384,18 +386,7 @@ class ProviderWay:
         if result.status >= 300:
             raise dialect.read_error(result.status, {}, result.body, now_s=self._clock.time_ns() / NANOSECONDS)
         decoder = dialect.decoder(attempt)
-        return Reply(attempt, _Over(), (*decoder.feed(result.body), *decoder.end()))
-
-
-class _Over:
-    """A `Source` that has said all."""
-
-    async def next(self) -> tuple[Event, ...]:
-        """The proper end."""
-        return ()
-
-    def abort(self) -> None:
-        """Nothing is open."""
+        return Reply(attempt, Ended(), (*decoder.feed(result.body), *decoder.end()))
 
 
 def as_batch(call: Call) -> Call:

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
 from routewright.dialects.known import DOWNSTREAMS
-from routewright.errors import BadInput, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
+from routewright.errors import BadInput, CheckFailed, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.inputs import Input, Record
 from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
-from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of
+from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of, checks_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
 from routewright.jobs.results import answer_line, failure_line, refusal_line, renamed
@@ -100,7 +100,9 @@ class Run:
         self._tenant = tenant
         self._asker = Asker(runtime.engine, runtime.clock, random or Random())
         self._ticker = Ticker(store, job, files, self.stop)
-        self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
+        self._options = Options(
+            tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,), checks=checks_of(source.asking)
+        )
         self._until = inf
         self._is_stopped = False
         self.first: Callable[[], Awaitable[None]] | None = None
@@ -270,10 +272,15 @@ class Run:
         await self.answer(item, self.call(question, request_id), self._asker.ask)
 
     async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
-        """Have an item answered by whoever is asked, and keep the answer. Raises what `ask` raises."""
+        """Have an item answered by whoever is asked, and keep the answer if it passes its checks.
+
+        Raises what `ask` raises, CheckFailed.
+        """
         places: list[Place] = []
 
         def take(reply: Reply, events: tuple[Event, ...]) -> None:
+            if failed := [finding for finding in reply.findings if not finding.is_ok]:
+                raise CheckFailed("; ".join(f"{finding.check}: {finding.reason}" for finding in failed))
             body = self._body(call, reply, events)
             line = answer_line(item.custom_id, reply.attempt.call.id, body)
             places.append(self._files.write(line, is_ok=True))
@@ -304,7 +311,7 @@ class Run:
 
     def _body(self, call: Call, reply: Reply, events: tuple[Event, ...]) -> bytes:
         """The answer in the dialect in which it was asked for."""
-        if reply.attempt.deployment.dialect == call.dialect:
+        if reply.speaks(call.dialect):
             return b"".join([event.raw for event in events])
         draft = Draft()
         for event in events:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Call, Cause, Options, Priority, Routed
+from routewright.check import Finding
 from routewright.clock import Clock
 from routewright.decision.pairwise import PAIR_ORDER, Preference, pair_prompt, read_preference, settled
 from routewright.decision.sameness import said, says_the_same
@@ -22,7 +23,7 @@ from routewright.errors import CallerError, DeadlineExceeded, RoutewrightError
 from routewright.ids import uuid7
 from routewright.layers.errand import Errand, Errands
 from routewright.layers.service import Service
-from routewright.ledger.ledger import ComparisonRecorded, ComparisonResult, Ledger, OutcomeRecorded
+from routewright.ledger.ledger import ComparisonRecorded, ComparisonResult, Ledger, OutcomeRecorded, OutcomeSource
 from routewright.reply import NOT_CHARGED, Answer, AttemptReport, Draft, Ending, Event, Reply
 from routewright.route import Route
 from routewright.tenant import NOBODY
@@ -42,6 +43,8 @@ _OPINIONS: Mapping[str, float] = {"win": 1.0, "tie": 1.0, "loss": 0.0}
 MOST_AT_ONCE = 4
 """Copies that run; each asks one model after the other."""
 
+Examine: TypeAlias = Callable[[Call, Route, Answer], tuple[Finding, ...]]
+"""What the checks of a call say of an answer to it."""
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -109,6 +112,7 @@ class _Seen(Struct, kw_only=True):
     decided_by: str = ""
     judge: str = ""
     judge_cost_nanousd: int | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Shadow:
@@ -119,11 +123,13 @@ class Shadow:
         shadowing: Shadowing,
         shadows: Shadows,
         decide: Callable[[Call], Route],
+        examine: Examine,
         ledger: Ledger,
         clock: Clock,
         random: Random,
     ) -> None:
         """`decide` is the decision that requests get; raises CallerError."""
+        self._examine = examine
         self._shadowing = shadowing
         self._shadows = shadows
         self._decide = decide
@@ -144,7 +150,7 @@ class Shadow:
             if reply.ending is Ending.COMPLETE and reply.text_bytes <= LONGEST_BYTES:
                 took_s = self._clock.monotonic() - begun_at
                 # a task of its own: it begins when the request has its row and receipt, which come last of all
-                self._shadows.begin(lambda: self._compare(heard.draft.answer(reply), took_s, routed.call, forward))
+                self._shadows.begin(lambda: self._compare(heard.draft.answer(reply), took_s, routed, forward))
 
         return reply.on_close(closed)
 
@@ -153,8 +159,9 @@ class Shadow:
         may = call.options.shadow and not call.options.no_log and call.choices == 1
         return may and self._random.random() < self._shadowing.share
 
-    async def _compare(self, given: Answer, took_s: float, call: Call, forward: Service[Routed]) -> None:
+    async def _compare(self, given: Answer, took_s: float, routed: Routed, forward: Service[Routed]) -> None:
         """Ask each of the models, and write down how it did. Raises LedgerUnavailable."""
+        call = routed.call
         for model in self._shadowing.models:
             try:
                 copy = self._copied(call, model)
@@ -164,7 +171,7 @@ class Shadow:
             if copy.route.chosen.model != given.model:
                 self._ledger.open(call.id)
                 try:
-                    seen = await self._seen(copy, given, forward)
+                    seen = await self._seen(copy, given, routed, forward)
                     if self._ledger.account(call.id).reports:
                         self._write(given, took_s, seen)
                     else:  # its budget is spent, or its places rest: that says nothing of the model
@@ -186,7 +193,7 @@ class Shadow:
         route = self._decide(copy)
         return Routed(copy, replace(route, candidates=route.candidates[:1]), Cause.SHADOW)
 
-    async def _seen(self, copy: Routed, given: Answer, forward: Service[Routed]) -> _Seen:
+    async def _seen(self, copy: Routed, given: Answer, routed: Routed, forward: Service[Routed]) -> _Seen:
         begun_at = self._clock.monotonic()
         answer = await self._asked(copy, forward)
         seen = _Seen(
@@ -197,8 +204,14 @@ class Shadow:
         )
         if isinstance(answer, RoutewrightError):
             seen.result, seen.decided_by = "failed", answer.code
-        elif says_the_same(copy.call, given, answer):
+            return seen
+        seen.findings = self._examine(routed.call, routed.route, answer)
+        does = all(finding.is_ok for finding in seen.findings)
+        given_does = all(finding.is_ok for finding in self._examine(routed.call, routed.route, given))
+        if says_the_same(copy.call, given, answer):
             seen.result, seen.decided_by = "tie", "agreement"
+        elif does is not given_does:
+            seen.result, seen.decided_by = "win" if does else "loss", "checks"
         elif self._shadowing.judge is not None:
             await self._have_judged(seen, copy.call, (said(given), said(answer)), forward)
         return seen
@@ -251,12 +264,11 @@ class Shadow:
     def _write(self, given: Answer, took_s: float, seen: _Seen) -> None:
         """Raises LedgerUnavailable."""
         self._shadows.counts[seen.result] += 1
-        now_ns = self._clock.time_ns()
         self._ledger.compare(
             ComparisonRecorded(
                 comparison_id=self._mint(),
                 request_id=given.request_id,
-                at_ns=now_ns,
+                at_ns=self._clock.time_ns(),
                 model=given.model,
                 shadow=seen.model,
                 result=seen.result,
@@ -272,16 +284,24 @@ class Shadow:
                 shadow_answer=self._kept(seen.answer),
             )
         )
+        for finding in seen.findings:
+            self._observe(given, seen, "check", float(finding.is_ok), finding.check)
         if seen.result in _OPINIONS:
-            outcome = OutcomeRecorded(
+            source: OutcomeSource = "judge" if seen.decided_by == "judge" else "shadow"
+            self._observe(given, seen, source, _OPINIONS[seen.result])
+
+    def _observe(self, given: Answer, seen: _Seen, source: OutcomeSource, score: float, check: str = "") -> None:
+        self._ledger.observe(
+            OutcomeRecorded(
                 outcome_id=self._mint(),
                 request_id=given.request_id,
-                at_ns=now_ns,
+                at_ns=self._clock.time_ns(),
                 model=seen.model,
-                source="judge" if seen.decided_by == "judge" else "shadow",
-                score=_OPINIONS[seen.result],
+                source=source,
+                score=score,
+                check=check,
             )
-            self._ledger.observe(outcome)
+        )
 
     def _spent(self, request_id: str, cause: Cause) -> int | None:
         """By what was asked for that cause; None when some of it has no price."""

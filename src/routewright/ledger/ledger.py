@@ -192,6 +192,8 @@ class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     source: OutcomeSource
     score: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """0 is useless, 1 is as good as can be."""
+    check: str = ""
+    """Of source `check`: the check's name."""
     comment: str = ""
     """Why, in the words of who says so; only with feedback."""
     correction: str = ""
@@ -263,6 +265,8 @@ class EmbeddedOutcome(Struct, frozen=True, kw_only=True):
     """From 0 to 1."""
     vector: bytes
     """Little-endian float16."""
+    check: str = ""
+    """Of source `check`: the check's name."""
 
 
 class Hold(Protocol):

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.call import Cause
 from routewright.decision.success_rates import Told
@@ -97,6 +98,20 @@ class OutcomeRow(Struct, frozen=True, kw_only=True):
     """Of the model's answer; None when no settled attempt of it is recorded, as in the next field."""
     cost_nanousd: int | None
     """None also without a price."""
+    check: str = ""
+    """Of source `check`: the check's name."""
+
+
+def as_good_as_its_checks(rows: Iterable[OutcomeRow]) -> Iterator[OutcomeRow]:
+    """The rows, in their order; one of a check with the least that any check last said of that answer: it has to pass
+    them all."""
+    said: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        if row.source == "check":
+            scores = said.setdefault((row.request_id, row.model), {})
+            scores[row.check] = row.score
+            row = replace(row, score=min(scores.values()))
+        yield row
 
 
 class AnswerRow(Struct, frozen=True, kw_only=True):
@@ -125,7 +140,7 @@ _LAST_ANSWER = """
 _JUDGED = f"""
 WITH judged AS NOT MATERIALIZED (
     SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
-           r.tier, r.route
+           o."check", r.tier, r.route
     FROM outcomes AS o JOIN requests AS r USING (request_id)
     WHERE o.model <> '' OR r.model IS NOT NULL
 )
@@ -140,8 +155,8 @@ WHERE judged.request_id IN (SELECT DISTINCT request_id FROM judged WHERE request
 ORDER BY judged.request_id, judged.sequence
 """  # noqa: S608 of our own constants
 _TOLD = """
-SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
-       r.tier, r.route
+SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o."check",
+       o.score, r.tier, r.route
 FROM outcomes AS o JOIN requests AS r USING (request_id)
 WHERE o.at_ns >= ? AND o.at_ns < ? AND o.sequence > ? AND (o.model <> '' OR r.model IS NOT NULL)
 ORDER BY o.sequence LIMIT ?
@@ -169,7 +184,7 @@ SELECT sequence FROM events WHERE kind <> 'reserved' AND cause NOT IN ({_ERRANDS
 ORDER BY sequence DESC LIMIT 1 OFFSET ?
 """  # noqa: S608 of our own constants
 _EMBEDDED_OUTCOMES = """
-SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, e.vector
+SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, o."check", e.vector
 FROM outcomes AS o JOIN embeddings AS e USING (request_id) LEFT JOIN requests AS r USING (request_id)
 WHERE o.sequence > ? AND e.embedder = ? AND (o.model <> '' OR r.model IS NOT NULL)
 ORDER BY o.sequence DESC LIMIT ?
@@ -432,7 +447,7 @@ class Store:
             for row in rows:
                 verdict = _verdict(row.pop("route"))
                 del row["sequence"]
-                yield Told(kinds=verdict.kinds if verdict else (), check="", **row)
+                yield Told(kinds=verdict.kinds if verdict else (), **row)
 
     def comparisons(self, since_ns: int, until_ns: int) -> Iterator[ComparisonRecorded]:
         """How shadows did from `since_ns` up to, not including, `until_ns`, in the order in which it was told."""

@@ -13,6 +13,7 @@ from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.errors import SettingsError
 from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
+from routewright.settings.checks import check_mistakes
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
 from routewright.settings.places import KeyPath
@@ -22,6 +23,8 @@ from routewright.settings.schema import (
     AlertSettings,
     BudgetSettings,
     CacheSettings,
+    CascadeSettings,
+    CheckSettings,
     ContextSettings,
     LedgerSettings,
     ModelSettings,
@@ -68,6 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     context: ContextSettings
     shadow: ShadowSettings
     cache: CacheSettings
+    checks: Mapping[str, CheckSettings]
+    cascade: CascadeSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
@@ -224,6 +229,7 @@ def load_settings(
             _check_models(settings),
             _check_neighbours(settings),
             _check_cache(settings),
+            _check_checks(settings),
         )
     )
     return settings
@@ -298,6 +304,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "context": ContextSettings,
         "shadow": ShadowSettings,
         "cache": CacheSettings,
+        "cascade": CascadeSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
         "access": AccessSettings,
@@ -376,6 +383,11 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
 def _check_cache(settings: Settings) -> Iterator[str]:
     if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
         yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
+
+
+def _check_checks(settings: Settings) -> Iterator[str]:
+    for path, problem in check_mistakes(settings.checks, settings.cascade, settings.models):
+        yield _told(settings, path, problem)
 
 
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:
