@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from routewright import alerts, names, patterns, transport
+from routewright import alerts, feedback, names, patterns, runtime, transport
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.cli import backtest
-from routewright.decision import agreement, checks, progress, repair, schemas
+from routewright.decision import agreement, checks, pairwise, progress, repair, schemas
 from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
     admin_api,
@@ -27,7 +27,7 @@ from routewright.gateway import (
     server,
 )
 from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
-from routewright.layers import circuit, incidents, key_quota, slowness
+from routewright.layers import circuit, incidents, key_quota, shadow, slowness
 from routewright.ledger import drift, experience, job_holds
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
@@ -59,6 +59,10 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
+    "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),
+    "an answer that is compared with another": (shadow.LONGEST_BYTES, pairwise.SHOWN_CHARS, shadow.KEPT_CHARS),
+    "what is said of an answer beside its score": (feedback.LONGEST_COMMENT, feedback.LONGEST_CORRECTION),
+    "feedback on a request that is not recorded yet": (runtime.FLUSHED_WITHIN_S,),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),

@@ -155,6 +155,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
     policy: str = ""
     """The named policy to decide by; empty for the one that the roll-out gives. Set also by the roll-out."""
+    shadow: bool = True
+    """Where the settings allow it, other models may be asked the same, to compare them."""
 
 
 class Priority(IntEnum):
@@ -235,6 +237,10 @@ class Cause(StrEnum):
     """A small model was asked how hard the request is."""
     SUMMARY = "summary"
     """Old turns were summarised to shorten the input."""
+    SHADOW = "shadow"
+    """Another model was asked the same, to compare it; nobody sees its answer."""
+    COMPARISON = "comparison"
+    """A model was asked which of two answers is better."""
     REASK = "reask"
     """The model's answer did not pass a check; it was told so, and asked again."""
     ESCALATION = "escalation"
@@ -244,8 +250,13 @@ class Cause(StrEnum):
 
     @property
     def is_errand(self) -> bool:
-        """The attempt is not made for the answer itself, but for something needed on the way to it."""
-        return self in (Cause.JUDGE, Cause.SUMMARY)
+        """The attempt is not made for the answer itself, but for something beside it."""
+        return self in (Cause.JUDGE, Cause.SUMMARY, Cause.SHADOW, Cause.COMPARISON)
+
+    @property
+    def purse(self) -> "Cause":
+        """The cause whose budget pays: to compare shadows is part of what they cost."""
+        return Cause.SHADOW if self is Cause.COMPARISON else self
 
 
 class Routed(Struct, frozen=True):

@@ -31,6 +31,7 @@ from routewright.dialects.known import REWRITERS, UPSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
+from routewright.feedback import check_remarks
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
@@ -56,6 +57,7 @@ from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.shadow import Shadow, Shadowing, Shadows
 from routewright.layers.slowness import Waits
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
@@ -165,6 +167,8 @@ class Engine:
         """Models that are not chosen by themselves now, each with the reason; replaced whole, from any thread."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
+        self.shadows = Shadows()
+        """Copies of requests that wait or run, aside."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
@@ -249,16 +253,27 @@ class Engine:
             return call
         return replace(call, options=replace(call.options, drop=(*allowed, *call.options.drop)))
 
-    def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
+    def observe(
+        self,
+        request_id: str,
+        score: float,
+        *,
+        model: str = "",
+        source: OutcomeSource = "feedback",
+        comment: str = "",
+        correction: str = "",
+    ) -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
 
-        `model` is whose answer it was, if not that of the model which answered the request. Whether there was such a
-        request is not asked: it may be another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        `model` is whose answer it was, if not that of the model which answered the request; `correction` what it
+        should have been, refused unless content is kept. Whether there was such a request is not asked: it may be
+        another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
         """
         if not is_uuid7(request_id):
             raise wrong("request_id", "the id in the answer's header x-routewright-request-id", request_id)
         if not 0 <= score <= 1:
             raise wrong("score", "a number from 0 to 1", score)
+        check_remarks(comment, correction, keeps_content=self.settings.ledger.log_content)
         outcome = OutcomeRecorded(
             outcome_id=self.mint_id(),
             request_id=request_id,
@@ -266,6 +281,8 @@ class Engine:
             model=self.registry.resolve(model).name if model else "",
             source=source,
             score=float(score),
+            comment=comment,
+            correction=correction,
         )
         self._ledger.observe(outcome)
         return outcome.outcome_id
@@ -473,6 +490,19 @@ class Engine:
             above = above.then(self._cache(settings, registry, decider))
         # a route is needed to know who may be tried; nothing below sees a call without one
         decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
+        if settings.shadow.models and settings.shadow.share:
+            # below decide, as its question is the request's own; above all that is done for an answer's sake
+            decided = decided.then(
+                Shadow(
+                    _shadowing(settings),
+                    self.shadows,
+                    decider.decide,
+                    cascade.findings,
+                    self._ledger,
+                    clock,
+                    self._random,
+                )
+            )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -641,6 +671,17 @@ def _rules(cache: CacheSettings) -> Rules:
         fresh_ns=cache.ttl_s * NANOSECONDS,
         stale_ns=cache.stale_if_error_s * NANOSECONDS,
         max_answer_bytes=cache.max_answer_bytes,
+    )
+
+
+def _shadowing(settings: Settings) -> Shadowing:
+    shadow = settings.shadow
+    return Shadowing(
+        models=shadow.models,
+        share=shadow.share,
+        judge=shadow.judge,
+        limit_s=shadow.timeout_ms / 1000,
+        keeps_content=settings.ledger.log_content,
     )
 
 

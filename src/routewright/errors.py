@@ -8,7 +8,7 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
-│   ├── JobNotFound · JobRefused · BadInput · ClusterUnusable
+│   ├── RequestNotFound · JobNotFound · JobRefused · BadInput · ClusterUnusable
 │   ├── FileNotKept · StorageFull · BatchNotHeld
 │   ├── InvalidCheck · CheckFailed
 │   └── PolicyNotFound · PolicyRefused
@@ -243,6 +243,12 @@ class PreviousResponseNotFound(CallerError):
     """The response to go on from is not kept, or no more."""
 
     number, code = "E122", "previous_response_not_found"
+
+
+class RequestNotFound(CallerError):
+    """The ledger has no request of that id, or it is somebody else's."""
+
+    number, code, status = "E146", "request_not_found", 404
 
 
 class JobNotFound(CallerError):

@@ -57,6 +57,7 @@ HELP: Mapping[str, str] = {
     "E132": "Ask for less in the schema or check, take a stronger model, or allow more turns: [cascade].",
     "E142": "`routewright policies list` has all names; `routewright policies list NAME` the versions of one.",
     "E143": "Do what the message says: correct the names of models in it, or go on with a version that is there.",
+    "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

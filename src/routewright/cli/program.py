@@ -44,6 +44,7 @@ VERBS = (
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
     Verb("backtest", "Learn", "What another policy would have cost on your traffic, and how good it would be."),
     Verb("drift", "Learn", "See whether models are still what they were."),
+    Verb("shadow", "Learn", "See how other models did beside those that answered."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
     Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),
     Verb("policies", "Learn", "See and change which policy decides, for whom."),

@@ -25,8 +25,6 @@ from routewright.reply import Reply
 from routewright.route import Strategy
 
 _PREFIX = b"x-routewright-"
-_GRANTED = {"shadow": ("off",)}
-"""Wishes that are the rule anyway: nothing is shadowed."""
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
@@ -43,8 +41,6 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
 
 
 def _add(fields: JsonObject, name: str, value: str) -> None:
-    if value in _GRANTED.get(name, ()):
-        return
     if name == "deadline-ms" and value.isascii() and value.isdigit():
         fields["deadline_ms"] = int(value)
     elif name == "no-log" and value in ("0", "1"):

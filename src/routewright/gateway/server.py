@@ -98,6 +98,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         directory=runtime.directory,
         jobs=JobRunner(runtime),
         policies=runtime.policies,
+        payer_of=runtime.payer_of,
         backlog_bytes=runtime.backlog_bytes,
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,

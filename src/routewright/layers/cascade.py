@@ -117,6 +117,11 @@ class Cascade:
         self.tell(reply, findings)
         return findings
 
+    def findings(self, call: Call, route: Route, answer: Answer) -> tuple[Finding, ...]:
+        """What the call's checks say of a whole answer, whoever gave it. Raises InvalidCheck."""
+        plan = self.planner.plan(call, route)
+        return () if plan is None else findings_of(plan, answer, call)
+
     # -- what a walk needs
 
     @property

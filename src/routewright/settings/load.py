@@ -40,6 +40,7 @@ from routewright.settings.schema import (
     SecondOpinionSettings,
     Sections,
     ServerSettings,
+    ShadowSettings,
     SpendingSettings,
     allowed,
     dotted,
@@ -78,6 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    shadow: ShadowSettings
     cache: CacheSettings
     checks: Mapping[str, CheckSettings]
     cascade: CascadeSettings
@@ -330,6 +332,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "shadow": ShadowSettings,
         "cache": CacheSettings,
         "cascade": CascadeSettings,
         "ledger": LedgerSettings,

@@ -315,6 +315,16 @@ class SecondOpinionSettings(Struct, frozen=True, kw_only=True):
     max_entries: Annotated[int, Meta(ge=1, le=100_000)] = 50_000
 
 
+class ShadowSettings(Struct, frozen=True, kw_only=True):
+    """`[shadow]`: which models are asked the same beside the one that answers, to compare them."""
+
+    models: tuple[Name, ...] = ()
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    daily_usd: Usd = Decimal("1.0")
+    judge: Name | None = None
+    timeout_ms: Milliseconds = 120_000
+
+
 class CacheSettings(Struct, frozen=True, kw_only=True):
     """`[cache]`: whose answers are kept and given again to who asks the same."""
 
@@ -482,6 +492,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    shadow: ShadowSettings
     cache: CacheSettings
     checks: dict[str, CheckSettings]
     cascade: CascadeSettings
