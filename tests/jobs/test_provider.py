@@ -258,3 +258,20 @@ async def test_a_model_without_a_price_for_batches_is_asked_live(tmp_path: Path)
     with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, _):
         assert "no model that would answer has a batch API" in run.way
     await runtime.close()
+
+
+async def test_what_is_asked_in_a_batch_is_not_drawn_and_its_row_has_the_choice_that_was_made(tmp_path: Path) -> None:
+    (tmp_path / "routewright.toml").write_text("[policy]\nexploration = 1.0\n")
+    world, wanted = World(tmp_path), wish(tmp_path, "auto", 12)
+    await done(world, wanted)
+    settled, _, _ = books(world)
+    assert {each.service_tier for each in settled} == {"batch"}
+    runtime = world.open()
+    try:
+        routes = {row.request_id: row.route for row in runtime.store.tail(50)}
+    finally:
+        await runtime.close()
+    for each in settled:
+        route = routes[each.request_id]
+        assert route is not None
+        assert (route.first_choice, route.propensity) == (each.model, 1.0)

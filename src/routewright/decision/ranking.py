@@ -1,6 +1,7 @@
 """The order of trial: models that can take a call, by tier and cost, or by how good and how dear they will be."""
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Registry, Tier
@@ -125,21 +126,39 @@ def _careful_success(finding: Finding, caution: float) -> float:
     return _success(finding) - (0.0 if finding.expectation is None else caution * finding.expectation.doubt)
 
 
-def explore(ranking: Ranking, findings: Mapping[str, Finding], share: float, chance: float) -> tuple[Ranking, float]:
-    """The ranking with, by chance, another model first; and how probable that first choice was.
+class Draw(NamedTuple):
+    """A ranking that may have been made by chance, and how probable each model was to come first in it."""
 
+    ranking: Ranking
+    propensities: Mapping[str, float]
+    """Models that could not come first are left out."""
+
+
+def certain(ranking: Ranking) -> Draw:
+    """A ranking without chance; it must have somebody eligible."""
+    return Draw(ranking, {next(iter(ranking.eligible)): 1.0})
+
+
+def explore(
+    ranking: Ranking, findings: Mapping[str, Finding], share: float, chance: float, *, beyond: bool = False
+) -> Draw:
+    """The ranking with, in a `share` of cases, a model first that is drawn evenly from those that may be tried.
+
+    With `beyond`, from all that can take the call: what other policies would choose becomes observable only so.
     Models that rest are not drawn: they would not be called, and what was recorded would not be what happened.
     """
-    names = [name for name in ranking.eligible if not findings[name].reason]
-    if not names:
-        return ranking, 1.0
+    pool = [*ranking.eligible, *(name for name in findings if beyond and name not in ranking.eligible)]
+    names = [name for name in pool if findings[name].obstacle is None and not findings[name].reason]
+    if not names or findings[next(iter(ranking.eligible))].reason:
+        return certain(ranking)
     drawn = share / len(names)
+    propensities = dict.fromkeys(names, drawn) | {names[0]: 1 - share + drawn}
     name = names[min(int(chance / drawn), len(names) - 1)] if chance < share else names[0]
     if name == names[0]:
-        return ranking, 1 - share + drawn
-    reasons = {name: f"drawn to explore ({share:.1%} of requests)"} | ranking.eligible
-    reasons[name] = f"drawn to explore ({share:.1%} of requests)"
-    return ranking._replace(eligible=reasons), drawn
+        return Draw(ranking, propensities)
+    why = f"drawn to explore ({share:.1%} of requests)"
+    reasons = dict(islice(({name: why} | ranking.eligible | {name: why}).items(), MAX_ATTEMPTS))
+    return Draw(ranking._replace(eligible=reasons), propensities)
 
 
 def _by_cost(finding: Finding) -> tuple[bool, bool, int]:

@@ -354,7 +354,7 @@ class ProviderWay:
         registry = self._engine.registry
         attempt = Attempt(
             id=attempt_id,
-            routed=Routed(call, self._engine.route(call)),
+            routed=Routed(call, self._engine.route(call).made_without_chance(reserved.model)),
             model=registry.models[reserved.model],
             deployment=registry.deployments[reserved.deployment],
             number=1,

@@ -139,7 +139,7 @@ class Cache:
             if candidate.model == kept.model and kept.deployment in candidate.deployments:
                 return Attempt(
                     id=call.id,
-                    routed=Routed(call, route),
+                    routed=Routed(call, route.made_without_chance(kept.model)),
                     model=self._registry.models[kept.model],
                     deployment=self._registry.deployments[kept.deployment],
                     number=0,
