@@ -21,7 +21,6 @@ from routewright.catalog.registry import Registry
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
 from routewright.decision.classifier import Classifier, Forecasting
-from routewright.decision.intent import Policy
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
@@ -57,6 +56,7 @@ from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
+from routewright.policies.overlay import policy_of
 from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
@@ -276,7 +276,7 @@ class Engine:
         caches = self._caches(settings, registry)
         decider = Decider(
             registry=registry,
-            policy=_policy(settings),
+            policy=policy_of(settings.policy),
             classifier=self._classifier or load_classifier(settings.policy.classifier),
             forecasting=self._forecasting(settings, registry),
             random=self._random,
@@ -511,19 +511,4 @@ def _spending(settings: Settings) -> Spending:
         steps=spending.when_full,
         wait_s=spending.wait_ms / 1000,
         least_output_tokens=spending.least_output_tokens,
-    )
-
-
-def _policy(settings: Settings) -> Policy:
-    policy = settings.policy
-    return Policy(
-        name=policy.name,
-        confidence_threshold=policy.confidence_threshold,
-        baseline=policy.baseline,
-        match=policy.quality,
-        min_quality=policy.min_quality,
-        success_value_nanousd=None if policy.success_value_usd is None else int(policy.success_value_usd * 10**9),
-        caution=policy.caution,
-        exploration=policy.exploration,
-        session_evidence=policy.session_evidence,
     )

@@ -9,7 +9,8 @@ RoutewrightError
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── JobNotFound · JobRefused · BadInput
-│   └── FileNotKept · StorageFull
+│   ├── FileNotKept · StorageFull
+│   └── PolicyNotFound · PolicyRefused
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -261,6 +262,18 @@ class StorageFull(CallerError):
     """There is no room for another file or batch."""
 
     number, code, status = "E127", "storage_full", 413
+
+
+class PolicyNotFound(CallerError):
+    """No policy, or no version of one, has that name."""
+
+    number, code, status = "E142", "policy_not_found", 404
+
+
+class PolicyRefused(CallerError):
+    """A policy cannot be used as it is, or not be written any more."""
+
+    number, code = "E143", "policy_refused"
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

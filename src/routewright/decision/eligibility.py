@@ -1,6 +1,6 @@
 """What each model can do for one call, what that is expected to cost, and what stands in its way if anything does."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from enum import Enum
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from routewright.decision.features import Features
 from routewright.decision.permission import NOT_ALLOWED, Permission
 
 NOTHING_WARM: Mapping[str, int] = MappingProxyType({})
+ALL_MODELS: Set[str] = frozenset()
 NOTHING_EXPECTED: Mapping[str, Expectation] = MappingProxyType({})
 
 
@@ -60,8 +61,10 @@ class Examiner:
         forecast: Forecast | None,
         warm: Mapping[str, int],
         permission: Permission | None = None,
+        taking_part: Set[str] = ALL_MODELS,
     ) -> None:
-        """Without a `permission` every model may answer."""
+        """Without a `permission` every model may answer; `taking_part` is who may be chosen at all, empty for all."""
+        self._taking_part = taking_part
         self._expectations = forecast.of if forecast is not None else NOTHING_EXPECTED
         self.warm = warm
         self._permission = permission
@@ -85,7 +88,7 @@ class Examiner:
         """
         estimate, expected, choices, now_s = self._input_tokens, self._output_tokens, self._call.choices, self._now_s
         room, required, dialect = self._room_for_output, self._required, self._call.dialect
-        is_plain = not self._resting and self._max_cost is None and self._permission is None
+        is_plain = not self._resting and self._max_cost is None and self._permission is None and not self._taking_part
         allowed = self._call.max_output_tokens
         findings = {}
         for model in models:
@@ -132,6 +135,8 @@ class Examiner:
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[Obstacle | None, str]:
         if self._permission is not None and not self._permission.admits(model):
             return Obstacle.PERMISSION, NOT_ALLOWED
+        if self._taking_part and model.name not in self._taking_part:
+            return Obstacle.CONSTRAINT, "takes no part in this policy"
         reason = self._lack(model) or self._uncarriable(model)
         if reason:
             return Obstacle.CONSTRAINT, reason

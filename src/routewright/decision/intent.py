@@ -78,6 +78,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     choice is the policy's alone, else from those that may be tried."""
     session_evidence: bool = True
     """How a session goes so far moves what its next turn gets."""
+    models: frozenset[str] = frozenset()
+    """Only these take part where the caller names no model; empty for all."""
+    overlay: str = ""
+    """Digest of what else it changes, of tiers and fallbacks among others; empty for the settings as they are."""
     version: str = ""
     """`name@` and the first 8 hex digits of the SHA-256 of the content; computed, whatever is given."""
 
@@ -94,6 +98,8 @@ class Policy(Struct, frozen=True, kw_only=True):
             "exploration": self.exploration,
             "session_evidence": self.session_evidence,
         }
+        if self.overlay:
+            content["overlay"] = self.overlay
         digest = hashlib.sha256(msgspec.json.encode(content)).hexdigest()
         force_setattr(self, "version", f"{self.name}@{digest[:8]}")
 

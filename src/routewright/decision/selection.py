@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
 from routewright.decision.eligibility import (
+    ALL_MODELS,
     LACKS,
     NOTHING_WARM,
     Examiner,
@@ -71,6 +72,7 @@ def select(
         forecast=forecast,
         warm=warm,
         permission=permission,
+        taking_part=policy.models if intent.named is None else ALL_MODELS,
     )
     findings = examiner.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:

@@ -59,6 +59,11 @@ def session_of(call: Call) -> str:
         return call.session
     if len(call.messages) < 2:
         return ""
+    return opening_of(call)
+
+
+def opening_of(call: Call) -> str:
+    """A hash of how a conversation opened, its system prompt and first user turn: the same for all its turns."""
     digest = blake2b(digest_size=16, person=b"opening")
     for message in call.messages[:_OPENING_MESSAGES]:
         text = message.text

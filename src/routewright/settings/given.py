@@ -53,15 +53,28 @@ class Given:
     def sections(self) -> Sections:
         """All of it. Raises SettingsError that tells all mistakes, one in a line."""
         raise_if(self.mistakes)
+        sections = self._assemble(Sections, (), self._tree())
+        raise_if(self.mistakes)
+        return cast(Sections, sections)
+
+    def section(self, kind: type[Section], path: KeyPath) -> Section:
+        """One section alone, whose keys all have defaults. Raises SettingsError as `sections` does."""
+        raise_if(self.mistakes)
+        table: Any = self._tree()
+        for name in path:
+            table = table.get(name, {})
+        section = self._assemble(kind, path, table)
+        raise_if(self.mistakes)
+        return cast(Section, section)
+
+    def _tree(self) -> dict[str, Any]:
         tree: dict[str, Any] = {}
         for path, value in self.values.items():
             table = tree
             for name in path[:-1]:
                 table = table.setdefault(name, {})
             table[path[-1]] = value
-        sections = self._assemble(Sections, (), tree)
-        raise_if(self.mistakes)
-        return cast(Sections, sections)
+        return tree
 
     def _assemble(self, kind: type[Section], path: KeyPath, table: Mapping[str, Any]) -> Section | None:
         """The section at a path, and all below it; None, and a mistake, if a key that it needs is missing."""

@@ -25,6 +25,7 @@ from routewright.settings.schema import (
     ContextSettings,
     LedgerSettings,
     ModelSettings,
+    Overlay,
     PolicySettings,
     PriceDocumentSettings,
     ProviderSettings,
@@ -55,6 +56,7 @@ PRICES = "prices.json"
 """The price table beside the ledger."""
 
 _BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -76,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
     aliases: Mapping[str, str]
+    policies: Mapping[str, Overlay]
     server_key: Secret | None
     """What the operator sends; None without `server.api_key`."""
     access_secret: Secret | None
@@ -222,6 +225,7 @@ def load_settings(
             _check_models(settings),
             _check_neighbours(settings),
             _check_cache(settings),
+            _check_policies(settings),
         )
     )
     return settings
@@ -373,6 +377,14 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
 def _check_cache(settings: Settings) -> Iterator[str]:
     if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
         yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
+
+
+def _check_policies(settings: Settings) -> Iterator[str]:
+    for name in settings.policies:
+        if not POLICY_NAME.fullmatch(name):
+            yield _told(settings, ("policies", name), "a name has small letters, digits, and _ . - between them")
+        elif name == settings.policy.name:
+            yield _told(settings, ("policies", name), "this is the name of [policy] itself; take another")
 
 
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:

@@ -198,6 +198,24 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
         return int(self.cost_alert_threshold * 10**9)
 
 
+class Overlay(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`[policies.NAME]`: what a named policy changes of `[policy]`, and of the models. What it does not say stays."""
+
+    confidence_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    quality: Wish | None = None
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    success_value_usd: Usd | None = None
+    caution: Annotated[float, Meta(ge=0, le=10)] | None = None
+    exploration: Annotated[float, Meta(ge=0, le=1)] | None = None
+    session_evidence: bool | None = None
+    hedge_after_ms: Milliseconds | None = None
+    hedge_max_usd: Usd | None = None
+    baseline: Name | None = None
+    models: tuple[Name, ...] = ()
+    tiers: dict[str, Tier] = {}
+    fallbacks: dict[str, tuple[Name, ...]] = {}
+
+
 class ContextSettings(Struct, frozen=True, kw_only=True):
     """`[context]`: whether and how long input is shortened."""
 
@@ -371,6 +389,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     aliases: dict[str, Name]
+    policies: dict[str, Overlay]
 
 
 class UnknownKey(Struct, frozen=True):

@@ -115,7 +115,7 @@ class Folders(Struct, frozen=True):
 
 def built_in() -> Source:
     """The file that comes with the package."""
-    return Source(values=dict(_flat(_parse(BUILT_IN.read_text(encoding="utf-8"), BUILT_IN.name))), origins={})
+    return Source(values=dict(flat(_parse(BUILT_IN.read_text(encoding="utf-8"), BUILT_IN.name))), origins={})
 
 
 def from_file(path: Path, shown_as: str, *, is_required: bool = False) -> Source:
@@ -137,7 +137,7 @@ def from_file(path: Path, shown_as: str, *, is_required: bool = False) -> Source
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{shown_as}:{line}: is not UTF-8", hint="save the file as UTF-8") from None
     try:
-        values = dict(_flat(_parse(text, shown_as)))
+        values = dict(flat(_parse(text, shown_as)))
         places = places_of(text)
     except RecursionError:
         raise SettingsError(f"{shown_as}: is nested too deeply") from None
@@ -212,12 +212,12 @@ def _told(problem: str, shown_as: str) -> str:
     return f"{place}: is not TOML: {what}"
 
 
-def _flat(table: Mapping[str, object], above: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+def flat(table: Mapping[str, object], above: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
     """Every value with its path; an empty table counts as a value, so that it is seen too."""
     for name, value in table.items():
         path = (*above, name)
         if isinstance(value, dict) and value and len(path) < DEEPEST:
-            yield from _flat(value, path)
+            yield from flat(value, path)
         else:
             yield path, value
 

@@ -1,0 +1,1 @@
+"""Named policies: what they change, their versions in the ledger, and who gets which."""
