@@ -21,9 +21,11 @@ right. What changes afterwards is what `Watch` is for.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from routewright.decision.evaluation import FloatArray, IntArray, Measure
 
@@ -100,11 +102,15 @@ class Found(Struct, frozen=True, kw_only=True):
     save anything, however many there were."""
 
 
+def is_choosing(rows: IntArray) -> NDArray[np.bool_]:
+    """Which of these places in the order of outcomes choose; a family of policies may be made of them, and no other."""
+    return np.asarray(rows % CHOOSING_EVERY == 0)
+
+
 def find(trials: Trials, terms: Terms) -> Found:
     """The cheapest policy of which the promise can be proven. Needs two outcomes or more."""
     rows = np.arange(trials.scores.shape[1])
-    choosing = trials.of(rows[::CHOOSING_EVERY])
-    testing = trials.of(rows[rows % CHOOSING_EVERY != 0])
+    choosing, testing = trials.of(rows[is_choosing(rows)]), trials.of(rows[~is_choosing(rows)])
     order = _in_order(choosing, terms)
     left = terms.left(testing.scores[order], testing.baseline_scores)
     before = terms.left(choosing.scores[order], choosing.baseline_scores)
@@ -135,8 +141,8 @@ def _in_order(choosing: Trials, terms: Terms) -> IntArray:
     return np.array(order, np.intp)
 
 
-def proven(left: FloatArray, terms: Terms, *, worst: float, before: FloatArray) -> FloatArray:
-    """[k]: 1 for those whose mean is shown to be no less than zero by `left` [k, n], as it came; else 0.
+def proven(left: FloatArray, terms: Terms, *, worst: float, before: FloatArray) -> NDArray[np.bool_]:
+    """[k]: of which `left` [k, n], as it came, shows that their mean is not below zero.
 
     None of it is below -worst. `before` [k, m] are others of the same kind, by which the first stakes are reckoned.
     """
@@ -152,16 +158,16 @@ def proven(left: FloatArray, terms: Terms, *, worst: float, before: FloatArray) 
         is_proven |= path.max(axis=1) >= terms.goal
         capital = path[:, -1]
         squares, seen = squares + (left[:, start:end] ** 2).sum(axis=1), seen + end - start
-    return is_proven.astype(np.float64)
+    return is_proven
 
 
 def _between(outcomes: int) -> Sequence[tuple[int, int]]:
     edges = np.unique(np.linspace(0, outcomes, min(STAKES, outcomes) + 1).astype(int)).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
-def _last_before_failure(order: IntArray, passed: FloatArray) -> int | None:
-    failed = np.flatnonzero(passed == 0)
+def _last_before_failure(order: IntArray, passed: NDArray[np.bool_]) -> int | None:
+    failed = np.flatnonzero(~passed)
     until = int(failed[0]) if len(failed) else len(order)
     return int(order[until - 1]) if until else None
 
@@ -178,10 +184,14 @@ def _saving(costs: FloatArray, baseline: FloatArray) -> Measure:
 
 
 def _needed(trials: Trials, terms: Terms) -> int | None:
-    """Of the policy that saves something and needs the fewest, by what is seen of it so far."""
+    """Of the policy that saves something and needs the fewest, by what is seen of it so far.
+
+    One standard error is taken off, as the best of many looks better than it is.
+    """
     saves = trials.costs.mean(axis=1) < trials.baseline_costs.mean()
     left = terms.left(trials.scores[saves], trials.baseline_scores)
-    means, squares = left.mean(axis=1), (left**2).mean(axis=1)
+    squares = (left**2).mean(axis=1)
+    means = left.mean(axis=1) - np.sqrt(squares / left.shape[1])
     needs = [
         outcomes_for(mean, square, terms, worst=trials.worst)
         for mean, square in zip(means.tolist(), squares.tolist(), strict=True)
@@ -250,6 +260,4 @@ class Watch(Struct, frozen=True, eq=False, kw_only=True):
             idle = 1 / (begun + 2)
             most = max(most, float(path.mean(axis=0).max()) + idle)
             capital, outcomes = path[:, -1], outcomes + len(now)
-        return Watch(
-            terms=self.terms, best=self.best, outcomes=outcomes, capital=tuple(capital.tolist()), most=most
-        )
+        return Watch(terms=self.terms, best=self.best, outcomes=outcomes, capital=tuple(capital.tolist()), most=most)
