@@ -10,7 +10,8 @@ RoutewrightError
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── JobNotFound · JobRefused · BadInput
 │   ├── FileNotKept · StorageFull
-│   └── PolicyNotFound · PolicyRefused
+│   ├── PolicyNotFound · PolicyRefused
+│   └── TooFewOutcomes · NoPromise
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -274,6 +275,18 @@ class PolicyRefused(CallerError):
     """A policy cannot be used as it is, or not be written any more."""
 
     number, code = "E143", "policy_refused"
+
+
+class TooFewOutcomes(CallerError):
+    """The ledger has next to nothing that a policy could be proposed from."""
+
+    number, code = "E138", "too_few_outcomes"
+
+
+class NoPromise(CallerError):
+    """No policy in force was tuned, so there is no promise to watch."""
+
+    number, code, status = "E139", "no_promise", 404
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

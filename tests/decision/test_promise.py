@@ -7,7 +7,7 @@ import pytest
 
 from routewright.decision.evaluation import FloatArray
 from routewright.decision.promise import (
-    Terms,
+    Pledge,
     Trials,
     Watch,
     fewest_outcomes,
@@ -16,7 +16,7 @@ from routewright.decision.promise import (
     proven,
 )
 
-WITHIN_2 = Terms(within=0.02)
+WITHIN_2 = Pledge(within=0.02)
 BASELINE_QUALITY = 0.8
 RUNS = 300
 BY_LUCK = 0.05 + 3 * math.sqrt(0.05 * 0.95 / RUNS)
@@ -142,7 +142,7 @@ def test_a_promise_that_just_holds_is_called_broken_in_few_cases_however_often_i
     rng = np.random.default_rng(9)
     alarms = 0
     for _ in range(RUNS):
-        watch = Watch(terms=WITHIN_2)
+        watch = Watch(pledge=WITHIN_2)
         for _ in range(10):
             watch = watch.after(WITHIN_2.left(*outcomes(rng, 300, loss=0.02 * BASELINE_QUALITY)))
         alarms += watch.is_broken
@@ -152,7 +152,7 @@ def test_a_promise_that_just_holds_is_called_broken_in_few_cases_however_often_i
 @pytest.mark.parametrize("good_before", [0, 2_000])
 def test_a_promise_that_breaks_is_found_broken_after_a_long_good_time_too(good_before: int) -> None:
     rng = np.random.default_rng(10)
-    watch = Watch(terms=WITHIN_2).after(WITHIN_2.left(*outcomes(rng, good_before, loss=0.0)))
+    watch = Watch(pledge=WITHIN_2).after(WITHIN_2.left(*outcomes(rng, good_before, loss=0.0)))
     assert not watch.is_broken
     watch = watch.after(WITHIN_2.left(*outcomes(rng, 600, loss=0.12)))
     assert watch.is_broken
@@ -160,7 +160,7 @@ def test_a_promise_that_breaks_is_found_broken_after_a_long_good_time_too(good_b
 
 def test_in_how_many_parts_outcomes_come_does_not_matter_to_the_evidence() -> None:
     left = WITHIN_2.left(*outcomes(np.random.default_rng(11), 350, loss=0.05))
-    whole, parts = Watch(terms=WITHIN_2).after(left), Watch(terms=WITHIN_2)
+    whole, parts = Watch(pledge=WITHIN_2).after(left), Watch(pledge=WITHIN_2)
     for at in range(0, 350, 7):
         parts = parts.after(left[at : at + 7])
     assert parts.outcomes == whole.outcomes == 350

@@ -50,6 +50,8 @@ HELP: Mapping[str, str] = {
     "E125": "Correct the lines or the option that the message names; nothing was asked, and nothing spent.",
     "E126": "Files are kept for 30 days, for the key that sent them: list them with `GET /v1/files`.",
     "E127": "Delete files that are not needed any more (`DELETE /v1/files/{id}`), or raise server.max_files_bytes.",
+    "E138": "Have answers judged beside the baseline's, or set policy.exploration and send feedback; then tune again.",
+    "E139": "Put a policy in force by `routewright tune --apply`: what it was promised for is watched from then on.",
     "E142": "`routewright policies list` has all names; `routewright policies list NAME` the versions of one.",
     "E143": "Do what the message says: correct the names of models in it, or go on with a version that is there.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",

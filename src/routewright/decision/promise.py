@@ -41,7 +41,7 @@ LIKELY = 0.84
 Z_95 = 1.96
 
 
-class Terms(Struct, frozen=True):
+class Pledge(Struct, frozen=True):
     """What is promised: at most `within` worse than the baseline, in the mean, with this confidence."""
 
     within: float
@@ -107,14 +107,14 @@ def is_choosing(rows: IntArray) -> NDArray[np.bool_]:
     return np.asarray(rows % CHOOSING_EVERY == 0)
 
 
-def find(trials: Trials, terms: Terms) -> Found:
+def find(trials: Trials, pledge: Pledge) -> Found:
     """The cheapest policy of which the promise can be proven. Needs two outcomes or more."""
     rows = np.arange(trials.scores.shape[1])
     choosing, testing = trials.of(rows[is_choosing(rows)]), trials.of(rows[~is_choosing(rows)])
-    order = _in_order(choosing, terms)
-    left = terms.left(testing.scores[order], testing.baseline_scores)
-    before = terms.left(choosing.scores[order], choosing.baseline_scores)
-    passed = proven(left, terms, worst=trials.worst, before=before)
+    order = _in_order(choosing, pledge)
+    left = pledge.left(testing.scores[order], testing.baseline_scores)
+    before = pledge.left(choosing.scores[order], choosing.baseline_scores)
+    passed = proven(left, pledge, worst=trials.worst, before=before)
     policy = _last_before_failure(order, passed)
     saving = None if policy is None else _saving(testing.costs[policy], testing.baseline_costs)
     if saving is not None and saving.value <= 0:
@@ -125,13 +125,13 @@ def find(trials: Trials, terms: Terms) -> Found:
         quality=None if policy is None else float(trials.scores[policy].mean()),
         baseline_quality=float(trials.baseline_scores.mean()),
         outcomes=len(rows),
-        needed=None if policy is not None else _needed(trials, terms),
+        needed=None if policy is not None else _needed(trials, pledge),
     )
 
 
-def _in_order(choosing: Trials, terms: Terms) -> IntArray:
+def _in_order(choosing: Trials, pledge: Pledge) -> IntArray:
     """Those that save something and are beaten by none in both quality and cost, the best first."""
-    left = terms.left(choosing.scores, choosing.baseline_scores).mean(axis=1)
+    left = pledge.left(choosing.scores, choosing.baseline_scores).mean(axis=1)
     costs = choosing.costs.mean(axis=1)
     cheapest, order = choosing.baseline_costs.mean(), []
     for policy in np.lexsort((costs, -left)).tolist():
@@ -141,7 +141,7 @@ def _in_order(choosing: Trials, terms: Terms) -> IntArray:
     return np.array(order, np.intp)
 
 
-def proven(left: FloatArray, terms: Terms, *, worst: float, before: FloatArray) -> NDArray[np.bool_]:
+def proven(left: FloatArray, pledge: Pledge, *, worst: float, before: FloatArray) -> NDArray[np.bool_]:
     """[k]: of which `left` [k, n], as it came, shows that their mean is not below zero.
 
     None of it is below -worst. `before` [k, m] are others of the same kind, by which the first stakes are reckoned.
@@ -153,9 +153,9 @@ def proven(left: FloatArray, terms: Terms, *, worst: float, before: FloatArray) 
     capital, is_proven = np.zeros(policies), np.zeros(policies, np.bool_)
     for start, end in _between(outcomes):
         spread = np.sqrt(squares / seen * (outcomes - start))
-        stake = np.minimum(np.sqrt(2 * np.maximum(terms.goal - capital, 0)) / spread, BOLDEST / worst)
+        stake = np.minimum(np.sqrt(2 * np.maximum(pledge.goal - capital, 0)) / spread, BOLDEST / worst)
         path = capital[:, None] + np.cumsum(np.log1p(stake[:, None] * left[:, start:end]), axis=1)
-        is_proven |= path.max(axis=1) >= terms.goal
+        is_proven |= path.max(axis=1) >= pledge.goal
         capital = path[:, -1]
         squares, seen = squares + (left[:, start:end] ** 2).sum(axis=1), seen + end - start
     return is_proven
@@ -183,36 +183,36 @@ def _saving(costs: FloatArray, baseline: FloatArray) -> Measure:
 # ---- how many outcomes it takes -------------------------------------------------------------------------------------
 
 
-def _needed(trials: Trials, terms: Terms) -> int | None:
+def _needed(trials: Trials, pledge: Pledge) -> int | None:
     """Of the policy that saves something and needs the fewest, by what is seen of it so far.
 
     One standard error is taken off, as the best of many looks better than it is.
     """
     saves = trials.costs.mean(axis=1) < trials.baseline_costs.mean()
-    left = terms.left(trials.scores[saves], trials.baseline_scores)
+    left = pledge.left(trials.scores[saves], trials.baseline_scores)
     squares = (left**2).mean(axis=1)
     means = left.mean(axis=1) - np.sqrt(squares / left.shape[1])
     needs = [
-        outcomes_for(mean, square, terms, worst=trials.worst)
+        outcomes_for(mean, square, pledge, worst=trials.worst)
         for mean, square in zip(means.tolist(), squares.tolist(), strict=True)
         if mean > 0
     ]
     return min(needs, default=None)
 
 
-def outcomes_for(mean: float, square: float, terms: Terms, *, worst: float) -> int:
+def outcomes_for(mean: float, square: float, pledge: Pledge, *, worst: float) -> int:
     """About how many outcomes prove a promise that leaves `mean` (above 0), and `square` in the mean square."""
-    by_spread = (math.sqrt(2 * terms.goal) + LIKELY) ** 2 * square / mean**2
-    by_stakes = terms.goal / math.log1p(BOLDEST / max(worst, 1e-9) * mean)
+    by_spread = (math.sqrt(2 * pledge.goal) + LIKELY) ** 2 * square / mean**2
+    by_stakes = pledge.goal / math.log1p(BOLDEST / max(worst, 1e-9) * mean)
     return math.ceil(max(by_spread, by_stakes) * CHOOSING_EVERY / (CHOOSING_EVERY - 1))
 
 
-def fewest_outcomes(terms: Terms, baseline_quality: float) -> int:
+def fewest_outcomes(pledge: Pledge, baseline_quality: float) -> int:
     """Without so many nothing can be proven even of a policy that is as good as the baseline on every request."""
-    mean = terms.within * baseline_quality
+    mean = pledge.within * baseline_quality
     if not mean:
         return 0
-    by_stakes = terms.goal / math.log1p(BOLDEST / (1 - terms.within) * mean)
+    by_stakes = pledge.goal / math.log1p(BOLDEST / (1 - pledge.within) * mean)
     return math.ceil(by_stakes * CHOOSING_EVERY / (CHOOSING_EVERY - 1))
 
 
@@ -233,7 +233,7 @@ class Watch(Struct, frozen=True, eq=False, kw_only=True):
     (from 0), which adds up to 1 over all time.
     """
 
-    terms: Terms
+    pledge: Pledge
     best: float = 1.0
     """How far above zero what the promise leaves of an outcome can be."""
     outcomes: int = 0
@@ -245,7 +245,7 @@ class Watch(Struct, frozen=True, eq=False, kw_only=True):
     @property
     def is_broken(self) -> bool:
         """Whether it no longer holds, with the confidence that was asked for."""
-        return self.most >= 1 / (1 - self.terms.confidence)
+        return self.most >= 1 / (1 - self.pledge.confidence)
 
     def after(self, left: FloatArray) -> "Watch":
         """What is known after these outcomes too: what the promise left of each, [n], as they came."""
@@ -260,4 +260,4 @@ class Watch(Struct, frozen=True, eq=False, kw_only=True):
             idle = 1 / (begun + 2)
             most = max(most, float(path.mean(axis=0).max()) + idle)
             capital, outcomes = path[:, -1], outcomes + len(now)
-        return Watch(terms=self.terms, best=self.best, outcomes=outcomes, capital=tuple(capital.tolist()), most=most)
+        return Watch(pledge=self.pledge, best=self.best, outcomes=outcomes, capital=tuple(capital.tolist()), most=most)
