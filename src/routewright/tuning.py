@@ -31,13 +31,13 @@ from routewright.decision.ranking import rank
 from routewright.errors import TooFewOutcomes
 from routewright.ledger.experience import Logged
 from routewright.money import NANO
-from routewright.policies.overlay import NOTHING, Applied, applied
-from routewright.route import Candidate, Route
+from routewright.policies.overlay import Applied, applied
+from routewright.route import Asked, Candidate, Route
 from routewright.settings import Settings
 from routewright.settings.schema import Overlay
 
-FLOORS = tuple(round(0.3 + at / 100, 2) for at in range(70))
-"""Of the probability of a good answer."""
+FLOORS = tuple(round(0.99 - at / 100, 2) for at in range(70))
+"""Of the probability of a good answer. Strictest first, as in the next line: of those that choose alike it is taken."""
 WITHIN = tuple(round(at / 100, 2) for at in range(41))
 """How much less probable a good answer may be than the baseline's."""
 MOST_OF_A_CHAIN = 5
@@ -47,6 +47,10 @@ MOST_REQUESTS = 20_000
 FEWEST = 8
 """With fewer requests nothing at all can be said."""
 
+_HOW_TO_COMPARE = (
+    "have answers judged beside the baseline's (shadow), or draw some first choices by chance (policy.exploration) and "
+    "send feedback"
+)
 How = Literal["compared", "weighted"]
 
 
@@ -96,11 +100,14 @@ def propose(
     """
     outcomes = outcomes_of(logged, baseline)
     rows = np.arange(len(outcomes.routes))
-    family = list(_family(outcomes.scores[is_choosing(rows)], outcomes, settings))
     replay = _Replay(outcomes, settings, registry)
+    firsts_now = list(replay.firsts(now))
     choices: dict[bytes, tuple[Overlay, IntArray]] = {}
-    for overlay in family:
-        chosen = replay.choices(overlay)
+    if set(firsts_now) <= set(outcomes.models):  # what is in force may be good enough
+        chosen = replay.columns(firsts_now)
+        choices[chosen.tobytes()] = now, chosen
+    for overlay in _family(outcomes.scores[is_choosing(rows)], outcomes, settings, _bare(now)):
+        chosen = replay.columns(replay.firsts(overlay))
         choices.setdefault(chosen.tobytes(), (overlay, chosen))
     overlays = [overlay for overlay, _ in choices.values()]
     chosen_by = np.array([chosen for _, chosen in choices.values()])
@@ -112,7 +119,7 @@ def propose(
         worst=1 / outcomes.rarest - pledge.within,
     )
     found = find(trials, pledge)
-    shares_now, cost_now = replay.in_force(now)
+    cost_now = sum(map(_cost_at, outcomes.routes, firsts_now))
     return Proposal(
         baseline=baseline,
         pledge=pledge,
@@ -122,8 +129,8 @@ def propose(
         found=found,
         fewest=fewest_outcomes(pledge, found.baseline_quality),
         tried=len(overlays),
-        shares={} if found.policy is None else _shares(chosen_by[found.policy], outcomes.models),
-        shares_now=shares_now,
+        shares={} if found.policy is None else _shares([outcomes.models[at] for at in chosen_by[found.policy]]),
+        shares_now=_shares(firsts_now),
         saving_now=1 - cost_now / max(float(outcomes.costs[:, 0].sum()), 1e-12),
     )
 
@@ -134,9 +141,21 @@ def _without_all(overlay: Overlay, registry: Registry) -> Overlay:
     return replace(overlay, models=()) if everybody <= set(overlay.models) else overlay
 
 
-def _shares(chosen: IntArray, models: Sequence[str]) -> dict[str, float]:
-    counts = np.bincount(chosen, minlength=len(models)) / len(chosen)
-    return {model: round(float(share), 4) for model, share in zip(models, counts, strict=True) if share}
+def _shares(names: Sequence[str]) -> dict[str, float]:
+    return {name: round(count / len(names), 4) for name, count in Counter(names).most_common()}
+
+
+def baseline_of(logged: Sequence[Logged], settings: Settings) -> str:
+    """The model of `policy.baseline`; without it, that which most savings were measured against.
+
+    Raises TooFewOutcomes where there is none.
+    """
+    if settings.policy.baseline is not None:
+        return settings.policy.baseline
+    named = Counter(each.route.baseline_model for each in logged if each.route.baseline_model is not None)
+    if not named:
+        raise TooFewOutcomes("the ledger has no request that could be compared with a baseline", hint=_HOW_TO_COMPARE)
+    return named.most_common(1)[0][0]
 
 
 # ---- what is known --------------------------------------------------------------------------------------------------
@@ -144,7 +163,11 @@ def _shares(chosen: IntArray, models: Sequence[str]) -> dict[str, float]:
 
 def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
     """What can be compared with the baseline; of both ways the one with more requests. Raises TooFewOutcomes."""
-    decided = [each for each in logged if _is_decided(each) and _can_answer(each.route, baseline)]
+    decided = [
+        each
+        for each in logged
+        if each.is_replayable and is_decided(each.route.asked) and _can_answer(each.route, baseline)
+    ]
     compared = _shared(decided, baseline, _judged)
     weighted = _shared(decided, baseline, _possible)
     rows, models = max(compared, weighted, key=lambda found: len(found[0]) if len(found[1]) > 1 else 0)
@@ -152,8 +175,7 @@ def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
         raise TooFewOutcomes(
             f"of {len(decided):,} requests that a policy decides, {len(rows) if len(models) > 1 else 0} have judged "
             f"answers of {baseline} to compare others with",
-            hint="have answers judged beside the baseline's (shadow), or draw some first choices by chance "
-            "(policy.exploration) and send feedback",
+            hint=_HOW_TO_COMPARE,
         )
     rows = rows[-MOST_REQUESTS:]
     how: How = "compared" if models is compared[1] else "weighted"
@@ -169,12 +191,11 @@ def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
     )
 
 
-def _is_decided(logged: Logged) -> bool:
-    asked = logged.route.asked
-    if asked is None or not logged.is_replayable:
+def is_decided(asked: Asked | None) -> bool:
+    """Whether a policy decides such a request, and not who asks."""
+    if asked is None or asked.tier is not None or asked.min_quality is not None:
         return False
-    says_so_itself = asked.tier is not None or asked.min_quality is not None or asked.background
-    return asked.model in CLASSIFIED and not says_so_itself
+    return asked.model in CLASSIFIED and not asked.background
 
 
 def _can_answer(route: Route, model: str) -> bool:
@@ -233,6 +254,10 @@ def _success(candidate: Candidate | None) -> float:
     return 0.5 if candidate.success is None else candidate.success
 
 
+def _cost_at(route: Route, model: str) -> float:
+    return _cost(next((each for each in route.candidates if each.model == model), None))
+
+
 def _cost(candidate: Candidate | None) -> float:
     return 0.0 if candidate is None else (candidate.expected_cost_nanousd or 0) / NANO
 
@@ -240,7 +265,22 @@ def _cost(candidate: Candidate | None) -> float:
 # ---- which policies -------------------------------------------------------------------------------------------------
 
 
-def _family(choosing: FloatArray, outcomes: Outcomes, settings: Settings) -> Iterator[Overlay]:
+def _bare(now: Overlay) -> Overlay:
+    """What is in force, without all that decides who answers: the rest goes on as it is."""
+    return replace(
+        now,
+        confidence_threshold=None,
+        quality=None,
+        min_quality=None,
+        success_value_usd=None,
+        caution=None,
+        models=(),
+        tiers={},
+        fallbacks={},
+    )
+
+
+def _family(choosing: FloatArray, outcomes: Outcomes, settings: Settings, bare: Overlay) -> Iterator[Overlay]:
     """Floors, matches, and tiers shared out among the models that none beats in both quality and cost.
 
     `choosing` are the scores of the requests that may be looked at for it. Tiers are no matter where the settings ask
@@ -248,14 +288,14 @@ def _family(choosing: FloatArray, outcomes: Outcomes, settings: Settings) -> Ite
     """
     models = outcomes.models
     for floor in FLOORS:
-        yield Overlay(min_quality=floor, caution=0.0, models=models)
+        yield replace(bare, min_quality=floor, caution=0.0, models=models)
     for within in WITHIN:
-        yield Overlay(quality=Match(models[0], within), caution=0.0, models=models)
+        yield replace(bare, quality=Match(models[0], within), caution=0.0, models=models)
     policy = settings.policy
     if policy.quality is None and policy.min_quality is None and policy.success_value_usd is None:
         chain = _chain(choosing.mean(axis=0), outcomes.costs.mean(axis=0), models)
         for shared_out in combinations_with_replacement(chain, len(UPWARDS)):
-            yield _with_tiers(shared_out)
+            yield _with_tiers(bare, shared_out)
 
 
 def _chain(scores: FloatArray, costs: FloatArray, models: Sequence[str]) -> list[str]:
@@ -267,13 +307,14 @@ def _chain(scores: FloatArray, costs: FloatArray, models: Sequence[str]) -> list
     return [models[at] for at in (*chain[: MOST_OF_A_CHAIN - 1], *chain[MOST_OF_A_CHAIN - 1 :][-1:])]
 
 
-def _with_tiers(shared_out: Sequence[str]) -> Overlay:
+def _with_tiers(bare: Overlay, shared_out: Sequence[str]) -> Overlay:
     """A model for each tier, upwards. It stands in the highest that it serves: from those below, the way is up.
 
     Who fails is stood in for by the next stronger one, and at the end by weaker ones.
     """
     used = list(dict.fromkeys(shared_out))
-    return Overlay(
+    return replace(
+        bare,
         models=tuple(used),
         tiers=dict(zip(shared_out, UPWARDS, strict=True)),
         fallbacks={model: (*used[at + 1 :], *used[:at][::-1]) for at, model in enumerate(used)},
@@ -292,26 +333,34 @@ class _Replay:
         self._registry = registry
         self._column = {model: at for at, model in enumerate(outcomes.models)}
         self._forecasts = [_forecast(route) for route in outcomes.routes]
+        self._looked_at: tuple[Registry, Set[str]] | None = None
+        self._findings: Sequence[Mapping[str, Finding]] = ()
 
-    def choices(self, overlay: Overlay) -> IntArray:
-        """[n]: the column of the model that comes first; the overlay lets only those take part that have one."""
+    def firsts(self, overlay: Overlay) -> Iterator[str]:
+        """The model that comes first, of each request."""
         decided = applied(self._settings.policy.name, overlay, self._settings, self._registry)
-        return np.array([self._column[name] for name in self._firsts(decided)], np.intp)
+        policy, registry = decided.policy, decided.registry
+        for route, forecast, findings in zip(
+            self._outcomes.routes, self._forecasts, self._found(registry, policy.models), strict=True
+        ):
+            assert route.asked is not None, "only such routes are looked at"
+            signs = route.session if policy.session_evidence else ()
+            intent = intent_of(route.asked, route.verdict, registry, policy, forecast, signs)
+            yield next(iter(rank(intent, findings, registry, policy, route.asked.prefers_reasoning).eligible))
 
-    def in_force(self, overlay: Overlay) -> tuple[dict[str, float], float]:
-        """Shares by model, and the cost of all in USD, of any policy."""
-        decided = applied(self._settings.policy.name, overlay, self._settings, self._registry)
-        names = list(self._firsts(decided))
-        costs = (
-            next((_cost(each) for each in route.candidates if each.model == name), 0.0)
-            for route, name in zip(self._outcomes.routes, names, strict=True)
-        )
-        counted = Counter(names).most_common()
-        return {name: round(count / len(names), 4) for name, count in counted}, sum(costs)
+    def _found(self, registry: Registry, models: Set[str]) -> Sequence[Mapping[str, Finding]]:
+        """What each model can do for each request; most policies differ in nothing that matters to it."""
+        if self._looked_at is None or self._looked_at[0] is not registry or self._looked_at[1] != models:
+            self._looked_at = registry, models
+            self._findings = [
+                _findings(route, forecast, registry, models)
+                for route, forecast in zip(self._outcomes.routes, self._forecasts, strict=True)
+            ]
+        return self._findings
 
-    def _firsts(self, decided: Applied) -> Iterator[str]:
-        for route, forecast in zip(self._outcomes.routes, self._forecasts, strict=True):
-            yield _first_choice(route, forecast, decided)
+    def columns(self, names: Iterable[str]) -> IntArray:
+        """Where these models stand."""
+        return np.array([self._column[name] for name in names], np.intp)
 
 
 def _forecast(route: Route) -> Forecast | None:
@@ -324,24 +373,17 @@ def _forecast(route: Route) -> Forecast | None:
     return Forecast(told) if told else None
 
 
-def _first_choice(route: Route, forecast: Forecast | None, decided: Applied) -> str:
-    policy, registry = decided.policy, decided.registry
-    assert route.asked is not None, "only such routes are looked at"
-    known = {each.model: each for each in route.candidates}
-    findings = {
-        name: _finding(registry, name, known.get(name), forecast, policy.models) for name in registry.models
-    }
-    signs = route.session if policy.session_evidence else ()
-    intent = intent_of(route.asked, route.verdict, registry, policy, forecast, signs)
-    ranking = rank(intent, findings, registry, policy, route.asked.prefers_reasoning)
-    return next(iter(ranking.eligible))
-
-
-def _finding(
-    registry: Registry, name: str, candidate: Candidate | None, forecast: Forecast | None, models: Set[str]
-) -> Finding:
-    model = registry.models[name]
-    if candidate is None or candidate.hindrance == "unable" or (models and name not in models):
-        return Finding(model, None, Obstacle.CONSTRAINT)
-    expectation = None if forecast is None else forecast.of.get(name)
-    return Finding(model, candidate.expected_cost_nanousd, None, candidate.hindrance, expectation)
+def _findings(route: Route, forecast: Forecast | None, registry: Registry, models: Set[str]) -> Mapping[str, Finding]:
+    """As of then; who takes no part, or was not there, cannot answer. An empty `models` stands for all."""
+    known = {each.model: each for each in route.candidates if each.hindrance != "unable"}
+    findings = {}
+    for model in registry.models.values():
+        candidate = known.get(model.name)
+        if candidate is None or (models and model.name not in models):
+            findings[model.name] = Finding(model, None, Obstacle.CONSTRAINT)
+        else:
+            expectation = None if forecast is None else forecast.of.get(model.name)
+            findings[model.name] = Finding(
+                model, candidate.expected_cost_nanousd, None, candidate.hindrance, expectation
+            )
+    return findings

@@ -284,9 +284,7 @@ def test_every_model_comes_first_as_often_as_each_route_says(share: float, asked
     assert all(route.first_choice == route.chosen.model for route in routes)
     seen = Counter(route.first_choice for route in routes)
     for name, propensity in told.items():
-        assert seen[name] / times == pytest.approx(
-            propensity, abs=4 * math.sqrt(propensity * (1 - propensity) / times)
-        )
+        assert seen[name] / times == pytest.approx(propensity, abs=4 * math.sqrt(propensity * (1 - propensity) / times))
 
 
 @given(SHARE)

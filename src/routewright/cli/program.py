@@ -44,6 +44,7 @@ VERBS = (
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
     Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),
+    Verb("tune", "Learn", "Propose the cheapest policy that keeps a promise, from the ledger; apply and watch it."),
     Verb("train", "Learn", "Make the artefact that requests are classified by; for developers."),
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),

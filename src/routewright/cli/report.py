@@ -42,7 +42,8 @@ def read_since(text: str, now_ns: int) -> int:
     return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * NANOSECONDS
 
 
-def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """An option's text as `read_since` takes it; None where nothing was said."""
     try:
         return None if text is None else read_since(text, time.time_ns())
     except ValueError:
@@ -68,9 +69,9 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
     help="One table by this, or by two of them; without it, three: by model, tier and day.",
 )
 @click.option(
-    "--since", "since_ns", metavar="WHEN", callback=_moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
+    "--since", "since_ns", metavar="WHEN", callback=moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
 )
-@click.option("--until", "until_ns", metavar="WHEN", callback=_moment, help="Up to then, not including it.")
+@click.option("--until", "until_ns", metavar="WHEN", callback=moment, help="Up to then, not including it.")
 @click.option("--model", metavar="NAME", help="Only attempts at this model, and requests that it answered.")
 @click.option("--team", metavar="NAME", help='Only this team; "" for requests without one.')
 @click.option("--key", metavar="ID", help='Only this virtual key; "" for requests without one.')

@@ -26,6 +26,7 @@ from routewright.decision.ranking import Draw, certain, explore, rank, reasons_n
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Sign, Verdict
 
+
 def select(
     call: Call,
     features: Features,

@@ -5,12 +5,13 @@ came, each request once, as soon as both its own answer and the baseline's are j
 and all come to the same end; whoever finds the promise broken puts the version from before in force again.
 
 Requests count that were *compared*: judged for the baseline and another model, whichever of the two answered. That is
-what a shadow does to a share of all requests; feedback alone, of which it is not known what the baseline would have got,
+what a shadow does to a share of all requests; feedback alone, of which nobody knows what the baseline would have got,
 tells nothing of the promise.
 """
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -20,9 +21,11 @@ from msgspec.structs import replace
 
 from routewright.clock import Clock
 from routewright.decision.promise import Pledge, Watch
-from routewright.errors import LedgerUnavailable, PolicyNotFound, StoreUnavailable
+from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.database import Database, Row
 from routewright.policies.store import AS_SETTINGS, PolicyStore, Version
+from routewright.route import Asked
+from routewright.tuning import is_decided
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +34,18 @@ PAGE = 5_000
 AUTHOR = "tune"
 """Who writes tuned versions, and takes them back."""
 
+_UNTIL = """
+SELECT max(sequence) AS last
+FROM (SELECT sequence FROM outcomes WHERE sequence > ? ORDER BY sequence LIMIT ?) AS page
+"""
 _OUTCOMES = """
 SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.score, r.model AS answered, r.route
 FROM outcomes AS o JOIN requests AS r USING (request_id)
-WHERE o.sequence > ? AND r.at_ns >= ? AND r.model IS NOT NULL AND r.cache NOT IN ('hit', 'stale')
-ORDER BY o.sequence LIMIT ?
+WHERE o.request_id IN (SELECT request_id FROM outcomes WHERE sequence > ? AND sequence <= ?) AND o.sequence <= ?
+  AND r.at_ns >= ? AND r.model IS NOT NULL AND r.cache NOT IN ('hit', 'stale')
+ORDER BY o.sequence
 """
+"""Also those from before of the same requests, so that nothing need be remembered of what is not complete yet."""
 
 
 class Promised(Struct, frozen=True, kw_only=True):
@@ -69,11 +78,11 @@ class State(Struct, frozen=True, kw_only=True):
 
     version: Version
     promise: Promised
+    since_ns: int
+    """When it was put in force, the last time: UTC nanoseconds since 1970."""
     watch: Watch
     sequence: int = 0
     """Of the last outcome that was looked at."""
-    fell_back: bool = False
-    """The promise did not hold, and the version from before is in force again."""
 
 
 class PromiseWatch:
@@ -83,47 +92,46 @@ class PromiseWatch:
         self._database = database
         self._policies = PolicyStore(database, clock)
         self._states: dict[tuple[str, int], State] = {}
-        self._open: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
-        """Of each version, requests of which only one side is known: request → model → score."""
 
     def look(self) -> list[State]:
-        """Take in what came since the last look, and take back what is broken. Raises StoreUnavailable and
-        LedgerUnavailable."""
-        found = []
-        for name, standing in self._policies.in_force().standings.items():
-            promise = promised(standing.version)
-            if promise is None:
-                continue
-            key = name, standing.version.number
-            state = self._states.get(key) or State(
-                version=standing.version, promise=promise, watch=Watch(pledge=promise.pledge)
-            )
-            state = self._followed(state, self._open.setdefault(key, {}))
-            if state.watch.is_broken and not state.fell_back:
-                state = self._fallen_back(state)
-            self._states[key] = state
-            found.append(state)
+        """Take in what came since the last look, and take back what is broken: how each stood then.
+
+        Raises StoreUnavailable and LedgerUnavailable.
+        """
+        found = [self._followed(state) for state in self._in_force()]
+        self._states = {(state.version.name, state.since_ns): state for state in found}
+        for state in found:
+            if state.watch.is_broken:
+                self._take_back(state)
         return found
 
-    def _followed(self, state: State, waiting: dict[str, dict[str, float]]) -> State:
-        while rows := self._database.read(_OUTCOMES, state.sequence, state.version.at_ns, PAGE):
-            left = [each for row in rows if (each := _left(row, state, waiting)) is not None]
-            watch = state.watch.after(np.array(left)) if left else state.watch
-            state = replace(state, watch=watch, sequence=rows[-1]["sequence"])
+    def _in_force(self) -> Iterator[State]:
+        since_ns = {change.name: change.at_ns for change in self._policies.history()}
+        for name, standing in self._policies.in_force().standings.items():
+            promise = promised(standing.version)
+            if promise is not None:
+                yield self._states.get((name, since_ns[name])) or State(
+                    version=standing.version,
+                    promise=promise,
+                    since_ns=since_ns[name],
+                    watch=Watch(pledge=promise.pledge),
+                )
+
+    def _followed(self, state: State) -> State:
+        while (last := self._database.read(_UNTIL, state.sequence, PAGE)[0]["last"]) is not None:
+            rows = self._database.read(_OUTCOMES, state.sequence, last, last, state.since_ns)
+            left = np.array(list(_left(rows, state)))
+            state = replace(state, watch=state.watch.after(left), sequence=last)
         return state
 
-    def _fallen_back(self, state: State) -> State:
-        name, before = state.version.name, state.promise.before
+    def _take_back(self, state: State) -> None:
+        promise, name = state.promise, state.version.name
         reason = (
-            f"version {state.version.number} is more than {state.promise.within:.1%} worse than "
-            f"{state.promise.baseline}, by {state.watch.outcomes:,} outcomes"
+            f"version {state.version.number} is more than {promise.within * 100:g} % worse than {promise.baseline}, "
+            f"by {state.watch.outcomes:,} comparisons"
         )
-        try:
-            self._policies.rollback(name, author=AUTHOR, to=before, reason=reason)
-        except PolicyNotFound:
-            self._policies.rollback(name, author=AUTHOR, to=AS_SETTINGS, reason=reason)
+        self._policies.rollback(name, author=AUTHOR, to=promise.before, reason=reason)
         log.error("policy %s: its promise no longer holds, the one before is in force again: %s", name, reason)
-        return replace(state, fell_back=True)
 
     async def follow(self) -> None:
         """Look once a minute, for as long as it is awaited; a store that does not answer is asked again later."""
@@ -139,24 +147,28 @@ class _Decided(Struct, frozen=True):
     """What is needed of a route."""
 
     policy: str = ""
+    asked: Asked | None = None
 
 
 _decided = msgspec.json.Decoder(_Decided | None)
 
 
-def _left(row: Row, state: State, waiting: dict[str, dict[str, float]]) -> float | None:
-    """What the promise leaves of a request that this outcome completes; None where it completes none."""
-    decided = _decided.decode(row["route"] or "null")
-    if decided is None or not decided.policy.startswith(f"{state.version.name}@"):
-        return None
-    scores = waiting.setdefault(row["request_id"], {})
-    was_complete = _is_complete(scores, row["answered"], state.promise.baseline)
-    scores[row["model"]] = row["score"]
-    if was_complete or not _is_complete(scores, row["answered"], state.promise.baseline):
-        return None
-    chosen, baseline = scores[row["answered"]], scores[state.promise.baseline]
-    return float(state.promise.pledge.left(np.array(chosen), np.array(baseline)))
+def _left(rows: Iterable[Row], state: State) -> Iterator[float]:
+    """What the promise leaves of each request that is complete since the last look, in the order of completion."""
+    scores: dict[str, dict[str, float]] = {}
+    done: set[str] = set()
+    for row in rows:
+        request_id, answered, baseline = row["request_id"], row["answered"], state.promise.baseline
+        of_models = scores.setdefault(request_id, {})
+        of_models[row["model"]] = row["score"]
+        if request_id in done or len(of_models) < 2 or not {answered, baseline} <= of_models.keys():
+            continue
+        done.add(request_id)
+        if row["sequence"] > state.sequence and _is_of(row["route"], state.version.name):
+            yield of_models[answered] - (1 - state.promise.within) * of_models[baseline]
 
 
-def _is_complete(scores: dict[str, float], answered: str, baseline: str) -> bool:
-    return len(scores) > 1 and answered in scores and baseline in scores
+def _is_of(route: str | None, name: str) -> bool:
+    """Whether a route was decided by a policy of this name."""
+    decided = _decided.decode(route or "null")
+    return decided is not None and decided.policy.startswith(f"{name}@") and is_decided(decided.asked)
