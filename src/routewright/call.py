@@ -147,6 +147,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What may be left out where a provider has no word for it: names of the client's fields, and kinds of parts."""
     cache: bool = True
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
+    policy: str = ""
+    """The named policy to decide by; empty for the one that the roll-out gives. Set also by the roll-out."""
 
 
 class Priority(IntEnum):

@@ -64,12 +64,14 @@ class Ask(TypedDict, total=False):
     cache: str
     """`off`: neither take an answer from the response cache nor keep this one there."""
     user: str
+    policy: str
+    """The named policy to decide by, instead of the one that the roll-out gives."""
     session: str
     """Which conversation this belongs to, in up to 512 printable ASCII characters: the model that has its beginning in
     its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
-_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "cache", "user")
+_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "cache", "user", "policy")
 _DIALECT = OpenAIChat()
 
 

@@ -56,7 +56,10 @@ from routewright.layers.upstream import Upstream
 from routewright.ledger.budgets import Budget, BudgetStanding
 from routewright.ledger.keeper import Keeper
 from routewright.ledger.ledger import NANOSECONDS, Experiences, Ledger, OutcomeRecorded, OutcomeSource
-from routewright.policies.overlay import policy_of
+from routewright.policies.choice import BASE, Chooser, Flags
+from routewright.policies.overlay import Applied
+from routewright.policies.plan import Plan, plan_of
+from routewright.policies.store import InForce
 from routewright.reply import Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
@@ -76,13 +79,24 @@ if TYPE_CHECKING:  # they need numpy, which is imported when there is something 
 log = logging.getLogger(__name__)
 
 
+class _Way(Struct, frozen=True):
+    """How calls are decided and answered under one policy."""
+
+    decider: Decider
+    service: Service[Call]
+
+
 class _Snapshot(Struct, frozen=True):
     """What belongs together and changes together."""
 
     settings: Settings
     registry: Registry
-    decider: Decider
-    service: Service[Call]
+    plan: Plan
+    base: _Way
+    ways: Mapping[str, _Way]
+    """Of all policies that can be used now, by name."""
+    chooser: Chooser | None
+    """None where the base is all there is."""
 
 
 class Engine:
@@ -140,15 +154,23 @@ class Engine:
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
-        self._memory: tuple[object, Memory] | None = None
+        self._memories: dict[tuple[str, int, str], Memory] = {}
         self._local_model: tuple[object, OnnxModel] | None = None
         self._answers = answers or Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
+        self._in_force = InForce()
+        self._flags: tuple[str, Flags] | None = None
         self._snapshot = self._build(settings, registry)
         self._limit(settings)
+        _tell_trouble(self.plan)
         self.settings_error: str | None = None
         """Why newer settings were not taken over; None while those in force are the newest."""
+
+    def close(self) -> None:
+        """Let go of what belongs to no one else: the provider of flags."""
+        if self._flags is not None:
+            self._flags[1].close()
 
     @property
     def settings(self) -> Settings:
@@ -171,15 +193,33 @@ class Engine:
 
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
-        return await self._snapshot.service(self._with_leave(call))
+        way, call = self._way(call)
+        return await way.service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
-        return self._snapshot.decider.decide(self._with_leave(call))
+        way, call = self._way(call)
+        return way.decider.decide(self._with_leave(call))
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
-        return self._snapshot.decider.count_tokens(self._with_leave(call))
+        way, call = self._way(call)
+        return way.decider.count_tokens(self._with_leave(call))
+
+    def _way(self, call: Call) -> tuple[_Way, Call]:
+        """The way of a call's policy, and the call with that policy's name.
+
+        A name that the caller made up goes to the base, which refuses it, so that it is recorded.
+        """
+        snapshot, asked = self._snapshot, call.options.policy
+        name = asked if snapshot.chooser is None else snapshot.chooser.choose(call)
+        way = snapshot.ways.get(name)
+        if name == asked:
+            return way or snapshot.base, call
+        if way is None and name != BASE:
+            self.tally.policy_fallbacks["unusable"] += 1
+        options = replace(call.options, policy=BASE if way is None else name)
+        return way or snapshot.base, replace(call, options=options)
 
     def _with_leave(self, call: Call) -> Call:
         """With what the settings allow to be left out, beside what the call itself does."""
@@ -217,6 +257,7 @@ class Engine:
         with self._rebuilding:
             self._snapshot = self._build(settings, registry)
             self._limit(settings)
+        _tell_trouble(self.plan)
         self._circuits.keep_only(registry.deployments.values())
         self._waits.keep_only(registry.deployments)
         self._paces.keep_only(registry.deployments.values())
@@ -273,10 +314,21 @@ class Engine:
             self._keeper.balances.adopt((*budgets_of(settings), *further))
 
     def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
+        plan = plan_of(settings, registry, self._in_force)
+        catalogs = {each.applied.registry.version for each in plan.policies.values() if each.applied is not None}
+        self._memories = {key: memory for key, memory in self._memories.items() if key[-1] in catalogs}
+        ways = {plan.base.policy.name: self._way_by(plan.base)}
+        if not plan.is_off:
+            others = {name: each.applied for name, each in plan.policies.items() if name not in ways}
+            ways |= {name: self._way_by(applied) for name, applied in others.items() if applied is not None}
+        return _Snapshot(settings, registry, plan, ways[plan.base.policy.name], ways, self._chooser(plan, settings))
+
+    def _way_by(self, policy: Applied) -> _Way:
+        settings, registry = policy.settings, policy.registry
         caches = self._caches(settings, registry)
         decider = Decider(
             registry=registry,
-            policy=policy_of(settings.policy),
+            policy=policy.policy,
             classifier=self._classifier or load_classifier(settings.policy.classifier),
             forecasting=self._forecasting(settings, registry),
             random=self._random,
@@ -286,7 +338,39 @@ class Engine:
             clock=self._clock,
             caches=caches,
         )
-        return _Snapshot(settings, registry, decider, self._stack(settings, registry, decider, caches))
+        return _Way(decider, self._stack(settings, registry, decider, caches))
+
+    def _chooser(self, plan: Plan, settings: Settings) -> Chooser | None:
+        """None where there is nothing to choose from, so that a call without other policies pays nothing for them."""
+        flags = self._flags_by(settings.flags.provider)
+        if not plan.is_off and len(plan.policies) == 1 and flags is None:
+            return None
+        return Chooser(plan.rollout, is_off=plan.is_off, flags=flags, fallbacks=self.tally.policy_fallbacks)
+
+    def _flags_by(self, provider: str | None) -> Flags | None:
+        """It is kept as long as the settings name the same: it may have connections and caches."""
+        if self._flags is not None and self._flags[0] != provider:
+            self._flags[1].close()
+            self._flags = None
+        if provider is None:
+            return None
+        if self._flags is None:
+            from routewright.policies.openfeature import OpenFeatureFlags
+
+            self._flags = provider, OpenFeatureFlags.load(provider, self._clock)
+        return self._flags[1]
+
+    @property
+    def plan(self) -> Plan:
+        """The policies in force."""
+        return self._snapshot.plan
+
+    def adopt_policies(self, in_force: InForce) -> None:
+        """Take over what the ledger says of policies, for every request that starts from now on. From any thread."""
+        with self._rebuilding:
+            self._in_force = in_force
+            self._snapshot = self._build(self.settings, self.registry)
+        _tell_trouble(self.plan)
 
     def _caches(self, settings: Settings, registry: Registry) -> PromptCaches | None:
         lifetime_s = settings.policy.prompt_cache_seconds
@@ -444,15 +528,16 @@ class Engine:
 
         second, embedder = settings.second_opinion, self._embedder(settings)
         key = embedder.name, second.max_entries, registry.version
-        if self._memory is None or self._memory[0] != key:
+        if key not in self._memories:
+            self._memories = {its: memory for its, memory in self._memories.items() if its[:2] == key[:2]}
             tiers = {name: model.tier for name, model in registry.models.items()}
             memory = Memory(
                 experiences, embedder.name, tier_of=tiers.get, max_entries=second.max_entries, clock=self._clock
             )
-            self._memory = key, memory
+            self._memories[key] = memory
         return Neighbours(
             embedder,
-            self._memory[1],
+            self._memories[key],
             self._ledger,
             self._clock,
             k=second.k,
@@ -492,6 +577,14 @@ class Engine:
             clock=self._clock,
             warmth=caches,
         )
+
+
+def _tell_trouble(plan: Plan) -> None:
+    for policy in plan.policies.values():
+        if policy.trouble is not None:
+            log.error("%s; the base answers in its place", policy.trouble)
+    for name in plan.without_policy:
+        log.warning("no policy is called %s: the base answers for its share", name)
 
 
 def _rules(cache: CacheSettings) -> Rules:

@@ -34,6 +34,8 @@ from routewright.ledger.keeper import Keeper
 from routewright.ledger.price_history import PriceHistory, in_use
 from routewright.ledger.recovery import Recovery
 from routewright.ledger.store import Store
+from routewright.policies.following import PolicyFollower
+from routewright.policies.store import PolicyStore
 from routewright.secret import Secret
 from routewright.settings import FileStamp, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog, prices_of
@@ -158,6 +160,9 @@ class Runtime:
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
         self.directory.on_change(engine.adopt_budgets)
+        self.policy_store = PolicyStore(store.database, clock)
+        self.policies = PolicyFollower(self.policy_store, engine.adopt_policies)
+        """What the ledger says of policies; follow it for as long as it may change."""
         self._has_door = False
         self.alerts = AlertWatcher(
             AlertBook(store.database),
@@ -239,6 +244,7 @@ class Runtime:
             answers=answers,
         )
         runtime._adopt_prices(settings, registry)
+        runtime.policies.refresh()
         return runtime
 
     def _adopt_prices(self, settings: Settings, registry: Registry) -> None:
@@ -371,6 +377,7 @@ class Runtime:
         self._is_closed = True
         await self._transport.close()
         await self._answers.close()
+        self.engine.close()
         if self.redis is not None:
             await self.redis.close()
         await self._keeper.stop()

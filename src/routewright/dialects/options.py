@@ -17,7 +17,7 @@ MOST_TAGS = 32
 """Of a request: money is summed for each of them."""
 LONGEST_TAG = 200
 MOST_DROPPED = 32
-_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache", "drop")
+_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache", "drop", "policy")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -40,6 +40,7 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         no_log=boolean(fields, "no_log", at) or False,
         cache=_switch(fields.get("cache"), at + "cache"),
         drop=_names(array(fields, "drop", at) or [], at + "drop", MOST_DROPPED, LONGEST_NAME),
+        policy=text(fields, "policy", at) or "",
     )
 
 

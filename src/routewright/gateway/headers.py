@@ -24,8 +24,8 @@ from routewright.money import exact_usd
 from routewright.reply import Reply
 
 _PREFIX = b"x-routewright-"
-_GRANTED = {"shadow": ("off",), "policy": ("default",)}
-"""Wishes that are the rule anyway: nothing is shadowed, and there is one policy."""
+_GRANTED = {"shadow": ("off",)}
+"""Wishes that are the rule anyway: nothing is shadowed."""
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""

@@ -62,6 +62,12 @@ class Metrics:
                 (_labelled(("state",), (state,), count) for state, count in tally.cached.items()),
             ),
             _family(
+                "policy_fallbacks_total",
+                "counter",
+                "Requests that the base policy decided because flags failed, or a policy could not be used.",
+                (_labelled(("reason",), (reason,), count) for reason, count in tally.policy_fallbacks.items()),
+            ),
+            _family(
                 "upstream_attempts_total",
                 "counter",
                 "Attempts by deployment, cause and class of outcome.",

@@ -130,6 +130,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
         runtime.follow_budgets,
         runtime.follow_redis,
         runtime.directory.follow,
+        runtime.policies.follow,
         server.gateway.batch_work.follow,
         server.gateway.batch_work.follow_age,
         runtime.housekeeping.follow_neighbours,

@@ -28,7 +28,7 @@ from routewright.decision.selection import select
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.dropping import carried
 from routewright.dialects.wire import Upstream as Dialect
-from routewright.errors import ContextTooLong, NoEligibleModel, UnpricedModel
+from routewright.errors import ContextTooLong, NoEligibleModel, PolicyNotFound, UnpricedModel
 from routewright.layers.breaker import Circuits
 from routewright.layers.service import Service
 from routewright.layers.sessions import Conversation, PromptCaches
@@ -85,7 +85,16 @@ class Decider:
         return self.select(self.consider(call))
 
     def consider(self, call: Call) -> Considered:
-        """Look at a call, and classify it if its route depends on that. Raises ModelNotFound if it is not allowed."""
+        """Look at a call, and classify it if its route depends on that.
+
+        Raises ModelNotFound if it is not allowed, PolicyNotFound if it is for another policy than this one.
+        """
+        if call.options.policy and call.options.policy != self._policy.name:
+            raise PolicyNotFound(
+                f"no policy {call.options.policy[:64]!r} can be used here",
+                param="policy",
+                hint="`routewright policies list` has those that can",
+            )
         if is_restricted(call.tenant):  # here already, so that no second opinion is asked for what will be refused
             check_permission(call, self._registry)
         features = extract(call)

@@ -23,6 +23,8 @@ class Tally:
 
         self.cached: Counter[str] = Counter()
         """Requests for which the response cache was used: `hit`, `miss` and `stale`."""
+        self.policy_fallbacks: Counter[str] = Counter()
+        """Requests that the base decided because something was wrong with another policy, or with flags."""
 
     def request(self, model: str, tier: str, outcome: str) -> None:
         """A request is over."""

@@ -280,6 +280,13 @@ def _unknown_names(settings: Settings, known: Set[str]) -> Iterator[str]:
     wish = settings.policy.quality
     named += [(("policy", "quality"), (wish.model,), also_aliases)] if wish else []
     named += [(("aliases", alias), (to,), also_aliases) for alias, to in settings.aliases.items()]
+    ours = known | settings.models.keys()  # what is switched off, or has no key now, has no part in a policy
+    for policy, overlay in settings.policies.items():
+        at = ("policies", policy)
+        named += [((*at, "models"), overlay.models, ours), ((*at, "tiers"), tuple(overlay.tiers), ours)]
+        named += [((*at, "fallbacks", name), (name, *names), ours) for name, names in overlay.fallbacks.items()]
+        named += [((*at, "baseline"), (overlay.baseline,), ours)] if overlay.baseline else []
+        named += [((*at, "quality"), (overlay.quality.model,), also_aliases)] if overlay.quality else []
     named += [  # no alias: who counts is the model that is asked
         (("budgets", budget, "scope"), (model,), known | settings.models.keys())
         for budget, (kind, _, model) in ((name, each.scope.partition(":")) for name, each in settings.budgets.items())

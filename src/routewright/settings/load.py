@@ -23,6 +23,7 @@ from routewright.settings.schema import (
     BudgetSettings,
     CacheSettings,
     ContextSettings,
+    FlagSettings,
     LedgerSettings,
     ModelSettings,
     Overlay,
@@ -30,6 +31,7 @@ from routewright.settings.schema import (
     PriceDocumentSettings,
     ProviderSettings,
     RedisSettings,
+    RolloutSettings,
     SecondOpinionSettings,
     Sections,
     ServerSettings,
@@ -56,6 +58,7 @@ PRICES = "prices.json"
 """The price table beside the ledger."""
 
 _BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+ALL_PERCENT = 100
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -74,6 +77,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     alerts: AlertSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
+    rollout: RolloutSettings
+    flags: FlagSettings
     budgets: Mapping[str, BudgetSettings]
     providers: Mapping[str, ProviderSettings]
     models: Mapping[str, ModelSettings]
@@ -305,6 +310,8 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "alerts": AlertSettings,
         "prices": PriceDocumentSettings,
         "spending": SpendingSettings,
+        "rollout": RolloutSettings,
+        "flags": FlagSettings,
     }
     # …_API_KEY and …_SECRET with one underscore are good names for variables that hold just that.
     secret = ("api_key", "secret")
@@ -385,6 +392,11 @@ def _check_policies(settings: Settings) -> Iterator[str]:
             yield _told(settings, ("policies", name), "a name has small letters, digits, and _ . - between them")
         elif name == settings.policy.name:
             yield _told(settings, ("policies", name), "this is the name of [policy] itself; take another")
+    shares, path = settings.rollout.shares, ("rollout", "shares")
+    if settings.policy.name in shares:
+        yield _told(settings, (*path, settings.policy.name), "this is the base, which gets what the others leave")
+    if sum(shares.values()) > ALL_PERCENT:
+        yield _told(settings, path, f"together they are {sum(shares.values()):g} percent, more than all there is")
 
 
 def _check_embeddings(settings: Settings, embeddings: str) -> Iterator[str]:

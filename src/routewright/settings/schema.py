@@ -119,6 +119,14 @@ def _read_wish(value: object, path: str) -> Match:
     return Match(found[1], float(found[2]) / 100)
 
 
+def _read_flags(value: object, path: str) -> str:
+    kind, _, place = value.partition(":") if isinstance(value, str) else ("", "", "")
+    module, _, name = place.rpartition(":")
+    if kind != "openfeature" or not module or not name.isidentifier():
+        raise ValueError(f'{path}: {value!r} is no provider of flags; write it like "openfeature:package.module:Class"')
+    return f"{kind}:{module}:{name}"
+
+
 KeyReference = Annotated[str, Read(read_reference, '"env:NAME" or "keys:NAME"')]
 DatabaseUrl = Annotated[
     DatabaseAddress,
@@ -136,6 +144,8 @@ File = Annotated[Path, Read(_read_path, "a file")]
 Wish = Annotated[Match, Read(_read_wish, 'a wish like "match claude-opus-4.7 within 2 %"')]
 BudgetScope = Annotated[str, Read(_read_scope, _SCOPE)]
 TimeZone = Annotated[str, Read(_read_zone, 'a time zone like "Europe/Berlin"')]
+FlagProvider = Annotated[str, Read(_read_flags, 'a class like "openfeature:package.module:Class"')]
+Share = Annotated[float, Meta(ge=0, le=100)]
 Percent = Annotated[int, Meta(ge=1, le=1000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=DAY_MS)]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
@@ -214,6 +224,20 @@ class Overlay(Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: tuple[Name, ...] = ()
     tiers: dict[str, Tier] = {}
     fallbacks: dict[str, tuple[Name, ...]] = {}
+
+
+class RolloutSettings(Struct, frozen=True, kw_only=True):
+    """`[rollout]`: which named policy gets which share of the requests."""
+
+    enabled: bool = True
+    by: Literal["session", "key"] = "session"
+    shares: dict[str, Share] = {}
+
+
+class FlagSettings(Struct, frozen=True, kw_only=True):
+    """`[flags]`: who is asked for each request whether there are other policies, and which."""
+
+    provider: FlagProvider | None = None
 
 
 class ContextSettings(Struct, frozen=True, kw_only=True):
@@ -385,6 +409,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     alerts: AlertSettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
+    rollout: RolloutSettings
+    flags: FlagSettings
     budgets: dict[str, BudgetSettings]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
