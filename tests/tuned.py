@@ -49,7 +49,7 @@ def route_of(
             success=success[name] if expected else None,
             doubt=0.01 if expected else None,
             outcomes=100,
-            propensity=explored if explored else float(name == first),
+            propensity=explored or float(name == first),
         )
         for name in sorted(COSTS, key=lambda name: name != first)
     )

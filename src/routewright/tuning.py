@@ -31,7 +31,7 @@ from routewright.decision.ranking import rank
 from routewright.errors import TooFewOutcomes
 from routewright.ledger.experience import Logged
 from routewright.money import NANO
-from routewright.policies.overlay import Applied, applied
+from routewright.policies.overlay import applied
 from routewright.route import Asked, Candidate, Route
 from routewright.settings import Settings
 from routewright.settings.schema import Overlay
@@ -218,12 +218,13 @@ def _shared(
 ) -> tuple[list[Logged], tuple[str, ...]]:
     """Requests that tell of the baseline and of the same other models, where those could answer at all.
 
-    A model that would cost more than half of the requests is left out.
+    A model that would cost more than half of the requests is left out, as is one that could answer none of them.
     """
     rows = [(each, known(each)) for each in decided]
     rows = [(each, its) for each, its in rows if baseline in its]
     fewest, models = len(rows) / 2, [baseline]
-    for model, _ in Counter(model for _, its in rows for model in its if model != baseline).most_common():
+    others = Counter(name for each, its in rows for name in its if name != baseline and _can_answer(each.route, name))
+    for model, _ in others.most_common():
         left = [(each, its) for each, its in rows if model in its or not _can_answer(each.route, model)]
         if len(left) >= fewest:
             rows = left

@@ -8,7 +8,7 @@ from routewright.ledger.sqlite import SqliteDatabase
 from routewright.policies.store import PolicyStore
 from routewright.settings.schema import Overlay
 from routewright.testing import FakeClock
-from terminal import NOON, Terminal
+from terminal import Terminal
 from tuned import SETTINGS, ledger
 
 ALWAYS_SAGE = "[policy]\nmin_quality = 0.95\n"
@@ -26,12 +26,12 @@ def policies(terminal: Terminal) -> PolicyStore:
 
 
 def test_promise_saving_and_difference_are_told_and_nothing_is_changed(terminal: Terminal) -> None:
-    terminal.record(*ledger(900))
+    terminal.record(*ledger(450))
     result = terminal.run("tune")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == "✓ at most 2 % worse than always sage, with 95 % confidence, saves 53 % ± 3 %"
-    assert "900 requests whose answers were judged beside the baseline's" in lines[1]
+    assert lines[0] == "✓ at most 2 % worse than always sage, with 95 % confidence, saves 51 % ± 5 %"
+    assert "450 requests whose answers were judged beside the baseline's" in lines[1]
     assert "goes to     swift 59%, sage 41%" in lines[3]
     assert "now         sage 100%, which saves 0%" in lines[4]
     assert ["min_quality", "0.95", "0.9"] in [line.split() for line in lines]
@@ -39,7 +39,7 @@ def test_promise_saving_and_difference_are_told_and_nothing_is_changed(terminal:
 
 
 def test_apply_writes_a_version_with_its_promise_and_keeps_the_one_before(terminal: Terminal) -> None:
-    terminal.record(*ledger(900))
+    terminal.record(*ledger(450))
     before = policies(terminal).apply("default", Overlay(min_quality=0.95, exploration=0.01), author="me")
     result = terminal.run("tune", "--apply")
     assert result.exit_code == 0
@@ -56,7 +56,7 @@ def test_apply_writes_a_version_with_its_promise_and_keeps_the_one_before(termin
 def test_tiers_and_fallbacks_are_proposed_where_no_quality_is_asked_for(terminal: Terminal) -> None:
     """Nobody expected anything of the models, so that the kind of work is all there is to go by."""
     terminal.settings(SETTINGS.replace('tier = "bulk"', 'tier = "complex"'))
-    terminal.record(*ledger(900, expected=False))
+    terminal.record(*ledger(450, expected=False))
     proposal = json.loads(terminal.run("tune", "--json").stdout)
     assert proposal["overlay"]["tiers"] == {"swift": "standard", "sage": "complex"}
     assert proposal["overlay"]["fallbacks"] == {"swift": ["sage"], "sage": ["swift"]}
@@ -65,7 +65,7 @@ def test_tiers_and_fallbacks_are_proposed_where_no_quality_is_asked_for(terminal
 
 def test_policy_in_force_that_keeps_the_promise_is_left_as_it_is(terminal: Terminal) -> None:
     terminal.settings(SETTINGS)
-    terminal.record(*ledger(900))
+    terminal.record(*ledger(450))
     result = terminal.run("tune")
     assert "the policy in force is the cheapest that keeps it: nothing is to be changed" in result.stdout
 
@@ -91,11 +91,11 @@ def test_without_any_comparison_it_says_how_to_come_by_some(terminal: Terminal) 
 
 
 def test_choices_drawn_by_chance_are_weighted(terminal: Terminal) -> None:
-    terminal.record(*ledger(1_500, "drawn"))
+    terminal.record(*ledger(600, "drawn"))
     proposal = json.loads(terminal.run("tune", "--json").stdout)
     assert proposal["how"] == "weighted"
-    assert proposal["overlay"] is None or proposal["overlay"]["min_quality"] == 0.9
-    assert proposal["found"]["baseline_quality"] == pytest.approx(0.9, abs=0.03)
+    assert proposal["found"]["needed"] > 10_000
+    assert proposal["found"]["baseline_quality"] == pytest.approx(0.9, abs=0.06)
 
 
 @pytest.mark.parametrize(("promise", "code"), [("match nobody within 2 %", 1), ("as good as sage", 2)])
@@ -109,14 +109,14 @@ def test_promise_that_cannot_be_held_against_anything_is_refused(terminal: Termi
 
 def applied_at_noon(terminal: Terminal) -> int:
     """Tune and apply; returns the moment after."""
-    terminal.record(*ledger(900))
+    terminal.record(*ledger(450))
     assert terminal.run("tune", "--apply").exit_code == 0
     return policies(terminal).history()[-1].at_ns + 1
 
 
 def test_promise_that_no_longer_holds_is_taken_back(terminal: Terminal) -> None:
     after_ns = applied_at_noon(terminal)
-    worse = ledger(500, start=900, first="swift", swift=(0.5, 0.3), policy="default@1", from_ns=after_ns)
+    worse = ledger(500, start=450, first="swift", swift=(0.5, 0.3), policy="default@1", from_ns=after_ns)
     terminal.record(*worse)
     result = terminal.run("tune", "--watch")
     assert result.exit_code == 1
@@ -130,7 +130,7 @@ def test_promise_that_no_longer_holds_is_taken_back(terminal: Terminal) -> None:
 
 def test_promise_that_holds_is_watched_on(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     after_ns = applied_at_noon(terminal)
-    terminal.record(*ledger(300, start=900, first="sage", policy="default@1", from_ns=after_ns))
+    terminal.record(*ledger(300, start=450, first="sage", policy="default@1", from_ns=after_ns))
     looked: list[float] = []
 
     def sleep(seconds: float) -> None:

@@ -177,9 +177,13 @@ def _show(
         click.echo(f"✗ no policy can be promised to be {promise_text(proposal)}")
         click.echo(f"  by {found.outcomes:,} {HOW[proposal.how]}; {proposal.tried:,} policies tried")
         if found.needed is None:
-            click.echo("  none of them seems to keep it and to save anything: a looser promise or other models may do")
+            click.echo(
+                "  none of them seems so far to keep it and to save anything; other models or a looser promise may"
+            )
         else:
-            click.echo(f"  needs about {max(found.needed - found.outcomes, 1):,} more, as it looks now")
+            click.echo(f"  needs about {_rounded(found.needed - found.outcomes):,} more, as it looks now")
+        if proposal.how == "weighted":
+            click.echo("  answers judged beside the baseline's (shadow) tell far more, each")
         click.echo(f"  and never fewer than {proposal.fewest:,} in all, even for a policy that is never worse")
         return
     click.echo(f"✓ {promise_text(proposal)}")
@@ -197,6 +201,11 @@ def _show(
         click.echo(f"--apply puts it in force as a new version of policy {name}")
     else:
         click.echo(f"in force as version {written} of policy {name}; back by `routewright policies rollback {name}`")
+
+
+def _rounded(number: int) -> int:
+    """To two digits: it is a guess."""
+    return max(int(float(f"{number:.2g}")), 10)
 
 
 def _told(shares: Mapping[str, float]) -> str:

@@ -186,12 +186,13 @@ def _saving(costs: FloatArray, baseline: FloatArray) -> Measure:
 def _needed(trials: Trials, pledge: Pledge) -> int | None:
     """Of the policy that saves something and needs the fewest, by what is seen of it so far.
 
-    One standard error is taken off, as the best of many looks better than it is.
+    One standard error is taken off, but no more than half, as the best of many looks better than it is.
     """
     saves = trials.costs.mean(axis=1) < trials.baseline_costs.mean()
     left = pledge.left(trials.scores[saves], trials.baseline_scores)
     squares = (left**2).mean(axis=1)
-    means = left.mean(axis=1) - np.sqrt(squares / left.shape[1])
+    seen = left.mean(axis=1)
+    means = np.maximum(seen - np.sqrt(squares / left.shape[1]), seen / 2)
     needs = [
         outcomes_for(mean, square, pledge, worst=trials.worst)
         for mean, square in zip(means.tolist(), squares.tolist(), strict=True)

@@ -126,6 +126,9 @@ class PromiseWatch:
 
     def _take_back(self, state: State) -> None:
         promise, name = state.promise, state.version.name
+        standing = self._policies.in_force().standings.get(name)
+        if standing is None or standing.version.number != state.version.number:
+            return  # another process has done so, or an operator has put something else in force
         reason = (
             f"version {state.version.number} is more than {promise.within * 100:g} % worse than {promise.baseline}, "
             f"by {state.watch.outcomes:,} comparisons"
