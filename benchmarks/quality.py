@@ -8,33 +8,22 @@ import argparse
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 PARTS = ("tune",)
 
 
-class Figure(NamedTuple):
-    """One line of a table of bars."""
-
-    what: str
-    bar: str
-    """Empty where none was set."""
-    measured: str
-    is_met: bool = True
-
-    @property
-    def line(self) -> str:
-        """As Markdown."""
-        verdict = "" if not self.bar else "met" if self.is_met else "**missed**"
-        return f"| {self.what} | {self.bar or '–'} | {self.measured} | {verdict} |"
+Figure: TypeAlias = tuple[str, str, str, bool]
+"""What was measured, its bar (empty where none was set), the figure, and whether it is met."""
 
 
 def table(figures: Iterable[Figure]) -> str:
     """The figures as Markdown, printed as they come."""
     lines = ["| what | bar | measured | |", "|---|---|---|---|"]
-    for figure in figures:
-        lines.append(figure.line)
-        print(figure.line, flush=True)
+    for what, bar, measured, is_met in figures:
+        verdict = "" if not bar else "met" if is_met else "**missed**"
+        lines.append(f"| {what} | {bar or '–'} | {measured} | {verdict} |")
+        print(lines[-1], flush=True)
     return "\n".join(lines)
 
 
