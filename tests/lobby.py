@@ -110,6 +110,7 @@ class Lobby:
             keyring=runtime.keyring,
             directory=runtime.directory,
             jobs=JobRunner(runtime),
+            policies=runtime.policies,
             backlog_bytes=runtime.backlog_bytes,
             budgets=lambda: self.budgets,
         )

@@ -160,8 +160,7 @@ class Runtime:
         self.directory = Directory(keyring, clock)
         """The virtual keys; follow it for as long as anybody is let in by them."""
         self.directory.on_change(engine.adopt_budgets)
-        self.policy_store = PolicyStore(store.database, clock)
-        self.policies = PolicyFollower(self.policy_store, engine.adopt_policies)
+        self.policies = PolicyFollower(PolicyStore(store.database, clock), engine.adopt_policies)
         """What the ledger says of policies; follow it for as long as it may change."""
         self._has_door = False
         self.alerts = AlertWatcher(

@@ -242,7 +242,12 @@ async def listening(runtime: Runtime) -> AsyncIterator[int]:
     """The application on a socket of its own; yields the port."""
     runtime.open_door()
     application = Gateway(
-        runtime.engine, runtime.clock, keyring=runtime.keyring, directory=runtime.directory, jobs=JobRunner(runtime)
+        runtime.engine,
+        runtime.clock,
+        keyring=runtime.keyring,
+        directory=runtime.directory,
+        jobs=JobRunner(runtime),
+        policies=runtime.policies,
     )
     config = uvicorn.Config(
         application, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False

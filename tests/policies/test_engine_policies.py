@@ -120,7 +120,7 @@ async def test_the_kill_switch_leaves_the_base_alone_also_to_who_names_another(
     opened: Callable[..., Runtime],
 ) -> None:
     runtime = opened(SECOND + "[rollout]\nenabled = false\nshares = { second = 100 }")
-    runtime.policy_store.apply("default", Overlay(models=("two",)), author="me")
+    runtime.policies.store.apply("default", Overlay(models=("two",)), author="me")
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("one", "default")
     assert chosen(runtime, asking(policy="second")) == ("one", "default")
@@ -131,10 +131,10 @@ async def test_the_switch_in_the_ledger_does_the_same_until_it_is_switched_on_ag
 ) -> None:
     runtime = opened(SECOND + "[rollout.shares]\nsecond = 100")
     assert chosen(runtime, asking()) == ("two", "second")
-    runtime.policy_store.switch(on=False, author="me")
+    runtime.policies.store.switch(on=False, author="me")
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("one", "default")
-    runtime.policy_store.switch(on=True, author="me")
+    runtime.policies.store.switch(on=True, author="me")
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("two", "second")
 
@@ -144,11 +144,11 @@ async def test_a_version_in_the_ledger_takes_the_place_of_the_base_until_it_is_r
 ) -> None:
     runtime = opened()
     before = runtime.engine.route(asking()).policy
-    runtime.policy_store.apply("default", Overlay(models=("two",)), author="me")
+    runtime.policies.store.apply("default", Overlay(models=("two",)), author="me")
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("two", "default")
     assert runtime.engine.route(asking()).policy != before
-    runtime.policy_store.rollback("default", author="me")
+    runtime.policies.store.rollback("default", author="me")
     runtime.policies.refresh()
     assert runtime.engine.route(asking()).policy == before
 
@@ -157,14 +157,14 @@ async def test_a_version_in_the_ledger_goes_before_the_settings_of_the_same_name
     opened: Callable[..., Runtime],
 ) -> None:
     runtime = opened(SECOND)
-    runtime.policy_store.apply("second", Overlay(models=("one",)), author="me", share=100)
+    runtime.policies.store.apply("second", Overlay(models=("one",)), author="me", share=100)
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("one", "second")
 
 
 async def test_what_the_ledger_says_is_in_force_from_the_start(tmp_path: Path) -> None:
     first = Desk(tmp_path).open()
-    first.policy_store.apply("trial", Overlay(models=("two",)), author="me", share=100)
+    first.policies.store.apply("trial", Overlay(models=("two",)), author="me", share=100)
     await first.close()
     second = Desk(tmp_path).open()
     assert chosen(second, asking()) == ("two", "trial")
@@ -175,12 +175,12 @@ async def test_a_policy_whose_models_are_gone_leaves_its_share_to_the_base(
     opened: Callable[..., Runtime], caplog: pytest.LogCaptureFixture
 ) -> None:
     runtime = opened()
-    runtime.policy_store.apply("trial", Overlay(models=("gone",)), author="me", share=50)
+    runtime.policies.store.apply("trial", Overlay(models=("gone",)), author="me", share=50)
     runtime.policies.refresh()
     assert counted(runtime, 40).keys() == {("one", "default")}
     assert runtime.engine.tally.policy_fallbacks["unusable"] > 0
     assert "policy trial: none of its models can be called: gone" in caplog.text
-    runtime.policy_store.apply("default", Overlay(models=("gone",)), author="me")
+    runtime.policies.store.apply("default", Overlay(models=("gone",)), author="me")
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("one", "default")
 
@@ -195,7 +195,7 @@ async def test_shares_of_a_name_that_is_no_policy_go_to_the_base_and_are_told(
 
 async def test_shares_of_the_settings_go_before_those_of_the_ledger(opened: Callable[..., Runtime]) -> None:
     runtime = opened(SECOND + "[rollout.shares]\nsecond = 0")
-    runtime.policy_store.apply("second", Overlay(models=("two",)), author="me", share=100)
+    runtime.policies.store.apply("second", Overlay(models=("two",)), author="me", share=100)
     runtime.policies.refresh()
     assert chosen(runtime, asking()) == ("one", "default")
 
@@ -203,7 +203,7 @@ async def test_shares_of_the_settings_go_before_those_of_the_ledger(opened: Call
 async def test_lessons_and_new_settings_keep_the_policies(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     runtime = desk.open(SECOND)
-    runtime.policy_store.apply("trial", Overlay(models=("two",)), author="me", share=100)
+    runtime.policies.store.apply("trial", Overlay(models=("two",)), author="me", share=100)
     runtime.policies.refresh()
     desk.file.write_text(SETTINGS + SECOND + "[rollout.shares]\nsecond = 50")
     runtime.reload()

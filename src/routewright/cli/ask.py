@@ -29,6 +29,7 @@ def command(
     tier: str | None,
     min_quality: float | None,
     quality: str | None,
+    policy: str | None,
     system: str | None,
     max_tokens: int | None,
     as_json: bool,
@@ -43,7 +44,7 @@ def command(
     cost, is told on stderr. With --json the whole answer is printed when it is there, with its route and its costs.
     """
     prompt = read_prompt(words)
-    ask = asked(model=model, tier=tier, min_quality=min_quality, system=system, max_tokens=max_tokens)
+    ask = asked(model=model, tier=tier, min_quality=min_quality, policy=policy, system=system, max_tokens=max_tokens)
     logs.configure(level=logging.WARNING, no_color="NO_COLOR" in os.environ)
     asyncio.run(_ask(source_of(config, wished(flags, quality), simulate=simulate), prompt, ask, as_json=as_json))
 

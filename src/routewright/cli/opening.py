@@ -15,6 +15,7 @@ from routewright.stores import ledger_file, open_database
 if TYPE_CHECKING:  # an engine takes longer to import than most verbs need to do their work
     from routewright.client import Ask
     from routewright.engine import Engine
+    from routewright.policies.store import InForce
     from routewright.runtime import SettingsSource
 
 
@@ -53,7 +54,13 @@ def wished(flags: Mapping[str, str], quality: str | None) -> Mapping[str, str]:
 
 
 def asked(
-    *, model: str | None, tier: str | None, min_quality: float | None, system: str | None, max_tokens: int | None
+    *,
+    model: str | None,
+    tier: str | None,
+    min_quality: float | None,
+    policy: str | None,
+    system: str | None,
+    max_tokens: int | None,
 ) -> "Ask":
     """What was said beside the prompt; what was not said is left out."""
     said: Ask = {}
@@ -63,11 +70,25 @@ def asked(
         said["tier"] = tier
     if min_quality is not None:
         said["min_quality"] = min_quality
+    if policy is not None:
+        said["policy"] = policy
     if system is not None:
         said["system"] = system
     if max_tokens is not None:
         said["max_tokens"] = max_tokens
     return said
+
+
+def in_force_of(settings: Settings) -> "InForce":
+    """What the ledger says of policies; one that is not there yet says nothing, and is not made.
+
+    Raises LedgerUnavailable, StoreUnavailable.
+    """
+    from routewright.clock import SystemClock
+    from routewright.policies.store import InForce, PolicyStore
+
+    with database_of(settings) as database:
+        return InForce() if database is None else PolicyStore(database, SystemClock()).in_force()
 
 
 class _NoLog:
@@ -83,8 +104,11 @@ class _NoLog:
         """Nothing was ever appended."""
 
 
-def deciding_only(settings: Settings, registry: Registry) -> "Engine":
-    """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone."""
+def deciding_only(settings: Settings, registry: Registry, in_force: "InForce | None" = None) -> "Engine":
+    """An engine for `Engine.route`: it reads what was learned, writes no file, and refuses to call anyone.
+
+    `in_force` is what the ledger says of policies; without it they are as the settings say.
+    """
     from routewright.clock import SystemClock
     from routewright.engine import Engine
     from routewright.ledger.accounts import JournaledLedger
@@ -95,4 +119,6 @@ def deciding_only(settings: Settings, registry: Registry) -> "Engine":
     ledger = JournaledLedger(_NoLog(), boot="", clock=clock)
     engine = Engine(settings, registry, ledger=ledger, transport=Simulator(), clock=clock)
     recall(engine)
+    if in_force is not None:
+        engine.adopt_policies(in_force)
     return engine

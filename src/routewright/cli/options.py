@@ -50,12 +50,13 @@ def simulate_option(verb: F) -> F:
 
 
 def question_options(verb: F) -> F:
-    """The prompt and what may be said beside it: `words`, `model`, `tier`, `min_quality`, `quality`, `system` and
-    `max_tokens`."""
+    """The prompt and what may be said beside it: `words`, `model`, `tier`, `min_quality`, `quality`, `policy`, `system`
+    and `max_tokens`."""
     verb = click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")(
         verb
     )
     verb = click.option("--system", metavar="TEXT", help="Instructions that stand before the prompt.")(verb)
+    verb = click.option("--policy", metavar="NAME", help="Decide by this policy, not by whose turn it is.")(verb)
     verb = click.option(
         "--quality",
         metavar="WISH",

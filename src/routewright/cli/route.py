@@ -9,7 +9,7 @@ from msgspec import structs
 
 from routewright.call import Call
 from routewright.catalog.registry import Tier
-from routewright.cli.opening import asked, deciding_only, source_of, wished
+from routewright.cli.opening import asked, deciding_only, in_force_of, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import one_line, usd
@@ -40,6 +40,7 @@ def command(
     tier: str | None,
     min_quality: float | None,
     quality: str | None,
+    policy: str | None,
     system: str | None,
     max_tokens: int | None,
     as_json: bool,
@@ -53,9 +54,9 @@ def command(
     decision is printed, as the ledger would keep it.
     """
     prompt = read_prompt(words)
-    ask = asked(model=model, tier=tier, min_quality=min_quality, system=system, max_tokens=max_tokens)
+    ask = asked(model=model, tier=tier, min_quality=min_quality, policy=policy, system=system, max_tokens=max_tokens)
     settings, registry = source_of(config, wished(flags, quality), simulate=simulate).load()
-    engine = deciding_only(settings, registry)
+    engine = deciding_only(settings, registry, in_force_of(settings))
     call = read_question(prompt, ask, request_id=engine.mint_id())
     route = engine.route(call)
     if as_json:
@@ -117,7 +118,7 @@ def would_change(call: Call, route: Route, engine: Engine) -> str | None:
 
     They are found by deciding again.
     """
-    policy = engine.settings.policy
+    policy = engine.plan.decided(route.policy).settings.policy
     has_floor = call.options.min_quality is not None or policy.quality is not None or policy.min_quality is not None
     if has_floor and route.chosen.success is not None and call.options.tier is None:
         return _other_floors(call, route, engine)
@@ -149,13 +150,19 @@ def _at_floor(call: Call, engine: Engine, floor: float) -> str:
 
 
 def _other_threshold(call: Call, route: Route, engine: Engine) -> str | None:
-    policy = engine.settings.policy
+    decided = engine.plan.decided(route.policy)
+    policy = decided.settings.policy
     threshold = _threshold_beyond(route.verdict, policy.confidence_threshold)
     if route.verdict is None or threshold is None:
         return None
-    other = structs.replace(engine.settings, policy=structs.replace(policy, confidence_threshold=threshold))
+    other = structs.replace(
+        decided.settings,
+        policy=structs.replace(policy, confidence_threshold=threshold),
+        policies={},  # it is what they would change to
+        rollout=structs.replace(decided.settings.rollout, enabled=False),
+    )
     try:
-        model = deciding_only(other, engine.registry).route(call).chosen.model
+        model = deciding_only(other, decided.registry).route(call).chosen.model
     except CallerError:
         return None
     if model == route.chosen.model:

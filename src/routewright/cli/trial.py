@@ -61,7 +61,12 @@ async def _ask(source: SettingsSource, model: str) -> None:
     runtime = Runtime.open(source, simulator=Simulator(time_scale=0))
     try:
         gateway = Gateway(
-            runtime.engine, runtime.clock, keyring=runtime.keyring, directory=runtime.directory, jobs=JobRunner(runtime)
+            runtime.engine,
+            runtime.clock,
+            keyring=runtime.keyring,
+            directory=runtime.directory,
+            jobs=JobRunner(runtime),
+            policies=runtime.policies,
         )
         body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Say hello."}]})
         headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {_KEY}".encode())]

@@ -55,7 +55,9 @@ from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.models_api import Models, RouteOnly
 from routewright.gateway.overload import Workload
+from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
+from routewright.policies.following import PolicyFollower
 from routewright.settings import is_loopback
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ class Gateway:
         keyring: Keyring,
         directory: Directory,
         jobs: JobRunner,
+        policies: PolicyFollower,
         backlog_bytes: Callable[[], int] = lambda: 0,
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
@@ -120,6 +123,7 @@ class Gateway:
             *self._filing(Files(engine, self.files)),
             *self._batching(Batches(kept, self.batch_work, clock)),
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
+            *self._policies(AdminPolicies(engine, policies)),
             *self._operations(metrics),
         )
         self._by_path: dict[str, dict[str, Endpoint]] = {}
@@ -177,6 +181,15 @@ class Gateway:
             Endpoint("DELETE", f"{KEYS}/*", Access.ADMIN, keys.revoke),
             Endpoint("POST", f"{KEYS}/*/rotate", Access.ADMIN, keys.rotate),
             Endpoint("GET", "/admin/budgets", Access.READ, AdminBudgets(budgets)),
+        )
+
+    def _policies(self, policies: AdminPolicies) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("GET", POLICIES, Access.READ, policies.list),
+            Endpoint("POST", POLICIES, Access.ADMIN, policies.apply),
+            Endpoint("PATCH", POLICIES, Access.ADMIN, policies.switch),
+            Endpoint("GET", f"{POLICIES}/*", Access.READ, policies.show),
+            Endpoint("POST", f"{POLICIES}/*/rollback", Access.ADMIN, policies.rollback),
         )
 
     def _operations(self, metrics: Metrics) -> tuple[Endpoint, ...]:

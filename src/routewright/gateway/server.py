@@ -94,6 +94,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         keyring=runtime.keyring,
         directory=runtime.directory,
         jobs=JobRunner(runtime),
+        policies=runtime.policies,
         backlog_bytes=runtime.backlog_bytes,
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,

@@ -20,7 +20,7 @@ class PolicyFollower:
     """Tells `adopt` what is in force, whenever that has changed. `refresh` may wait, and is for a thread."""
 
     def __init__(self, store: PolicyStore, adopt: Callable[[InForce], None]) -> None:
-        self._store = store
+        self.store = store
         self._adopt = adopt
         self._known = InForce()
         self._refreshing = Lock()
@@ -30,10 +30,10 @@ class PolicyFollower:
         """Read what has changed; a trouble is told once in the log."""
         with self._refreshing:
             try:
-                if self._store.sequence() == self._known.sequence:
+                if self.store.sequence() == self._known.sequence:
                     self._told = ""
                     return
-                known = self._store.in_force()
+                known = self.store.in_force()
             except (StoreUnavailable, LedgerUnavailable) as error:
                 if error.message != self._told:
                     log.error("policies cannot be read, those known stay in force: %s", error.message)

@@ -44,6 +44,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     without_policy: Sequence[str]
     """Names that have a share, and are no policy's: their share goes to the base."""
 
+    def decided(self, version: str) -> Applied:
+        """What a route was decided by, from its `policy`; the base for a version that is not among these."""
+        known = (each.applied for each in self.policies.values() if each.applied is not None)
+        return next((applied for applied in known if applied.policy.version == version), self.base)
+
 
 def plan_of(settings: Settings, registry: Registry, in_force: InForce) -> Plan:
     """The policies by these settings, this catalog and what the ledger says."""
