@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Registry, Tier
 from routewright.decision.eligibility import Finding
 from routewright.decision.intent import BEST_VALUE_NANOUSD, UPWARDS, Floor, Intent, Match, Policy, Value, Wish
+from routewright.route import Asked
 
 _Preference: TypeAlias = Callable[[Finding], tuple[bool, bool, int]]
 """What sorts models: the first of a list is the one to take."""
@@ -134,27 +135,31 @@ class Draw(NamedTuple):
     """Models that could not come first are left out."""
 
 
-def certain(ranking: Ranking) -> Draw:
-    """A ranking without chance; it must have somebody eligible."""
-    return Draw(ranking, {next(iter(ranking.eligible)): 1.0})
-
-
-def explore(
-    ranking: Ranking, findings: Mapping[str, Finding], share: float, chance: float, *, beyond: bool = False
+def drawn(
+    ranking: Ranking,
+    intent: Intent,
+    asked: Asked,
+    findings: Mapping[str, Finding],
+    share: float,
+    chance: float | None,
 ) -> Draw:
-    """The ranking with, in a `share` of cases, a model first that is drawn evenly from those that may be tried.
+    """The ranking with, in a `share` of cases, a model first that is drawn evenly; without a `chance`, as it is.
 
-    With `beyond`, from all that can take the call: what other policies would choose becomes observable only so.
-    Models that rest are not drawn: they would not be called, and what was recorded would not be what happened.
+    A model that the caller named is kept, and so is a tier or a quality that the caller asked for: there, the draw is
+    from those that may be tried. Else it is from all that can take the call, as what other policies would choose
+    becomes observable only so. Models that rest are not drawn: they would not be called, and what was recorded would
+    not be what happened.
     """
-    pool = [*ranking.eligible, *(name for name in findings if beyond and name not in ranking.eligible)]
+    first = next(iter(ranking.eligible))
+    if not share or chance is None or intent.named is not None or findings[first].reason:
+        return Draw(ranking, {first: 1.0})
+    is_free = intent.follows_verdict and asked.min_quality is None
+    pool = dict.fromkeys((*ranking.eligible, *(findings if is_free else ())))
     names = [name for name in pool if findings[name].obstacle is None and not findings[name].reason]
-    if not names or findings[next(iter(ranking.eligible))].reason:
-        return certain(ranking)
-    drawn = share / len(names)
-    propensities = dict.fromkeys(names, drawn) | {names[0]: 1 - share + drawn}
-    name = names[min(int(chance / drawn), len(names) - 1)] if chance < share else names[0]
-    if name == names[0]:
+    each = share / len(names)
+    propensities = dict.fromkeys(names, each) | {first: 1 - share + each}
+    name = names[min(int(chance / each), len(names) - 1)] if chance < share else first
+    if name == first:
         return Draw(ranking, propensities)
     why = f"drawn to explore ({share:.1%} of requests)"
     reasons = dict(islice(({name: why} | ranking.eligible | {name: why}).items(), MAX_ATTEMPTS))

@@ -22,7 +22,7 @@ from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, asked_of, intent_of
 from routewright.decision.permission import is_restricted, permission_of
-from routewright.decision.ranking import Draw, certain, explore, rank, reasons_not_to_try
+from routewright.decision.ranking import Draw, drawn, rank, reasons_not_to_try
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Sign, Verdict
 
@@ -81,12 +81,8 @@ def select(
     ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
-    draw = certain(ranking)
-    if policy.exploration and chance is not None and intent.named is None:
-        # a caller's own wish is kept; the policy's is what there is to learn about
-        is_free = intent.follows_verdict and asked.min_quality is None
-        draw = explore(ranking, findings, policy.exploration, chance, beyond=is_free)
-        ranking = draw.ranking
+    draw = drawn(ranking, intent, asked, findings, policy.exploration, chance)
+    ranking = draw.ranking
     baseline = _baseline(findings, registry, policy)
     first = findings[next(iter(ranking.eligible))]
     return Route(
