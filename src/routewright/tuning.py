@@ -22,14 +22,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.catalog.registry import Registry
-from routewright.decision.eligibility import Finding, Obstacle
 from routewright.decision.evaluation import FloatArray, IntArray
-from routewright.decision.expectation import Expectation, Forecast
-from routewright.decision.intent import CLASSIFIED, UPWARDS, Match, intent_of
+from routewright.decision.intent import CLASSIFIED, UPWARDS, Match
 from routewright.decision.promise import Found, Pledge, Trials, fewest_outcomes, find, is_choosing
-from routewright.decision.ranking import rank
+from routewright.decision.replay import Replay
+from routewright.decision.replay import replay as decide_anew
 from routewright.errors import TooFewOutcomes
 from routewright.ledger.experience import Logged
+from routewright.ledger.ledger import NANOSECONDS
 from routewright.money import NANO
 from routewright.policies.overlay import applied
 from routewright.route import Asked, Candidate, Route
@@ -58,7 +58,7 @@ class Outcomes(Struct, frozen=True, eq=False, kw_only=True):
     """What is known of some models on the same n requests, oldest first."""
 
     how: How
-    routes: tuple[Route, ...]
+    logged: tuple[Logged, ...]
     models: tuple[str, ...]
     """Those that take part, the baseline first."""
     scores: FloatArray
@@ -99,15 +99,15 @@ def propose(
     Raises TooFewOutcomes when there is next to nothing to compare with the baseline.
     """
     outcomes = outcomes_of(logged, baseline)
-    rows = np.arange(len(outcomes.routes))
-    replay = _Replay(outcomes, settings, registry)
-    firsts_now = list(replay.firsts(now))
+    rows = np.arange(len(outcomes.logged))
+    anew = _Replay(outcomes, settings, registry)
+    firsts_now = list(anew.firsts(now))
     choices: dict[bytes, tuple[Overlay, IntArray]] = {}
     if set(firsts_now) <= set(outcomes.models):  # what is in force may be good enough
-        chosen = replay.columns(firsts_now)
+        chosen = anew.columns(firsts_now)
         choices[chosen.tobytes()] = now, chosen
     for overlay in _family(outcomes.scores[is_choosing(rows)], outcomes, settings, _bare(now)):
-        chosen = replay.columns(replay.firsts(overlay))
+        chosen = anew.columns(anew.firsts(overlay))
         choices.setdefault(chosen.tobytes(), (overlay, chosen))
     overlays = [overlay for overlay, _ in choices.values()]
     chosen_by = np.array([chosen for _, chosen in choices.values()])
@@ -119,7 +119,7 @@ def propose(
         worst=1 / outcomes.rarest - pledge.within,
     )
     found = find(trials, pledge)
-    cost_now = sum(map(_cost_at, outcomes.routes, firsts_now))
+    cost_now = sum(map(_cost_at, outcomes.logged, firsts_now))
     return Proposal(
         baseline=baseline,
         pledge=pledge,
@@ -183,7 +183,7 @@ def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
     scores, rarest = _observed(rows, models) if how == "compared" else _corrected(rows, candidates, models)
     return Outcomes(
         how=how,
-        routes=tuple(row.route for row in rows),
+        logged=tuple(rows),
         models=models,
         scores=scores,
         costs=np.array([[_cost(its.get(model)) for model in models] for its in candidates]),
@@ -255,8 +255,8 @@ def _success(candidate: Candidate | None) -> float:
     return 0.5 if candidate.success is None else candidate.success
 
 
-def _cost_at(route: Route, model: str) -> float:
-    return _cost(next((each for each in route.candidates if each.model == model), None))
+def _cost_at(logged: Logged, model: str) -> float:
+    return _cost(next((each for each in logged.route.candidates if each.model == model), None))
 
 
 def _cost(candidate: Candidate | None) -> float:
@@ -333,58 +333,22 @@ class _Replay:
         self._settings = settings
         self._registry = registry
         self._column = {model: at for at, model in enumerate(outcomes.models)}
-        self._forecasts = [_forecast(route) for route in outcomes.routes]
-        self._looked_at: tuple[Registry, Set[str]] | None = None
-        self._findings: Sequence[Mapping[str, Finding]] = ()
 
     def firsts(self, overlay: Overlay) -> Iterator[str]:
-        """The model that comes first, of each request."""
+        """The model that comes first, of each request; empty where nobody could take it."""
         decided = applied(self._settings.policy.name, overlay, self._settings, self._registry)
-        policy, registry = decided.policy, decided.registry
-        for route, forecast, findings in zip(
-            self._outcomes.routes, self._forecasts, self._found(registry, policy.models), strict=True
-        ):
-            assert route.asked is not None, "only such routes are looked at"
-            signs = route.session if policy.session_evidence else ()
-            intent = intent_of(route.asked, route.verdict, registry, policy, forecast, signs)
-            yield next(iter(rank(intent, findings, registry, policy, route.asked.prefers_reasoning).eligible))
-
-    def _found(self, registry: Registry, models: Set[str]) -> Sequence[Mapping[str, Finding]]:
-        """What each model can do for each request; most policies differ in nothing that matters to it."""
-        if self._looked_at is None or self._looked_at[0] is not registry or self._looked_at[1] != models:
-            self._looked_at = registry, models
-            self._findings = [
-                _findings(route, forecast, registry, models)
-                for route, forecast in zip(self._outcomes.routes, self._forecasts, strict=True)
-            ]
-        return self._findings
+        policy = replace(decided.policy, exploration=0.0)
+        for row in self._outcomes.logged:
+            found = decide_anew(
+                row.route,
+                policy,
+                decided.registry,
+                before=self._registry,
+                now_s=row.at_ns // NANOSECONDS,
+                newcomers={},
+            )
+            yield next(iter(found.propensities)) if isinstance(found, Replay) else ""
 
     def columns(self, names: Iterable[str]) -> IntArray:
         """Where these models stand."""
         return np.array([self._column[name] for name in names], np.intp)
-
-
-def _forecast(route: Route) -> Forecast | None:
-    """What was expected then."""
-    told = {
-        each.model: Expectation(each.success, each.doubt or 0.0, each.outcomes, each.output_tokens or 0, 1.0)
-        for each in route.candidates
-        if each.success is not None
-    }
-    return Forecast(told) if told else None
-
-
-def _findings(route: Route, forecast: Forecast | None, registry: Registry, models: Set[str]) -> Mapping[str, Finding]:
-    """As of then; who takes no part, or was not there, cannot answer. An empty `models` stands for all."""
-    known = {each.model: each for each in route.candidates if each.hindrance != "unable"}
-    findings = {}
-    for model in registry.models.values():
-        candidate = known.get(model.name)
-        if candidate is None or (models and model.name not in models):
-            findings[model.name] = Finding(model, None, Obstacle.CONSTRAINT)
-        else:
-            expectation = None if forecast is None else forecast.of.get(model.name)
-            findings[model.name] = Finding(
-                model, candidate.expected_cost_nanousd, None, candidate.hindrance, expectation
-            )
-    return findings

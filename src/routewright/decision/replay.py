@@ -71,6 +71,11 @@ def replay(
         model.name: _finding(model, logged.get(model.name), route, asked, before, now_s, expected.get(model.name))
         for model in registry.models.values()
     }
+    if policy.models and intent.named is None:
+        findings = {
+            name: finding if name in policy.models else Finding(finding.model, None, Obstacle.CONSTRAINT)
+            for name, finding in findings.items()
+        }
     ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
     if not ranking.eligible:
         return Unreplayable("no model of the other catalog could take it")
