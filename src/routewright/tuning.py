@@ -162,32 +162,31 @@ def baseline_of(logged: Sequence[Logged], settings: Settings) -> str:
 
 
 def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
-    """What can be compared with the baseline; of both ways the one with more requests. Raises TooFewOutcomes."""
+    """What can be compared with the baseline, in the way that more can be told by. Raises TooFewOutcomes."""
     decided = [
         each
         for each in logged
         if each.is_replayable and is_decided(each.route.asked) and _can_answer(each.route, baseline)
     ]
-    compared = _shared(decided, baseline, _judged)
-    weighted = _shared(decided, baseline, _possible)
-    rows, models = max(compared, weighted, key=lambda found: len(found[0]) if len(found[1]) > 1 else 0)
-    if len(models) < 2 or len(rows) < FEWEST:
+    compared, weighted = _shared(decided, baseline, _judged), _shared(decided, baseline, _possible)
+    rarest = _rarest(*weighted)
+    how: How = "compared" if len(compared[0]) >= len(weighted[0]) * rarest else "weighted"
+    rows, models = compared if how == "compared" else weighted
+    if len(rows) < FEWEST:
         raise TooFewOutcomes(
-            f"of {len(decided):,} requests that a policy decides, {len(rows) if len(models) > 1 else 0} have judged "
-            f"answers of {baseline} to compare others with",
+            f"of {len(decided):,} requests that a policy decides, {len(rows)} have judged answers of {baseline} to "
+            "compare others with",
             hint=_HOW_TO_COMPARE,
         )
     rows = rows[-MOST_REQUESTS:]
-    how: How = "compared" if models is compared[1] else "weighted"
     candidates = [{each.model: each for each in row.route.candidates} for row in rows]
-    scores, rarest = _observed(rows, models) if how == "compared" else _corrected(rows, candidates, models)
     return Outcomes(
         how=how,
         logged=tuple(rows),
         models=models,
-        scores=scores,
+        scores=_observed(rows, models) if how == "compared" else _corrected(rows, candidates, models),
         costs=np.array([[_cost(its.get(model)) for model in models] for its in candidates]),
-        rarest=rarest,
+        rarest=1.0 if how == "compared" else rarest,
     )
 
 
@@ -216,7 +215,7 @@ def _possible(logged: Logged) -> Set[str]:
 def _shared(
     decided: Sequence[Logged], baseline: str, known: Callable[[Logged], Set[str]]
 ) -> tuple[list[Logged], tuple[str, ...]]:
-    """Requests that tell of the baseline and of the same other models, where those could answer at all.
+    """Requests that tell of the baseline and of the same other models, where those could answer at all; or nothing.
 
     A model that would cost more than half of the requests is left out, as is one that could answer none of them.
     """
@@ -229,24 +228,28 @@ def _shared(
         if len(left) >= fewest:
             rows = left
             models.append(model)
-    return [each for each, _ in rows], tuple(models)
+    return [each for each, _ in rows] if len(models) > 1 else [], tuple(models)
 
 
-def _observed(rows: Sequence[Logged], models: Sequence[str]) -> tuple[FloatArray, float]:
-    return np.array([[row.scores.get(model, 0.0) for model in models] for row in rows]), 1.0
+def _rarest(rows: Sequence[Logged], models: Sequence[str]) -> float:
+    """The least probability of a first choice that counts; 1 where there is none."""
+    return min((row.propensities[name] for row in rows for name in models if name in row.propensities), default=1.0)
+
+
+def _observed(rows: Sequence[Logged], models: Sequence[str]) -> FloatArray:
+    return np.array([[row.scores.get(model, 0.0) for model in models] for row in rows])
 
 
 def _corrected(
     rows: Sequence[Logged], candidates: Sequence[Mapping[str, Candidate]], models: Sequence[str]
-) -> tuple[FloatArray, float]:
+) -> FloatArray:
     """Doubly robust (Dudík et al., 2011): what was expected, and its error where that was seen, weighted."""
     scores = np.array([[_success(its.get(model)) for model in models] for its in candidates])
-    rarest = min(row.propensities[model] for row in rows for model in models if model in row.propensities)
     for at, row in enumerate(rows):
         if row.first_choice in models and row.score is not None:
             column = models.index(row.first_choice)
             scores[at, column] += (row.score - scores[at, column]) / row.propensity
-    return scores, rarest
+    return scores
 
 
 def _success(candidate: Candidate | None) -> float:

@@ -75,16 +75,6 @@ class Trials(Struct, frozen=True, eq=False, kw_only=True):
     worst: float = 1.0
     """How far below zero what the promise leaves of an outcome can be."""
 
-    def of(self, rows: IntArray) -> "Trials":
-        """The same of some requests."""
-        return Trials(
-            scores=self.scores[:, rows],
-            costs=self.costs[:, rows],
-            baseline_scores=self.baseline_scores[rows],
-            baseline_costs=self.baseline_costs[rows],
-            worst=self.worst,
-        )
-
 
 class Found(Struct, frozen=True, kw_only=True):
     """The answer: which policy, and what it brings."""
@@ -110,13 +100,12 @@ def is_choosing(rows: IntArray) -> NDArray[np.bool_]:
 def find(trials: Trials, pledge: Pledge) -> Found:
     """The cheapest policy of which the promise can be proven. Needs two outcomes or more."""
     rows = np.arange(trials.scores.shape[1])
-    choosing, testing = trials.of(rows[is_choosing(rows)]), trials.of(rows[~is_choosing(rows)])
-    order = _in_order(choosing, pledge)
-    left = pledge.left(testing.scores[order], testing.baseline_scores)
-    before = pledge.left(choosing.scores[order], choosing.baseline_scores)
-    passed = proven(left, pledge, worst=trials.worst, before=before)
+    chooses = is_choosing(rows)
+    order = _in_order(trials, chooses, pledge)
+    left = pledge.left(trials.scores[order], trials.baseline_scores)
+    passed = proven(left[:, ~chooses], pledge, worst=trials.worst, before=left[:, chooses])
     policy = _last_before_failure(order, passed)
-    saving = None if policy is None else _saving(testing.costs[policy], testing.baseline_costs)
+    saving = None if policy is None else _saving(trials.costs[policy, ~chooses], trials.baseline_costs[~chooses])
     if saving is not None and saving.value <= 0:
         policy = saving = None
     return Found(
@@ -129,11 +118,11 @@ def find(trials: Trials, pledge: Pledge) -> Found:
     )
 
 
-def _in_order(choosing: Trials, pledge: Pledge) -> IntArray:
-    """Those that save something and are beaten by none in both quality and cost, the best first."""
-    left = pledge.left(choosing.scores, choosing.baseline_scores).mean(axis=1)
-    costs = choosing.costs.mean(axis=1)
-    cheapest, order = choosing.baseline_costs.mean(), []
+def _in_order(trials: Trials, chooses: NDArray[np.bool_], pledge: Pledge) -> IntArray:
+    """Those that save something and are beaten by none in both quality and cost, the best first, by some outcomes."""
+    left = pledge.left(trials.scores[:, chooses], trials.baseline_scores[chooses]).mean(axis=1)
+    costs = trials.costs[:, chooses].mean(axis=1)
+    cheapest, order = trials.baseline_costs[chooses].mean(), []
     for policy in np.lexsort((costs, -left)).tolist():
         if costs[policy] < cheapest:
             cheapest = costs[policy]
