@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routewright import names, patterns, transport
+from routewright import names, patterns, transport, tuning
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
@@ -25,7 +25,7 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, ticker
+from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, ticker
 from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
@@ -91,6 +91,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a batch's `custom_id`": (lines.LONGEST_ID,),
     "results of a batch that the database does not have yet": (ticker.MOST_UNTOLD,),
     "waiting of a batch while everybody is down": (answering.PATIENCE_S,),
+    "requests that policies are tried on by `tune`": (tuning.MOST_REQUESTS,),
+    "comparisons looked at in a promise's round": (promise_watch.LOOK_EVERY_S, promise_watch.PAGE),
     "records that a dry run routes": (forecast.SAMPLE,),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),
