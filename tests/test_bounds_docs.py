@@ -29,7 +29,9 @@ from routewright.jobs import answering, forecast, inputs, lines, promise_watch, 
 from routewright.layers import circuit, incidents, key_quota, slowness
 from routewright.ledger import job_holds
 from routewright.migration import yaml_reading
-from routewright.settings import given, sources
+from routewright.policies import openfeature
+from routewright.policies import store as policy_store
+from routewright.settings import fetching, given, remote, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
 from routewright.shared import connection as shared
@@ -100,6 +102,16 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a rest or a pause that another gateway told": (circuit.LONGEST_REST_S, provider_errors.LONGEST_PAUSE_S),
     "a turn to probe": (board.TURN_S,),
     "a gateway that is not heard of": (board.ALIVE_S,),
+    "versions of policies": (policy_store.MOST_VERSIONS, policy_store.MOST_BYTES),
+    "flags for one call": (openfeature.SLOW_S,),
+    "the start of a provider of flags": (openfeature.START_S,),
+    "fetching settings from an address": (
+        remote.PATIENCE_S,
+        fetching.CONNECT_S,
+        sources.MAX_FILE_BYTES,
+        remote.MOST_REDIRECTS,
+    ),
+    "asking that address for newer ones": (remote.POLL_EVERY_S,),
 }
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")

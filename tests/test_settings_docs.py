@@ -37,7 +37,7 @@ def keys_below(section: type[Struct], path: tuple[str, ...] = ()) -> Iterator[tu
 def default_of(field: msgspec.structs.FieldInfo, path: tuple[str, ...]) -> str:
     if path == ("ledger", "path"):
         return "`~/.local/share/routewright`"
-    if field.default is None or path[0] == "aliases":
+    if field.default is None or get_origin(without_none(field.type)) is dict:
         return "–"
     if field.default is NODEFAULT:
         return "`[]`" if field.default_factory is not NODEFAULT else "required"

@@ -160,8 +160,9 @@ class _Opening:
 class Router:
     """Routes prompts from Python, in one event loop.
 
-    `config` names a settings file; otherwise the usual places are read. `flags` are dotted settings above all others:
-    `{"policy.confidence_threshold": 0.8}`. With `simulate`, the simulator answers for all models. Raises SettingsError.
+    `config` names a settings file, by its path or https address; otherwise the usual places are read. `flags` are
+    dotted settings above all others: `{"policy.confidence_threshold": 0.8}`. With `simulate`, the simulator answers for
+    all models. Raises SettingsError.
     """
 
     def __init__(
@@ -175,7 +176,7 @@ class Router:
         source = SettingsSource(
             environ=os.environ if environ is None else environ,
             cwd=Path.cwd(),
-            config=None if config is None else Path(config),
+            config=config,
             flags=flags,
             simulate=simulate,
         )

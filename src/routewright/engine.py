@@ -349,16 +349,17 @@ class Engine:
 
     def _flags_by(self, provider: str | None) -> Flags | None:
         """It is kept as long as the settings name the same: it may have connections and caches."""
-        if self._flags is not None and self._flags[0] != provider:
-            self._flags[1].close()
-            self._flags = None
-        if provider is None:
-            return None
-        if self._flags is None:
-            from routewright.policies.openfeature import OpenFeatureFlags
+        before, self._flags = self._flags, None if provider is None else self._flags_of(provider)
+        if before is not None and before != self._flags:
+            before[1].close()
+        return None if self._flags is None else self._flags[1]
 
-            self._flags = provider, OpenFeatureFlags.load(provider, self._clock)
-        return self._flags[1]
+    def _flags_of(self, provider: str) -> tuple[str, Flags]:
+        if self._flags is not None and self._flags[0] == provider:
+            return self._flags
+        from routewright.policies.openfeature import OpenFeatureFlags
+
+        return provider, OpenFeatureFlags.load(provider, self._clock)
 
     @property
     def plan(self) -> Plan:

@@ -37,8 +37,11 @@ from routewright.ledger.store import Store
 from routewright.policies.following import PolicyFollower
 from routewright.policies.store import PolicyStore
 from routewright.secret import Secret
-from routewright.settings import FileStamp, Settings, check_binding, load_settings
+from routewright.settings import FileStamp, Folders, Settings, check_binding, load_settings
 from routewright.settings.catalog import build_catalog, prices_of
+from routewright.settings.fetching import Fetched
+from routewright.settings.remote import POLL_EVERY_S, RemoteSettings
+from routewright.settings.sources import ConfigPlace, config_place
 from routewright.shared.board import RedisBoard
 from routewright.simulator import USUAL, ModelProfile, Simulator
 from routewright.stores import ledger_file, open_database, open_redis
@@ -83,7 +86,7 @@ class SettingsSource:
         *,
         environ: Mapping[str, str],
         cwd: Path,
-        config: Path | None = None,
+        config: ConfigPlace | None = None,
         flags: Mapping[str, object] | None = None,
         simulate: bool = False,
     ) -> None:
@@ -91,18 +94,41 @@ class SettingsSource:
         self._cwd = cwd
         self._config = config
         self._flags = flags
+        place = config_place(config, environ)
+        self._remote = RemoteSettings(place, Folders.of(environ)) if isinstance(place, str) else None
+        self._has_loaded = False
         self._simulate = simulate
         self._stamps: dict[Path, FileStamp | None] = {}
         self._told_by: frozenset[Path] = frozenset()
         self.prices: PriceTable | None = None
         """The price table of what was loaded last."""
+        self.refused: str | None = None
+        """Why the last good copy is in force, and not what is at the address; None if it is not so."""
 
     def load(self) -> tuple[Settings, Registry]:
         """Read everything anew. Raises SettingsError, also when a settings file that said something says nothing now.
 
         For that is a file half saved, or lost: without it, other models would answer, or the simulator.
         """
-        settings = load_settings(environ=self._environ, cwd=self._cwd, config=self._config, flags=self._flags)
+        if self._remote is None:
+            return self._load(self._config)
+        fetched = self._remote.latest or self._remote.first()
+        try:
+            loaded = self._load(fetched)
+        except SettingsError as error:
+            kept = self._remote.kept()
+            if self._has_loaded or kept is None or kept.content == fetched.content:
+                raise
+            log.error("settings not taken over, the last good copy of them is used: %s", error.message)
+            self.refused, loaded = error.message, self._load(kept)
+        else:
+            self.refused = None
+            self._remote.keep(fetched)
+        self._has_loaded = True
+        return loaded
+
+    def _load(self, config: ConfigPlace | Fetched | None) -> tuple[Settings, Registry]:
+        settings = load_settings(environ=self._environ, cwd=self._cwd, config=config, flags=self._flags)
         self._stamps = dict(settings.files)
         for path in self._told_by - settings.told_by:
             raise SettingsError(f"{path}: is gone or empty", hint="restore it; or restart, to go on without it")
@@ -112,6 +138,20 @@ class SettingsSource:
         found = Found() if self._simulate else _detect(settings)
         self.prices = prices_of(settings)
         return settings, build_catalog(settings, found, prices=self.prices, simulate=self._simulate)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether they are at an address, to be polled."""
+        return self._remote is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why those in force may not be the newest; None where they are."""
+        return self.refused or (None if self._remote is None else self._remote.trouble)
+
+    def poll(self) -> bool:
+        """Ask the address whether there is something new; waits for the network. False without an address."""
+        return self._remote is not None and self._remote.poll()
 
     def has_changed(self) -> bool:
         """Whether a file is another one than when it was last looked at; told once for each change."""
@@ -242,6 +282,7 @@ class Runtime:
             redis=redis,
             answers=answers,
         )
+        engine.settings_error = source.trouble
         runtime._adopt_prices(settings, registry)
         runtime.policies.refresh()
         return runtime
@@ -325,6 +366,22 @@ class Runtime:
             await asyncio.sleep(RELOAD_EVERY_S)
             if self._source.has_changed():
                 await asyncio.to_thread(self.reload)
+
+    async def follow_address(self) -> None:
+        """Ask the address of the settings for newer ones for as long as it is awaited; without one nothing is done."""
+        if not self._source.is_remote:
+            await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(POLL_EVERY_S)
+            await asyncio.to_thread(self.poll)
+
+    def poll(self) -> None:
+        """Ask once, and take over what is new."""
+        before = self._source.trouble
+        if self._source.poll():
+            self.reload()
+        elif self._source.trouble != before:  # what was refused before stays refused, as long as it is the same
+            self.engine.settings_error = self._source.trouble
 
     def reload(self) -> None:
         """Take over what the settings say now, whole; keep the last good ones if there is any mistake in them."""

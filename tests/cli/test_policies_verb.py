@@ -118,7 +118,7 @@ def test_the_switch(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text", "problem"),
     [
-        (("apply", "wrong.toml"), "tresholds = 1", 'E404]: unknown key "tresholds" in [policies.default] (wrong.toml:1:1)'),
+        (("apply", "wrong.toml"), "x = 1", 'error[E404]: unknown key "x" in [policies.default] (wrong.toml:1:1)'),
         (("apply", "wrong.toml"), 'models = ["tow"]', "error[E143]: policy default: no model is called 'tow'"),
         (("apply", "nowhere.toml"), "", "there is no such file"),
         (("apply", "wrong.toml", "--share", "5"), "", "the base gets what the others leave"),

@@ -185,6 +185,21 @@ async def test_a_policy_whose_models_are_gone_leaves_its_share_to_the_base(
     assert chosen(runtime, asking()) == ("one", "default")
 
 
+async def test_a_version_that_cannot_be_read_leaves_its_requests_to_the_base(
+    opened: Callable[..., Runtime], caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = opened(SECOND)
+    for name in ("second", "default"):
+        runtime.policies.store.apply(name, Overlay(models=("two",)), author="me", share=100)
+    with runtime.store.database.transaction() as transaction:
+        transaction.execute("UPDATE policy_versions SET overlay = ?", '{"cascade": "agreement"}')
+    runtime.policies.refresh()
+    assert chosen(runtime, asking()) == ("one", "default")
+    assert "version 1 cannot be read" in caplog.text
+    with pytest.raises(PolicyNotFound):
+        runtime.engine.route(asking(policy="second"))
+
+
 async def test_shares_of_a_name_that_is_no_policy_go_to_the_base_and_are_told(
     opened: Callable[..., Runtime], caplog: pytest.LogCaptureFixture
 ) -> None:

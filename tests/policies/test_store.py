@@ -139,9 +139,17 @@ def test_two_that_write_at_once_get_two_numbers(policies: PolicyStore) -> None:
     assert in_force(policies) == {"trial": (8, None)}
 
 
-def test_a_version_of_a_newer_routewright_is_told_and_not_guessed(policies: PolicyStore, database: Database) -> None:
+def test_a_version_of_a_newer_routewright_is_told_and_not_guessed_and_hides_nothing_else(
+    policies: PolicyStore, database: Database
+) -> None:
     policies.apply("trial", BOLD, author="me")
     with database.transaction() as transaction:
         transaction.execute("UPDATE policy_versions SET overlay = ?", '{"cascade": "agreement"}')
-    with pytest.raises(LedgerUnavailable, match='version 1 cannot be read: unknown key "cascade"'):
-        policies.in_force()
+    policies.apply("other", SHY, author="me")
+    policies.switch(on=False, author="me")
+    known = policies.in_force()
+    assert known.is_off
+    assert known.standings.keys() == {"other"}
+    assert 'version 1 cannot be read: unknown key "cascade"' in known.unreadable["trial"]
+    with pytest.raises(LedgerUnavailable, match="policy trial, version 1 cannot be read"):
+        policies.versions()

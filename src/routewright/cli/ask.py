@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from routewright.cli.text import plain, usd
 from routewright.client import AnswerStream, Ask, read_question
 from routewright.reply import Answer, Reply
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
+from routewright.settings.sources import ConfigPlace
 
 
 @click.command("ask", short_help="Ask one question; the answer comes as it is written.")
@@ -34,7 +34,7 @@ def command(
     max_tokens: int | None,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Ask one question; the answer comes as it is written.

@@ -15,6 +15,7 @@ from routewright.errors import JobRefused
 from routewright.jobs.job import Job, JobState
 from routewright.jobs.output import LineFile, unordered
 from routewright.jobs.store import JobStore
+from routewright.settings.sources import ConfigPlace
 
 
 @click.group("batch", short_help="Ask many questions from a file, each answered and paid for once.")
@@ -33,7 +34,7 @@ command.add_command(run)
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
 @json_option
 @settings_options
-def list_jobs(limit: int, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def list_jobs(limit: int, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Tell of the latest batches."""
     with database_of(settings_of(config, flags)) as database:
         store = None if database is None else JobStore(database)
@@ -51,7 +52,7 @@ def list_jobs(limit: int, as_json: bool, config: Path | None, flags: Mapping[str
 @click.argument("job_id", metavar="ID")
 @json_option
 @settings_options
-def show_job(job_id: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def show_job(job_id: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Tell how one batch stands, by model and tier."""
     with database_of(settings_of(config, flags)) as database:
         summary = summary_of(database, job_id)
@@ -64,7 +65,7 @@ def show_job(job_id: str, as_json: bool, config: Path | None, flags: Mapping[str
 @command.command("cancel")
 @click.argument("job_id", metavar="ID")
 @settings_options
-def cancel_job(job_id: str, config: Path | None, flags: Mapping[str, str]) -> None:
+def cancel_job(job_id: str, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """End a batch. What is answered stays in its files; what is in flight is awaited."""
     with database_of(settings_of(config, flags), read_only=False) as database:
         job = summary_of(database, job_id).job

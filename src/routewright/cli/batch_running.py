@@ -22,6 +22,7 @@ from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
 from routewright.errors import BadInput, RoutewrightError
 from routewright.money import NANO
+from routewright.settings.sources import ConfigPlace
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
@@ -129,7 +130,7 @@ def run(
     dry_run: bool,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Ask all questions of FILE; said again, go on where it was left.

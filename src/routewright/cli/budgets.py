@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 
 import click
 from msgspec import Struct
@@ -21,6 +20,7 @@ from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.windows import WindowRow
 from routewright.settings.budgets import budgets_of
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import open_store
 
 _COLUMNS = (
@@ -60,7 +60,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 @settings_options
-def list_budgets(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def list_budgets(as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print how every budget stands in its present period: what all processes spent, as far as it is stored."""
     settings = settings_of(config, flags)
     now_ns = time.time_ns()
@@ -78,7 +78,7 @@ def list_budgets(as_json: bool, config: Path | None, flags: Mapping[str, str]) -
 @command.command("thaw")
 @click.argument("name")
 @settings_options
-def thaw(name: str, config: Path | None, flags: Mapping[str, str]) -> None:
+def thaw(name: str, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Let the frozen budget NAME be spent from again.
 
     A budget freezes when a provider charged more than could be expected, since the next attempt might be as wrong: look

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
 
 import click
 import msgspec
@@ -16,6 +15,7 @@ from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import counted, one_line
 from routewright.settings import Settings
 from routewright.settings.schema import dotted
+from routewright.settings.sources import ConfigPlace
 
 
 @click.group("config", short_help="Check the settings, or show where each comes from.")
@@ -26,7 +26,7 @@ def command() -> None:
 @command.command("check")
 @json_option
 @settings_options
-def check(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def check(as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Check the settings and the models they make; every mistake is told with its line, and the exit code is 78."""
     settings, registry = source_of(config, flags).load()
     files = [str(path) for path in settings.files if path.exists()]
@@ -42,7 +42,7 @@ def check(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
 @click.option("--origin", "with_origin", is_flag=True, help="Say where each value comes from.")
 @json_option
 @settings_options
-def show(with_origin: bool, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def show(with_origin: bool, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print every setting as it is in force; of keys only the references to them.
 
     With --origin also what came of it for each model: limits and prices, which the price table may know better.

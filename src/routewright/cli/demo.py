@@ -26,6 +26,7 @@ from routewright.errors import RoutewrightError
 from routewright.ledger.store import AttemptRecord, Store
 from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
+from routewright.settings.sources import ConfigPlace
 from routewright.simulator import FaultPlan, FaultRates, Simulator, succeeds
 
 FAULTS = FaultPlan(
@@ -62,7 +63,7 @@ Tick = Callable[[], object]
 )
 @json_option
 @settings_options
-def command(seed: int, speed: float, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def command(seed: int, speed: float, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """See routing at work on 360 prompts, simulated: no key, no cost.
 
     Every prompt goes through the whole engine twice, once routed and once to the strongest model, with a few faults of
@@ -96,7 +97,7 @@ class _Runs:
         *,
         seed: int,
         speed: float,
-        config: Path | None,
+        config: ConfigPlace | None,
         flags: Mapping[str, str],
     ) -> None:
         self.strongest_model = ""
@@ -104,7 +105,7 @@ class _Runs:
         self._folder = folder
         self._seed = seed
         self._speed = speed
-        self._config = config.resolve() if config else None
+        self._config = config.resolve() if isinstance(config, Path) else config
         self._flags = flags
 
     async def both(self, tick: Tick) -> tuple[list[Outcome], list[Outcome]]:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from pathlib import Path
 
 import apsw
 import click
@@ -28,6 +27,7 @@ from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailabl
 from routewright.ledger.sqlite import require_sqlite
 from routewright.runtime import SIMULATOR_SCHEME
 from routewright.settings import Settings, check_binding
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import open_redis, open_store
 
 OLDEST_PYTHON = (3, 11)
@@ -60,7 +60,7 @@ _MARKS = {Verdict.OK: "✓", Verdict.NOTE: "!", Verdict.FAILED: "✗"}
 @click.command("doctor", short_help="Check this installation, and say how to mend what is wrong.")
 @json_option
 @settings_options
-def command(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def command(as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Check this installation, and say how to mend what is wrong.
 
     ✓ is well, ! works but perhaps not as you want it, ✗ does not work; the exit code is 1 if there is any ✗. No
@@ -78,7 +78,7 @@ def command(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> Non
         raise click.exceptions.Exit(1)
 
 
-def _all_checks(config: Path | None, flags: Mapping[str, str]) -> Iterator[Check]:
+def _all_checks(config: ConfigPlace | None, flags: Mapping[str, str]) -> Iterator[Check]:
     yield python_check(sys.version_info[:3])
     try:
         settings = settings_of(config, flags)

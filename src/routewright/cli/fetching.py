@@ -2,16 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from routewright.cli.failures import BadPrices
-from routewright.dialects.wire import WireRequest
-from routewright.errors import ProviderError
-from routewright.settings import is_loopback
+from routewright.settings.fetching import Unfetched
+from routewright.settings.fetching import fetch as fetch_document
 from routewright.transport import HttpTransport, Transport
 
 PATIENCE_S = 30.0
-CONNECT_S = 5.0
 
 
 def read_source(source: str, most_bytes: int) -> bytes:
@@ -23,7 +20,9 @@ def read_source(source: str, most_bytes: int) -> bytes:
             content = file.read(most_bytes + 1)
     except OSError as error:
         raise BadPrices(f"cannot read {source}: {error.strerror}", hint="check the path") from error
-    return _bounded(content, source, most_bytes)
+    if len(content) > most_bytes:
+        raise BadPrices(f"{source} is over {most_bytes >> 20} MiB; that is no price document")
+    return content
 
 
 async def _fetch_alone(url: str, most_bytes: int) -> bytes:
@@ -36,25 +35,11 @@ async def _fetch_alone(url: str, most_bytes: int) -> bytes:
 
 async def fetch(url: str, most_bytes: int, transport: Transport) -> bytes:
     """The body at an address, at most `most_bytes`, within half a minute. Raises BadPrices."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-        raise BadPrices(f"{url} is not fetched: only https keeps prices from being changed on their way")
-    request = WireRequest(url=url, headers={"accept": "application/json"}, body=b"", method="GET")
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            response = await transport.send(request, connect_timeout_s=CONNECT_S)
-            content = bytearray()
-            while len(content) <= most_bytes and (piece := await response.next()):
-                content += piece
-            response.abort()
-    except (ProviderError, TimeoutError) as error:
-        raise BadPrices(f"cannot fetch {url}: {str(error) or 'no answer in time'}", hint="check the address") from error
-    if response.status != 200:
-        raise BadPrices(f"{url} answered with status {response.status}", hint="redirects are not followed")
-    return _bounded(bytes(content), url, most_bytes)
-
-
-def _bounded(content: bytes, source: str, most_bytes: int) -> bytes:
-    if len(content) > most_bytes:
-        raise BadPrices(f"{source} is over {most_bytes >> 20} MiB; that is no price document")
-    return content
+        document = await fetch_document(
+            url, transport, most_bytes=most_bytes, patience_s=PATIENCE_S, accept="application/json"
+        )
+    except Unfetched as error:
+        raise BadPrices(str(error), hint="check the address; redirects are not followed") from error
+    assert document is not None  # no ETag was sent
+    return document.content

@@ -7,7 +7,6 @@ has an HMAC, so it is shown once, when it is made.
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -19,6 +18,7 @@ from routewright.cli.text import one_line
 from routewright.cli.virtual_keys import create, print_virtual_keys, revoke, rotate, virtual_keys
 from routewright.secret import Secret
 from routewright.settings import Folders, KeyStore
+from routewright.settings.sources import ConfigPlace
 
 
 @click.group("keys", short_help="Keys of providers, and virtual keys for those who use the gateway.")
@@ -60,7 +60,7 @@ def set_key(name: str) -> None:
 @command.command("list")
 @json_option
 @settings_options
-def list_keys(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def list_keys(as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print the names of the stored keys of providers, and all virtual keys; nothing secret of either."""
     store = _store()
     names = sorted(store.load())

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from random import SystemRandom
 from types import FrameType
 from typing import Self
@@ -26,6 +26,7 @@ from routewright.cli.session_cost import session_cost, told
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.store import RequestRecord
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 
 NO_KEY = "routewright"
 """For a gateway that wants none: clients do not start without any."""
@@ -50,7 +51,7 @@ def command(
     model: str | None,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
     command: tuple[str, ...],
 ) -> None:
@@ -96,7 +97,7 @@ def _running(settings: Settings) -> str | None:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _options(simulate: bool, config: Path | None, flags: Mapping[str, str]) -> list[str]:
+def _options(simulate: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> list[str]:
     """For the gateway that is started, what was said to us."""
     options = ["--simulate"] if simulate else []
     options += [] if config is None else ["--config", str(config)]

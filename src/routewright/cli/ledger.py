@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import groupby
-from pathlib import Path
 from random import Random
 
 import click
@@ -30,6 +29,7 @@ from routewright.ledger.ledger import (
 from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store
 from routewright.money import NANO
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
 
 EMPTY = "the ledger is empty: ask something first, as in `routewright ask --simulate hello`"
@@ -121,7 +121,7 @@ command.add_command(reconcile)
 )
 @json_option
 @settings_options
-def tail(lines: int, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def tail(lines: int, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print the latest requests, the newest last."""
     with reading(settings_of(config, flags)) as store:
         latest = store.tail(lines)[::-1] if store else []
@@ -137,7 +137,7 @@ def tail(lines: int, as_json: bool, config: Path | None, flags: Mapping[str, str
 @click.argument("request_id")
 @json_option
 @settings_options
-def show(request_id: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def show(request_id: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print one request with all its attempts; --json has the whole decision too."""
     with reading(settings_of(config, flags)) as store:
         found = store.request(request_id) if store else None
@@ -174,7 +174,9 @@ def _score(ctx: click.Context, param: click.Parameter, text: str) -> float:
 @click.argument("score", metavar="SCORE|good|bad", callback=_score)
 @json_option
 @settings_options
-def feedback(request_id: str, score: float, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def feedback(
+    request_id: str, score: float, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]
+) -> None:
     """Say how well a request's answer turned out: from 0, useless, to 1; good is 1 and bad is 0.
 
     Said again, the last word counts.
@@ -198,7 +200,7 @@ def feedback(request_id: str, score: float, as_json: bool, config: Path | None, 
 
 @command.command("outcomes")
 @settings_options
-def outcomes(config: Path | None, flags: Mapping[str, str]) -> None:
+def outcomes(config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print how answers turned out, as JSON lines: one for each request of which that is known."""
     with reading(settings_of(config, flags)) as store:
         after = ""

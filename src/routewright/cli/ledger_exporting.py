@@ -18,6 +18,7 @@ from routewright.ledger.database import Database
 from routewright.ledger.export_files import WRITERS, write_file
 from routewright.ledger.exporting import FIELDS, pages
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
 
 FOREVER_NS = 2**63 - 1
@@ -70,7 +71,7 @@ def export(
     since_ns: int | None,
     until_ns: int | None,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Write attempts, requests or outcomes to a file, in bounded memory.

@@ -19,6 +19,7 @@ from routewright.ledger.database import Database
 from routewright.ledger.recovery import Recovery, has_left_overs, writers_in
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import SQLITE_FILE, ledger_file, open_store
 
 _TABLE = (Column("table"), Column("rows", is_number=True))
@@ -33,7 +34,7 @@ _TABLE = (Column("table"), Column("rows", is_number=True))
 )
 @json_option
 @settings_options
-def migrate(to: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def migrate(to: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Copy the whole ledger into another database: every row of every table, from SQLite to PostgreSQL or back.
 
     Stop the gateway first. The ledger itself is not changed, but for what dead processes left in the journal, which is
@@ -74,7 +75,7 @@ def _source(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def _target(to: str, config: Path | None, flags: Mapping[str, str]) -> Iterator[Database]:
+def _target(to: str, config: ConfigPlace | None, flags: Mapping[str, str]) -> Iterator[Database]:
     if _is_file(to):
         with closing(SqliteDatabase(Path(to).expanduser())) as database:
             yield database

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -18,6 +17,7 @@ from routewright.ledger.retention import Due, Pruned, due, free_bytes
 from routewright.ledger.retention import prune as pruned_from
 from routewright.ledger.sealed_rows import PAGE, day_of
 from routewright.ledger.seals import seal_due
+from routewright.settings.sources import ConfigPlace
 
 _MIB = 1024 * 1024
 
@@ -34,7 +34,7 @@ _MIB = 1024 * 1024
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @json_option
 @settings_options
-def prune(before_ns: int, dry_run: bool, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def prune(before_ns: int, dry_run: bool, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Delete single attempts, requests, outcomes and vectors of days long past, in small batches.
 
     Sums, budgets, seals and open holds stay, so reports by hour and day do; `ledger show` and the bodies of exports go.

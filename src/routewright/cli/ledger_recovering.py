@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
 import click
 
@@ -13,13 +12,14 @@ from routewright.cli.screen import print_json, say
 from routewright.cli.text import counted
 from routewright.clock import SystemClock
 from routewright.ledger.recovery import Recovery
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
 
 
 @click.command("recover", short_help="Settle what dead processes left open.")
 @json_option
 @settings_options
-def recover(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def recover(as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Bring the journals of dead processes into the store, and settle the holds they left open at their upper bound.
 
     A gateway does it when it starts, and every five seconds for others that write to the same folder. This is for an

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -19,6 +18,7 @@ from routewright.ledger.findings import Finding, Subject, Verdict
 from routewright.ledger.sealed_rows import PAGE, Pause
 from routewright.ledger.seals import last_seal, seal_due
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 
 _MARKS = {Verdict.OK: "✓", Verdict.DIFFERENCE: "✗", Verdict.SKIPPED: "–"}
 
@@ -29,7 +29,7 @@ _MARKS = {Verdict.OK: "✓", Verdict.DIFFERENCE: "✗", Verdict.SKIPPED: "–"}
 )
 @json_option
 @settings_options
-def verify(since_ns: int | None, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def verify(since_ns: int | None, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Check hashes, sums and files of the whole ledger, in bounded memory; the exit code is 1 if anything is wrong.
 
     Keep the last line's hash somewhere else: with it, nobody can write another past, not even with another chain. The
@@ -76,7 +76,7 @@ def _print(finding: Finding) -> None:
 @click.command("seal", short_help="Seal the days that are over.")
 @json_option
 @settings_options
-def seal(as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def seal(as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Seal the days that are over, and what came late for older ones; the gateway does it once an hour.
 
     A seal is a hash over all events and requests of a day (UTC), chained to the one before.

@@ -10,6 +10,7 @@ from routewright.catalog.registry import Registry
 from routewright.errors import LedgerUnavailable
 from routewright.ledger.database import Database
 from routewright.settings import Settings, load_settings
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_database
 
 if TYPE_CHECKING:  # an engine takes longer to import than most verbs need to do their work
@@ -19,14 +20,14 @@ if TYPE_CHECKING:  # an engine takes longer to import than most verbs need to do
     from routewright.runtime import SettingsSource
 
 
-def source_of(config: Path | None, flags: Mapping[str, object], *, simulate: bool = False) -> "SettingsSource":
+def source_of(config: ConfigPlace | None, flags: Mapping[str, object], *, simulate: bool = False) -> "SettingsSource":
     """The settings of this process, with what was said on the command line above all."""
     from routewright.runtime import SettingsSource
 
     return SettingsSource(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags, simulate=simulate)
 
 
-def settings_of(config: Path | None, flags: Mapping[str, object]) -> Settings:
+def settings_of(config: ConfigPlace | None, flags: Mapping[str, object]) -> Settings:
     """The same settings without the catalog, and so without a look at local servers. Raises SettingsError."""
     return load_settings(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags)
 

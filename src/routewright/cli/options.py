@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from routewright.settings.sources import ConfigPlace, is_address
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -17,6 +19,11 @@ def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, .
         if not equals or not key.strip():
             raise click.BadParameter(f"{text!r} is not key=value, such as policy.confidence_threshold=0.8", ctx, param)
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _config_place(ctx: click.Context, param: click.Parameter, text: str | None) -> ConfigPlace | None:
+    """A path, or an https address."""
+    return text if text is None or is_address(text) else Path(text)
 
 
 def settings_options(verb: F) -> F:
@@ -31,8 +38,8 @@ def settings_options(verb: F) -> F:
     )(verb)
     return click.option(
         "--config",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
+        callback=_config_place,
+        metavar="PATH|URL",
         help="Read this settings file instead of ./routewright.toml.",
     )(verb)
 

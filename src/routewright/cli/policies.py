@@ -21,7 +21,7 @@ from routewright.policies.store import AS_SETTINGS, PolicyStore, Version
 from routewright.policies.telling import PolicyTold, check, told, told_change, told_version
 from routewright.settings import Origin, Settings
 from routewright.settings.schema import Overlay, dotted
-from routewright.settings.sources import flat, from_file
+from routewright.settings.sources import ConfigPlace, flat, from_file
 from routewright.stores import open_store
 
 AUTHOR = "command line"
@@ -55,7 +55,7 @@ def command() -> None:
 @click.argument("name", required=False)
 @json_option
 @settings_options
-def list_policies(name: str | None, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def list_policies(name: str | None, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print all policies with their shares; with NAME, its versions in the ledger."""
     if name is not None:
         _list_versions(name, settings_of(config, flags), as_json=as_json)
@@ -78,7 +78,7 @@ def list_policies(name: str | None, as_json: bool, config: Path | None, flags: M
 @click.option("--number", type=click.IntRange(min=1), metavar="N", help="This version; the one in force if not given.")
 @json_option
 @settings_options
-def show(name: str, number: int | None, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def show(name: str, number: int | None, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print what a policy changes, as `policies apply` takes it; with --json also by what it was found."""
     settings = settings_of(config, flags)
     version = _find(settings, name, number)
@@ -98,15 +98,20 @@ def show(name: str, number: int | None, as_json: bool, config: Path | None, flag
 @click.option(
     "--from",
     "before",
-    type=click.IntRange(min=0),
+    type=_NUMBER,
     metavar="N",
-    help="The one before, if not given; 0 for what the settings say.",
+    help="The one before, if not given; 0 is the settings.",
 )
-@click.option("--to", "after", type=click.IntRange(min=0), metavar="N", help="The one in force, if not given.")
+@click.option("--to", "after", type=_NUMBER, metavar="N", help="The one in force, if not given.")
 @json_option
 @settings_options
 def diff(
-    name: str, before: int | None, after: int | None, as_json: bool, config: Path | None, flags: Mapping[str, str]
+    name: str,
+    before: int | None,
+    after: int | None,
+    as_json: bool,
+    config: ConfigPlace | None,
+    flags: Mapping[str, str],
 ) -> None:
     """Print what another version of a policy says otherwise."""
     settings = settings_of(config, flags)
@@ -133,7 +138,7 @@ def diff(
     "--share",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Of the requests that name no policy; not for the base.",
+    help="Of the requests that name no policy.",
 )
 @_reason_option
 @json_option
@@ -144,7 +149,7 @@ def apply(
     share: float | None,
     reason: str,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Write FILE as a new version of a policy, and put it in force.
@@ -169,15 +174,15 @@ def apply(
 @click.argument("name", required=False)
 @click.option(
     "--to",
-    type=click.IntRange(min=0),
+    type=_NUMBER,
     metavar="N",
-    help="The version before, if not given; 0 for what the settings say.",
+    help="The version before, if not given; 0 is the settings.",
 )
 @_reason_option
 @json_option
 @settings_options
 def rollback(
-    name: str | None, to: int | None, reason: str, as_json: bool, config: Path | None, flags: Mapping[str, str]
+    name: str | None, to: int | None, reason: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]
 ) -> None:
     """Put an older version of a policy in force again: of the base, policy.name, without NAME."""
     settings = settings_of(config, flags)
@@ -195,7 +200,7 @@ def rollback(
 @_reason_option
 @json_option
 @settings_options
-def off(reason: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def off(reason: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """The kill switch: [policy] of the settings alone decides, for every request, within a second."""
     _switch(settings_of(config, flags), on=False, reason=reason, as_json=as_json)
 
@@ -204,7 +209,7 @@ def off(reason: str, as_json: bool, config: Path | None, flags: Mapping[str, str
 @_reason_option
 @json_option
 @settings_options
-def on(reason: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def on(reason: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Have policies, and what of them is in the ledger, decide again."""
     _switch(settings_of(config, flags), on=True, reason=reason, as_json=as_json)
 

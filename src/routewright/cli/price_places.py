@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -16,6 +15,7 @@ from routewright.cli.opening import settings_of
 from routewright.detection import Found
 from routewright.settings import Settings
 from routewright.settings.catalog import build_catalog, prices_of
+from routewright.settings.sources import ConfigPlace
 
 
 class Desk(Struct, frozen=True):
@@ -47,7 +47,7 @@ class Desk(Struct, frozen=True):
             yield from tariff_changes((provider, upstream), before, after, now)
 
 
-def open_desk(config: Path | None, flags: Mapping[str, str]) -> Desk:
+def open_desk(config: ConfigPlace | None, flags: Mapping[str, str]) -> Desk:
     """Read settings and prices; asks nobody, and needs no key. Raises SettingsError."""
     settings = settings_of(config, flags)
     table = prices_of(settings)

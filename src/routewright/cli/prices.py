@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import click
 from msgspec import Struct
@@ -18,6 +17,7 @@ from routewright.cli.prices_sync import diff, sync
 from routewright.cli.rerate import rerate
 from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import counted, one_line
+from routewright.settings.sources import ConfigPlace
 
 STALE_DAYS = 30
 _OVERVIEW = ("model", "input", "cached", "output", "also as", "version", "source")
@@ -56,7 +56,7 @@ def command() -> None:
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
 @json_option
 @settings_options
-def show(models: tuple[str, ...], as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def show(models: tuple[str, ...], as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print what models cost, in USD per million tokens; with a MODEL, in every tier and at every time.
 
     MODEL is one of the settings, an alias, or provider/model as the price table knows it. Without one, all models of
@@ -84,7 +84,7 @@ def show(models: tuple[str, ...], as_json: bool, config: Path | None, flags: Map
 @json_option
 @settings_options
 @click.pass_context
-def check(ctx: click.Context, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def check(ctx: click.Context, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Look for models without a price, prices that are old, and prices that cannot be meant; exit code 1 if there are.
 
     Looks at the models of the settings.

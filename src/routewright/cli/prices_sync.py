@@ -21,6 +21,7 @@ from routewright.cli.price_places import Desk, condition, find_priced, models_wi
 from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.cli.text import counted, one_line
 from routewright.ledger.price_history import PriceHistory
+from routewright.settings.sources import ConfigPlace
 
 PREVIOUS = "previous"
 MOST_ROWS = 200
@@ -36,7 +37,7 @@ all_option = click.option("--all", "is_all", is_flag=True, help="Of all models, 
 @all_option
 @json_option
 @settings_options
-def diff(other: str, is_all: bool, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def diff(other: str, is_all: bool, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Print what differs between OTHER prices and those in force, by model and class of token.
 
     OTHER is a price document (a file, or an https address): then the change is what it would bring. Or it is a price
@@ -68,7 +69,7 @@ def sync(
     accept: bool,
     is_all: bool,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Put newer prices into force: from a document, or from the installed package genai-prices.

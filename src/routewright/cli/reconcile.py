@@ -22,6 +22,7 @@ from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.rerating import Settlement, settlements
 from routewright.reconciliation import MONEY, Comparison, Difference, Reconciliation, Recorded, only_key
 from routewright.settings.catalog import SIMULATOR
+from routewright.settings.sources import ConfigPlace
 from routewright.usage import Usage
 
 _OPEN = """
@@ -47,7 +48,7 @@ def reconcile(
     provider: str | None,
     key: str | None,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Compare the ledger with a provider's export, by day, model and class of token; exit code 1 if a difference

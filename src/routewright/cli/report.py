@@ -22,6 +22,7 @@ from routewright.errors import UnpricedModel
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 
 if TYPE_CHECKING:
     from routewright.ledger.store import Store
@@ -101,7 +102,7 @@ def command(
     as_csv: bool,
     html: str | None,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """What was spent, and what routing saved against the baseline.
@@ -178,7 +179,7 @@ def _require_sums(tables: Sequence[tuple[Dimension, ...]], only: Mapping[Dimensi
             )
 
 
-def _baseline(name: str, config: Path | None, flags: Mapping[str, str]) -> Baseline:
+def _baseline(name: str, config: ConfigPlace | None, flags: Mapping[str, str]) -> Baseline:
     """What answers cost at a model. Raises ModelNotFound, UnpricedModel."""
     _, registry = source_of(config, flags).load()
     model = registry.resolve(name)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import click
 import msgspec
@@ -33,6 +32,7 @@ from routewright.ledger.rerating import (
     views,
 )
 from routewright.ledger.rerating import rerate as rerate_history
+from routewright.settings.sources import ConfigPlace
 
 FOREVER_NS = 2**63 - 1
 
@@ -72,7 +72,7 @@ def rerate(
     is_list: bool,
     drop: str | None,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Compute what settled attempts would have cost at other prices, by model and day; the ledger stays as it is.

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 from msgspec import structs
@@ -17,6 +16,7 @@ from routewright.client import read_question
 from routewright.engine import Engine
 from routewright.errors import CallerError
 from routewright.route import Candidate, Route, Verdict
+from routewright.settings.sources import ConfigPlace
 
 _COLUMNS = (
     Column("model"),
@@ -45,7 +45,7 @@ def command(
     max_tokens: int | None,
     as_json: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Show which model a question would go to, and why; calls nobody.

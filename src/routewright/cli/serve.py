@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +19,7 @@ from routewright.cli.screen import say
 from routewright.cli.text import counted
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
 from routewright.settings import Settings
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file
 
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
@@ -36,7 +36,7 @@ def command(
     port: int | None,
     exit_with_parent: bool,
     simulate: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Serve the OpenAI API, routed, on this machine.

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import click
 import msgspec
@@ -21,6 +20,7 @@ from routewright.cli.text import one_line
 from routewright.clock import SystemClock
 from routewright.settings import Settings
 from routewright.settings.given import did_you_mean
+from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
 from routewright.tenant import WhenLeft
 
@@ -115,7 +115,7 @@ def create(
     when_left: str | None,
     expires: int | None,
     as_json: bool,
-    config: Path | None,
+    config: ConfigPlace | None,
     flags: Mapping[str, str],
 ) -> None:
     """Make a key for the gateway, and print it: this once, and never again.
@@ -157,7 +157,7 @@ def _note_unknown(settings: Settings, models: tuple[str, ...]) -> None:
 @click.argument("key_id", metavar="ID")
 @json_option
 @settings_options
-def revoke(key_id: str, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def revoke(key_id: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Take a virtual key out of use, for ever; gateways that run refuse it within a second."""
     with keyring_of(settings_of(config, flags)) as keyring:
         key = keyring.revoke(key_id)
@@ -172,7 +172,7 @@ def revoke(key_id: str, as_json: bool, config: Path | None, flags: Mapping[str, 
 @click.option("--grace", metavar="SPAN", callback=_seconds, help="The old text is taken for so long still, such as 1h.")
 @json_option
 @settings_options
-def rotate(key_id: str, grace: int | None, as_json: bool, config: Path | None, flags: Mapping[str, str]) -> None:
+def rotate(key_id: str, grace: int | None, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Give a virtual key a new secret, and print it: this once, and never again. Its id and limits stay."""
     with keyring_of(settings_of(config, flags)) as keyring:
         _hand_over(keyring.rotate(key_id, grace or 0), as_json=as_json)

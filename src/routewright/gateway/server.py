@@ -127,6 +127,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
     follows: tuple[Callable[[], Awaitable[None]], ...] = (
         partial(watch_memory, server.gateway.workload, limit_bytes(settings.max_memory_mb)),
         runtime.follow_settings,
+        runtime.follow_address,
         runtime.follow_ledger,
         runtime.follow_budgets,
         runtime.follow_redis,

@@ -1,6 +1,6 @@
 """What the ledger says of policies, as a gateway has it: in memory, following the database twice a second.
 
-When the database does not answer, or has what this routewright cannot read, what is known stays in force.
+When the database does not answer, what is known stays in force.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from threading import Lock
 
-from routewright.errors import LedgerUnavailable, StoreUnavailable
+from routewright.errors import StoreUnavailable
 from routewright.policies.store import InForce, PolicyStore
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class PolicyFollower:
                     self._told = ""
                     return
                 known = self.store.in_force()
-            except (StoreUnavailable, LedgerUnavailable) as error:
+            except StoreUnavailable as error:
                 if error.message != self._told:
                     log.error("policies cannot be read, those known stay in force: %s", error.message)
                 self._told = error.message

@@ -53,7 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 def plan_of(settings: Settings, registry: Registry, in_force: InForce) -> Plan:
     """The policies by these settings, this catalog and what the ledger says."""
     plain = applied(settings.policy.name, NOTHING, settings, registry)
-    names = dict.fromkeys((settings.policy.name, *settings.policies, *in_force.standings))
+    names = dict.fromkeys((settings.policy.name, *settings.policies, *in_force.standings, *in_force.unreadable))
     policies = {name: _planned(name, settings, registry, in_force) for name in names}
     stored = {name: its.share for name, its in in_force.standings.items() if its.share and name != settings.policy.name}
     shares = settings.rollout.shares | stored | settings.rollout.shares  # those of the settings first, and as they say
@@ -69,6 +69,8 @@ def plan_of(settings: Settings, registry: Registry, in_force: InForce) -> Plan:
 
 def _planned(name: str, settings: Settings, registry: Registry, in_force: InForce) -> Planned:
     number, overlay = AS_SETTINGS, settings.policies.get(name, NOTHING)
+    if name in in_force.unreadable:
+        return Planned(name=name, number=number, overlay=overlay, applied=None, trouble=in_force.unreadable[name])
     if name in in_force.standings:
         version = in_force.standings[name].version
         number, overlay = version.number, version.overlay

@@ -97,6 +97,8 @@ class InForce(Struct, frozen=True):
     """The base alone decides, whatever else is said."""
     standings: Mapping[str, Standing] = {}
     """By name; a policy that stands as the settings say it is not among them."""
+    unreadable: Mapping[str, str] = {}
+    """Policies of which a newer routewright wrote the version in force, and why it cannot be read here."""
 
 
 class PolicyStore:
@@ -196,22 +198,30 @@ class PolicyStore:
         return int(self._database.read(_SEQUENCE)[0]["sequence"])
 
     def in_force(self) -> InForce:
-        """What is in force now. Raises StoreUnavailable, and LedgerUnavailable for what a newer routewright wrote."""
+        """What is in force now. Raises StoreUnavailable."""
         sequence = self.sequence()  # before the rows: a change in between is then seen as one
         rows = self._database.read(_IN_FORCE)
-        return InForce(
-            sequence=sequence,
-            is_off=any(row["name"] == "" and row["kind"] == "off" for row in rows),
-            standings={row["name"]: Standing(_version(row), row["share"]) for row in rows if row["number"]},
-        )
+        standings, unreadable = {}, {}
+        for row in rows:
+            if row["number"] is None:
+                continue
+            try:
+                standings[row["name"]] = Standing(_version(row), row["share"])
+            except LedgerUnavailable as error:  # of one policy: the others, and the switch, must be known all the same
+                unreadable[row["name"]] = error.message
+        is_off = any(row["name"] == "" and row["kind"] == "off" for row in rows)
+        return InForce(sequence, is_off, standings, unreadable)
 
     def versions(self, name: str | None = None) -> list[Version]:
-        """All versions, or those of one policy, by name and number. Raises as `in_force` does."""
+        """All versions, or those of one policy, by name and number.
+
+        Raises StoreUnavailable, and LedgerUnavailable for what a newer routewright wrote.
+        """
         rows = self._database.read(_ALL) if name is None else self._database.read(_OF_NAME, name)
         return [_version(row) for row in rows]
 
     def version(self, name: str, number: int) -> Version:
-        """One of them. Raises PolicyNotFound, and as `in_force` does."""
+        """One of them. Raises PolicyNotFound, and as `versions` does."""
         rows = self._database.read(_ONE, name, number)
         if not rows:
             raise _not_found(name, number)

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 from routewright.errors import SettingsError
 from routewright.secret import Secret, without_password
+from routewright.settings.sources import write_private
 
 MAX_STORE_BYTES = 1024 * 1024
 OTHERS = 0o077
@@ -179,13 +180,4 @@ class KeyStore:
 
     def _write(self, keys: Mapping[str, Secret]) -> None:
         lines = "".join(f"{name} = {json.dumps(secret.reveal())}\n" for name, secret in sorted(keys.items()))
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self.path.with_name(f".{self.path.name}.{os.urandom(4).hex()}")
-        try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
-        finally:
-            new.unlink(missing_ok=True)
+        write_private(self.path, lines.encode("ascii"))

@@ -1,8 +1,7 @@
 """All sources → one frozen `Settings`, or one error with all mistakes, each with its file and line."""
 
 import re
-from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.errors import SettingsError
 from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
+from routewright.settings.fetching import Fetched, is_loopback, shown_url
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
 from routewright.settings.places import KeyPath
@@ -42,11 +42,14 @@ from routewright.settings.schema import (
 )
 from routewright.settings.sources import (
     DEFAULT,
+    ConfigPlace,
     FileStamp,
     Folders,
     Origin,
     Source,
     built_in,
+    config_place,
+    from_content,
     from_environment,
     from_file,
     from_flags,
@@ -153,15 +156,21 @@ def load_settings(
     environ: Mapping[str, str],
     cwd: Path,
     flags: Mapping[str, object] | None = None,
-    config: Path | None = None,
+    config: ConfigPlace | Fetched | None = None,
 ) -> Settings:
     """Read all sources: flags > environment > `config` or `./routewright.toml` > the user's file > the built-in one.
 
-    `flags` has dotted keys: `{"server.port": 9000}`. Raises SettingsError that tells all mistakes, one in a line.
+    `config` is a path, an address, which is fetched, or what was fetched; $ROUTEWRIGHT_CONFIG stands for None. `flags`
+    has dotted keys: `{"server.port": 9000}`. Raises SettingsError that tells all mistakes, one in a line.
     """
     folders = Folders.of(environ)
-    project_file = cwd / (config or "routewright.toml")
-    files = {path: FileStamp.of(path) for path in (project_file, folders.settings_file, folders.keys_file)}
+    place = config if isinstance(config, Fetched) else config_place(config, environ)
+    if isinstance(place, str):
+        from routewright.settings.remote import RemoteSettings
+
+        place = RemoteSettings(place, folders).first()
+    project_file = None if isinstance(place, Fetched) else cwd / (place or "routewright.toml")
+    files = {path: FileStamp.of(path) for path in (project_file, folders.settings_file, folders.keys_file) if path}
     given = Given()
     given.add(built_in())
     given.add(Source(values={("ledger", "path"): folders.data}, origins={}))
@@ -169,10 +178,14 @@ def load_settings(
         path
         for path, shown_as, is_required in (
             (folders.settings_file, str(folders.settings_file), False),
-            (project_file, str(config or "routewright.toml"), config is not None),
+            (project_file, str(place or "routewright.toml"), place is not None),
         )
-        if _add_file(given, path, shown_as, is_required=is_required)
+        if path is not None and _add_file(given, path, shown_as, is_required=is_required)
     }
+    if isinstance(place, Fetched):
+        shown_as, content = shown_url(place.url), place.content
+        if not _add(given, lambda: from_content(content, shown_as)):
+            given.mistakes.append(f"{shown_as}: is empty")
     given.add(from_environment(environ))
     given.mistakes += _misspelt(environ)
     given.add(from_flags(flags or {}))
@@ -238,8 +251,12 @@ def load_settings(
 
 def _add_file(given: Given, path: Path, shown_as: str, *, is_required: bool) -> bool:
     """Whether it says anything."""
+    return _add(given, lambda: from_file(path, shown_as, is_required=is_required))
+
+
+def _add(given: Given, read: Callable[[], Source]) -> bool:
     try:
-        source = from_file(path, shown_as, is_required=is_required)
+        source = read()
     except SettingsError as error:
         given.mistakes.append(f"{error.message} — {error.hint}" if error.hint else error.message)
         return True
@@ -432,16 +449,6 @@ def check_binding(settings: Settings, *, has_keys: bool) -> None:
         '`routewright keys set server`, and add api_key = "keys:server" to [server] '
         f"(or set {variable_of(('server', 'api_key'))}=keys:server)",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _values_of(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

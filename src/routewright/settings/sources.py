@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -24,6 +25,10 @@ ALIASES: Mapping[str, KeyPath] = {
     "COST_ALERT_THRESHOLD": ("policy", "cost_alert_threshold"),
 }
 """Names of environment variables from the original policy."""
+
+CONFIG_VARIABLE = "ROUTEWRIGHT_CONFIG"
+ConfigPlace: TypeAlias = Path | str
+"""Of the project's settings: a file's path, or an address."""
 
 DEEPEST = 5
 """One level below the deepest key there is, so that a table in place of a value shows."""
@@ -66,6 +71,19 @@ class Source(Struct, frozen=True, kw_only=True):
             if path[:depth] in self.origins:
                 return self.origins[path[:depth]]
         return DEFAULT
+
+
+def config_place(config: ConfigPlace | None, environ: Mapping[str, str]) -> ConfigPlace | None:
+    """Where the project's settings are, if that is said: a `str` for an address, a `Path` for a file."""
+    named = config or environ.get(CONFIG_VARIABLE)
+    if named is None or isinstance(named, Path) or is_address(named):
+        return named or None
+    return Path(named)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address, and not a path."""
+    return "://" in text
 
 
 class FileStamp(Struct, frozen=True):
@@ -131,6 +149,11 @@ def from_file(path: Path, shown_as: str, *, is_required: bool = False) -> Source
         return Source(values={}, origins={})
     except OSError as error:
         raise SettingsError(f"{shown_as}: cannot be read: {error.strerror}") from error
+    return from_content(content, shown_as)
+
+
+def from_content(content: bytes, shown_as: str) -> Source:
+    """What a settings file has in it. Raises SettingsError if it is not UTF-8 or not TOML."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -192,6 +215,20 @@ def read_bounded(path: Path, shown_as: str) -> bytes:
         if status.st_size > MAX_FILE_BYTES:
             raise SettingsError(f"{shown_as}: is over 1 MiB; that is no settings file", hint="check the path")
         return file.read(MAX_FILE_BYTES)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A file for this user only, whole or not at all. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _parse(text: str, shown_as: str) -> dict[str, object]:
