@@ -106,7 +106,7 @@ def propose(
     if set(firsts_now) <= set(outcomes.models):  # what is in force may be good enough
         chosen = anew.columns(firsts_now)
         choices[chosen.tobytes()] = now, chosen
-    for overlay in _family(outcomes.scores[is_choosing(rows)], outcomes, settings, _bare(now)):
+    for overlay in _family(outcomes.scores[is_choosing(rows)], outcomes, settings, bare_of(now)):
         chosen = anew.columns(anew.firsts(overlay))
         choices.setdefault(chosen.tobytes(), (overlay, chosen))
     overlays = [overlay for overlay, _ in choices.values()]
@@ -269,7 +269,7 @@ def _cost(candidate: Candidate | None) -> float:
 # ---- which policies -------------------------------------------------------------------------------------------------
 
 
-def _bare(now: Overlay) -> Overlay:
+def bare_of(now: Overlay) -> Overlay:
     """What is in force, without all that decides who answers: the rest goes on as it is."""
     return replace(
         now,

@@ -121,7 +121,7 @@ def test_promise_that_no_longer_holds_is_taken_back(terminal: Terminal) -> None:
     result = terminal.run("tune", "--watch")
     assert result.exit_code == 1
     assert "✗ default, version 1: no longer at most 2 % worse than sage, by 500 comparisons" in result.stdout
-    assert "what the settings say is in force again" in result.stdout
+    assert "it is taken back" in result.stdout
     assert policies(terminal).in_force().standings == {}
     assert policies(terminal).history()[-1].author == "tune"
     again = terminal.run("tune", "--watch")

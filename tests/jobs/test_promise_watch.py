@@ -71,6 +71,15 @@ def test_broken_promise_puts_the_version_from_before_in_force(desk: Desk, caplog
     assert desk.watch.look() == [], "what was taken back is not watched any more"
 
 
+def test_where_the_version_from_before_says_the_same_the_baseline_alone_is_taken(desk: Desk) -> None:
+    same = desk.policies.in_force().standings["default"].version
+    promise = Promised(baseline="sage", within=0.02, confidence=0.95, before=same.number)
+    desk.policies.apply("default", same.overlay, author="tune", evidence={"promise": msgspec.to_builtins(promise)})
+    desk.record(*desk.decided(400, swift=WORSE))
+    desk.watch.look()
+    assert desk.policies.in_force().standings["default"].version.overlay == Overlay(models=("sage",))
+
+
 def test_outcomes_are_taken_in_once_and_none_is_missed_between_looks(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

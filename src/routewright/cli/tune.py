@@ -278,7 +278,6 @@ def _tell(state: "State", as_json: bool) -> None:
     told = f"at most {promise.within * 100:g} % worse than {one_line(promise.baseline)}"
     by = f"by {counted(watch.outcomes, 'comparison')} since it was put in force"
     if watch.is_broken:
-        before = "what the settings say" if promise.before == AS_SETTINGS else f"version {promise.before}"
-        click.echo(f"✗ {version.name}, version {version.number}: no longer {told}, {by}: {before} is in force again")
+        click.echo(f"✗ {version.name}, version {version.number}: no longer {told}, {by}: it is taken back")
     else:
         say(f"✓ {version.name}, version {version.number}: {told}, {by}")

@@ -2,7 +2,8 @@
 
 The evidence follows from the ledger alone: the outcomes of requests that the policy decided, in the order in which they
 came, each request once, as soon as both its own answer and the baseline's are judged. So any process may look at it,
-and all come to the same end; whoever finds the promise broken puts the version from before in force again.
+and all come to the same end; whoever finds the promise broken puts the version from before in force again, or the
+baseline alone, where that version says the same.
 
 Requests count that were *compared*: judged for the baseline and another model, whichever of the two answered. That is
 what a shadow does to a share of all requests; feedback alone, of which nobody knows what the baseline would have got,
@@ -23,9 +24,11 @@ from routewright.clock import Clock
 from routewright.decision.promise import Pledge, Watch
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.database import Database, Row
+from routewright.policies.overlay import NOTHING
 from routewright.policies.store import AS_SETTINGS, PolicyStore, Version
 from routewright.route import Asked
-from routewright.tuning import is_decided
+from routewright.settings.schema import Overlay
+from routewright.tuning import bare_of, is_decided
 
 log = logging.getLogger(__name__)
 
@@ -125,16 +128,24 @@ class PromiseWatch:
         return state
 
     def _take_back(self, state: State) -> None:
-        promise, name = state.promise, state.version.name
-        standing = self._policies.in_force().standings.get(name)
-        if standing is None or standing.version.number != state.version.number:
+        promise, broken = state.promise, state.version
+        standing = self._policies.in_force().standings.get(broken.name)
+        if standing is None or standing.version.number != broken.number:
             return  # another process has done so, or an operator has put something else in force
         reason = (
-            f"version {state.version.number} is more than {promise.within * 100:g} % worse than {promise.baseline}, "
+            f"version {broken.number} is more than {promise.within * 100:g} % worse than {promise.baseline}, "
             f"by {state.watch.outcomes:,} comparisons"
         )
-        self._policies.rollback(name, author=AUTHOR, to=promise.before, reason=reason)
-        log.error("policy %s: its promise no longer holds, the one before is in force again: %s", name, reason)
+        log.error("policy %s: its promise no longer holds, and it is taken back: %s", broken.name, reason)
+        if self._before(state) != broken.overlay:
+            self._policies.rollback(broken.name, author=AUTHOR, to=promise.before, reason=reason)
+        else:  # what is as bad is no way out
+            safe = replace(bare_of(broken.overlay), models=(promise.baseline,))
+            self._policies.apply(broken.name, safe, author=AUTHOR, reason=reason)
+
+    def _before(self, state: State) -> Overlay:
+        number = state.promise.before
+        return NOTHING if number == AS_SETTINGS else self._policies.version(state.version.name, number).overlay
 
     async def follow(self) -> None:
         """Look once a minute, for as long as it is awaited; a store that does not answer is asked again later."""
