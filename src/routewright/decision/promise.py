@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from routewright.decision.evaluation import FloatArray, IntArray, Measure
 
 CHOOSING_EVERY = 4
-"""Every fourth outcome chooses. Fewer put the policies in a worse order, more leave the test too little: of a half,
-a quarter and a tenth this saved most, or as much, on all tables of docs/quality.md."""
+"""Every fourth outcome chooses. Fewer put the policies in a worse order, more leave the test too little: of a tenth, a
+fifth, three tenths and a half, the two in the middle saved most on recorded outcomes."""
 STAKES = 200
 """How often the stake is reckoned anew."""
 BOLDEST = 0.9
@@ -61,7 +61,7 @@ class Pledge(Struct, frozen=True):
 class Trials(Struct, frozen=True, eq=False, kw_only=True):
     """What k policies' choices scored on n requests, and what the baseline did, in the order in which they came.
 
-    A score is 0 to 1 as observed, or weighted: then it is that in the mean, and `worst` and `best` say how far it goes.
+    A score is 0 to 1 as observed, or weighted: then it is that in the mean, and `worst` says how far it goes.
     """
 
     scores: FloatArray
@@ -212,20 +212,18 @@ def fewest_outcomes(pledge: Pledge, baseline_quality: float) -> int:
 RESTART_EVERY = 100
 """Outcomes. A part of the capital is put in later, so that what was gained before a change is not in its way."""
 _FRACTIONS = tuple(0.9 / 2**at for at in range(8))
-"""Of the most that can be staked; capital is split evenly among them, as how large a breach will be is not known."""
+"""Of the most that can be staked, as no outcome leaves more than 1; capital is split evenly among them, as how large a breach will be is not known."""
 
 
 class Watch(Struct, frozen=True, eq=False, kw_only=True):
     """Whether a promise still holds, looked at after every outcome.
 
-    A bet against it: while it holds, `evidence` ever reaches 1 / (1 - confidence) with a chance of no more than
+    A bet against it: while it holds, the evidence ever reaches 1 / (1 - confidence) with a chance of no more than
     (1 - confidence), however often it is looked at. Of the capital 1 / (e + 1)(e + 2) is put in at the e-th restart
     (from 0), which adds up to 1 over all time.
     """
 
     pledge: Pledge
-    best: float = 1.0
-    """How far above zero what the promise leaves of an outcome can be."""
     outcomes: int = 0
     capital: tuple[float, ...] = (0.0,) * len(_FRACTIONS)
     """In play, by fraction."""
@@ -240,7 +238,7 @@ class Watch(Struct, frozen=True, eq=False, kw_only=True):
     def after(self, left: FloatArray) -> "Watch":
         """What is known after these outcomes too: what the promise left of each, [n], as they came."""
         outcomes, most, capital = self.outcomes, self.most, np.array(self.capital)
-        stakes = np.array(_FRACTIONS) / self.best
+        stakes = np.array(_FRACTIONS)
         while len(left):
             begun, over = divmod(outcomes, RESTART_EVERY)
             if over == 0:
@@ -250,4 +248,4 @@ class Watch(Struct, frozen=True, eq=False, kw_only=True):
             idle = 1 / (begun + 2)
             most = max(most, float(path.mean(axis=0).max()) + idle)
             capital, outcomes = path[:, -1], outcomes + len(now)
-        return Watch(pledge=self.pledge, best=self.best, outcomes=outcomes, capital=tuple(capital.tolist()), most=most)
+        return Watch(pledge=self.pledge, outcomes=outcomes, capital=tuple(capital.tolist()), most=most)
