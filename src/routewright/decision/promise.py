@@ -212,7 +212,7 @@ def fewest_outcomes(pledge: Pledge, baseline_quality: float) -> int:
 RESTART_EVERY = 100
 """Outcomes. A part of the capital is put in later, so that what was gained before a change is not in its way."""
 _FRACTIONS = tuple(0.9 / 2**at for at in range(8))
-"""Of the capital, as no outcome leaves more than 1; it is split evenly among them, for who knows how large a breach is."""
+"""Of the capital, as no outcome leaves more than 1; it is split evenly, for who knows how large a breach is."""
 
 
 class Watch(Struct, frozen=True, eq=False, kw_only=True):
