@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from routewright.settings.fetching import Unfetched, fetch_alone, shown_url
+from routewright.settings.addresses import Unfetched, shown_url
+from routewright.settings.fetching import fetch_alone
 
 MOST_BYTES = 100
 
@@ -19,7 +20,7 @@ class Server(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append((self.path, self.headers["if-none-match"]))
-        here = f"http://127.0.0.1:{self.server.server_address[1]}"
+        here = f"http://{self.headers['host']}"
         if self.path.startswith("/round/"):
             left = int(self.path.removeprefix("/round/"))
             self.answer(302, location=f"/round/{left - 1}" if left else f"{here}/document")

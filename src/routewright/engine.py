@@ -315,7 +315,8 @@ class Engine:
 
     def _build(self, settings: Settings, registry: Registry) -> _Snapshot:
         plan = plan_of(settings, registry, self._in_force)
-        catalogs = {each.applied.registry.version for each in plan.policies.values() if each.applied is not None}
+        used = (plan.base, *(each.applied for each in plan.policies.values() if each.applied is not None))
+        catalogs = {applied.registry.version for applied in used}
         self._memories = {key: memory for key, memory in self._memories.items() if key[-1] in catalogs}
         ways = {plan.base.policy.name: self._way_by(plan.base)}
         if not plan.is_off:

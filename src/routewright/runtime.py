@@ -38,8 +38,8 @@ from routewright.policies.following import PolicyFollower
 from routewright.policies.store import PolicyStore
 from routewright.secret import Secret
 from routewright.settings import FileStamp, Folders, Settings, check_binding, load_settings
+from routewright.settings.addresses import Fetched
 from routewright.settings.catalog import build_catalog, prices_of
-from routewright.settings.fetching import Fetched
 from routewright.settings.remote import POLL_EVERY_S, RemoteSettings
 from routewright.settings.sources import ConfigPlace, config_place
 from routewright.shared.board import RedisBoard

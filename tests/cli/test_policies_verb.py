@@ -87,6 +87,14 @@ def test_a_question_is_routed_by_what_is_in_force(terminal: Terminal) -> None:
         assert json.loads(result.stdout)["policy"] == policies[name]
 
 
+def test_a_question_is_routed_also_beside_a_ledger_that_cannot_be_read(terminal: Terminal) -> None:
+    terminal.ledger.parent.mkdir(parents=True)
+    terminal.ledger.write_bytes(b"no database, but as long as one must be to be taken for one" * 100)
+    result = terminal.run("route", "hello")
+    assert result.exit_code == 0
+    assert "note: what the ledger says of policies is not known" in result.stderr
+
+
 def test_a_policy_of_its_own_gets_its_share(terminal: Terminal) -> None:
     told(terminal, "apply", "bold.toml", "--name", "trial", "--share", "25")
     assert listed(terminal) == {"default": (0, 65), "second": (0, 10), "trial": (1, 25)}

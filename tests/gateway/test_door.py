@@ -14,6 +14,7 @@ from lobby import GOOD, OPERATOR_KEY, Answered, Lobby, lobby
 from routewright.access.format import new_id, write_key
 from routewright.gateway.app import Endpoint
 from routewright.gateway.door import Access
+from routewright.policies.overlay import NOTHING
 from routewright.settings import load_settings
 
 OPERATED = '[server]\napi_key = "env:DOOR"\n'
@@ -33,6 +34,7 @@ BODIES = {
     "/v1/route": GOOD,
     "/v1/feedback": {"request_id": "01981234-5678-7abc-8def-0123456789ab", "good": True},
     "/admin/keys": {"name": "made by the test"},
+    "/admin/policies": {"name": "trial"},
 }
 MADE_UP_KEYS = int(os.environ.get("ROUTEWRIGHT_KEYS", "10000"))
 KINDS = ("none", "wrong", "use", "read", "admin", "operator")
@@ -73,8 +75,13 @@ async def reach(house: Lobby, endpoint: Endpoint, key: str | None) -> Answered:
         if path.startswith("/v1/batches/"):
             file_id = (await house.call("POST", "/v1/batches", wish, key=key)).json.get("id", f"batch_{'0' * 32}")
         path = path.replace("*", file_id)
+    if path.startswith("/admin/policies/"):
+        house.runtime.policies.store.apply("trial", NOTHING, author="the test")
+        path = path.replace("*", "trial")
     if "*" in path:
         path = path.replace("*", house.key("target").key.id)
+    if (endpoint.method, path) == ("PATCH", "/admin/policies"):
+        return await house.call("PATCH", path, {"enabled": True}, key=key)
     body = wish if path == "/v1/batches" else BODIES.get(path, {} if endpoint.method in ("POST", "PATCH") else None)
     return await house.call(endpoint.method, path, body, key=key)
 

@@ -190,13 +190,13 @@ def _read_schema(path: Path) -> dict[str, Any]:
 
 def _tell_forecast(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None:
     from routewright.cli.batch_tables import print_forecast
-    from routewright.cli.opening import deciding_only, in_force_of
+    from routewright.cli.opening import deciding_only, in_force_if_known
     from routewright.clock import SystemClock
     from routewright.jobs.forecast import forecast
     from routewright.jobs.opening import input_of
 
     settings, registry = source.load()
-    engine = deciding_only(settings, registry, in_force_of(settings))
+    engine = deciding_only(settings, registry, in_force_if_known(settings))
     now_s = SystemClock().time_ns() // 10**9
     questions = input_of(wish, sys.stdin.buffer)
     found = forecast(engine.route, registry, questions, wish.spec, now_s=now_s)

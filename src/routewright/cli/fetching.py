@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from routewright.cli.failures import BadPrices
-from routewright.settings.fetching import Unfetched
+from routewright.settings.addresses import Unfetched
 from routewright.settings.fetching import fetch as fetch_document
 from routewright.transport import HttpTransport, Transport
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routewright.catalog.registry import Registry
-from routewright.errors import LedgerUnavailable
+from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.database import Database
 from routewright.settings import Settings, load_settings
 from routewright.settings.sources import ConfigPlace
@@ -90,6 +90,18 @@ def in_force_of(settings: Settings) -> "InForce":
 
     with database_of(settings) as database:
         return InForce() if database is None else PolicyStore(database, SystemClock()).in_force()
+
+
+def in_force_if_known(settings: Settings) -> "InForce":
+    """The same for who can do without: a ledger that cannot be read now is told, and then says nothing."""
+    from routewright.cli.screen import say
+    from routewright.policies.store import InForce
+
+    try:
+        return in_force_of(settings)
+    except (LedgerUnavailable, StoreUnavailable) as error:
+        say(f"note: what the ledger says of policies is not known: {error.message}")
+        return InForce()
 
 
 class _NoLog:

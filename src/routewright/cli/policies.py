@@ -48,7 +48,10 @@ _reason_option = click.option("--reason", metavar="TEXT", default="", help="Why;
 
 @click.group("policies", short_help="See and change which policy decides, for whom.")
 def command() -> None:
-    """See and change which policy decides, for whom. A gateway that runs takes a change over within a second."""
+    """See and change which policy decides, for whom.
+
+    A gateway that runs takes a change over within a second.
+    """
 
 
 @command.command("list")

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from routewright.call import Call
 from routewright.catalog.registry import Tier
-from routewright.cli.opening import asked, deciding_only, in_force_of, source_of, wished
+from routewright.cli.opening import asked, deciding_only, in_force_if_known, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.cli.text import one_line, usd
@@ -56,7 +56,7 @@ def command(
     prompt = read_prompt(words)
     ask = asked(model=model, tier=tier, min_quality=min_quality, policy=policy, system=system, max_tokens=max_tokens)
     settings, registry = source_of(config, wished(flags, quality), simulate=simulate).load()
-    engine = deciding_only(settings, registry, in_force_of(settings))
+    engine = deciding_only(settings, registry, in_force_if_known(settings))
     call = read_question(prompt, ask, request_id=engine.mint_id())
     route = engine.route(call)
     if as_json:

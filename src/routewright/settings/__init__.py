@@ -1,6 +1,6 @@
 """Settings: what an operator can say, where, and what comes of it (docs/settings.md)."""
 
-from routewright.settings.fetching import is_loopback
+from routewright.settings.addresses import is_loopback
 from routewright.settings.keys import KeyStore
 from routewright.settings.load import Settings, check_binding, load_settings
 from routewright.settings.schema import CacheSettings, ContextSettings

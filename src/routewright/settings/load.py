@@ -12,7 +12,7 @@ from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.errors import SettingsError
 from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
-from routewright.settings.fetching import Fetched, is_loopback, shown_url
+from routewright.settings.addresses import Fetched, is_loopback, shown_url
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
 from routewright.settings.places import KeyPath

@@ -10,7 +10,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from routewright.errors import SettingsError
-from routewright.settings.fetching import Fetched, Unfetched, check_address, fetch_alone, shown_url
+from routewright.settings.addresses import Fetched, Unfetched, check_address, shown_url
+from routewright.settings.fetching import fetch_alone
 from routewright.settings.sources import MAX_FILE_BYTES, Folders, write_private
 
 log = logging.getLogger(__name__)
