@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routewright import alerts, feedback, names, patterns, runtime, transport
+from routewright import alerts, feedback, names, patterns, runtime, transport, tuning
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
@@ -26,7 +26,7 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
+from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
 from routewright.ledger import drift, experience, job_holds
 from routewright.migration import yaml_reading
@@ -116,6 +116,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a batch's `custom_id`": (lines.LONGEST_ID,),
     "results of a batch that the database does not have yet": (ticker.MOST_UNTOLD,),
     "waiting of a batch while everybody is down": (answering.PATIENCE_S,),
+    "requests that policies are tried on by `tune`": (tuning.MOST_REQUESTS,),
+    "comparisons looked at in a promise's round": (promise_watch.LOOK_EVERY_S, promise_watch.PAGE),
     "records that a dry run routes": (forecast.SAMPLE,),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),

@@ -10,7 +10,7 @@ RoutewrightError
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── RequestNotFound · JobNotFound · JobRefused · BadInput · ClusterUnusable
 │   ├── FileNotKept · StorageFull · BatchNotHeld
-│   ├── InvalidCheck · CheckFailed
+│   ├── InvalidCheck · CheckFailed · TooFewOutcomes · NoPromise
 │   └── PolicyNotFound · PolicyRefused
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
@@ -315,6 +315,18 @@ class PolicyRefused(CallerError):
     """A policy cannot be used as it is, or not be written any more."""
 
     number, code = "E143", "policy_refused"
+
+
+class TooFewOutcomes(CallerError):
+    """The ledger has next to nothing that a policy could be proposed from."""
+
+    number, code = "E138", "too_few_outcomes"
+
+
+class NoPromise(CallerError):
+    """No policy in force was tuned, so there is no promise to watch."""
+
+    number, code, status = "E139", "no_promise", 404
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

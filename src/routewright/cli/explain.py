@@ -55,6 +55,8 @@ HELP: Mapping[str, str] = {
     "E129": "Raise the budget, say --max-tokens so that less is held, or let it be asked live: --via live or auto.",
     "E131": "Correct the check that the message names; schemas refer only within themselves, patterns are RE2's.",
     "E132": "Ask for less in the schema or check, take a stronger model, or allow more turns: [cascade].",
+    "E138": "Have answers judged beside the baseline's, or set policy.exploration and send feedback; then tune again.",
+    "E139": "Put a policy in force by `routewright tune --apply`: what it was promised for is watched from then on.",
     "E142": "`routewright policies list` has all names; `routewright policies list NAME` the versions of one.",
     "E143": "Do what the message says: correct the names of models in it, or go on with a version that is there.",
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",

@@ -47,6 +47,7 @@ VERBS = (
     Verb("shadow", "Learn", "See how other models did beside those that answered."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),
     Verb("calibrate", "Learn", "Find the quality floor that keeps a promise, and what it saves."),
+    Verb("tune", "Learn", "Propose the cheapest policy that keeps a promise, from the ledger; apply and watch it."),
     Verb("policies", "Learn", "See and change which policy decides, for whom."),
     Verb("train", "Learn", "Make the artefact that requests are classified by; for developers."),
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
