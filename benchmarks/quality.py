@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-PARTS = ("backtest", "drift")
+PARTS = ("agreement", "backtest", "drift", "tune")
 
 
 class Figure(NamedTuple):

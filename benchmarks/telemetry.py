@@ -1,8 +1,8 @@
 """What metrics and traces cost: `python benchmarks/telemetry.py`.
 
 CPU microseconds of a value noted in a histogram, and of a span, begun, ended and encoded: ours by its layers with what
-a request has, and OpenTelemetry's, where `opentelemetry-sdk` and `opentelemetry-exporter-otlp-proto-http` are installed.
-The best of the rounds is shown.
+a request has, and OpenTelemetry's, where `opentelemetry-sdk` and `opentelemetry-exporter-otlp-proto-http` are
+installed. The best of the rounds is shown.
 """
 
 import asyncio

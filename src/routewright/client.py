@@ -61,6 +61,12 @@ class Ask(TypedDict, total=False):
     """The least probability of a good answer that a model must have, from 0 to 1."""
     deadline_ms: int
     tags: Sequence[str]
+    checks: Sequence[str | Mapping[str, Any]]
+    """What the answer must pass: names of checks, or checks like `{"kind": "json_schema", "schema": {…}}`; what they
+    found is in `answer.findings`."""
+    agreement: str
+    """In which form cheap answers may be compared, where the settings say so: `choice`, `number`, `text`, `json`, or
+    `off`."""
     cache: str
     """`off`: neither take an answer from the response cache nor keep this one there."""
     user: str
@@ -71,7 +77,18 @@ class Ask(TypedDict, total=False):
     its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
-_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "cache", "user", "policy")
+_OPTIONS = (
+    "tier",
+    "max_cost_usd",
+    "min_quality",
+    "deadline_ms",
+    "tags",
+    "checks",
+    "agreement",
+    "cache",
+    "user",
+    "policy",
+)
 _DIALECT = OpenAIChat()
 
 
@@ -195,14 +212,18 @@ class Router:
         """Only the decision; calls nobody and costs nothing. Raises CallerError."""
         return self._runtime.engine.route(self._read(prompt, ask, stream=False))
 
-    def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
+    def feedback(
+        self, request_id: str, score: float, *, model: str = "", comment: str = "", correction: str = ""
+    ) -> str:
         """Record how well an answer turned out, from 0 (useless) to 1, so that routing can learn; for `ask`'s answer,
-        `router.feedback(answer.request_id, 1)`.
+        `router.feedback(answer.request_id, 1)`. True and False will do as well.
 
-        `model` is whose answer it was, if not that of the model which answered. Returns the id of what was recorded;
-        what is said later of the same answer counts instead. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        `comment` says why (4,000 characters at most), `correction` what the answer should have been (65,536; refused
+        unless `ledger.log_content` is on); `model` is whose answer it was, if not that of the model which answered.
+        Returns the id of what was recorded; what is said later of the same answer counts instead. Of a request that
+        there never was, it counts nowhere. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
         """
-        return self._runtime.engine.observe(request_id, score, model=model)
+        return self._runtime.engine.observe(request_id, score, model=model, comment=comment, correction=correction)
 
     async def reply(self, prompt: Prompt, *, stream: bool, **ask: Unpack[Ask]) -> Reply:
         """The reply itself, event by event; whoever takes it must read it to its end or close it."""
@@ -336,9 +357,11 @@ class SyncRouter:
         asking = self._router.batch_all(items, template=template, concurrency=concurrency, retries=retries, **ask)
         return self._run(asking)
 
-    def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
+    def feedback(
+        self, request_id: str, score: float, *, model: str = "", comment: str = "", correction: str = ""
+    ) -> str:
         """See `Router.feedback`."""
-        return self._run(self._feedback(request_id, score, model))
+        return self._run(self._feedback(request_id, score, model, comment, correction))
 
     def close(self) -> None:
         """See `Router.close`."""
@@ -358,8 +381,8 @@ class SyncRouter:
     async def _route(self, prompt: Prompt, ask: Ask) -> Route:
         return self._router.route(prompt, **ask)
 
-    async def _feedback(self, request_id: str, score: float, model: str) -> str:
-        return self._router.feedback(request_id, score, model=model)
+    async def _feedback(self, request_id: str, score: float, model: str, comment: str, correction: str) -> str:
+        return self._router.feedback(request_id, score, model=model, comment=comment, correction=correction)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

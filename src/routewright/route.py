@@ -84,9 +84,30 @@ class Candidate(Struct, frozen=True, kw_only=True):
     propensity: float | None = None
     """The probability with which it was to be the first choice; None in a route that does not say so yet."""
     deployments: tuple[str, ...] = ()
-    """Ids of the deployments that may serve it, in order of trial."""
+    """Ids of the deployments that may serve it, in order of trial; of one that is not eligible, those that could."""
     dropped_fields: tuple[str, ...] = ()
     """Fields of the request without effect on the answer that this model's dialect cannot carry."""
+
+
+class Strategy(Struct, frozen=True, kw_only=True):
+    """How more than one answer may come to be made for a request, and what that is expected to cost."""
+
+    kind: Literal["checks", "agreement"]
+    """Another answer is made when one does not pass its checks; or when two cheap ones do not say the same."""
+    checks: tuple[str, ...] = ()
+    """Names of the checks that an answer must pass."""
+    asked: tuple[str, ...]
+    """Models that are asked first; of an agreement two, or one twice."""
+    then: str = ""
+    """The model that is asked when that does not do; empty where there is none."""
+    task: str = ""
+    """Of an agreement, the form in which answers are compared: `choice`, `number`, `text` or `json`."""
+    streams: Literal["buffer", "record"] = "buffer"
+    """A stream is held back until it is checked; or is passed on, checked at its end, and only recorded."""
+    escalation: float | None = None
+    """The probability, 0 to 1, that `then` is asked; None when nobody can say."""
+    expected_cost_nanousd: int | None = None
+    """All answers together; None when that is not known."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -116,6 +137,10 @@ class Route(Struct, frozen=True, kw_only=True):
     """
     spending: tuple[str, ...] = ()
     """What was done to make it fit into its budgets, step by step; empty when it fitted as it was."""
+    strategy: Strategy | None = None
+    """How more than one answer may come to be made; None where there will be one."""
+    cascade: tuple[str, ...] = ()
+    """What was done about answers that did not do, step by step; empty when the first one did."""
     max_output_tokens: int | None = None
     """What the answer's length was lowered to, so that it can be afforded; None when it was not."""
     asked: Asked | None = None

@@ -81,7 +81,10 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 @click.option("--system", metavar="TEXT", help="Instructions that stand before each prompt.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")
 @click.option(
-    "--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers are asked to fit."
+    "--schema",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A JSON Schema that answers are asked to fit, and must.",
 )
 @click.option(
     "--concurrency",
@@ -225,14 +228,16 @@ def run(
 
 
 def _read_schema(path: Path) -> dict[str, Any]:
+    from routewright.decision.schemas import SchemaRefused, read_schema
+
     try:
-        schema = msgspec.json.decode(path.read_bytes())
+        text = path.read_text("utf-8")
+        read_schema(text, str(path), is_trusted=True)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not JSON: {error}") from error
-    if not isinstance(schema, dict):
-        raise BadInput(f"{path} is no JSON Schema: it must be an object")
+    except (SchemaRefused, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is no JSON Schema: {error}") from error
+    schema: dict[str, Any] = msgspec.json.decode(text)
     return schema
 
 

@@ -25,7 +25,7 @@ from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, asked_of, intent_of
 from routewright.decision.permission import is_restricted, permission_of
-from routewright.decision.ranking import Draw, drawn, rank, reasons_not_to_try
+from routewright.decision.ranking import Draw, Ranking, drawn, rank, reasons_not_to_try
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Sign, Verdict
 
@@ -173,6 +173,7 @@ def _candidates(
             cold_cost_nanousd=finding.cold_cost_nanousd,
             success=_rounded_success(finding),
             outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
+            deployments=_reserve(intent, name, finding, ranking, examiner),
             doubt=_rounded_doubt(finding),
             output_tokens=finding.output_tokens,
             hindrance="unable" if finding.obstacle is not None else "resting" if finding.reason else "",
@@ -182,6 +183,13 @@ def _candidates(
         if name not in ranking.eligible
     ]
     return tuple(candidates)
+
+
+def _reserve(intent: Intent, name: str, finding: Finding, ranking: Ranking, examiner: Examiner) -> tuple[str, ...]:
+    """Where a model that is not tried could be called, should an answer not do: by no means if another was named."""
+    if intent.named is not None or finding.obstacle is not None or name in ranking.removed:
+        return ()
+    return tuple([deployment.id for deployment in examiner.deployments(finding.model)])
 
 
 def _with_warmth(reason: str, tokens: int) -> str:

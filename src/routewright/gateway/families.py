@@ -229,6 +229,14 @@ METRICS = (
         _drifts,
     ),
     Metric(
+        "shadows_total",
+        Kind.COUNTER,
+        ("result",),
+        "Copies of requests that other models were asked aside, by what came of them: results of comparisons, dropped, "
+        "unable, unsent.",
+        _by_one(lambda sources: sources.engine.shadows.counts.items()),
+    ),
+    Metric(
         "ledger_queue_depth",
         Kind.GAUGE,
         (),

@@ -18,12 +18,20 @@ from msgspec.structs import replace
 
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
-from routewright.errors import BadInput, CallerError, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
+from routewright.errors import (
+    BadInput,
+    CallerError,
+    CheckFailed,
+    DeadlineExceeded,
+    JobRefused,
+    RoutewrightError,
+    StoreUnavailable,
+)
 from routewright.jobs.answering import Asker, Limits, RunEnded, spread
 from routewright.jobs.fitting import Fit, fit_of
 from routewright.jobs.inputs import Input, Record
 from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
-from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of
+from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of, checks_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
 from routewright.jobs.results import Answered, answer_line, answered_of, failure_line, refusal_line, renamed
@@ -110,7 +118,9 @@ class Run:
         self._tenant = tenant
         self._asker = Asker(runtime.engine, runtime.clock, random or Random())
         self._ticker = Ticker(store, job, files, self.stop)
-        self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
+        self._options = Options(
+            tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,), checks=checks_of(source.asking)
+        )
         self._until = inf
         self._is_stopped = False
         self.first: Callable[[], Awaitable[None]] | None = None
@@ -327,16 +337,25 @@ class Run:
         return reply.receipt
 
     async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
-        """Have an item answered by whoever is asked, and keep the answer. Raises what `ask` raises."""
+        """Have an item answered by whoever is asked, and keep the answer if it passes its checks.
+
+        Raises what `ask` raises, CheckFailed.
+        """
+        failed: list[str] = []
         kept: list[tuple[Answered, Place]] = []
 
         def take(answered: Answered) -> None:
+            if answered.failed:
+                failed.append(answered.failed)
+                return
             line = answer_line(item.custom_id, answered.request_id, answered.body)
             place = self._files.write(line, is_ok=True)
             self._ticker.expect(place)
             kept.append((answered, place))
 
         receipt = await ask(call, take)
+        if failed:  # it is paid for, and settled as what it was
+            raise CheckFailed(failed[0])
         answered, place = kept[0]
         if receipt is None:
             found = Found(item.custom_id, answered.request_id, "", place)
