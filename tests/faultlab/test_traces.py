@@ -252,6 +252,21 @@ async def test_the_log_names_the_trace(tmp_path: Path, caplog: pytest.LogCapture
     assert "geheim" not in str(line)
 
 
+async def test_a_reload_begins_and_ends_it(tmp_path: Path) -> None:
+    async with collecting() as collector, lab(tmp_path) as it:
+        file = tmp_path / "routewright.toml"
+        without = file.read_text()
+        counts = []
+        for settings in (without, without + telemetry(collector), without):
+            file.write_text(settings)
+            it.runtime.reload()
+            assert it.runtime.engine.settings_error is None
+            assert (await it.ask("ok")).is_complete
+            await flush(it)
+            counts.append(len(collector.spans))
+    assert counts == [0, 2, 2]
+
+
 def test_without_a_collector_nothing_of_it_is_imported() -> None:
     program = (
         "import sys\n"
