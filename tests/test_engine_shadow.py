@@ -53,6 +53,7 @@ class Cast(Simulator):
     def __init__(self, script: Script) -> None:
         super().__init__(time_scale=0)
         self.script = script
+        self.finish = "stop"
         self.asked: list[JsonObject] = []
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> ScriptedResponse:  # type: ignore[override]
@@ -60,7 +61,7 @@ class Cast(Simulator):
         body = msgspec.json.decode(request.body)
         self.asked.append(body)
         says = self.script(body["model"], body)
-        choice = {"index": 0, "message": {"role": "assistant", "content": says}, "finish_reason": "stop"}
+        choice = {"index": 0, "message": {"role": "assistant", "content": says}, "finish_reason": self.finish}
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         answer = {"id": "1", "object": "chat.completion", "model": body["model"], "choices": [choice], "usage": usage}
         return ScriptedResponse(200 if says else 503, [msgspec.json.encode(answer)])
@@ -257,6 +258,19 @@ async def test_content_is_kept_with_a_comparison_only_where_it_may_be(tmp_path: 
                 runtime.reload()
             await ask(runtime)
             assert [each.shadow_answer for each in compared(runtime)] == [kept]
+
+
+@pytest.mark.parametrize(("own", "most"), [(None, 8_192), (100, 100), (8_000, 8_000)])
+async def test_a_copy_may_be_a_few_times_as_long_as_the_answer_and_is_not_blamed_for_that(
+    tmp_path: Path, own: int | None, most: int
+) -> None:
+    async with playing(tmp_path, lambda model, _: model) as (runtime, cast):
+        cast.finish = "length"
+        await ask(runtime, max_output_tokens=own)
+        assert [body.get("max_tokens") for body in cast.asked] == [own, most]
+        [comparison] = compared(runtime)
+        cut = ("failed", "too_long")
+        assert (comparison.result, comparison.decided_by) == (("different", "") if own == most else cut)
 
 
 async def test_an_answer_that_was_given_up_is_not_compared(tmp_path: Path) -> None:
