@@ -36,7 +36,8 @@ LONGEST_BYTES = 256 * 1024
 """Of an answer; with a longer one nothing is compared."""
 KEPT_CHARS = 20_000
 """Of an answer that is kept with its comparison, where content is kept."""
-JUDGE_TOKENS = 8
+JUDGE_TOKENS = 2_048
+"""For one word; most of it is for models that think before they say it."""
 LEAST_TOKENS, TIMES_AS_LONG = 8_192, 4
 """How long a copy's answer may be, at least, or beside the one that was given, whichever is more: without a bound the
 dearest that a copy can cost is that of the model's longest answer, and few fit into a day's money."""
