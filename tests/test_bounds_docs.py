@@ -61,6 +61,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),
+    "a judge's word on two answers": (shadow.JUDGE_TOKENS,),
+    "a copy's answer": (shadow.LEAST_TOKENS, shadow.TIMES_AS_LONG),
     "an answer that is compared with another": (shadow.LONGEST_BYTES, pairwise.SHOWN_CHARS, shadow.KEPT_CHARS),
     "what is said of an answer beside its score": (feedback.LONGEST_COMMENT, feedback.LONGEST_CORRECTION),
     "feedback on a request that is not recorded yet": (runtime.FLUSHED_WITHIN_S,),
