@@ -15,7 +15,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_opentelemetrys_own_variables_are_enough(desk: Desk) -> None:
-    headers = "authorization=Basic%20c2VjcmV0%3D, x-scope=a=b,"
+    headers = "authorization=Basic%20c2VjcmV0%3D,x-scope=a=b,"
     settings = desk.load({**OTEL, "OTEL_EXPORTER_OTLP_HEADERS": headers})
     assert settings.telemetry.endpoint == "https://collector.example/otel"
     assert settings.telemetry.service_name == "shop"

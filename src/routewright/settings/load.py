@@ -345,18 +345,17 @@ def _telemetry_headers(
     if reference is None or telemetry.endpoint is None:
         return {}
     held = resolve(reference, environ, stored)
+    hint = "write it without spaces, like authorization=Bearer%20KEY,x-scope=mine"
     if isinstance(held, str):
-        raise SettingsError(f"telemetry.headers: {held}", hint="set it, or take the line away")
+        raise SettingsError(f"telemetry.headers: {held}", hint=hint)
     headers = {}
-    for pair in filter(None, map(str.strip, held.reveal().split(","))):
+    for pair in filter(None, held.reveal().split(",")):
         name, equals, value = pair.partition("=")
-        value = unquote(value.strip())
-        if not (equals and _HEADER_NAME.fullmatch(name.strip()) and value.isascii() and value.isprintable()):
-            raise SettingsError(
-                f"telemetry.headers: what {reference} holds is not name=value,name=value",
-                hint="write it like authorization=Bearer%20KEY",
-            )
-        headers[name.strip()] = Secret(value)
+        value = unquote(value)
+        if not (equals and _HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
+            message = f"telemetry.headers: what {reference} holds is not name=value,name=value"
+            raise SettingsError(message, hint=hint)
+        headers[name] = Secret(value)
     return headers
 
 
