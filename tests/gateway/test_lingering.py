@@ -28,7 +28,7 @@ async def test_requests_after_sigterm_are_answered_and_their_connections_end(tmp
             heard = await kept.rest()
             assert (heard.statuses, heard.headers["connection"]) == ([503], "close")
         async with opened.wire() as new:
-            new.write(chat("plain"))
+            new.write(chat("ok"))
             heard = await new.rest()
             assert (heard.statuses, heard.headers["connection"]) == ([200], "close")
         opened.server.handle_exit(signal.SIGTERM, None)
