@@ -60,6 +60,8 @@ HELP: Mapping[str, str] = {
     "E142": "`routewright policies list` has all names; `routewright policies list NAME` the versions of one.",
     "E143": "Do what the message says: correct the names of models in it, or go on with a version that is there.",
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
+    "E154": "Install routewright into a Python of 3.11 or newer; `uv tool install --python 3.12` finds one.",
+    "E155": "Install it again, with what it needs: `pip install --force-reinstall routewright`, without --no-deps.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",

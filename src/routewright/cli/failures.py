@@ -49,3 +49,15 @@ class NothingLogged(OperatorError):
     """The ledger has no decision that can be held against another policy."""
 
     number, code, status = "E136", "nothing_logged", 404
+
+
+class WrongPython(OperatorError):
+    """This Python is too old for routewright. Told by `routewright.cli.starting`, as nothing else could run."""
+
+    number, code = "E154", "wrong_python"
+
+
+class NotWhole(OperatorError):
+    """Something that routewright always needs is not installed. Told by `routewright.cli.starting`."""
+
+    number, code = "E155", "installation_not_whole"
