@@ -7,6 +7,8 @@ python3 dev.py check --fast    only the tests, stopping at the first failure
 python3 dev.py coverage        set up, then the branch coverage of what money depends on
 python3 dev.py mutate          set up, then small faults in it, of which the tests must notice nine in ten
 python3 dev.py prove [--long]  set up, then the proofs of docs/reliability.md
+python3 dev.py build           set up, then wheel and sdist, into dist/, built several ways to the same bytes
+python3 dev.py install-check   set up, then the wheel installed as users do, by each Python here, and exercised
 """
 
 import hashlib
@@ -36,7 +38,12 @@ OF_MONEY = [
     *(f"tests/test_{name}.py" for name in ("alerts", "runtime_budgets", "stores")),
 ]
 COVERAGE = (["coverage", "run", "-m", "pytest", *OF_MONEY], ["coverage", "report"])
-SCRIPTS = {"mutate": "benchmarks/mutation.py", "prove": "benchmarks/prove.py"}
+SCRIPTS = {
+    "build": "benchmarks/build.py",
+    "install-check": "benchmarks/install_check.py",
+    "mutate": "benchmarks/mutation.py",
+    "prove": "benchmarks/prove.py",
+}
 
 
 def fingerprint() -> str:
