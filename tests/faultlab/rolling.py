@@ -12,10 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import msgspec
 from msgspec import Struct
@@ -58,7 +60,8 @@ price = {{ input = "1", output = "2" }}
 """
 MIX = (("ok", False), ("ok", True), ("ok", False), ("slow", False), ("ok", True), ("long", True))
 """Models of the lab's provider, and whether they are streamed: answers of 1 ms, of 20 ms, of 0.2 s, of 0.7 s."""
-PATIENCE_S = 30.0
+PATIENCE_S = 150.0
+"""More than a replica is given to end; an overloaded machine takes long."""
 _REQUEST_ID = re.compile(rb"\r\nx-request-id: (\S+)\r\n", re.IGNORECASE)
 _REFUSED = "(111: Connection refused) while connecting to upstream"
 
@@ -76,6 +79,33 @@ class Rolled(Struct, frozen=True, kw_only=True):
     clean_ends: int
     """Replicas that ended with exit code 0."""
     slowest_s: float
+
+
+class _Replica(Served):
+    """One with a folder of its own, on a port that it keeps; what it logs is in `log` of its folder."""
+
+    def __init__(self, home: Path, settings: str, environ: dict[str, str]) -> None:
+        home.mkdir()
+        (home / "routewright.toml").write_text(settings)
+        super().__init__(home, "--port", str(_free_port()), environ=environ)
+
+    def start(self) -> Self:
+        """Start it, and have its log read, as a full pipe would stop it."""
+        super().start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def wait(self) -> int:
+        """Until it has ended; its exit code."""
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join()
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines, (self.home / "log").open("a") as log:
+            log.writelines(lines)
 
 
 class _Load:
@@ -147,15 +177,19 @@ def measure(folder: Path, *, per_s: int = 200, linger_s: int = 3, steady_s: floa
                 "ROUTEWRIGHT_REDIS__URL": redis.url,
                 "ROUTEWRIGHT_SERVER__LINGER_SECONDS": str(linger_s),
             }
-            replicas = [_replica(folder / f"replica-{number}", settings, environ) for number in (1, 2)]
+            replicas = [_Replica(folder / f"replica-{number}", settings, environ) for number in (1, 2)]
+            ends: list[int] = []
             try:
+                for replica in replicas:
+                    replica.start()
                 with _nginx(folder, [replica.url for replica in replicas]) as port:
-                    load, ends = asyncio.run(_roll(replicas, _Load(port, per_s), steady_s, rounds))
+                    load = _Load(port, per_s)
+                    asyncio.run(_roll(replicas, load, steady_s, rounds, ends))
             finally:
                 for replica in replicas:
                     if replica.process.poll() is None:
                         replica.process.send_signal(signal.SIGINT)
-                        ends.append(replica.wait())
+                        replica.wait()
             lost = _lost(database, address.rsplit("%3D", 1)[1], folder / "bill.jsonl", load.answered)
     finally:
         database.close()
@@ -170,17 +204,9 @@ def measure(folder: Path, *, per_s: int = 200, linger_s: int = 3, steady_s: floa
     )
 
 
-def _replica(home: Path, settings: str, environ: dict[str, str]) -> Served:
-    """One with a folder of its own, on a port that it keeps."""
-    home.mkdir()
-    (home / "routewright.toml").write_text(settings)
-    return Served(home, "--port", str(_free_port()), environ=environ).start()
-
-
-async def _roll(replicas: list[Served], load: _Load, steady_s: float, rounds: int) -> tuple[_Load, list[int]]:
+async def _roll(replicas: list[_Replica], load: _Load, steady_s: float, rounds: int, ends: list[int]) -> None:
     is_over = asyncio.Event()
     asking = asyncio.create_task(load.run(is_over))
-    ends = []
     for _ in range(rounds):
         for replica in replicas:
             await asyncio.sleep(steady_s)
@@ -189,7 +215,6 @@ async def _roll(replicas: list[Served], load: _Load, steady_s: float, rounds: in
     await asyncio.sleep(steady_s)
     is_over.set()
     await asking
-    return load, ends
 
 
 @contextmanager
