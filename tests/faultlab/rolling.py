@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Self
 
@@ -160,8 +161,8 @@ class _Load:
                 await writer.wait_closed()
 
 
-def measure(folder: Path, *, per_s: int = 200, linger_s: int = 3, steady_s: float = 3.0, rounds: int = 1) -> Rolled:
-    """Restart both replicas so often, in an empty folder, `steady_s` after the start and after each.
+def measure(folder: Path, *, per_s: int = 200, linger_s: int = 5, steady_s: float = 3.0, restarts: int = 2) -> Rolled:
+    """Restart one replica after the other, so often, in an empty folder, `steady_s` after the start and after each.
 
     Raises OSError or SubprocessError without PostgreSQL, Redis or nginx.
     """
@@ -184,7 +185,7 @@ def measure(folder: Path, *, per_s: int = 200, linger_s: int = 3, steady_s: floa
                     replica.start()
                 with _nginx(folder, [replica.url for replica in replicas]) as port:
                     load = _Load(port, per_s)
-                    asyncio.run(_roll(replicas, load, steady_s, rounds, ends))
+                    asyncio.run(_roll(replicas, load, steady_s, restarts, ends))
             finally:
                 for replica in replicas:
                     if replica.process.poll() is None:
@@ -198,20 +199,19 @@ def measure(folder: Path, *, per_s: int = 200, linger_s: int = 3, steady_s: floa
         failed=tuple(load.failed),
         lost=lost,
         passed_on=(folder / "error.log").read_text().count(_REFUSED),
-        restarts=2 * rounds,
+        restarts=restarts,
         clean_ends=ends.count(0),
         slowest_s=load.slowest_s,
     )
 
 
-async def _roll(replicas: list[_Replica], load: _Load, steady_s: float, rounds: int, ends: list[int]) -> None:
+async def _roll(replicas: list[_Replica], load: _Load, steady_s: float, restarts: int, ends: list[int]) -> None:
     is_over = asyncio.Event()
     asking = asyncio.create_task(load.run(is_over))
-    for _ in range(rounds):
-        for replica in replicas:
-            await asyncio.sleep(steady_s)
-            ends.append(await asyncio.to_thread(replica.stop))
-            await asyncio.to_thread(replica.start)
+    for replica in islice(cycle(replicas), restarts):
+        await asyncio.sleep(steady_s)
+        ends.append(await asyncio.to_thread(replica.stop))
+        await asyncio.to_thread(replica.start)
     await asyncio.sleep(steady_s)
     is_over.set()
     await asking
