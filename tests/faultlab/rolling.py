@@ -14,7 +14,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from pathlib import Path
@@ -59,23 +60,26 @@ deployments = ["mock/{name}"]
 context_window = 100_000
 price = {{ input = "1", output = "2" }}
 """
-MIX = (("ok", False), ("ok", True), ("ok", False), ("slow", False), ("ok", True), ("long", True))
+MIX = (*(("ok", False), ("ok", True), ("slow", False)) * 4, ("long", True))
 """Models of the lab's provider, and whether they are streamed: answers of 1 ms, of 20 ms, of 0.2 s, of 0.7 s."""
 PATIENCE_S = 150.0
 """More than a replica is given to end; an overloaded machine takes long."""
 _REQUEST_ID = re.compile(rb"\r\nx-request-id: (\S+)\r\n", re.IGNORECASE)
-_REFUSED = "(111: Connection refused) while connecting to upstream"
+_COMPLAINT = re.compile(r"\] \S+ (?:\*\d+ )?(.*?)(?:, client: .*)?$", re.MULTILINE)
+_REFUSED = "connect() failed (111: Connection refused) while connecting to upstream"
 
 
 class Rolled(Struct, frozen=True, kw_only=True):
     """What was measured."""
 
     requests: int
-    failed: tuple[str, ...]
-    """How each of those that failed did."""
+    failed: Mapping[str, int]
+    """Those that failed, by how they did."""
     lost: int
     passed_on: int
     """Times that nginx found a replica away, and went to the other."""
+    complaints: Mapping[str, int]
+    """What else nginx met."""
     restarts: int
     clean_ends: int
     """Replicas that ended with exit code 0."""
@@ -117,7 +121,7 @@ class _Load:
         self._per_s = per_s
         self.answered: list[str] = []
         """The ids that were told."""
-        self.failed: list[str] = []
+        self.failed: Counter[str] = Counter()
         self.slowest_s = 0.0
         self.sent = 0
 
@@ -137,14 +141,14 @@ class _Load:
             async with asyncio.timeout(PATIENCE_S):
                 answer = await self._exchange(msgspec.json.encode(body))
         except (OSError, TimeoutError) as error:
-            self.failed.append(repr(error))
+            self.failed[repr(error)] += 1
             return
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
         told = _REQUEST_ID.search(answer)
         if answer.startswith(b"HTTP/1.1 200 ") and (b"[DONE]" if is_stream else b'"usage"') in answer and told:
             self.answered.append(told[1].decode())
         else:
-            self.failed.append(answer[:300].decode(errors="replace"))
+            self.failed[answer.partition(b"\r\n")[0].decode(errors="replace")] += 1
 
     async def _exchange(self, body: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -177,6 +181,7 @@ def measure(folder: Path, *, per_s: int = 200, linger_s: int = 5, steady_s: floa
                 "ROUTEWRIGHT_LEDGER__DATABASE_URL": address,
                 "ROUTEWRIGHT_REDIS__URL": redis.url,
                 "ROUTEWRIGHT_SERVER__LINGER_SECONDS": str(linger_s),
+                "ROUTEWRIGHT_SERVER__MAX_CONNECTIONS_PER_ADDRESS": "10000",
             }
             replicas = [_Replica(folder / f"replica-{number}", settings, environ) for number in (1, 2)]
             ends: list[int] = []
@@ -194,11 +199,13 @@ def measure(folder: Path, *, per_s: int = 200, linger_s: int = 5, steady_s: floa
             lost = _lost(database, address.rsplit("%3D", 1)[1], folder / "bill.jsonl", load.answered)
     finally:
         database.close()
+    met = Counter(_COMPLAINT.findall((folder / "error.log").read_text()))
     return Rolled(
         requests=load.sent,
-        failed=tuple(load.failed),
+        failed=load.failed,
         lost=lost,
-        passed_on=(folder / "error.log").read_text().count(_REFUSED),
+        passed_on=met.pop(_REFUSED, 0),
+        complaints=met,
         restarts=restarts,
         clean_ends=ends.count(0),
         slowest_s=load.slowest_s,

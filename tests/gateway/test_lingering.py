@@ -1,6 +1,7 @@
 """A gateway that was told to end goes on for its linger time, and closes its door without resetting who is in it."""
 
 import asyncio
+import contextlib
 import errno
 import signal
 import socket
@@ -12,7 +13,7 @@ import pytest
 from clients import PATIENCE_S, chat, house
 from draining import READY
 
-from routewright.gateway.lingering import take_no_more
+from routewright.gateway.lingering import LET_IN_S, let_in, take_no_more, waiting
 
 LINGERS = "[server]\nlinger_seconds = 30\n"
 
@@ -43,7 +44,26 @@ async def test_who_waits_at_a_terminal_waits_for_no_linger(tmp_path: Path) -> No
             await opened.serving
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can refuse new connections alone")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can refuse new connections alone")
+
+
+@on_linux
+async def test_nobody_is_left_outside_by_an_event_loop_that_is_late() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        assert waiting(listener) == 3
+        closing = asyncio.create_task(let_in([listener]))
+        await asyncio.sleep(2 * LET_IN_S)
+        for left in (2, 1, 0):
+            assert not closing.done()
+            listener.accept()[0].close()
+            assert waiting(listener) == left
+        async with asyncio.timeout(PATIENCE_S):
+            await closing
+
+
+@on_linux
 def test_a_closing_door_admits_who_has_knocked_and_later_refuses_the_others() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()

@@ -18,7 +18,7 @@ import uvicorn
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.connection import Connection, Entrance, Limits
-from routewright.gateway.lingering import LET_IN_S, take_no_more
+from routewright.gateway.lingering import let_in
 from routewright.gateway.memory import limit_bytes, watch_memory
 from routewright.jobs.watch import Watch
 from routewright.runtime import Runtime
@@ -82,9 +82,7 @@ class Server(uvicorn.Server):
         ends = time.monotonic() + self._linger_s
         while time.monotonic() < ends and not self.force_exit:
             await asyncio.sleep(LOOK_FOR_FORCE_EVERY_S)
-        for listener in listeners:
-            take_no_more(listener)
-        await asyncio.sleep(LET_IN_S)
+        await let_in(listeners)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
