@@ -78,8 +78,9 @@ def _served(program: Path, environ: dict[str, str], home: Path) -> None:
     if told is None:
         raise NotWorking("the gateway did not start")
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}).encode()
-    request = urllib.request.Request(f"{told}/v1/chat/completions", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(f"{told}/v1/chat/completions", body, headers)  # noqa: S310 our own
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 our own
         json.load(answer)["choices"][0]
     process.send_signal(signal.SIGTERM)
     process.stderr.read()
@@ -134,7 +135,12 @@ def tools(folder: Path) -> Path:
 def with_uv(bin_folder: Path, wheel: Path, folder: Path) -> Path:
     """`uv tool install`; its program."""
     place = folder / "by-uv"
-    environ = {**os.environ, "UV_TOOL_DIR": str(place), "UV_TOOL_BIN_DIR": str(place / "bin"), "UV_PYTHON": sys.executable}
+    environ = {
+        **os.environ,
+        "UV_TOOL_DIR": str(place),
+        "UV_TOOL_BIN_DIR": str(place / "bin"),
+        "UV_PYTHON": sys.executable,
+    }
     subprocess.run([bin_folder / "uv", "tool", "install", "--quiet", str(wheel)], env=environ, check=True)
     return place / "bin/routewright"
 

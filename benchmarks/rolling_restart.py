@@ -38,8 +38,8 @@ def main() -> int:
         name=f"rolling restart, {options.per_second} requests/s",
         what=f"{found.restarts} restarts of one of two replicas, linger_seconds = {options.linger}",
         bar="0 failed, 0 lost",
-        measured=f"{sum(found.failed.values())} failed, {found.lost} lost, of {found.requests:,} requests; the slowest took "
-        f"{found.slowest_s:.1f} s; {found.passed_on:,} were passed on",
+        measured=f"{sum(found.failed.values())} failed, {found.lost} lost, of {found.requests:,} requests; "
+        f"the slowest took {found.slowest_s:.1f} s; {found.passed_on:,} were passed on",
         has_passed=not found.failed and not found.lost and found.clean_ends == found.restarts,
         run=f"{today()}, {time.monotonic() - began:.0f} s",
     )

@@ -45,7 +45,10 @@ def measured(page: str, line: str) -> float:
 def table(page: str) -> str:
     """The whole block."""
     chunk = measured(page, CHUNK)
-    rows = ["| requests | CPU each | requests/s of one core at 60 % | cores for 1,000 requests/s |", "|---|---|---|---|"]
+    rows = [
+        "| requests | CPU each | requests/s of one core at 60 % | cores for 1,000 requests/s |",
+        "|---|---|---|---|",
+    ]
     for work in WORKS:
         cpu_us = measured(page, work.line) + work.chunks * chunk
         per_s = USED * 1e6 / cpu_us

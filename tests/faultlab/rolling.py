@@ -1,8 +1,8 @@
 """Two replicas behind nginx, over one PostgreSQL and one Redis, are restarted one after the other under load.
 
-nginx has the file that ships in `deploy/nginx`, and each replica the settings that `compose.yaml` gives it. A request has
-failed if its client got anything but a whole answer; a row is lost if what the provider billed, or what a client was
-answered, is not in the ledger exactly once.
+nginx has the file that ships in `deploy/nginx`, and each replica the settings that `compose.yaml` gives it. A request
+has failed if its client got anything but a whole answer; a row is lost if what the provider billed, or what a client
+was answered, is not in the ledger exactly once.
 """
 
 import asyncio

@@ -12,10 +12,9 @@ EX_CONFIG = 78
 def main() -> None:
     """Run the program with the arguments of this process, if that is possible here."""
     if sys.version_info < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
         _end(
-            "error[E154]: routewright needs Python {}.{} or newer; this is {}".format(
-                *OLDEST_PYTHON, sys.version.split()[0]
-            ),
+            f"error[E154]: routewright needs Python {oldest} or newer; this is {sys.version.split()[0]}",
             "install it into a newer one, e.g. `uv tool install --python 3.12 routewright`",
         )
     try:
@@ -27,11 +26,11 @@ def main() -> None:
         if missing in ("", "routewright"):  # a bug of ours, which keeps its traceback
             raise
         _end(
-            "error[E155]: this installation is not whole: the module {} is missing".format(missing),
-            "run: {} -m pip install --force-reinstall routewright".format(sys.executable),
+            f"error[E155]: this installation is not whole: the module {missing} is missing",
+            f"run: {sys.executable} -m pip install --force-reinstall routewright",
         )
 
 
 def _end(what: str, hint: str) -> None:
-    sys.stderr.write("{}\nhint: {}\n".format(what, hint))
+    sys.stderr.write(f"{what}\nhint: {hint}\n")
     sys.exit(EX_CONFIG)

@@ -42,7 +42,7 @@ async def let_in(listeners: Sequence[socket.socket]) -> None:
         take_no_more(listener)
     await asyncio.sleep(LET_IN_S)
     gives_up_at = time.monotonic() + MOST_LET_IN_S
-    while any(map(waiting, listeners)) and time.monotonic() < gives_up_at:
+    while any(map(waiting, listeners)) and time.monotonic() < gives_up_at:  # noqa: ASYNC110 it is the kernel that tells
         await asyncio.sleep(TURN_S)
     for _ in range(TURNS):
         await asyncio.sleep(TURN_S)

@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
         """Go on serving, one request per connection, while proxies learn to go elsewhere; then let in who knocked."""
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         ends = time.monotonic() + self._linger_s
-        while time.monotonic() < ends and not self.force_exit:
+        while time.monotonic() < ends and not self.force_exit:  # noqa: ASYNC110 a signal handler ends it
             await asyncio.sleep(LOOK_FOR_FORCE_EVERY_S)
         await let_in(listeners)
 
