@@ -58,7 +58,11 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
-    "questions of a comparison of two gateways": (compare.USUAL_QUESTIONS, compare.MOST_QUESTIONS, compare.MOST_AT_ONCE),
+    "questions of a comparison of two gateways": (
+        compare.USUAL_QUESTIONS,
+        compare.MOST_QUESTIONS,
+        compare.MOST_AT_ONCE,
+    ),
     "an answer of the other gateway": (sides.MOST_BYTES,),
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),

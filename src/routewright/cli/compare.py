@@ -59,7 +59,9 @@ def _key(ctx: click.Context, param: click.Parameter, text: str | None) -> str:
     show_default=True,
     help="Ask the first so many questions.",
 )
-@click.option("--concurrency", type=click.IntRange(1, MOST_AT_ONCE), default=4, show_default=True, help="Questions at a time.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, MOST_AT_ONCE), default=4, show_default=True, help="Questions at a time."
+)
 @click.option(
     "--timeout", type=click.IntRange(1, 3600), default=120, show_default=True, help="Seconds that an answer may take."
 )
