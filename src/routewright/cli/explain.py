@@ -10,12 +10,12 @@ from routewright.cli.options import json_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.errors import Fault, Remedy, RoutewrightError
 
-_FAULTS = {
+FAULTS = {
     Fault.CALLER: "whoever made the request",
     Fault.PROVIDER: "the provider",
     Fault.OURS: "this installation",
 }
-_REMEDIES = {
+REMEDIES = {
     Remedy.NOTHING: "The same request would fail again, so it is not repeated.",
     Remedy.ELSEWHERE: "The next model or deployment is tried.",
     Remedy.OTHER_MODEL: "The next model is tried.",
@@ -124,8 +124,8 @@ def command(number: str | None, as_json: bool) -> None:
         print_json(described(error))
         return
     click.echo(f"{error.number} {error.__name__}: {meaning(error)}")
-    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {_FAULTS[error.fault]}")
-    click.echo(f"  by itself {_REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
+    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {FAULTS[error.fault]}")
+    click.echo(f"  by itself {REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
 
 
 def errors() -> list[type[RoutewrightError]]:
