@@ -77,10 +77,13 @@ def test_the_site_has_four_parts_and_every_page_once() -> None:
 def test_links_of_the_root_lead_to_the_same_pages_on_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs")
     monkeypatch.syspath_prepend(ROOT)
-    from mkdocs_hooks import with_site_links, slug
+    from mkdocs_hooks import slug, with_site_links
 
     monkeypatch.delitem(sys.modules, "mkdocs_hooks")
-    assert with_site_links("[a](docs/cli.md#x) [b](README.md) [c](src/routewright)", ROOT) == "[a](cli.md#x) [b](index.md) c"
+    assert (
+        with_site_links("[a](docs/cli.md#x) [b](README.md) [c](src/routewright)", ROOT)
+        == "[a](cli.md#x) [b](index.md) c"
+    )
     assert with_site_links("[a](../quality.md) [b](../../README.md#how)", DOCS / "decisions") == (
         "[a](../quality.md) [b](../index.md#how)"
     )
