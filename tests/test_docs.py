@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -26,6 +26,13 @@ _BLOCK = re.compile(
 )
 _RUN = ("python", "pycon", "console", "bash", "toml", "json", "yaml")
 """Languages whose examples are executed, or read as what they are; `text` is no example."""
+_END = "== end of the example ==\n"
+_EACH = f"""
+import runpy, sys
+for path in sys.argv[1:]:
+    runpy.run_path(path, run_name="__main__")
+    sys.stdout.write({_END!r})
+"""
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _TRAINED = (
     (re.compile(r"\$\d[\d,.]*"), "$N"),
@@ -73,6 +80,17 @@ def sessions() -> list[object]:
     return pages
 
 
+def together(language: str) -> list[object]:
+    """The blocks of a language, page by page."""
+    pages: list[object] = []
+    for page in PAGES:
+        found = _BLOCK.finditer(page.read_text(encoding="utf-8"))
+        texts = [match["text"] for match in found if match["language"] == language and match["reason"] is None]
+        if texts:
+            pages.append(pytest.param(texts, id=str(page.relative_to(ROOT))))
+    return pages
+
+
 @pytest.fixture(autouse=True)
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home and a folder without settings, and an environment without keys."""
@@ -93,13 +111,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield served.url
 
 
-@pytest.mark.parametrize("source", blocks("python"))
-def test_python_examples_run(source: str, url: str, tmp_path: Path) -> None:
-    example = tmp_path / "example.py"
-    example.write_text(source.replace("http://127.0.0.1:8484", url), encoding="utf-8")
-    ran = subprocess.run([sys.executable, "-W", "error", str(example)], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize("texts", together("python"))
+def test_python_examples_run(texts: Sequence[str], url: str, tmp_path: Path) -> None:
+    """Those of a page one after the other in one process, as each imports what takes seconds to import."""
+    paths = [tmp_path / f"example_{number}.py" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text.replace("http://127.0.0.1:8484", url), encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-c", _EACH, *map(str, paths)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip()
+    *printed, after = ran.stdout.split(_END)
+    assert (len(printed), after.strip()) == (len(texts), "")
+    assert all(each.strip() for each in printed)
 
 
 @pytest.mark.parametrize("text", sessions())

@@ -140,6 +140,13 @@ def test_a_key_is_named_and_never_written(terminal: Terminal, key: str, said: st
     assert "sk-1234" not in done.stderr
 
 
+@pytest.mark.parametrize("url", ["foo", "localhost:4000", "ftp://x", "http://", "http://a b", "http://127.0.0.1:99999"])
+def test_what_is_no_address_is_a_usage_error(terminal: Terminal, url: str) -> None:
+    done = terminal.run("compare", "questions.jsonl", "--against", url)
+    assert done.exit_code == 2
+    assert "is no address; write it like http://localhost:4000" in done.stderr
+
+
 def test_a_line_that_is_no_question_is_told_before_anybody_is_asked(terminal: Terminal) -> None:
     (terminal.home / "questions.jsonl").write_text(QUESTIONS + '\n{"custom_id": "q3"}\n')
     done = terminal.run("compare", "questions.jsonl", "--simulate", "--against", "http://127.0.0.1:9")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -43,12 +44,30 @@ def _key(ctx: click.Context, param: click.Parameter, text: str | None) -> str:
     raise click.BadParameter(found, ctx, param)
 
 
+def _url(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """An address of HTTP."""
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, an open bracket
+        is_one = False
+    if not is_one or not text.isprintable() or " " in text:
+        raise click.BadParameter(f"{text!r} is no address; write it like http://localhost:4000", ctx, param)
+    return text
+
+
 @click.command("compare", short_help="Ask this router and another gateway the same, and see what differs.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--against", metavar="URL", required=True, help="The other gateway, such as http://localhost:4000.")
+@click.option(
+    "--against", callback=_url, metavar="URL", required=True, help="The other gateway, such as http://localhost:4000."
+)
 @click.option("--against-key", callback=_key, metavar="env:NAME", help="Where its key is: a variable's name.")
 @click.option("--against-model", metavar="NAME", help="Ask the other one for this model, whatever FILE says.")
-@click.option("--via", metavar="URL", help="Ask the routewright that serves there, instead of one in this process.")
+@click.option(
+    "--via", callback=_url, metavar="URL", help="Ask the routewright that serves there, instead of one in this process."
+)
 @click.option("--via-key", callback=_key, metavar="env:NAME", help="Where its key is.")
 @click.option("--model", metavar="NAME", help="Ask routewright for this model; auto if FILE names none.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, where FILE says none.")
