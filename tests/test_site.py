@@ -61,6 +61,26 @@ def test_a_dead_link_would_be_found(tmp_path: Path) -> None:
     assert dead(page) == ["page.md#gone", "gone.md"]
 
 
+def test_every_file_of_the_repository_that_a_page_names_is_there() -> None:
+    named = {
+        (page.name, path)
+        for page in LINKED
+        if page.name != "CHANGELOG.md" and page.parent.name != "decisions"  # these tell of their day
+        for path in re.findall(r"\b(?:tests|benchmarks|src|release)/[\w/.-]+\.py\b", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert {each for each in named if not (ROOT / each[1]).exists()} == set()
+
+
+def test_what_is_said_of_other_gateways_has_a_thread_and_something_to_run() -> None:
+    rows = re.findall(r"^\| [A-Z].*$", (DOCS / "comparison.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) > 5
+    for row in rows:
+        said, thread, _, see = row.strip("| ").split(" | ")
+        assert re.search(r"\(https://github\.com/\S+/issues/\d+\)", thread), said
+        assert re.search(r"`(python benchmarks/|tests/|routewright )", see), said
+
+
 def test_pages_that_are_made_from_the_code_are_as_the_code_is() -> None:
     differing = [place.name for place, text in pages.made().items() if place.read_text(encoding="utf-8") != text]
     assert differing == [], "run: python3 dev.py docs"
