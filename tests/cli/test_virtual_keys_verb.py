@@ -159,11 +159,11 @@ def test_keys_of_litellm_are_made_anew_or_told_why_not(terminal: Terminal) -> No
     checked = terminal.run("keys", "import", "keys.json", "--check")
     assert (checked.exit_code, listed(terminal)) == (0, [])
     assert "to be made" in checked.stdout
-    made = json.loads(terminal.run("keys", "import", "keys.json", "--json").stdout)
+    made = json.loads(terminal.run("keys", "import", "keys.json", "--json").stdout)["keys"]
     [key] = listed(terminal)
     assert (key["name"], key["budgets"][0]["limit_usd"], key["budgets"][0]["period"]) == ("reports", "5", "forever")
     assert read_id(made[0]["key"]) == key["id"]
-    assert (made[1]["key"], made[1]["plan"]["notes"]) == (None, ["it is blocked there"])
+    assert (made[1]["key"], made[1]["plan"]["notes"]) == (None, ["it is blocked there, or its team is"])
 
 
 def test_of_an_export_with_one_wrong_key_none_is_made(terminal: Terminal) -> None:
@@ -172,3 +172,11 @@ def test_of_an_export_with_one_wrong_key_none_is_made(terminal: Terminal) -> Non
     done = terminal.run("keys", "import", "keys.json")
     assert (done.exit_code, listed(terminal)) == (1, [])
     assert "error[E157]: the key 'b' cannot be made: requests_per_minute" in done.stderr
+
+
+def test_budgets_of_teams_are_printed_as_settings(terminal: Terminal) -> None:
+    (terminal.home / "keys.json").write_text(json.dumps({"keys": [{"key_alias": "a", "team_id": "t1", "models": []}]}))
+    (terminal.home / "teams.json").write_text(json.dumps([{"team_id": "t1", "team_alias": "search", "max_budget": 5}]))
+    done = terminal.run("keys", "import", "keys.json", "--teams", "teams.json")
+    assert '[budgets."team-search"]\nscope = "team:search"\nlimit_usd = "5"' in done.stdout
+    assert [key["team"] for key in listed(terminal)] == ["search"]
