@@ -16,7 +16,6 @@ from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.reconcile import reconcile
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
-from routewright.cli.text import one_line, usd
 from routewright.ids import uuid7
 from routewright.ledger.ledger import (
     MOST_TRUSTED_LAST,
@@ -31,6 +30,7 @@ from routewright.money import NANO
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
+from routewright.text import one_line, usd
 
 EMPTY = "the ledger is empty: ask something first, as in `routewright ask --simulate hello`"
 

@@ -11,12 +11,12 @@ from routewright.catalog.registry import Tier
 from routewright.cli.opening import asked, deciding_only, in_force_if_known, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import Column, print_json, print_table
-from routewright.cli.text import one_line, usd
 from routewright.client import read_question
 from routewright.engine import Engine
 from routewright.errors import CallerError
 from routewright.route import Candidate, Route, Verdict
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line, usd
 
 _COLUMNS = (
     Column("model"),

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routewright.cli.reports.charts import HEIGHT, WIDE, Point, Share, columns, curve, legend, shares
+from routewright.reports.charts import HEIGHT, WIDE, Point, Share, columns, curve, legend, shares
 
 values = st.integers(0, 2**63)
 points = st.lists(st.builds(Point, st.text(max_size=8), st.tuples(values, values), st.none() | values), max_size=100)

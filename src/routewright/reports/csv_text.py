@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from routewright.cli.reports.figures import exact
-from routewright.cli.reports.values import Measure, Table
+from routewright.reports.figures import exact
+from routewright.reports.values import Measure, Table
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routewright.cli.text import counted, one_line, percent, plain, usd
+from routewright.text import counted, one_line, percent, plain, usd
 
 CONTROL = {*map(chr, range(32)), *map(chr, range(127, 160))} - {"\t", "\n"}
 

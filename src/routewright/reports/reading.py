@@ -7,11 +7,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.catalog.pricing import PriceSchedule, cost_nanousd
-from routewright.cli.reports.values import Line, Report, Table, merged, saving_of, together
-from routewright.cli.text import counted
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension, Sums
 from routewright.ledger.store import Store
+from routewright.reports.values import Line, Report, Table, merged, saving_of, together
+from routewright.text import counted
 from routewright.usage import Usage
 
 HOUR_NS = 3600 * NANOSECONDS

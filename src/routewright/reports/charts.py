@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from routewright.cli.reports.page import text_of
+from routewright.reports.markup import text_of
 
 WIDE, HALF, HEIGHT = 1200, 560, 260
 """About the pixels that a chart across the page, and one of two side by side, are shown at: so text has one size."""

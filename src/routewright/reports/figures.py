@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
-from routewright.cli.reports.values import Measure
-from routewright.cli.text import percent, usd
 from routewright.ledger.spending import Sums
+from routewright.reports.values import Measure
+from routewright.text import percent, usd
 
 NOTHING_TO_TELL = "–"
 NANO = Decimal(1).scaleb(-9)

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routewright.cli.reports.values import Line, merged, saving_of, together
 from routewright.ledger.spending import Sums
+from routewright.reports.values import Line, merged, saving_of, together
 
 counts = st.integers(0, 10**15)
 sums = st.builds(

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routewright.cli.reports.csv_text import guarded, table_csv
-from routewright.cli.reports.values import MONEY, Line, Table
 from routewright.ledger.spending import Sums
+from routewright.reports.csv_text import guarded, table_csv
+from routewright.reports.values import MONEY, Line, Table
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1"])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routewright.cli.reports.figures import bar, short, short_usd, sparkline
+from routewright.reports.figures import bar, short, short_usd, sparkline
 
 
 def test_counts_are_as_short_as_tells_their_size() -> None:
