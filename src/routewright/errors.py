@@ -10,7 +10,8 @@ RoutewrightError
 │   ├── ResponseNotFound · PreviousResponseNotFound
 │   ├── JobNotFound · JobRefused · BadInput · ClusterUnusable
 │   ├── FileNotKept · StorageFull · BatchNotHeld
-│   └── PolicyNotFound · PolicyRefused
+│   ├── PolicyNotFound · PolicyRefused
+│   └── RequestNotFound · ForeignForm · PageTooSlow
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -296,6 +297,24 @@ class PolicyRefused(CallerError):
     """A policy cannot be used as it is, or not be written any more."""
 
     number, code = "E143", "policy_refused"
+
+
+class RequestNotFound(CallerError):
+    """The ledger has no request with this id."""
+
+    number, code, status = "E147", "request_not_found", 404
+
+
+class ForeignForm(CallerError):
+    """A form for the dashboard was sent by somebody else's page, or by no browser."""
+
+    number, code, status = "E148", "foreign_form", 403
+
+
+class PageTooSlow(CallerError):
+    """What a page of the dashboard asks of the ledger takes too long."""
+
+    number, code, status = "E149", "page_too_slow", 504
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def _kind(text: str) -> str:
 
 def page(title: str, subtitle: str, body: str) -> str:
     """A whole page around a body that is HTML already."""
-    style = (files("routewright.cli.reports") / "style.css").read_text("utf-8")
+    style = (files("routewright.reports") / "style.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
