@@ -24,7 +24,6 @@ from routewright.engine import Engine
 from routewright.errors import (
     InvalidRequest,
     Overloaded,
-    PageTooSlow,
     RouteNotFound,
     RoutewrightError,
     Unauthorized,
@@ -134,7 +133,7 @@ class Ui:
                 store = await self._store()
                 return await asyncio.get_running_loop().run_in_executor(self._threads, make, store)
         except TimeoutError as error:
-            raise StoreUnavailable(
+            raise PageTooSlow(
                 f"this page took over {PAGE_TIMEOUT_S:.0f} s", hint="ask for a shorter time"
             ) from error
         finally:
