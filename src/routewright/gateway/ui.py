@@ -24,6 +24,7 @@ from routewright.engine import Engine
 from routewright.errors import (
     InvalidRequest,
     Overloaded,
+    PageTooSlow,
     RouteNotFound,
     RoutewrightError,
     Unauthorized,
@@ -133,9 +134,7 @@ class Ui:
                 store = await self._store()
                 return await asyncio.get_running_loop().run_in_executor(self._threads, make, store)
         except TimeoutError as error:
-            raise PageTooSlow(
-                f"this page took over {PAGE_TIMEOUT_S:.0f} s", hint="ask for a shorter time"
-            ) from error
+            raise PageTooSlow(f"this page took over {PAGE_TIMEOUT_S:.0f} s", hint="ask for a shorter time") from error
         finally:
             self._waiting -= 1
 
