@@ -1,5 +1,29 @@
 """All pages, in the order of the navigation."""
 
-from routewright.dashboard import overview
+from routewright.dashboard import (
+    backtests,
+    batches,
+    budgets,
+    drift,
+    keys,
+    models,
+    overview,
+    playground,
+    policies,
+    quality,
+    shadows,
+)
 
-PAGES = (overview.PAGE,)
+PAGES = (
+    overview.PAGE,
+    quality.PAGE,
+    drift.PAGE,
+    shadows.PAGE,
+    backtests.PAGE,
+    policies.PAGE,
+    models.PAGE,
+    budgets.PAGE,
+    keys.PAGE,
+    batches.PAGE,
+    playground.PAGE,
+)

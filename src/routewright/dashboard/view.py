@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from routewright.access.directory import Directory
 from routewright.access.keys import Role
 from routewright.clock import Clock
 from routewright.dashboard.listing import Listing
@@ -25,6 +26,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     """UTC nanoseconds since 1970, as all times."""
     started_ns: int
     """When this gateway began."""
+    directory: Directory
+    """The keys, as this gateway knows them."""
     budgets: Sequence[BudgetStanding]
     breakers: Mapping[str, str]
     drift: Mapping[Key, bool]

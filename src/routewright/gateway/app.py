@@ -59,6 +59,8 @@ from routewright.gateway.overload import Workload
 from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
 from routewright.gateway.ui import KINDS, UI, Ui, is_for_people
+from routewright.gateway.ui_forms import UiForms
+from routewright.gateway.ui_playground import UiPlayground
 from routewright.gateway.ui_sessions import UiSessions
 from routewright.ledger.drift import Key
 from routewright.policies.following import PolicyFollower
@@ -129,6 +131,7 @@ class Gateway:
             clock,
             self._door,
             sessions,
+            directory=directory,
             ledger=lambda: open_to_look(engine.settings),
             drift=drift,
             prices_date=prices_date,
@@ -149,6 +152,12 @@ class Gateway:
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
             *self._policies(AdminPolicies(engine, policies)),
             *self._dashboard(self.ui),
+            *self._acting(
+                UiForms(
+                    self.ui, keyring=keyring, directory=directory, policies=policies, batches=kept, work=self.batch_work
+                ),
+                UiPlayground(self.ui, engine, clock),
+            ),
             *self._operations(metrics),
         )
         self._by_path: dict[str, dict[str, Endpoint]] = {}
@@ -230,6 +239,18 @@ class Gateway:
             Endpoint("POST", f"{UI}/login", Access.OPEN, ui.login),
             Endpoint("POST", f"{UI}/logout", Access.OPEN, ui.logout),
             *pages,
+        )
+
+    def _acting(self, forms: UiForms, playground: UiPlayground) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("POST", f"{UI}/keys", Access.ACT, forms.create_key),
+            Endpoint("POST", f"{UI}/keys/*/revoke", Access.ACT, forms.revoke_key),
+            Endpoint("POST", f"{UI}/keys/*/limits", Access.ACT, forms.limit_key),
+            Endpoint("POST", f"{UI}/keys/*/budget", Access.ACT, forms.budget_key),
+            Endpoint("POST", f"{UI}/policies/rollback", Access.ACT, forms.roll_back),
+            Endpoint("POST", f"{UI}/batches/*/cancel", Access.ACT, forms.cancel_batch),
+            Endpoint("POST", f"{UI}/batches/*/resume", Access.ACT, forms.resume_batch),
+            Endpoint("POST", f"{UI}/playground", Access.SAY, playground),
         )
 
     def _operations(self, metrics: Metrics) -> tuple[Endpoint, ...]:

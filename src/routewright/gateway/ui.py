@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import quote, urlsplit
 
+from routewright.access.directory import Directory
 from routewright.access.keys import Role
 from routewright.clock import Clock
 from routewright.dashboard.assets import assets
@@ -80,6 +81,7 @@ class Ui:
         door: Door,
         sessions: UiSessions,
         *,
+        directory: Directory,
         ledger: Callable[[], Store],
         drift: Callable[[], Mapping[Key, bool]],
         prices_date: Callable[[], str],
@@ -88,6 +90,7 @@ class Ui:
         self._clock = clock
         self._door = door
         self._sessions = sessions
+        self._directory = directory
         self._open = ledger
         self._drift = drift
         self._prices_date = prices_date
@@ -153,6 +156,7 @@ class Ui:
             clock=self._clock,
             now_ns=self._clock.time_ns(),
             started_ns=self._started_ns,
+            directory=self._directory,
             budgets=self._engine.budgets(),
             breakers=self._engine.breakers(),
             drift=self._drift(),
@@ -222,13 +226,27 @@ class Ui:
         values = {**self._frame(request, "login"), "title": "Sign in", "told": told, "next": onward}
         await respond(send, status, [_HTML, _NO_STORE, *SAFETY], await asyncio.to_thread(render, "login.html", values))
 
-    async def form(self, request: Request, *known: str) -> dict[str, str]:
-        """The fields of a form that was sent. Raises InvalidRequest."""
+    async def show(self, request: Request, send: Send, template: str, values: Mapping[str, object]) -> None:
+        """A page that answers a form, and has no address of its own."""
+        body = await asyncio.to_thread(render, template, {**self._frame(request, ""), "query": "", **values})
+        await respond(send, 200, [_HTML, _NO_STORE, *SAFETY], body)
+
+    async def go_on(self, send: Send, address: str) -> None:
+        """After something was changed: to the page that shows it, made anew."""
+        self._kept.clear()
+        await _redirect(send, address)
+
+    async def fields(self, request: Request, *known: str, texts: Sequence[str] = ()) -> Parameters:
+        """A form that was sent, read as strictly as an address; `texts` may have lines. Raises InvalidRequest."""
         kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
             raise InvalidRequest("this is no form of a page", hint="send application/x-www-form-urlencoded")
         self._kept.clear()  # what is changed is seen at once
-        return read_form(await request.body(MOST_FORM_BYTES), known)
+        return Parameters(await request.body(MOST_FORM_BYTES), known, texts)
+
+    async def form(self, request: Request, *known: str) -> Mapping[str, str]:
+        """The same as plain values."""
+        return (await self.fields(request, *known)).values
 
     # ---- the rest
 
