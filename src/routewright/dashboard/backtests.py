@@ -26,7 +26,7 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title="Backtests", template="backtests.html", values=values, listings=(listing,))
 
 
-PAGE = Page(name="backtests", title="", read=read)
+PAGE = Page(name="backtests", title="", within="quality", read=read)
 
 
 def _listing(lines: Sequence[BacktestLine]) -> Listing:

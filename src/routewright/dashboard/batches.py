@@ -1,7 +1,6 @@
 """Batches: how far each is, what it cost, and what can be done about it."""
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
@@ -17,10 +16,8 @@ _NUMBERS = 2**53
 
 
 def read(desk: Desk, asked: Parameters) -> View:
-    """One question for the list, and one for each batch that is not too large; two for a batch that is opened."""
-    store, job_id = JobStore(desk.ledger.database), asked.text("batch")
-    if job_id is not None:
-        return _one(store, store.get(job_id))
+    """One question for the list, and one for each batch that is not too large."""
+    store = JobStore(desk.ledger.database)
     jobs = store.jobs(MOST_SHOWN + 1, asked.whole("before", _NUMBERS))
     shown, has_more = jobs[:MOST_SHOWN], len(jobs) > MOST_SHOWN
     table = _batches(shown, _counts(store, shown))
@@ -33,7 +30,26 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title="Batches", template="batches.html", values=values, listings=(table,))
 
 
-PAGE = Page(name="batches", title="Batches", known=("batch", "before"), read=read)
+def read_one(desk: Desk, asked: Parameters) -> View:
+    """Three questions: the batch, how far it is, and who did it. Raises JobNotFound."""
+    store = JobStore(desk.ledger.database)
+    job = store.get(asked.part)
+    counts = store.counts(job)
+    table, shares = _batches([job], {job.id: counts}), _shares(store.shares(job))
+    values = {
+        "job": job,
+        "table": table,
+        "shares": shares,
+        "done": counts.done,
+        "total": job.total,
+        "can_cancel": not job.state.is_over and job.state is not JobState.CANCELLING,
+        "can_resume": job.state in (JobState.IN_PROGRESS, JobState.FINALIZING),
+    }
+    return View(title=f"Batch {job.id}", template="batch.html", values=values, listings=(table, shares))
+
+
+PAGE = Page(name="batches", title="Batches", known=("before",), read=read)
+ONE = Page(name="batches/*", title="", within="batches", read=read_one)
 
 
 def _counts(store: JobStore, jobs: Sequence[Job]) -> Mapping[str, Counts]:
@@ -66,7 +82,7 @@ def _batches(jobs: Sequence[Job], counts: Mapping[str, Counts]) -> Listing:
             Column("ended", "over (UTC)", Kind.TIME),
         ),
         rows=[_row(job, counts.get(job.id)) for job in jobs],
-        links=[f"/ui/batches?{urlencode({'batch': job.id})}" for job in jobs],
+        links=[f"/ui/batches/{job.id}" for job in jobs],
         note="Those without figures are counted when they are opened." if uncounted else "",
     )
 
@@ -78,21 +94,6 @@ def _row(job: Job, counts: Counts | None) -> tuple[Cell, ...]:
     times = (job.created_at_ns, job.ended_at_ns)
     total = job.total or None
     return job.id, job.state, job.endpoint, job.key or None, total, *figures, done, cost, job.limit_nanousd, *times
-
-
-def _one(store: JobStore, job: Job) -> View:
-    counts = store.counts(job)
-    table, shares = _batches([job], {job.id: counts}), _shares(store.shares(job))
-    values = {
-        "job": job,
-        "table": table,
-        "shares": shares,
-        "done": counts.done,
-        "total": job.total,
-        "can_cancel": not job.state.is_over and job.state is not JobState.CANCELLING,
-        "can_resume": job.state in (JobState.IN_PROGRESS, JobState.FINALIZING),
-    }
-    return View(title=f"Batch {job.id}", template="batch.html", values=values, listings=(table, shares))
 
 
 def _shares(shares: Sequence[Share]) -> Listing:

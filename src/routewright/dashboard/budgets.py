@@ -1,7 +1,6 @@
 """Who may spend how much: what is spent, held and left of every budget, the nearest to its end first."""
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
@@ -93,4 +92,4 @@ def _row(standing: BudgetStanding, names: Mapping[str, str]) -> tuple[Cell, ...]
 
 def _link(standing: BudgetStanding) -> str:
     budget = standing.budget
-    return f"/ui/keys?{urlencode({'key': budget.subject})}" if budget.scope is Scope.KEY and budget.subject else ""
+    return f"/ui/keys/{budget.subject}" if budget.scope is Scope.KEY and budget.subject else ""

@@ -45,8 +45,18 @@ def stacked(listing: Listing, stack: Stack, subtitle: str, words: Words, *, is_w
         legend=legend(names, stack.line_name),
         series=tuple(listing.columns[place].name for place in stack.series),
         line="" if stack.line is None else listing.columns[stack.line].name,
+        unit=listing.columns[stack.series[0]].kind if stack.series else "",
         is_wide=is_wide,
     )
+
+
+def course(values: Sequence[int]) -> str:
+    """The points of a line in a box of 100 by 24; empty for fewer than two values, or nothing but zeros."""
+    if len(values) < 2 or not any(values):
+        return ""
+    low, high = min(0, *values), max(values)
+    step, size = 100 / (len(values) - 1), max(1, high - low)
+    return " ".join(f"{step * at:.1f},{23 - 22 * (value - low) / size:.1f}" for at, value in enumerate(values))
 
 
 def _number(cell: Cell) -> int:

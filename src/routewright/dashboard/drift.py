@@ -36,7 +36,7 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title="Drift", template="drift.html", values=values, listings=(listing,))
 
 
-PAGE = Page(name="drift", title="", known=("state", "model"), read=read)
+PAGE = Page(name="drift", title="", within="quality", known=("state", "model"), read=read)
 
 
 def _state(stream: Stream) -> str:

@@ -1,7 +1,6 @@
 """The virtual keys: who has one, what it allows, and how much of that is used."""
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from routewright.access.keys import Role, VirtualKey
 from routewright.dashboard import budgets
@@ -19,11 +18,8 @@ STATES = ("active", "revoked", "expired", "not yet valid")
 
 
 def read(desk: Desk, asked: Parameters) -> View:
-    """No question for the list, as all keys are in memory; one to the roll-ups for a key that is opened."""
+    """No question: all keys are in memory."""
     every = desk.directory.all_keys()
-    key_id = asked.text("key")
-    if key_id is not None:
-        return _one(desk, next((key for key in every if key.id == key_id), None), key_id)
     state, name, team = asked.choice("state", STATES, ""), asked.text("name"), asked.text("team")
     found = [
         key
@@ -47,7 +43,31 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title="Keys", template="keys.html", values=values, listings=(table,))
 
 
-PAGE = Page(name="keys", title="Keys", known=("key", "state", "name", "team"), read=read)
+def read_one(desk: Desk, asked: Parameters) -> View:
+    """One question to the roll-ups: what it has spent. Raises KeyNotFound."""
+    key = next((key for key in desk.directory.all_keys() if key.id == asked.part), None)
+    if key is None:
+        raise KeyNotFound(f"there is no key with the id {asked.part[:20]!r}", hint="the list has those there are")
+    standings = [standing for standing in _budgets_of_keys(desk) if standing.budget.subject == key.id]
+    table = _keys(desk, [key], 1)
+    held = budgets.listing(standings, {key.id: key.name}, len(standings))
+    spent = _spent(desk, key)
+    values = {
+        "key": key,
+        "table": table,
+        "budgets": held,
+        "spent": spent,
+        "is_active": key.revoked_at_ns is None,
+        "models": ", ".join(key.models) or "all",
+        "tiers": ", ".join(key.tiers) or "all",
+        "tags": ", ".join(key.tags) or "none",
+        "periods": tuple(Period),
+    }
+    return View(title=f"Key {key.name}", template="key.html", values=values, listings=(table, held, spent))
+
+
+PAGE = Page(name="keys", title="Keys", known=("state", "name", "team"), read=read)
+ONE = Page(name="keys/*", title="", within="keys", read=read_one)
 
 
 def _keys(desk: Desk, keys: Sequence[VirtualKey], of: int) -> Listing:
@@ -89,30 +109,9 @@ def _keys(desk: Desk, keys: Sequence[VirtualKey], of: int) -> Listing:
             )
             for key in keys
         ],
-        links=[f"/ui/keys?{urlencode({'key': key.id})}" for key in keys],
+        links=[f"/ui/keys/{key.id}" for key in keys],
         note=f"The newest {len(keys)} of {of:,}." if of > len(keys) else "",
     )
-
-
-def _one(desk: Desk, key: VirtualKey | None, key_id: str) -> View:
-    if key is None:
-        raise KeyNotFound(f"there is no key with the id {key_id[:20]!r}", hint="/ui/keys has all of them")
-    standings = [standing for standing in _budgets_of_keys(desk) if standing.budget.subject == key.id]
-    table = _keys(desk, [key], 1)
-    held = budgets.listing(standings, {key.id: key.name}, len(standings))
-    spent = _spent(desk, key)
-    values = {
-        "key": key,
-        "table": table,
-        "budgets": held,
-        "spent": spent,
-        "is_active": key.revoked_at_ns is None,
-        "models": ", ".join(key.models) or "all",
-        "tiers": ", ".join(key.tiers) or "all",
-        "tags": ", ".join(key.tags) or "none",
-        "periods": tuple(Period),
-    }
-    return View(title=f"Key {key.name}", template="key.html", values=values, listings=(table, held, spent))
 
 
 def _budgets_of_keys(desk: Desk) -> list[BudgetStanding]:

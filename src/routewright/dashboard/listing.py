@@ -26,6 +26,8 @@ class Kind(StrEnum):
     US = "us"
     SHARE = "share"
     """Thousandths."""
+    COURSE = "course"
+    """Whole numbers with spaces between: a line, for people."""
     TIME = "time"
     """UTC nanoseconds since 1970."""
 
@@ -40,7 +42,7 @@ class Column(Struct, frozen=True):
     @property
     def is_figure(self) -> bool:
         """Whether it stands to the right."""
-        return self.kind not in (Kind.TEXT, Kind.TIME)
+        return self.kind not in (Kind.TEXT, Kind.TIME, Kind.COURSE)
 
 
 class Listing(Struct, frozen=True, kw_only=True):

@@ -6,18 +6,23 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from routewright.catalog.registry import Tier
-from routewright.dashboard.charting import Stack, stacked
-from routewright.dashboard.listing import Column, Kind, Listing
+from routewright.dashboard.charting import Stack, course, stacked
+from routewright.dashboard.listing import Column, Kind, Listing, shown
 from routewright.dashboard.parameters import Parameters
 from routewright.dashboard.view import Desk, Figure, Page, View
+from routewright.ledger.browsing import Course, since
+from routewright.ledger.latencies import Latencies, Measure, Spread, latencies
 from routewright.ledger.rollups import DAY_NS
 from routewright.ledger.spending import Sums, added
 from routewright.reports.figures import short_usd
+from routewright.reports.reading import moment
 from routewright.reports.values import Saving, saving_of
 from routewright.text import counted, percent, usd
 
 SPANS = ("7", "30", "90", "365")
 """Days that can be looked at."""
+MOST_OF_RUN = 5_000
+"""Requests since the start that are looked at, the latest."""
 NEARLY_SPENT_PERCENT = 80
 STALE_PRICES_DAYS = 90
 TIERS = (Tier.BULK, Tier.STRUCTURED, Tier.STANDARD, Tier.COMPLEX)
@@ -48,31 +53,37 @@ class Day(Struct, frozen=True):
     """One day, by tier and in all."""
 
     name: str
+    starts_ns: int
     tiers: dict[str, Sums]
     all: Sums
 
 
 def read(desk: Desk, asked: Parameters) -> View:
-    """Three questions to the roll-ups: by tier and day, by model, and all there ever was."""
+    """From roll-ups: by tier and day, by model, all there ever was, and how long it took; and from the latest rows what
+    this gateway did since it began."""
     count = int(asked.choice("days", SPANS, "30"))
     first_ns = desk.now_ns // DAY_NS * DAY_NS - (count - 1) * DAY_NS
     days = _days(desk, first_ns, count)
     models = desk.ledger.sums(("model",), first_ns)
     ever = added(sums for _, sums in desk.ledger.sums(()))
+    took = latencies(desk.ledger.database, first_ns, desk.now_ns + 1)
+    run = since(desk.ledger.database, desk.started_ns, MOST_OF_RUN)
     saving = saving_of(added(day.all for day in days), desk.ledger.baselines(first_ns))
     figures = (_spend(days, saving), _shares(days))
-    by_model = _by_model(models)
+    by_model, by_latency = _by_model(models), _by_latency(took)
     values = {
         "is_empty": not ever.requests + ever.attempts,
         "address": desk.address,
         "days": str(count),
         "spans": SPANS,
-        "cards": _cards(days, ever, saving),
+        "cards": [*_cards(days, ever, saving, run), *_speed(days, took, run)],
+        "run": _run_told(desk, run),
         "figures": figures,
         "models": by_model,
+        "speeds": by_latency,
         "alerts": list(_alerts(desk, added(sums for _, sums in models))),
     }
-    listings = (*(figure.listing for figure in figures), by_model)
+    listings = (*(figure.listing for figure in figures), by_model, by_latency)
     return View(title="Overview", template="overview.html", values=values, listings=listings)
 
 
@@ -90,7 +101,10 @@ def _days(desk: Desk, first_ns: int, count: int) -> list[Day]:
     for (tier, day), sums in desk.ledger.sums(("tier", "day"), first_ns):
         if day in found:
             found[day][tier or ""] = sums
-    return [Day(name, tiers, added(tiers.values())) for name, tiers in found.items()]
+    return [
+        Day(name, first_ns + after * DAY_NS, tiers, added(tiers.values()))
+        for after, (name, tiers) in enumerate(found.items())
+    ]
 
 
 def _tiers(days: Sequence[Day]) -> list[str]:
@@ -183,33 +197,113 @@ def _by_model(models: Iterable[tuple[Sequence[str | None], Sums]]) -> Listing:
     )
 
 
+def _by_latency(took: Latencies) -> Listing:
+    models = sorted({model for _, model in took.by_model})
+    figures = [
+        (model, took.by_model.get(("total", model), Spread({})), took.by_model.get(("first", model), Spread({})))
+        for model in models
+    ]
+    return Listing(
+        name="speeds",
+        title="How long each model takes",
+        columns=(
+            Column("model", "model"),
+            Column("answers", "answers", Kind.COUNT),
+            Column("first_event_ms_p50", "first token p50", Kind.MS),
+            Column("first_event_ms_p95", "first token p95", Kind.MS),
+            Column("total_ms_p50", "whole p50", Kind.MS),
+            Column("total_ms_p95", "whole p95", Kind.MS),
+        ),
+        rows=[
+            (
+                model,
+                total.total,
+                *(first.percentile(percent_of) for percent_of in (50, 95)),
+                *(total.percentile(percent_of) for percent_of in (50, 95)),
+            )
+            for model, total, first in figures
+        ],
+    )
+
+
 # ---- cards ------------------------------------------------------------------------------------------------------
 
 
-def _cards(days: Sequence[Day], ever: Sums, saving: Saving) -> list[Card]:
+def _run_told(desk: Desk, run: Sequence[Course]) -> str:
+    begun = f"This session: since this gateway began, {moment(desk.started_ns)} (UTC)"
+    return begun + (f"; of that, its latest {MOST_OF_RUN:,} requests." if len(run) == MOST_OF_RUN else ".")
+
+
+def _cards(days: Sequence[Day], ever: Sums, saving: Saving, run: Sequence[Course]) -> list[Card]:
+    complete = sum(each.outcome == "complete" for each in run)
     total = added(day.all for day in days)
     span = counted(len(days), "day")
     return [
         Card(
             title="Spent today",
             value=usd(days[-1].all.cost_nanousd),
-            more=(f"{usd(total.cost_nanousd)} in {span}", f"all time {usd(ever.cost_nanousd)}"),
+            more=(
+                f"{usd(total.cost_nanousd)} in {span}",
+                _beside(usd(sum(each.cost_nanousd for each in run)), usd(ever.cost_nanousd)),
+            ),
             course=course([day.all.cost_nanousd for day in days]),
         ),
         *_saved(days, saving),
         Card(
             title="Requests",
             value=f"{total.requests:,}",
-            more=(f"in {span}", f"all time {ever.requests:,}"),
+            more=(f"in {span}", _beside(f"{len(run):,}", f"{ever.requests:,}")),
             course=course([day.all.requests for day in days]),
         ),
         Card(
             title="Answered to the end",
             value=percent(total.complete, total.requests),
-            more=(f"in {span}", f"all time {percent(ever.complete, ever.requests)}"),
+            more=(
+                f"in {span}",
+                _beside(percent(complete, len(run)), percent(ever.complete, ever.requests)),
+            ),
             course=course([1000 * day.all.complete // day.all.requests if day.all.requests else 0 for day in days]),
         ),
     ]
+
+
+def _beside(run: str, ever: str) -> str:
+    return f"this session {run} · all time {ever}"
+
+
+def _speed(days: Sequence[Day], took: Latencies, run: Sequence[Course]) -> Iterable[Card]:
+    totals = [each.total_ms for each in run]
+    span = counted(len(days), "day")
+    for percent_of in (50, 95):
+        yield Card(
+            title=f"Time taken, p{percent_of}",
+            value=_told(took.all("total").percentile(percent_of), Kind.MS),
+            more=(f"in {span}", f"this session {_told(percentile(totals, percent_of), Kind.MS)}"),
+            tip="Whole requests that were answered, from the first byte to the last; days are counted within 5 %.",
+            course=course([spread_of(took, "total", day).percentile(percent_of) or 0 for day in days]),
+        )
+    overheads = [each.overhead_us for each in run if each.overhead_us is not None]
+    yield Card(
+        title="Our overhead, p99",
+        value=_told(took.all("overhead").percentile(99), Kind.US),
+        more=(f"in {span}", f"this session {_told(percentile(overheads, 99), Kind.US)}"),
+        tip="Our own time before the first byte went to a provider.",
+        course=course([spread_of(took, "overhead", day).percentile(99) or 0 for day in days]),
+    )
+
+
+def spread_of(took: Latencies, measure: Measure, day: Day) -> Spread:
+    """Of one day."""
+    return took.by_day.get((measure, day.starts_ns), Spread({}))
+
+
+def percentile(values: Sequence[int], percent_of: int) -> int | None:
+    """The value that so many of a hundred do not exceed."""
+    return sorted(values)[-(-len(values) * percent_of // 100) - 1] if values else None
+
+
+def _told(value: int | None, kind: Kind) -> str:
+    return shown(kind, value)
 
 
 def _saved(days: Sequence[Day], saving: Saving) -> Iterable[Card]:
@@ -240,15 +334,6 @@ def _saved(days: Sequence[Day], saving: Saving) -> Iterable[Card]:
 
 def _saved_on(day: Day) -> int:
     return day.all.baseline_cost_nanousd - day.all.compared_cost_nanousd - day.all.failed_cost_nanousd
-
-
-def course(values: Sequence[int]) -> str:
-    """The points of a line in a box of 100 by 24; empty for fewer than two values, or nothing but zeros."""
-    if len(values) < 2 or not any(values):
-        return ""
-    low, high = min(0, *values), max(values)
-    step, size = 100 / (len(values) - 1), max(1, high - low)
-    return " ".join(f"{step * at:.1f},{23 - 22 * (value - low) / size:.1f}" for at, value in enumerate(values))
 
 
 # ---- alerts -----------------------------------------------------------------------------------------------------

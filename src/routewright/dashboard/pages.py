@@ -11,11 +11,18 @@ from routewright.dashboard import (
     playground,
     policies,
     quality,
+    request,
+    requests,
+    sessions,
     shadows,
 )
 
 PAGES = (
     overview.PAGE,
+    requests.PAGE,
+    request.PAGE,
+    sessions.PAGE,
+    sessions.ONE,
     quality.PAGE,
     drift.PAGE,
     shadows.PAGE,
@@ -24,6 +31,8 @@ PAGES = (
     models.PAGE,
     budgets.PAGE,
     keys.PAGE,
+    keys.ONE,
     batches.PAGE,
+    batches.ONE,
     playground.PAGE,
 )

@@ -23,9 +23,11 @@ _NANO = 10**9
 class Parameters:
     """The values by name; an empty one is as good as none, as forms send all their fields."""
 
-    def __init__(self, query: bytes, known: Sequence[str], texts: Sequence[str] = ()) -> None:
+    def __init__(self, query: bytes, known: Sequence[str], part: str = "", texts: Sequence[str] = ()) -> None:
         """Raises InvalidRequest for names that are not known or stand twice, and for what is no text."""
         self.values: Mapping[str, str] = read_form(query, known, texts)
+        self.part = part
+        """What stands in the path in the place of the page's `*`."""
 
     @property
     def query(self) -> str:

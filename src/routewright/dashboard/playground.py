@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from routewright.access.keys import Role
 from routewright.catalog.registry import VIRTUAL_MODELS, Registry
 from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
+from routewright.dashboard.request import decision_of
 from routewright.dashboard.view import Desk, Page, View
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import Answer
+from routewright.reports.decision_text import because, headline
 from routewright.route import Route
 
 USUAL_TOKENS = 512
@@ -48,7 +49,6 @@ def read(desk: Desk, asked: Parameters) -> View:
 
 
 PAGE = Page(name="playground", title="Playground", read=read)
-MAY_ASK = frozenset({Role.USE, Role.ADMIN})
 
 
 def values(
@@ -65,39 +65,11 @@ def values(
         "names": names,
         "sides": sides,
         "route": route,
-        "candidates": None if route is None else candidates(route),
-        "kinds": () if route is None or route.verdict is None else route.verdict.kinds,
+        "decision": None if route is None else decision_of(route),
+        "headline": "" if route is None else headline(route),
+        "because": "" if route is None else because(route),
         "most_tokens": MOST_TOKENS,
     }
-
-
-def candidates(route: Route) -> Listing:
-    """Every model as the decision saw it, in the order of trial."""
-    return Listing(
-        name="candidates",
-        title="Why",
-        columns=(
-            Column("model", "model"),
-            Column("tier", "tier"),
-            Column("success", "P(good)", Kind.SHARE),
-            Column("outcomes", "outcomes", Kind.COUNT),
-            Column("cost_usd", "est. cost", Kind.USD),
-            Column("eligible", "eligible"),
-            Column("why", "why"),
-        ),
-        rows=[
-            (
-                each.model,
-                each.tier,
-                None if each.success is None else round(1000 * each.success),
-                each.outcomes,
-                each.expected_cost_nanousd,
-                "yes" if each.is_eligible else "no",
-                each.reason,
-            )
-            for each in route.candidates
-        ],
-    )
 
 
 def _models(registry: Registry, now_ns: int) -> Listing:

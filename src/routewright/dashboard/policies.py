@@ -58,7 +58,7 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title=f"Policy {name}", template="policies.html", values=values, listings=tables)
 
 
-PAGE = Page(name="policies", title="", known=("policy", "from", "to"), read=read)
+PAGE = Page(name="policies", title="", within="quality", known=("policy", "from", "to"), read=read)
 
 
 def difference(before: Overlay, after: Overlay) -> list[Line]:

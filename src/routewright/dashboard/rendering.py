@@ -8,7 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from routewright.dashboard.assets import assets
-from routewright.dashboard.listing import duration, shown
+from routewright.dashboard.charting import course
+from routewright.dashboard.listing import Cell, Kind, duration, shown
 from routewright.reports.markup import text_of
 from routewright.text import plain, usd
 
@@ -31,13 +32,22 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(
-        shown=lambda cell, kind: Markup(text_of(shown(kind, cell))),  # noqa: S704 escaped
+        shown=lambda cell, kind: Markup(_cell(cell, kind)),  # noqa: S704 escaped
         usd=usd,
         duration=duration,
         drawn=Markup,
     )
     environment.globals["asset"] = lambda name: assets()[name].address
     return environment
+
+
+def _cell(cell: Cell, kind: Kind) -> str:
+    """As HTML."""
+    if kind is not Kind.COURSE:
+        return text_of(shown(kind, cell))
+    points = course([int(number) for number in str(cell).split()])
+    box = 'viewBox="0 0 100 24" preserveAspectRatio="none"'
+    return f'<svg class="course" {box} aria-hidden="true"><polyline points="{points}"/></svg>'
 
 
 def _without_controls(value: object) -> object:

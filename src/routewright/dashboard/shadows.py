@@ -58,7 +58,7 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title="Shadows", template="shadows.html", values=values, listings=(table, single))
 
 
-PAGE = Page(name="shadows", title="", known=("show", "shadow"), read=read)
+PAGE = Page(name="shadows", title="", within="quality", known=("show", "shadow"), read=read)
 
 
 def _standings(found: Sequence[ShadowStanding]) -> Listing:

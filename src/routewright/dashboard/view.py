@@ -52,6 +52,8 @@ class Figure(Struct, frozen=True, kw_only=True):
     """The columns that are stacked, for what makes the chart move; none for a chart that stands still."""
     line: str = ""
     """The column of a line over them."""
+    unit: str = ""
+    """`usd`, `share` or `count`: of what is stacked."""
     is_wide: bool = False
 
 
@@ -69,9 +71,11 @@ class Page(Struct, frozen=True, kw_only=True):
     """An address below `/ui`, and how what is there is made."""
 
     name: str
-    """The last part of its address, and of its files."""
+    """Its address below `/ui`; `*` at the end stands for the name of the one that is shown."""
     title: str
     """In the navigation; empty for a page that is not there."""
+    within: str = ""
+    """The page in the navigation that this one belongs to."""
     known: tuple[str, ...] = ()
     """The parameters that it takes, beside `table`."""
     read: Callable[[Desk, Parameters], View]

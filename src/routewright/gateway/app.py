@@ -61,6 +61,7 @@ from routewright.gateway.responses_api import RESPONSES, Conversations
 from routewright.gateway.ui import KINDS, UI, Ui, is_for_people
 from routewright.gateway.ui_forms import UiForms
 from routewright.gateway.ui_playground import UiPlayground
+from routewright.gateway.ui_requests import UiRequests
 from routewright.gateway.ui_sessions import UiSessions
 from routewright.ledger.drift import Key
 from routewright.policies.following import PolicyFollower
@@ -227,10 +228,11 @@ class Gateway:
         )
 
     def _dashboard(self, ui: Ui) -> tuple[Endpoint, ...]:
+        requests = UiRequests(ui, self._engine, is_draining=lambda: self.is_draining)
         pages = [
-            Endpoint("GET", f"{UI}/{page.name}{kind}", Access.SEE, ui.page(page, kind))
+            Endpoint("GET", f"{UI}/{page.name}{kind}", Access.SEE, ui.page(page))
             for page in PAGES
-            for kind in KINDS
+            for kind in ([""] if page.name.endswith("*") else KINDS)
         ]
         return (
             Endpoint("GET", UI, Access.SEE, ui.home),
@@ -238,6 +240,8 @@ class Gateway:
             Endpoint("GET", f"{UI}/login", Access.OPEN, ui.login_page),
             Endpoint("POST", f"{UI}/login", Access.OPEN, ui.login),
             Endpoint("POST", f"{UI}/logout", Access.OPEN, ui.logout),
+            Endpoint("GET", f"{UI}/requests/tail", Access.SEE, requests.tail),
+            Endpoint("POST", f"{UI}/requests/*/feedback", Access.SAY, requests.feedback),
             *pages,
         )
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from routewright.access.directory import Directory
@@ -68,6 +69,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
+T = TypeVar("T")
 _KeptKey = tuple[str, bytes, bytes, frozenset[Role]]
 
 
@@ -102,15 +104,18 @@ class Ui:
 
     # ---- pages
 
-    def page(self, page: Page, kind: str) -> Handler:
-        """What answers at the address of a page, or of its JSON or CSV."""
-        return partial(self._show, page, kind)
+    def page(self, page: Page) -> Handler:
+        """What answers at the address of a page, and of its JSON and CSV."""
+        return partial(self._show, page)
 
-    async def _show(self, page: Page, kind: str, request: Request, send: Send) -> None:
-        asked = Parameters(request.query, (*page.known, "table"))
+    async def _show(self, page: Page, request: Request, send: Send) -> None:
+        kind = next(each for each in reversed(KINDS) if request.path.endswith(each))
+        part = request.path.removeprefix(f"{UI}/{page.name.removesuffix('*')}").removesuffix(kind)
+        asked = Parameters(request.query, (*page.known, "table"), part)
         body = await self._kept_or_made(request, partial(self._make, page, kind, asked))
         headers = {"": _HTML, ".json": JSON_TYPE, ".csv": _CSV}
-        named = [(b"content-disposition", f'attachment; filename="{page.name}.csv"'.encode())] if kind == ".csv" else []
+        file = f'attachment; filename="{page.name.partition("/")[0]}.csv"'
+        named = [(b"content-disposition", file.encode())] if kind == ".csv" else []
         await respond(send, 200, [headers[kind], _NO_STORE, *SAFETY, *named], body)
 
     async def _kept_or_made(self, request: Request, make: Callable[[Request], Callable[[Store], bytes]]) -> bytes:
@@ -121,14 +126,15 @@ class Ui:
         now = self._clock.monotonic()
         if kept is not None and now - kept[0] < KEPT_S and not _has_failed(kept[1]):
             return await asyncio.shield(kept[1])
-        task = asyncio.ensure_future(self._in_thread(make(request)))
+        task = asyncio.ensure_future(self.in_thread(make(request)))
         task.add_done_callback(_look_at)
         self._kept[key] = (now, task)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return await asyncio.shield(task)
 
-    async def _in_thread(self, make: Callable[[Store], bytes]) -> bytes:
+    async def in_thread(self, make: Callable[[Store], T]) -> T:
+        """What is made of the ledger. Raises Overloaded, PageTooSlow, and what `make` raises."""
         if self._waiting >= AT_ONCE + MOST_WAITING:
             raise Overloaded("too many pages of the dashboard are asked for", retry_after_s=1)
         self._waiting += 1
@@ -164,12 +170,12 @@ class Ui:
             address=_address(request),
             roles=request.caller.roles,
         )
-        frame = self._frame(request, page.name)
+        frame, name = self._frame(request, page.within or page.name), page.name.replace("*", asked.part)
 
         def make(store: Store) -> bytes:
             view = page.read(desk(ledger=store), asked)
             if kind == ".json":
-                return document(page.name, asked.query, _chosen(view, asked))
+                return document(name, asked.query, _chosen(view, asked))
             if kind == ".csv":
                 return _chosen(view, asked)[0].as_csv().encode()
             return render(view.template, {**frame, "title": view.title, "query": asked.query, **view.values})
@@ -190,11 +196,15 @@ class Ui:
             "may_act": Role.ADMIN in caller.roles,
         }
 
+    def now_ns(self) -> int:
+        """UTC nanoseconds since 1970."""
+        return self._clock.time_ns()
+
     # ---- signing in
 
     async def home(self, request: Request, send: Send) -> None:
         """`GET /ui`."""
-        await _redirect(send, f"{UI}/{PAGES[0].name}")
+        await redirect(send, f"{UI}/{PAGES[0].name}")
 
     async def login_page(self, request: Request, send: Send) -> None:
         """`GET /ui/login`."""
@@ -215,12 +225,12 @@ class Ui:
             await self._login_form(request, send, 403, "This key has neither the role read nor admin.", onward)
             return
         header = await asyncio.to_thread(self._sessions.begin, caller)
-        await _redirect(send, onward if _is_ours(onward) else UI, (b"set-cookie", header))
+        await redirect(send, onward if _is_ours(onward) else UI, (b"set-cookie", header))
 
     async def logout(self, request: Request, send: Send) -> None:
         """`POST /ui/logout`."""
         check_own_page(request)
-        await _redirect(send, UI, (b"set-cookie", ended()))
+        await redirect(send, UI, (b"set-cookie", ended()))
 
     async def _login_form(self, request: Request, send: Send, status: int, told: str, onward: str) -> None:
         values = {**self._frame(request, "login"), "title": "Sign in", "told": told, "next": onward}
@@ -234,7 +244,7 @@ class Ui:
     async def go_on(self, send: Send, address: str) -> None:
         """After something was changed: to the page that shows it, made anew."""
         self._kept.clear()
-        await _redirect(send, address)
+        await redirect(send, address)
 
     async def fields(self, request: Request, *known: str, texts: Sequence[str] = ()) -> Parameters:
         """A form that was sent, read as strictly as an address; `texts` may have lines. Raises InvalidRequest."""
@@ -242,7 +252,7 @@ class Ui:
         if kind != "application/x-www-form-urlencoded":
             raise InvalidRequest("this is no form of a page", hint="send application/x-www-form-urlencoded")
         self._kept.clear()  # what is changed is seen at once
-        return Parameters(await request.body(MOST_FORM_BYTES), known, texts)
+        return Parameters(await request.body(MOST_FORM_BYTES), known, texts=texts)
 
     async def form(self, request: Request, *known: str) -> Mapping[str, str]:
         """The same as plain values."""
@@ -262,7 +272,7 @@ class Ui:
         """A page that says why there is none; whoever is not signed in is sent to do so."""
         if isinstance(error, Unauthorized) and request.method == "GET" and not has_key(request):
             target = request.path + (f"?{request.query.decode('latin-1')}" if request.query else "")
-            await _redirect(send, f"{UI}/login?next={quote(target[:400], safe='')}")
+            await redirect(send, f"{UI}/login?next={quote(target[:400], safe='')}")
             return
         values = {
             **self._frame(request, ""),
@@ -316,7 +326,8 @@ def _is_ours(address: str) -> bool:
     return not parts.scheme and not parts.netloc and (parts.path == UI or parts.path.startswith(f"{UI}/"))
 
 
-async def _redirect(send: Send, address: str, *more: tuple[bytes, bytes]) -> None:
+async def redirect(send: Send, address: str, *more: tuple[bytes, bytes]) -> None:
+    """On to a page, by GET."""
     await respond(send, 303, [(b"location", address.encode()), _NO_STORE, *SAFETY, *more], b"")
 
 

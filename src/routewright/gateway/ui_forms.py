@@ -91,7 +91,7 @@ class UiForms:
 
     async def _show_key(self, send: Send, request: Request) -> None:
         await self._follow_keys()
-        await self._ui.go_on(send, f"{UI}/keys?{urlencode({'key': _named(request)})}")
+        await self._ui.go_on(send, f"{UI}/keys/{_named(request)}")
 
     async def _follow_keys(self) -> None:
         try:
@@ -130,7 +130,7 @@ class UiForms:
 
     async def _show_batch(self, send: Send, request: Request) -> None:
         self._work.wake()
-        await self._ui.go_on(send, f"{UI}/batches?{urlencode({'batch': _named(request)})}")
+        await self._ui.go_on(send, f"{UI}/batches/{_named(request)}")
 
 
 def _wish(asked: Parameters) -> dict[str, object]:

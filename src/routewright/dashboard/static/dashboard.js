@@ -45,6 +45,49 @@
     }
   });
 
+  // ---- requests as they come ----
+  let source = null;
+  const MOST_ROWS = 200;
+  const stop = () => {
+    source?.close();
+    source = null;
+  };
+  const added = (data) => {
+    const row = document.createElement("tr");
+    row.dataset.row = "";
+    data.cells.forEach((text, at) => {
+      const cell = document.createElement(at ? "td" : "th");
+      if (data.figures[at]) cell.className = "figure";
+      if (at) cell.textContent = text;
+      else {
+        const link = document.createElement("a");
+        link.href = data.link;
+        link.textContent = text;
+        cell.scope = "row";
+        cell.append(link);
+      }
+      row.append(cell);
+    });
+    return row;
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-tail]");
+    if (!button) return;
+    const isOn = button.getAttribute("aria-pressed") === "true";
+    button.setAttribute("aria-pressed", String(!isOn));
+    button.textContent = isOn ? "Follow" : "Pause";
+    stop();
+    if (isOn) return;
+    source = new EventSource(button.dataset.tail);
+    source.addEventListener("request", (message) => {
+      const body = document.getElementById(button.dataset.into)?.tBodies[0];
+      if (!body) return stop();
+      body.prepend(added(JSON.parse(message.data)));
+      while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
+    });
+  });
+  document.addEventListener("htmx:beforeSwap", stop);
+
   // ---- charts ----
   const plots = [];
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
@@ -56,6 +99,7 @@
     const at = [...table.tHead.rows[0].cells].findIndex((cell) => cell.dataset.name === name);
     return [...table.tBodies[0].rows].map((row) => row.cells[at].textContent.trim());
   };
+  const shortened = (text) => (/^\d{4}-\d{2}-\d{2}$/.test(text) ? text.slice(5) : text);
   const draw = (figure) => {
     const table = figure.querySelector("table"), place = figure.querySelector(".drawing");
     const labels = [...table.tBodies[0].rows].map((row) => row.cells[0].textContent.trim());
@@ -82,12 +126,13 @@
     const svg = place.querySelector("svg");
     svg.setAttribute("hidden", "");
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false } };
-    const short = (value) => (figure.dataset.series.includes("_usd") ? `$${(value / 1e9).toPrecision(2) * 1}` : `${value / 10} %`);
+    const units = { usd: (value) => `$${(value / 1e9).toPrecision(2) * 1}`, share: (value) => `${value / 10} %`, count: (value) => value.toLocaleString("en") };
+    const short = units[figure.dataset.unit];
     plots.push(new uPlot({
       width: place.clientWidth, height: 260, legend: { live: true }, cursor: { points: { show: false } },
       scales: { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (_, __, most) => [0, most * 1.05 || 1] } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((at) => (Number.isInteger(at) && labels[at] ? labels[at].slice(5) : "")) },
+        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((at) => (Number.isInteger(at) && labels[at] ? shortened(labels[at]) : "")) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map(short) },
       ],
       series: [{ label: table.tHead.rows[0].cells[0].textContent, value: (_, __, ___, index) => (index === null ? "–" : labels[index]) }, ...series],
