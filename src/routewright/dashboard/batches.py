@@ -42,7 +42,7 @@ def read_one(desk: Desk, asked: Parameters) -> View:
         "shares": shares,
         "done": counts.done,
         "total": job.total,
-        "can_cancel": not job.state.is_over and job.state is not JobState.CANCELLING,
+        "can_cancel": job.state in (JobState.VALIDATING, JobState.IN_PROGRESS),
         "can_resume": job.state in (JobState.IN_PROGRESS, JobState.FINALIZING),
     }
     return View(title=f"Batch {job.id}", template="batch.html", values=values, listings=(table, shares))

@@ -15,11 +15,13 @@ from routewright.access.directory import Directory
 from routewright.access.keyring import Keyring
 from routewright.access.keys import VirtualKey
 from routewright.dashboard.parameters import Parameters
-from routewright.errors import InvalidRequest, StoreUnavailable
-from routewright.gateway.batches_kept import KeptBatches
+from routewright.errors import InvalidRequest, JobRefused, StoreUnavailable
+from routewright.gateway.batches_kept import KeptBatches, wish_of
 from routewright.gateway.batches_running import BatchWork
 from routewright.gateway.http import Request, Send
 from routewright.gateway.ui import UI, Ui
+from routewright.jobs.cancelling import cancel
+from routewright.jobs.parts import PartStore
 from routewright.ledger.budgets import Period
 from routewright.policies.following import PolicyFollower
 from routewright.policies.store import MOST_VERSIONS
@@ -118,14 +120,27 @@ class UiForms:
     async def cancel_batch(self, request: Request, send: Send) -> None:
         """`POST /ui/batches/{id}/cancel`: what is in flight is awaited, and what is answered is kept."""
         await self._ui.fields(request)
-        job = await asyncio.to_thread(self._batches.jobs.get, _named(request))
-        await asyncio.to_thread(self._batches.cancel, job)
+        await asyncio.to_thread(self._cancel, _named(request))
         await self._show_batch(send, request)
+
+    def _cancel(self, job_id: str) -> None:
+        """One that was made in a terminal, too: its process sees it, or there is none."""
+        jobs = self._batches.jobs
+        job = jobs.get(job_id)
+        if wish_of(job) is not None:
+            self._batches.cancel(job)
+        else:
+            cancel(jobs, PartStore(jobs.database), job, now_ns=self._ui.now_ns())
 
     async def resume_batch(self, request: Request, send: Send) -> None:
         """`POST /ui/batches/{id}/resume`: looked at now, where it could not go on and would be tried again later."""
         await self._ui.fields(request)
-        await asyncio.to_thread(self._batches.jobs.get, _named(request))
+        job = await asyncio.to_thread(self._batches.jobs.get, _named(request))
+        if wish_of(job) is None:
+            raise JobRefused(
+                f"{job.id} was made in a terminal",
+                hint="say the same `routewright batch run` there again: it goes on where it was",
+            )
         await self._show_batch(send, request)
 
     async def _show_batch(self, send: Send, request: Request) -> None:
