@@ -18,7 +18,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 
   // ---- keyboard ----
-  const rows = () => [...document.querySelectorAll("main tr[data-row]")].filter((row) => row.offsetParent !== null);
+  const rows = () => [...document.querySelectorAll("main tr[data-row]")].filter((row) => !row.closest("details:not([open])"));
   const step = (by) => {
     const all = rows();
     if (!all.length) return;
