@@ -49,7 +49,7 @@ def read(desk: Desk, asked: Parameters) -> View:
         "changes": tables[2],
         "is_off": plan.is_off,
         "name": name,
-        "in_force": force,
+        "back_to": max(AS_SETTINGS, force - 1),
         "numbers": [AS_SETTINGS, *sorted(version.number for version in versions)],
         "left": left,
         "right": right,

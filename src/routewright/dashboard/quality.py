@@ -1,5 +1,6 @@
 """How well answers turn out: whether what is claimed of them comes true, and how often each model does well."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
@@ -76,7 +77,7 @@ def _calibration(found: Sequence[Band]) -> Figure:
         ),
         rows=[_band_row(number, band) for number, band in enumerate(found, 1)],
     )
-    share = Axis(0.0, 1.0, lambda value: f"{value:.0%}")
+    share = Axis(_tenth_below(found), 1.0, lambda value: f"{value:.0%}")
     dots = [
         Dot(
             x=band.claimed,
@@ -99,6 +100,11 @@ def _calibration(found: Sequence[Band]) -> Figure:
     )
     told = "Across: the probability of a good answer that the decision claimed. Up: how many were good."
     return Figure(listing=listing, subtitle=told, svg=svg)
+
+
+def _tenth_below(found: Sequence[Band]) -> float:
+    """Where the axes begin, so that what is claimed is not all in one corner."""
+    return min((math.floor(10 * min(band.claimed, band.low, 0.9)) / 10 for band in found), default=0.0)
 
 
 def _band_row(number: int, band: Band) -> tuple[Cell, ...]:
