@@ -210,9 +210,10 @@ _COLUMNS = Brief.__struct_fields__
 _R = ", ".join(f"r.{name}" for name in _COLUMNS)
 _NEWEST_FIRST = "ORDER BY at_ns DESC, request_id DESC"
 _WALKED = "at_ns, request_id, model, tier, key, team, outcome, cost_nanousd, total_ms, session"
-_NEWEST = (
-    f"SELECT {_R} FROM requests AS r WHERE (r.at_ns, r.request_id) > (?, ?) ORDER BY r.at_ns, r.request_id LIMIT ?"  # noqa: S608 of our own constants
-)
+_NEWEST = f"""
+SELECT {_R} FROM requests AS r WHERE (r.at_ns, r.request_id) > (?, ?)
+ORDER BY r.at_ns DESC, r.request_id DESC LIMIT ?
+"""  # noqa: S608 of our own constants
 _TURNS = f"""
 SELECT session, at_ns, request_id, model, tier, outcome, cost_nanousd, baseline_cost_nanousd FROM (
     SELECT {_WALKED}, baseline_cost_nanousd FROM requests WHERE (at_ns, request_id) < (?, ?) {_NEWEST_FIRST} LIMIT ?
