@@ -7,6 +7,7 @@ python3 dev.py check --fast    only the tests, stopping at the first failure
 python3 dev.py coverage        set up, then the branch coverage of what money depends on
 python3 dev.py mutate          set up, then small faults in it, of which the tests must notice nine in ten
 python3 dev.py prove [--long]  set up, then the proofs of docs/reliability.md
+python3 dev.py screenshots     set up, then the pictures of docs/dashboard.md again (needs chromium)
 """
 
 import hashlib
@@ -36,7 +37,11 @@ OF_MONEY = [
     *(f"tests/test_{name}.py" for name in ("alerts", "runtime_budgets", "stores")),
 ]
 COVERAGE = (["coverage", "run", "-m", "pytest", *OF_MONEY], ["coverage", "report"])
-SCRIPTS = {"mutate": "benchmarks/mutation.py", "prove": "benchmarks/prove.py"}
+SCRIPTS = {
+    "mutate": "benchmarks/mutation.py",
+    "prove": "benchmarks/prove.py",
+    "screenshots": "benchmarks/screenshots.py",
+}
 
 
 def fingerprint() -> str:
