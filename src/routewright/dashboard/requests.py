@@ -22,7 +22,7 @@ MOST_HOURS = 72
 MOST_BARS = 400
 FIELDS = ("model", "tier", "key", "team", "tag", "outcome", "session")
 BOUNDS = ("min_cost", "max_cost", "min_ms", "max_ms")
-KNOWN = (*FIELDS, *BOUNDS, "since", "until", "before")
+FILTERS = (*FIELDS, *BOUNDS, "since", "until")
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WORD = re.compile(r"[a-z_]{1,48}")
@@ -67,7 +67,7 @@ def read(desk: Desk, asked: Parameters) -> View:
     return View(title="Requests", template="requests.html", values=values, listings=(listing, figure.listing))
 
 
-PAGE = Page(name="requests", title="Requests", known=KNOWN, read=read)
+PAGE = Page(name="requests", title="Requests", known=(*FILTERS, "before"), read=read)
 
 
 def listing_of(rows: Sequence[Brief]) -> Listing:

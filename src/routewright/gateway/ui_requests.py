@@ -9,7 +9,7 @@ import msgspec
 from routewright.access.keys import Caller, Role
 from routewright.dashboard.listing import shown
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.requests import COLUMNS, KNOWN, filter_of, line_of
+from routewright.dashboard.requests import COLUMNS, FILTERS, filter_of, line_of
 from routewright.engine import Engine
 from routewright.errors import InvalidRequest, Overloaded, RequestNotFound, RoutewrightError
 from routewright.gateway.http import STREAM_HEADERS, Departure, Request, Send
@@ -56,7 +56,7 @@ class UiRequests:
 
     async def tail(self, request: Request, send: Send) -> None:
         """`GET /ui/requests/tail`: requests like those that are asked for, as server-sent events, as they come."""
-        wanted = filter_of(Parameters(request.query, KNOWN), self._ui.now_ns())
+        wanted = filter_of(Parameters(request.query, FILTERS), self._ui.now_ns())
         if self._followers >= MOST_FOLLOWERS:
             raise Overloaded(f"{MOST_FOLLOWERS} readers follow requests already", retry_after_s=10)
         self._followers += 1
