@@ -13,7 +13,7 @@ from routewright.ledger.ledger import MOST_TRUSTED_LAST
 from routewright.reports.plots import Axis, Dot, plane
 from routewright.text import counted
 
-MOST_OUTCOMES = 5_000
+MOST_OUTCOMES = 3_000
 """The latest of them are looked at."""
 BY: Mapping[str, tuple[Aspect, ...]] = {
     "task": ("model", "kind"),
