@@ -120,6 +120,18 @@ async def test_x12_a_form_of_another_page_changes_nothing(house: Lobby) -> None:
     assert answered.status == 303
 
 
+async def test_a_page_made_for_one_reader_is_not_given_to_another(house: Lobby) -> None:
+    cookies = {}
+    for name in ("one", "two"):
+        reader = house.key(name, roles=["read"])
+        body = urlencode({"key": reader.text.reveal()}).encode()
+        signed_in = await house.call("POST", "/ui/login", body, headers=FORM)
+        cookies[reader.key.id] = signed_in.headers["set-cookie"].partition(";")[0]
+    for key_id, cookie in cookies.items():
+        page = (await house.call("GET", "/ui/models", headers={"cookie": cookie})).body.decode()
+        assert f"Sign out {key_id}" in page
+
+
 # ---- budgets ----------------------------------------------------------------------------------------------------
 
 

@@ -70,7 +70,7 @@ _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
 T = TypeVar("T")
-_KeptKey = tuple[str, bytes, bytes, frozenset[Role]]
+_KeptKey = tuple[str, bytes, bytes, str, frozenset[Role]]
 
 
 class Ui:
@@ -120,8 +120,8 @@ class Ui:
 
     async def _kept_or_made(self, request: Request, make: Callable[[Request], Callable[[Store], bytes]]) -> bytes:
         """The same page for all who ask at about the same time."""
-        host = request.headers.get(b"host", b"")
-        key = (request.path, request.query, host, request.caller.roles)
+        host, caller = request.headers.get(b"host", b""), request.caller  # both stand in the page
+        key = (request.path, request.query, host, caller.tenant.key, caller.roles)
         kept = self._kept.get(key)
         now = self._clock.monotonic()
         if kept is not None and now - kept[0] < KEPT_S and not _has_failed(kept[1]):
