@@ -57,7 +57,7 @@ def pages(session: str) -> Sequence[Asked]:
     """All that are asked for."""
     far = f"before={FIRST_NS + 40 * DAY_NS}-00000000-0000-0000-0000-000000000000"
     return (
-        *(Asked("overview", f"days={days}") for days in (7, 30, 90, 365)),
+        *(Asked("overview", f"days={days}") for days in (7, 30, 91, 364)),
         *(
             Asked("requests", query)
             for query in (
