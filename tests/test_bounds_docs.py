@@ -6,12 +6,23 @@ from typing import Any
 
 import pytest
 
-from routewright import alerts, feedback, names, patterns, runtime, transport, tuning
+from routewright import alerts, feedback, names, patterns, runtime, stores, transport, tuning
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.cli import backtest
-from routewright.dashboard import batches, budgets, models, parameters, playground, policies, quality, shadows
+from routewright.dashboard import (
+    batches,
+    budgets,
+    models,
+    overview,
+    parameters,
+    playground,
+    policies,
+    quality,
+    sessions,
+    shadows,
+)
 from routewright.decision import agreement, checks, pairwise, progress, repair, schemas
 from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
@@ -26,11 +37,14 @@ from routewright.gateway import (
     overload,
     responses_kept,
     server,
+    ui,
     ui_playground,
+    ui_requests,
+    ui_sessions,
 )
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
-from routewright.ledger import drift, experience, job_holds
+from routewright.ledger import browsing, drift, experience, job_holds
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
 from routewright.policies import store as policy_store
@@ -160,6 +174,17 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
         remote.MOST_REDIRECTS,
     ),
     "asking that address for newer ones": (remote.POLL_EVERY_S,),
+    "pages of the dashboard made at once": (ui.AT_ONCE, ui.MOST_WAITING),
+    "a page of the dashboard": (ui.PAGE_TIMEOUT_S,),
+    "a question of a page in SQLite": (stores.LOOK_LIMIT_S,),
+    "a page given to others who ask the same": (ui.KEPT_S, ui.MOST_KEPT),
+    "entries a page of requests walks": (browsing.MOST_WALKED, browsing.MOST_WALKED_ROWS),
+    "requests among which sessions are found": (sessions.LOOKED_AT, sessions.MOST_SESSIONS, sessions.MOST_TURNS),
+    "requests since the start that the overview looks at": (overview.MOST_OF_RUN,),
+    "parameters of a page": (parameters.MOST_PARAMETERS, parameters.LONGEST_VALUE),
+    "a form of the dashboard": (ui.MOST_FORM_BYTES,),
+    "readers who follow requests": (ui_requests.MOST_FOLLOWERS, ui_requests.FOLLOWED_S, ui_requests.MOST_AT_ONCE),
+    "a session of the dashboard": (ui_sessions.LASTS_S,),
 }
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")
