@@ -9,7 +9,7 @@ from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
 from routewright.dashboard.view import Desk, Figure, Page, View
 from routewright.errors import InvalidRequest
-from routewright.ledger.browsing import END, FAR_NS, Bar, Brief, Filter, Place, browse, counted
+from routewright.ledger.browsing import END, FAR_NS, MOST_WALKED, Bar, Brief, Filter, Place, browse, counted
 from routewright.ledger.rollups import DAY_NS, HOUR_NS
 from routewright.ledger.spending import Dimension
 from routewright.reports.figures import short
@@ -155,7 +155,7 @@ def _histogram(desk: Desk, wanted: Filter) -> Figure:
         bars, told = _from_sums(desk, wanted, until_ns, span_ns), "Every request."
     else:
         bars = counted(desk.ledger.database, wanted, END, span_ns)
-        told = "Those among the latest 200,000 of this time: no sums are kept by what is filtered by here."
+        told = f"Those among the latest {MOST_WALKED:,} of this time: no sums are kept by what is filtered by here."
     rows = [
         (_label(bar.starts_ns, span_ns), bar.complete, bar.others) for bar in _filled(bars, wanted, until_ns, span_ns)
     ]

@@ -14,7 +14,7 @@ from routewright.errors import RequestNotFound
 from routewright.ledger.browsing import END, Cached, Turn, cached_of, routes_of, turns, turns_of
 from routewright.route import Route
 
-LOOKED_AT = 50_000
+LOOKED_AT = 20_000
 """Requests among which the latest sessions are found."""
 MOST_SESSIONS = 25
 MOST_TURNS = 200
