@@ -99,6 +99,10 @@ class Keyring:
             transaction.insert("virtual_keys", (*_COLUMNS, "version"), rows)
         return made
 
+    def installation_signer(self) -> Signer:
+        """By the installation's secret, which is made if there is none yet. Raises SettingsError."""
+        return self._installation.signer()
+
     def list(self) -> list[VirtualKey]:
         """All keys, the oldest first. Raises StoreUnavailable."""
         return [_key(row) for row in self._database.read(_ALL)]

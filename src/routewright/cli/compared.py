@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from routewright.cli.screen import Column, print_table
-from routewright.cli.text import one_line, percent, usd
+from routewright.text import one_line, percent, usd
 
 MOST_SHOWN = 100
 """Questions of a table; `--json` has all of them."""

@@ -15,11 +15,11 @@ from routewright.cli.keys_import import import_keys
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.cli.virtual_keys import create, print_virtual_keys, revoke, rotate, virtual_keys
 from routewright.secret import Secret
 from routewright.settings import Folders, KeyStore
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line
 
 
 @click.group("keys", short_help="Keys of providers, and virtual keys for those who use the gateway.")

@@ -12,11 +12,11 @@ from routewright.cli.failures import BadKeysExport
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line, plain
 from routewright.cli.virtual_keys import keyring_of
 from routewright.errors import InvalidRequest
 from routewright.migration.litellm_keys import KeyPlan, NoKeys, read_keys, read_teams
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line, plain
 
 T = TypeVar("T", bound=Sized)
 

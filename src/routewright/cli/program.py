@@ -13,8 +13,8 @@ from typing import IO, Any, NamedTuple
 
 import click
 
-from routewright.cli.text import plain
 from routewright.errors import RoutewrightError, SchemaRefused, SettingsError
+from routewright.text import plain
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
