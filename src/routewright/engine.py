@@ -18,8 +18,12 @@ from msgspec.structs import replace
 from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
+from routewright.check import Finding
+from routewright.checkers import load_checks
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
+from routewright.decision.cascading import Planner
+from routewright.decision.checks import Checker
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
@@ -27,12 +31,14 @@ from routewright.dialects.known import REWRITERS, UPSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
+from routewright.feedback import check_remarks
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.cache import Cache, Rules
+from routewright.layers.cascade import Cascade
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -42,6 +48,7 @@ from routewright.layers.fallback import Fallback
 from routewright.layers.hedge import Hedge, Hedging
 from routewright.layers.incidents import Incidents, Watch
 from routewright.layers.key_quota import KeyQuota, Standing
+from routewright.layers.lanes import Lanes
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
@@ -50,6 +57,7 @@ from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.shadow import Shadow, Shadowing, Shadows
 from routewright.layers.slowness import Waits
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
@@ -60,10 +68,11 @@ from routewright.policies.choice import BASE, Chooser, Flags
 from routewright.policies.overlay import Applied
 from routewright.policies.plan import Plan, plan_of
 from routewright.policies.store import InForce
-from routewright.reply import Reply
+from routewright.reply import Event, Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
+from routewright.settings.checks import cascade_policy
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
 from routewright.tenant import Tenant
@@ -84,6 +93,9 @@ class _Way(Struct, frozen=True):
 
     decider: Decider
     service: Service[Call]
+    checked: Service[Call]
+    """The same for calls that bring checks of their own: where the settings name none, others do without."""
+    cascade: Cascade
 
 
 class _Snapshot(Struct, frozen=True):
@@ -141,6 +153,8 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.lanes = Lanes(self._clock)
+        """What batches may do at a time."""
         self.incidents = Incidents(self._clock)
         """What providers did that only the operator can mend."""
         self.rounds: Rounds | None = None
@@ -153,6 +167,8 @@ class Engine:
         """Models that are not chosen by themselves now, each with the reason; replaced whole, from any thread."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
+        self.shadows = Shadows()
+        """Copies of requests that wait or run, aside."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
@@ -196,12 +212,19 @@ class Engine:
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
         way, call = self._way(call)
-        return await way.service(self._with_leave(call))
+        service = way.checked if call.options.checks else way.service
+        return await service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
         way, call = self._way(call)
-        return way.decider.decide(self._with_leave(call))
+        call = self._with_leave(call)
+        return way.cascade.planner.explained(call, way.decider.decide(call))
+
+    def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
+        """What its checks say of an answer that came by another way than `ask`, whole; it is told to the ledger."""
+        way, _ = self._way(reply.attempt.call)
+        return way.cascade.examine(reply, events)
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
@@ -230,16 +253,27 @@ class Engine:
             return call
         return replace(call, options=replace(call.options, drop=(*allowed, *call.options.drop)))
 
-    def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
+    def observe(
+        self,
+        request_id: str,
+        score: float,
+        *,
+        model: str = "",
+        source: OutcomeSource = "feedback",
+        comment: str = "",
+        correction: str = "",
+    ) -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
 
-        `model` is whose answer it was, if not that of the model which answered the request. Whether there was such a
-        request is not asked: it may be another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        `model` is whose answer it was, if not that of the model which answered the request; `correction` what it
+        should have been, refused unless content is kept. Whether there was such a request is not asked: it may be
+        another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
         """
         if not is_uuid7(request_id):
             raise wrong("request_id", "the id in the answer's header x-routewright-request-id", request_id)
         if not 0 <= score <= 1:
             raise wrong("score", "a number from 0 to 1", score)
+        check_remarks(comment, correction, keeps_content=self.settings.ledger.log_content)
         outcome = OutcomeRecorded(
             outcome_id=self.mint_id(),
             request_id=request_id,
@@ -247,6 +281,8 @@ class Engine:
             model=self.registry.resolve(model).name if model else "",
             source=source,
             score=float(score),
+            comment=comment,
+            correction=correction,
         )
         self._ledger.observe(outcome)
         return outcome.outcome_id
@@ -342,7 +378,15 @@ class Engine:
             caches=caches,
             withdrawn=lambda: self.withdrawn,
         )
-        return _Way(decider, self._stack(settings, registry, decider, caches))
+        planner = Planner(cascade_policy(settings.checks, settings.cascade), self._checker(settings))
+        cascade = Cascade(planner, rewriters=REWRITERS, ledger=self._ledger, clock=self._clock, mint_id=self.mint_id)
+        service, checked = self._stack(settings, registry, decider, caches, cascade)
+        return _Way(decider, service, checked, cascade)
+
+    def _checker(self, settings: Settings) -> Checker:
+        """Raises SettingsError for a plug-in that cannot be loaded."""
+        plug_ins = {check.plug_in: f"checks.{name}.plug_in" for name, check in settings.checks.items()}
+        return Checker(load_checks((name, setting) for name, setting in plug_ins.items() if name is not None))
 
     def _chooser(self, plan: Plan, settings: Settings) -> Chooser | None:
         """None where there is nothing to choose from, so that a call without other policies pays nothing for them."""
@@ -415,8 +459,14 @@ class Engine:
             self._snapshot = self._build(self.settings, self.registry)
 
     def _stack(
-        self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
-    ) -> Service[Call]:
+        self,
+        settings: Settings,
+        registry: Registry,
+        decider: Decider,
+        caches: PromptCaches | None,
+        cascade: Cascade,
+    ) -> tuple[Service[Call], Service[Call]]:
+        """The stack, and the same for calls that bring checks of their own."""
         policy, clock = settings.policy, self._clock
         above = (
             # outermost, so that refusals and time-outs are in the ledger too
@@ -440,6 +490,19 @@ class Engine:
             above = above.then(self._cache(settings, registry, decider))
         # a route is needed to know who may be tried; nothing below sees a call without one
         decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
+        if settings.shadow.models and settings.shadow.share:
+            # below decide, as its question is the request's own; above all that is done for an answer's sake
+            decided = decided.then(
+                Shadow(
+                    _shadowing(settings),
+                    self.shadows,
+                    decider.decide,
+                    cascade.findings,
+                    self._ledger,
+                    clock,
+                    self._random,
+                )
+            )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -447,7 +510,13 @@ class Engine:
             # below condense, as what is shorter costs less; above fallback, as it chooses among the models to try
             decided = decided.then(Afford(self._keeper, _spending(settings), registry, clock))
         # the next model
-        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS, caches))
+        walk = Stack.outermost(Fallback(registry, clock, self._random)).over(
+            self._attempts(settings, UPSTREAMS, caches)
+        )
+        # below decide and afford, as it goes on with other models of the route; above fallback, as each of its turns
+        # is a walk of its own
+        checked = decided.then(cascade).over(walk)
+        return (checked if cascade.planner.policy.is_used else decided.over(walk)), checked
 
     def _attempts(
         self, settings: Settings, dialects: Mapping[str, Dialect], caches: PromptCaches | None = None
@@ -483,6 +552,8 @@ class Engine:
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent
             .then(BudgetLayer(self._ledger, clock, self._keeper, patience_s=_spending(settings).patience_s))
+            # a batch's own places; above quota, or those that wait here would keep others out there
+            .then(self.lanes)
             # the deployment's own limits; a place is held as long as the answer lasts
             .then(self._deployment_quota)
             # what is too late is not sent; below quota, as how long it waited here says nothing of the provider
@@ -600,6 +671,17 @@ def _rules(cache: CacheSettings) -> Rules:
         fresh_ns=cache.ttl_s * NANOSECONDS,
         stale_ns=cache.stale_if_error_s * NANOSECONDS,
         max_answer_bytes=cache.max_answer_bytes,
+    )
+
+
+def _shadowing(settings: Settings) -> Shadowing:
+    shadow = settings.shadow
+    return Shadowing(
+        models=shadow.models,
+        share=shadow.share,
+        judge=shadow.judge,
+        limit_s=shadow.timeout_ms / 1000,
+        keeps_content=settings.ledger.log_content,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from routewright.cli.report import read_since
-from routewright.ledger.ledger import RequestRecorded
+from routewright.ledger.ledger import OutcomeRecorded, RequestRecorded
 from routewright.usage import InputParts, Usage
 from terminal import NOON, Terminal, request, settled
 
@@ -402,3 +402,41 @@ def test_nothing_recorded_is_said_in_every_form(tmp_path: Path) -> None:
     assert "no answered request with a system prompt" in terminal.run("report", "--system-prompts").stderr
     assert json.loads(terminal.run("report", "--system-prompts", "--json").stdout) == {"months": [], "prompts": []}
     assert "No answered request" in terminal.run("report", "--system-prompts", "--html", "-").stdout
+
+
+def judged(terminal: Terminal) -> None:
+    for number, (of, score) in enumerate((("a", 1.0), ("b", 0.0), ("a", 0.5))):
+        terminal.record(
+            OutcomeRecorded(
+                outcome_id=f"o{number}", request_id=of, at_ns=NOON + number * DAY_NS, source="feedback", score=score
+            )
+        )
+
+
+def test_quality_is_told_by_model_with_an_interval(terminal: Terminal) -> None:
+    judged(terminal)
+    text = terminal.run("report", "--quality").stdout
+    rows = [line.split() for line in text.splitlines() if line.startswith("  s")]
+    assert rows[:2] == [
+        ["strong", "1", "0.0%", "0.0%", "–", "79.3%"],
+        ["swift", "1", "50.0%", "5.5%", "–", "94.5%"],
+    ]
+    told = json.loads(terminal.run("report", "--quality", "--by", "model", "--by", "day", "--json").stdout)
+    assert [line["keys"] for line in told["tables"][0]["lines"]] == [["strong", "2026-11-02"], ["swift", "2026-11-03"]]
+
+
+def test_quality_is_of_the_time_and_model_asked_for(terminal: Terminal) -> None:
+    judged(terminal)
+    until = terminal.run("report", "--quality", "--by", "model", "--until", "2026-11-03", "--csv").stdout
+    assert until.splitlines()[1:] == [
+        "strong,1,0.000000,0.000000,0.793457",
+        "swift,1,1.000000,0.206543,1.000000",
+    ]
+    only = terminal.run("report", "--quality", "--model", "swift", "--csv").stdout
+    assert [line.split(",")[:3] for line in only.splitlines()[1:]] == [["swift", "2026-11-02", "1"]]
+
+
+def test_quality_that_nobody_told_is_said_and_wrong_questions_are_usage_errors(terminal: Terminal) -> None:
+    assert "nobody has said how an answer turned out" in terminal.run("report", "--quality").stderr
+    for words in (("--quality", "--by", "team"), ("--by", "kind"), ("--quality", "--html", "-")):
+        assert terminal.run("report", *words).exit_code == 2

@@ -248,6 +248,7 @@ async def listening(runtime: Runtime) -> AsyncIterator[int]:
         directory=runtime.directory,
         jobs=JobRunner(runtime),
         policies=runtime.policies,
+        payer_of=runtime.payer_of,
     )
     config = uvicorn.Config(
         application, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False

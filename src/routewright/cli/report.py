@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from routewright.cli.reports.reading import END_NS, Baseline, Question, Window, 
 from routewright.cli.reports.values import Report, with_key_names
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import one_line
+from routewright.decision.success_rates import Aspect
 from routewright.errors import UnpricedModel
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension
@@ -43,7 +44,8 @@ def read_since(text: str, now_ns: int) -> int:
     return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * NANOSECONDS
 
 
-def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """An option that is a time, as UTC nanoseconds; None when it was not said."""
     try:
         return None if text is None else read_since(text, time.time_ns())
     except ValueError:
@@ -52,7 +54,15 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int
         ) from None
 
 
-def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
+since_option = click.option(
+    "--since", "since_ns", metavar="WHEN", callback=moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
+)
+until_option = click.option(
+    "--until", "until_ns", metavar="WHEN", callback=moment, help="Up to then, not including it."
+)
+
+
+def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[str, ...]) -> tuple[str, ...]:
     if len(by) > 2:
         raise click.BadParameter("give it twice at most, as in --by model --by day", ctx, param)
     if len(set(by)) < len(by):
@@ -63,15 +73,14 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
 @click.command("report", short_help="What was spent, and what routing saved against the baseline.")
 @click.option(
     "--by",
-    type=click.Choice(get_args(Dimension)),
+    type=click.Choice(tuple(dict.fromkeys((*get_args(Dimension), *get_args(Aspect))))),
     multiple=True,
     callback=_dimensions,
-    help="One table by this, or by two of them; without it, three: by model, tier and day.",
+    help="One table by this, or by two of them; without it, three: by model, tier and day. "
+    "Kind, source, check and week go with --quality.",
 )
-@click.option(
-    "--since", "since_ns", metavar="WHEN", callback=_moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
-)
-@click.option("--until", "until_ns", metavar="WHEN", callback=_moment, help="Up to then, not including it.")
+@since_option
+@until_option
 @click.option("--model", metavar="NAME", help="Only attempts at this model, and requests that it answered.")
 @click.option("--team", metavar="NAME", help='Only this team; "" for requests without one.')
 @click.option("--key", metavar="ID", help='Only this virtual key; "" for requests without one.')
@@ -81,13 +90,14 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
 )
 @click.option("--input", "of_input", is_flag=True, help="Show what the input consists of, instead of the money.")
 @click.option("--system-prompts", is_flag=True, help="Show what system prompts cost by month, and which grew.")
+@click.option("--quality", "of_quality", is_flag=True, help="Show how often answers turned out well, and how surely.")
 @click.option("--view", metavar="NAME", help="Show the cost beside that of a view, kept by prices rerate --save.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one table, by model and day unless --by says another.")
 @click.option("--html", metavar="FILE", help="Write a page with charts to this file; - for standard output.")
 @json_option
 @settings_options
 def command(
-    by: tuple[Dimension, ...],
+    by: tuple[str, ...],
     since_ns: int | None,
     until_ns: int | None,
     model: str | None,
@@ -97,6 +107,7 @@ def command(
     baseline: str | None,
     of_input: bool,
     system_prompts: bool,
+    of_quality: bool,
     view: str | None,
     as_csv: bool,
     html: str | None,
@@ -112,6 +123,13 @@ def command(
     """
     if as_csv + as_json + (html is not None) > 1:
         raise click.UsageError("choose one of --csv, --json and --html")
+    if of_quality:
+        others = (team, key, tag, baseline, of_input or None, system_prompts or None, view, html)
+        if any(other is not None for other in others):
+            raise click.UsageError("--quality goes with --by, --since, --until, --model, --csv and --json only")
+        with reading(settings_of(config, flags)) as store:
+            _tell_quality(store, by, Window.around(since_ns, until_ns), model, as_csv=as_csv, as_json=as_json)
+        return
     if "hour" in by and since_ns is None and not (as_csv or as_json):
         since_ns = _last_week(until_ns)
     window = Window.around(since_ns, until_ns)
@@ -131,7 +149,7 @@ def command(
         with reading(settings) as store:
             _tell_prompts(store, window, form)
         return
-    tables = _tables(by, as_csv=as_csv)
+    tables = _tables(_of(by, get_args(Dimension), "needs --quality"), as_csv=as_csv)
     _require_sums(tables if html is None else (*tables, *TABLES), only)
     question = Question(
         tables=tables,
@@ -143,6 +161,26 @@ def command(
         is_told = _tell(store, question, form)
     if not is_told:
         _say_empty(settings, question)
+
+
+def _of(by: Sequence[str], allowed: tuple[Any, ...], otherwise: str) -> tuple[Any, ...]:
+    """The same, if all are of these. Raises click.UsageError."""
+    for name in by:
+        if name not in allowed:
+            raise click.UsageError(f"--by {name} {otherwise}")
+    return tuple(by)
+
+
+def _tell_quality(
+    store: "Store | None", by: Sequence[str], window: Window, model: str | None, *, as_csv: bool, as_json: bool
+) -> None:
+    from routewright.cli.reports.success import TABLES, success_tables, tell_success
+
+    aspects: tuple[Aspect, ...] = _of(by, get_args(Aspect), "is told of money, not of quality")
+    told = [] if store is None else list(store.told(window.since_ns, window.until_ns))
+    chosen = [each for each in told if model is None or each.model == model]
+    tables = success_tables(chosen, (aspects or ("model", "week"),) if as_csv else (aspects,) if aspects else TABLES)
+    tell_success(tables, as_csv=as_csv, as_json=as_json)
 
 
 def _last_week(until_ns: int | None) -> int:

@@ -91,7 +91,7 @@ class Generation:
         return Departure(request.receive, caps, self._finishing)
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
-        if reply.attempt.deployment.dialect == self._dialect.name:
+        if reply.speaks(self._dialect.name):
             body = b"".join([event.raw async for event in reply])
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())

@@ -22,10 +22,9 @@ from routewright.gateway.http import RawHeaders, Request
 from routewright.layers.key_quota import Standing
 from routewright.money import exact_usd
 from routewright.reply import Reply
+from routewright.route import Strategy
 
 _PREFIX = b"x-routewright-"
-_GRANTED = {"shadow": ("off",)}
-"""Wishes that are the rule anyway: nothing is shadowed."""
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
@@ -42,13 +41,11 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
 
 
 def _add(fields: JsonObject, name: str, value: str) -> None:
-    if value in _GRANTED.get(name, ()):
-        return
     if name == "deadline-ms" and value.isascii() and value.isdigit():
         fields["deadline_ms"] = int(value)
     elif name == "no-log" and value in ("0", "1"):
         fields["no_log"] = value == "1"
-    elif name in ("tags", "drop"):
+    elif name in ("tags", "drop", "checks"):
         fields[name] = [each.strip() for each in value.split(",")]
     else:
         fields[name.replace("-", "_")] = value
@@ -111,6 +108,10 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         told["x-routewright-context"] = "; ".join(route.context)
     if route.spending:
         told["x-routewright-spending"] = "; ".join(route.spending)
+    if route.cascade:
+        told["x-routewright-cascade"] = "; ".join(route.cascade)
+    if route.strategy is not None and (checks := _checks(route.strategy, reply)):
+        told["x-routewright-checks"] = checks
     if route.max_output_tokens is not None:
         told["x-routewright-max-tokens"] = str(route.max_output_tokens)
     if reply.cached is not None:
@@ -126,6 +127,13 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         if reply.receipt.overhead_s is not None:
             told["x-routewright-overhead-ms"] = f"{reply.receipt.overhead_s * 1000:.2f}"
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
+
+
+def _checks(strategy: Strategy, reply: Reply) -> str:
+    """`json_schema=ok, english=failed`; `later` for those of a stream that is checked when it has ended."""
+    if not reply.findings and strategy.streams == "record":
+        return ", ".join(f"{name}=later" for name in strategy.checks)
+    return ", ".join(f"{finding.check}={'ok' if finding.is_ok else 'failed'}" for finding in reply.findings)
 
 
 def id_headers(request: Request) -> RawHeaders:

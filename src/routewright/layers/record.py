@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from routewright.call import Call
 from routewright.catalog.pricing import cost_nanousd
@@ -64,7 +65,8 @@ class Record:
         baseline, usage = None, None
         if reply is not None:
             baseline = reply.route.baseline_model
-            usage = reply.usage if _is_kept(reply) else reports[-1].usage if reports else None
+            answer = _answering(reports, reply)
+            usage = reply.usage if _is_kept(reply) else answer.usage if answer else None
         return Receipt(
             cost_nanousd=sum(report.cost_nanousd or 0 for report in reports),
             is_estimated=any(report.is_estimated for report in reports),
@@ -84,10 +86,10 @@ class Record:
     def _write(self, call: Call, reply: Reply | None, *, outcome: str, receipt: Receipt) -> None:
         """`reply` is None when nobody answered."""
         account = self._ledger.account(call.id)
-        route, sent = account.route, account.route
-        answer = receipt.attempts[-1] if reply is not None and receipt.attempts else None
+        route = sent = account.route if reply is None else reply.route
+        answer = None if reply is None else _answering(receipt.attempts, reply)
         if reply is not None and _is_kept(reply):  # nothing was sent for it
-            route, sent, answer = reply.route, None, None
+            sent, answer = None, None
         parts = _input_parts(sent, answer)
         input_cost = answer.input_cost_nanousd if answer else None
         prompt = system_text(call.messages) if sent else ""
@@ -139,6 +141,11 @@ class Record:
 def _is_kept(reply: Reply) -> bool:
     """The answer is the response cache's: no attempt of this request is behind it."""
     return reply.cached is not None and reply.cached.is_kept
+
+
+def _answering(reports: Sequence[AttemptReport], reply: Reply) -> AttemptReport | None:
+    """Of the attempts that were made, the one whose answer it is; as a rule the last to close."""
+    return next((report for report in reversed(reports) if report.attempt_id == reply.attempt.id), None)
 
 
 def _outcome(error: BaseException) -> str:

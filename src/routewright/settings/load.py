@@ -13,6 +13,7 @@ from routewright.errors import SettingsError
 from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
 from routewright.settings.addresses import Fetched, is_loopback, shown_url
+from routewright.settings.checks import check_mistakes
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
 from routewright.settings.places import KeyPath
@@ -23,6 +24,8 @@ from routewright.settings.schema import (
     BatchesSettings,
     BudgetSettings,
     CacheSettings,
+    CascadeSettings,
+    CheckSettings,
     ContextSettings,
     DriftSettings,
     FlagSettings,
@@ -37,6 +40,7 @@ from routewright.settings.schema import (
     SecondOpinionSettings,
     Sections,
     ServerSettings,
+    ShadowSettings,
     SpendingSettings,
     allowed,
     dotted,
@@ -75,7 +79,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    shadow: ShadowSettings
     cache: CacheSettings
+    checks: Mapping[str, CheckSettings]
+    cascade: CascadeSettings
     batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
@@ -247,6 +254,7 @@ def load_settings(
             _check_models(settings),
             _check_neighbours(settings),
             _check_cache(settings),
+            _check_checks(settings),
             _check_policies(settings),
         )
     )
@@ -324,7 +332,9 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "shadow": ShadowSettings,
         "cache": CacheSettings,
+        "cascade": CascadeSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
         "access": AccessSettings,
@@ -405,6 +415,11 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
 def _check_cache(settings: Settings) -> Iterator[str]:
     if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
         yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
+
+
+def _check_checks(settings: Settings) -> Iterator[str]:
+    for path, problem in check_mistakes(settings.checks, settings.cascade):
+        yield _told(settings, path, problem)
 
 
 def _check_policies(settings: Settings) -> Iterator[str]:
