@@ -100,6 +100,8 @@ class Message(Struct, frozen=True):
     @property
     def text(self) -> str:
         """The words of all text parts, joined by line breaks."""
+        if len(self.parts) == 1 and type(only := self.parts[0]) is Text:  # as most are
+            return only.text
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 
