@@ -224,7 +224,8 @@ class Call(Struct, frozen=True, kw_only=True):
     @property
     def tags(self) -> tuple[str, ...]:
         """Those of who pays, and the request's own; each once."""
-        return tuple(dict.fromkeys((*self.tenant.tags, *self.options.tags)))
+        of_tenant, own = self.tenant.tags, self.options.tags
+        return tuple(dict.fromkeys((*of_tenant, *own))) if of_tenant or own else ()
 
 
 class Cause(StrEnum):

@@ -47,7 +47,9 @@ class Stack(Generic[Q, Inner]):
 
 
 def _bind(layer: Layer[Q, Inner], forward: Service[Inner]) -> Service[Q]:
+    call = layer.__call__  # looked up once: it is called for every request
+
     def service(request: Q) -> Awaitable[Reply]:
-        return layer(request, forward)
+        return call(request, forward)
 
     return service
