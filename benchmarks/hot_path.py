@@ -55,10 +55,10 @@ class _Answered:
         pass
 
 
-class _Provider(Simulator):
+class _Provider(Simulator):  # the one transport that a runtime can be given
     """Answers at once, and always the same; with one turn of the loop in between, as a socket would have."""
 
-    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:  # type: ignore[override]
         await asyncio.sleep(0)
         return _Answered()
 

@@ -129,11 +129,11 @@ class PriceSchedule(Struct, frozen=True, array_like=True):
     @property
     def prices_sound(self) -> bool:
         """Whether sound costs anything else than text, at any time."""
-        return any(price.audio_input != price.input or price.audio_output != price.output for price in self.prices)
+        return any([price.audio_input != price.input or price.audio_output != price.output for price in self.prices])
 
     def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
         """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
-        current = max((price.since for price in self.prices if price.since <= now), default=0)
+        current = max([price.since for price in self.prices if price.since <= now], default=0)
         latest = now + SECONDS_PER_DAY
         return [p for p in self.prices if current <= p.since <= latest and p.above_tokens < input_tokens_ub]
 
@@ -218,7 +218,7 @@ def upper_bound_nanousd(
     """
     output_tokens = output_tokens_max * n
     prices = schedule.within_a_day(now, input_tokens_ub)
-    bounds = (price.upper_bound_picousd(input_tokens_ub, output_tokens, may_sound=may_sound) for price in prices)
+    bounds = [price.upper_bound_picousd(input_tokens_ub, output_tokens, may_sound=may_sound) for price in prices]
     return (max(bounds) + 500) // 1000
 
 

@@ -75,7 +75,7 @@ def _told(shares: tuple[KindShare, ...]) -> str:
 def fingerprint(seen: Sketch) -> bytes:
     """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
     counts = np.rint(seen.counts * (1 / _COUNT_STEP)).astype(np.int8)
-    return np.packbits(folded(seen.words)).tobytes() + counts.tobytes()
+    return bytes(np.packbits(folded(seen.words))) + bytes(counts)
 
 
 def experience(artefact: Artefact, request: str, model: str, score: float, verdict: Verdict) -> Experience | None:

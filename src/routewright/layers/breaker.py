@@ -7,6 +7,7 @@ the caller's mistake, never a client that left, nothing that was met while our o
 from asyncio import CancelledError
 from collections.abc import Iterable, Iterator, Mapping
 from random import Random
+from types import MappingProxyType
 
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
@@ -19,6 +20,9 @@ from routewright.layers.service import Service
 from routewright.layers.slowness import FEWEST, Wait, Waits
 from routewright.reply import Ending, Reply
 from routewright.secret import Secret
+
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class Circuits:
@@ -38,10 +42,11 @@ class Circuits:
 
     def resting(self, now: float) -> Mapping[str, str]:
         """Deployment → why it is not called now; for the decision, which puts such a model last."""
-        return dict(self._resting(now))
+        ill = [(name, circuit) for (name, _), circuit in self._circuits.items() if not circuit.is_calm(now)]
+        return dict(self._resting(ill, now)) if ill else NOBODY
 
-    def _resting(self, now: float) -> Iterator[tuple[str, str]]:
-        for (name, _), circuit in self._circuits.items():
+    def _resting(self, circuits: Iterable[tuple[str, Circuit]], now: float) -> Iterator[tuple[str, str]]:
+        for name, circuit in circuits:
             rest_s = circuit.rests_for_s(now)
             if rest_s > 0:
                 yield name, f"circuit open for {rest_s:.1f} s: {circuit.why}"

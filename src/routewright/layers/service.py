@@ -18,8 +18,11 @@ Service: TypeAlias = Callable[[Q], Awaitable[Reply]]
 class Layer(Protocol[Outer_contra, Inner_co]):
     """One concern: does its one thing around `forward`."""
 
-    async def __call__(self, request: Outer_contra, forward: Service[Inner_co], /) -> Reply:
-        """Answer `request`, as a rule by way of `forward`."""
+    def __call__(self, request: Outer_contra, forward: Service[Inner_co], /) -> Awaitable[Reply]:
+        """Answer `request`, as a rule by way of `forward`.
+
+        A coroutine, or what `forward` gives, where the layer has nothing to do: it then costs no frame of its own.
+        """
         ...
 
 

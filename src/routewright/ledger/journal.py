@@ -145,13 +145,15 @@ class Journal:
     def _sync_until_stopped(self) -> None:
         pause_s = self._pace.retry_s
         while not self._stopping.is_set():
-            self._to_sync.wait(self._pace.retry_s if self._tape.shortage else None)
             self._is_awaited.wait(self._pace.idle_s)
+            if self._is_idle():
+                self._to_sync.wait(self._pace.retry_s if self._tape.shortage else None)
+                self._is_awaited.wait(self._pace.idle_s)
             self._stopping.wait(self._pace.gather_s)
             self._is_awaited.clear()
-            self._to_sync.clear()
             self._tape.sync()
-            self._to_drain.set()
+            if not self._to_drain.is_set():
+                self._to_drain.set()
             if self._stopping.is_set():
                 return
             if self._tape.failure is None:
@@ -161,6 +163,16 @@ class Journal:
                 self._heal(pause_s)
                 pause_s = min(2 * pause_s, self._pace.longest_retry_s)
         self._tape.sync()
+
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to do. Only then does the next append wake the syncer: to wake a thread takes the
+        event loop longer than to write."""
+        self._to_sync.clear()  # before the looks: whatever comes after them sets it
+        tape = self._tape
+        if self._stopping.is_set() or tape.failure is not None or tape.appended > tape.synced.reached:
+            self._to_sync.set()
+            return False
+        return True
 
     def _heal(self, pause_s: float) -> None:
         """Go on after a disk failure, once the store has all that the disk may have lost; ask again after a pause."""
