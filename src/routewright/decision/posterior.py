@@ -20,7 +20,7 @@ _WORD_STEPS = 7
 
 def shape_of(features: Features) -> Numbers:
     """`SHAPE` numbers, each 0 to 1: what the request looks like beside its words."""
-    words = math.log2(len(features.words) + 1)
+    words = math.log2(features.word_count + 1)
     form = features.output_format.kind
     return np.array(
         (
@@ -40,7 +40,7 @@ def shape_of(features: Features) -> Numbers:
             features.turns > 3,
             features.images > 0,
             features.tool_result_chars > 0,
-            len(features.earlier_words) > 0,
+            bool(features.earlier_task),
             features.user_chars > 4 * max(features.task_chars, 1),
         ),
         np.float32,
