@@ -73,11 +73,6 @@ def replay(
         for model in registry.models.values()
         if not policy.models or intent.named is not None or model.name in policy.models
     }
-    if policy.models and intent.named is None:
-        findings = {
-            name: finding if name in policy.models else Finding(finding.model, None, Obstacle.CONSTRAINT)
-            for name, finding in findings.items()
-        }
     ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
     if not ranking.eligible:
         return Unreplayable("no model of the other catalog could take it")
