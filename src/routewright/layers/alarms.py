@@ -58,6 +58,10 @@ class Alarms:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def __len__(self) -> int:
+        """Those that are set, and those that were stopped and lie about."""
+        return len(self._set)
+
     def at(self, time: float) -> Alarm:
         """One for the current task, in monotonic seconds; to be entered at once."""
         task = asyncio.current_task()
