@@ -58,7 +58,7 @@ def background_work(call: Call) -> str:
     opening = " ".join(system)[:OPENING_CHARS]
     small = opening.casefold()
     for what, words, pattern in _WANTED:
-        if any([word in small for word in words]) and pattern.search(opening):
+        if any(map(small.__contains__, words)) and pattern.search(opening):
             return what
     return ""
 

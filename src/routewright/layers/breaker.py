@@ -21,7 +21,6 @@ from routewright.layers.slowness import FEWEST, Wait, Waits
 from routewright.reply import Ending, Reply
 from routewright.secret import Secret
 
-
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 

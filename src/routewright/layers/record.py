@@ -78,7 +78,7 @@ class Record:
             usage = reply.usage if _is_kept(reply) else answer.usage if answer else None
         return Receipt(
             cost_nanousd=sum([report.cost_nanousd or 0 for report in reports]),
-            is_estimated=any([report.is_estimated for report in reports]),
+            is_estimated=any(report.is_estimated for report in reports),
             attempts=reports,
             baseline_model=baseline,
             baseline_cost_nanousd=self._baseline_cost(baseline, usage),
