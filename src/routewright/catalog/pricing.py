@@ -129,10 +129,7 @@ class PriceSchedule(Struct, frozen=True, array_like=True):
     @property
     def prices_sound(self) -> bool:
         """Whether sound costs anything else than text, at any time."""
-        for price in self.prices:  # no generator: it is asked for every attempt
-            if price.audio_input != price.input or price.audio_output != price.output:
-                return True
-        return False
+        return any(price.audio_input != price.input or price.audio_output != price.output for price in self.prices)
 
     def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
         """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
