@@ -1,4 +1,4 @@
-"""Alarms: `asyncio.timeout` for limits of which hardly one is ever reached, at a tenth of its cost.
+"""Alarms: `asyncio.timeout` for limits of which hardly one is ever reached, at a third of its cost.
 
 All that are set share one timer of the event loop. It goes off for the earliest there was when it was set, looks which
 are due, and is set for the earliest that is left; to set an alarm and to stop it is to note that, and no more.
@@ -17,33 +17,39 @@ FEWEST_STOPPED = 64
 class Alarm:
     """As a context: cancels the task within at its time, and makes a TimeoutError of that cancellation."""
 
-    __slots__ = ("_alarms", "_cancelling", "_has_rung", "_task", "at", "is_set")
+    __slots__ = ("_alarms", "_cancelling", "_has_rung", "_task", "at")
 
     def __init__(self, alarms: "Alarms", at: float, task: "asyncio.Task[object]") -> None:
         self._alarms = alarms
-        self._task = task
+        self._task: asyncio.Task[object] | None = task
+        """None once it was stopped: it may lie about for longer than what it was set for should."""
         self._cancelling = task.cancelling()
         self._has_rung = False
         self.at = at
-        self.is_set = True
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it is to ring."""
+        return self._task is not None
 
     def __lt__(self, other: "Alarm") -> bool:
         return self.at < other.at
 
     def ring(self) -> None:
-        """It is time."""
-        self._has_rung = True
-        self._task.cancel()
+        """It is time; nothing, for one that was stopped."""
+        if self._task is not None:
+            self._has_rung = True
+            self._task.cancel()
 
     def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.is_set = False
+        task, self._task = self._task, None
         if not self._has_rung:
             self._alarms.stopped()
-        elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        elif task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
 
