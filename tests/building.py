@@ -35,7 +35,7 @@ def copy(into: Path) -> Path:
     """The tree, later, with other permissions."""
     tree = into / "tree"
     shutil.copytree(ROOT, tree, ignore=NOT_SOURCE, copy_function=shutil.copyfile)
-    for hidden in (".gitignore", ".gitattributes", ".ci"):
+    for hidden in (".ci", ".dockerignore", ".gitattributes", ".github", ".gitignore"):
         place = ROOT / hidden
         (shutil.copytree if place.is_dir() else shutil.copy)(place, tree / hidden)
     for file in (tree / "src").rglob("*"):

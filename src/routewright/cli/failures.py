@@ -61,3 +61,15 @@ class NotWhole(OperatorError):
     """Something that routewright always needs is not installed. Told by `routewright.cli.starting`."""
 
     number, code = "E155", "installation_not_whole"
+
+
+class OtherSideNotReached(OperatorError):
+    """A gateway that is to be compared does not answer, or does not take the key."""
+
+    number, code = "E156", "other_side_not_reached"
+
+
+class BadKeysExport(OperatorError):
+    """What another gateway told of its keys cannot be read, or nothing of it can be taken over."""
+
+    number, code, status = "E157", "bad_keys_export", 400
