@@ -27,7 +27,7 @@ def test_target_and_host_are_those_of_the_url(url: str, first: str, host: str) -
 
 def test_user_and_password_of_a_url_are_sent_as_such_and_told_nobody() -> None:
     place = Place.of("http://me:se%40cret@api.example/")
-    assert "authorization: Basic bWU6c2VAY3JldA==" in lines("http://me:se%40cret@api.example/")
+    assert "Authorization: Basic bWU6c2VAY3JldA==" in lines("http://me:se%40cret@api.example/")
     assert "se" not in place.peer
 
 

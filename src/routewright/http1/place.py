@@ -15,8 +15,7 @@ from routewright.errors import InvalidRequest
 
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\0]")
 _PLAIN_TARGET = "/?#[]@!$&'()*+,;=:%-._~"
-_OURS = {"user-agent": "routewright", "accept": "*/*"}
-"""What a request says unless it says otherwise itself."""
+_DEFAULTS = {"user-agent": "User-Agent: routewright", "accept": "Accept: */*"}
 
 
 class Place(Struct, frozen=True):
@@ -29,9 +28,10 @@ class Place(Struct, frozen=True):
     """Host and port as the URL has them, for the Host header and for messages; never a password."""
     is_address: bool
     """There is no name to look up."""
-    target: str
-    authorization: str
-    """By the user and password of the URL; empty without any."""
+    opening: str
+    """The beginning of a request's head, behind its method."""
+    defaults: Mapping[str, str]
+    """Header lines by name, in lower case, for requests that do not have them of their own."""
 
     @classmethod
     @lru_cache(maxsize=1000)
@@ -42,20 +42,26 @@ class Place(Struct, frozen=True):
             raise InvalidRequest("a provider's address begins with http:// or https:// and a host")
         is_tls = url.scheme == "https"
         userinfo, _, peer = url.netloc.rpartition("@")
+        peer = peer if peer.isascii() else peer.encode("idna").decode()
+        target = quote(f"{url.path or '/'}{f'?{url.query}' if url.query else ''}", safe=_PLAIN_TARGET)
         return cls(
             host=url.hostname,
             port=url.port or (443 if is_tls else 80),
             is_tls=is_tls,
-            peer=peer if peer.isascii() else peer.encode("idna").decode(),
+            peer=peer,
             is_address=_is_address(url.hostname),
-            target=quote(f"{url.path or '/'}{f'?{url.query}' if url.query else ''}", safe=_PLAIN_TARGET),
-            authorization=f"Basic {b64encode(unquote_to_bytes(userinfo)).decode()}" if userinfo else "",
+            opening=f"{target} HTTP/1.1\r\nHost: {peer}\r\nAccept-Encoding: identity",
+            defaults=_DEFAULTS if not userinfo else {**_DEFAULTS, "authorization": _basic(userinfo)},
         )
 
     @property
     def key(self) -> tuple[str, int, bool]:
         """Requests to places with the same key can have the same connection."""
         return self.host, self.port, self.is_tls
+
+
+def _basic(userinfo: str) -> str:
+    return f"Authorization: Basic {b64encode(unquote_to_bytes(userinfo)).decode()}"
 
 
 def _is_address(host: str) -> bool:
@@ -68,27 +74,13 @@ def _is_address(host: str) -> bool:
 
 def head(request: WireRequest, place: Place) -> bytes:
     """All of a request before its body. Raises InvalidRequest when a header value would smuggle in another header."""
-    lines = [
-        f"{name}: {value}" if value else f"{name}:"
-        for name, value in request.headers.items()
-        if name.lower() != "accept-encoding"
-    ]
-    if _NOT_IN_A_HEADER.search("".join(lines)):
+    said, lines = set(), [f"{request.method} {place.opening}"]
+    for name, value in request.headers.items():
+        said.add(lower := name.lower())
+        if lower != "accept-encoding":  # we do not decompress
+            lines.append(f"{name}: {value}" if value else f"{name}:")
+    if _NOT_IN_A_HEADER.search("".join(lines), len(lines[0])):
         raise InvalidRequest("a header meant for the provider contains a line break; remove the line break")
-    text = "\r\n".join(
-        (
-            f"{request.method} {place.target} HTTP/1.1",
-            f"Host: {place.peer}",
-            *_defaults(request.headers, place),
-            "Accept-Encoding: identity",
-            *lines,
-            f"Content-Length: {len(request.body)}\r\n\r\n",
-        )
-    )
-    return text.encode()
-
-
-def _defaults(headers: Mapping[str, str], place: Place) -> list[str]:
-    said = {name.lower() for name in headers}
-    ours = _OURS if not place.authorization else {**_OURS, "authorization": place.authorization}
-    return [f"{name}: {value}" for name, value in ours.items() if name not in said]
+    lines += [line for name, line in place.defaults.items() if name not in said]
+    lines.append(f"Content-Length: {len(request.body)}\r\n\r\n")
+    return "\r\n".join(lines).encode()
