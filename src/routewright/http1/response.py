@@ -71,8 +71,7 @@ class Response:
             if self.is_ended:
                 return b""
             await self._change()
-        pieces = self._pieces
-        self._pieces = []
+        pieces, self._pieces = self._pieces, []
         if self._buffered_bytes >= BUFFERED_BYTES_MAX and not self.is_ended:
             self._connection.go_on()
         self._buffered_bytes = 0
