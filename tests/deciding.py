@@ -58,7 +58,7 @@ def choose(
     now_s: int = NOW_S,
     forecast: Forecast | None = None,
     warm: Mapping[str, int] | None = None,
-    chance: float = 1.0,
+    chance: float | None = 1.0,
     session: Sequence[Sign] = (),
     withdrawn: Mapping[str, str] | None = None,
 ) -> Route:

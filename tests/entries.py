@@ -5,6 +5,7 @@ import msgspec
 from routewright.catalog.registry import Tier
 from routewright.ledger.journal import Pace
 from routewright.ledger.ledger import (
+    ComparisonRecorded,
     EmbeddingRecorded,
     LedgerEvent,
     OutcomeRecorded,
@@ -120,6 +121,28 @@ def recorded(request: str, **changes: object) -> RequestRecorded:
 
 def outcome(number: int, **changes: object) -> OutcomeRecorded:
     event = OutcomeRecorded(outcome_id=f"o{number}", request_id="r1", at_ns=number, source="feedback", score=0.5)
+    return msgspec.structs.replace(event, **changes)
+
+
+def comparison(number: int, **changes: object) -> ComparisonRecorded:
+    event = ComparisonRecorded(
+        comparison_id=f"c{number}",
+        request_id="r1",
+        at_ns=number,
+        model="large",
+        shadow="other",
+        result="tie",
+        decided_by="judge",
+        judge="referee",
+        is_same=True,
+        cost_nanousd=7,
+        shadow_cost_nanousd=None,
+        judge_cost_nanousd=1,
+        total_ms=5,
+        shadow_ms=6,
+        answer="a",
+        shadow_answer="b",
+    )
     return msgspec.structs.replace(event, **changes)
 
 

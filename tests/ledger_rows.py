@@ -6,6 +6,7 @@ from random import Random
 from builders import route
 from routewright.ids import uuid7
 from routewright.ledger.ledger import (
+    ComparisonRecorded,
     EmbeddingRecorded,
     LedgerEvent,
     OutcomeRecorded,
@@ -74,7 +75,26 @@ def _one_request(request_id: str, at_ns: int, random: Random) -> list[LedgerEven
         )
         vector = random.randbytes(16)
         events.append(EmbeddingRecorded(request_id=request_id, at_ns=at_ns + 2, embedder="e", vector=vector))
+        events.append(_comparison(request_id, at_ns + 3, random))
     return events
+
+
+def _comparison(request_id: str, at_ns: int, random: Random) -> ComparisonRecorded:
+    return ComparisonRecorded(
+        comparison_id=uuid7(at_ns, random),
+        request_id=request_id,
+        at_ns=at_ns,
+        model="swift",
+        shadow="strong",
+        result="tie",
+        decided_by="agreement",
+        is_same=True,
+        cost_nanousd=random.randrange(10**7),
+        shadow_cost_nanousd=None,
+        total_ms=1_000,
+        shadow_ms=2_000,
+        answer="häßlich",
+    )
 
 
 def absorb(store: Store, events: list[LedgerEvent]) -> None:

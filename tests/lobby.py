@@ -111,6 +111,7 @@ class Lobby:
             directory=runtime.directory,
             jobs=JobRunner(runtime),
             policies=runtime.policies,
+            payer_of=runtime.payer_of,
             backlog_bytes=runtime.backlog_bytes,
             budgets=lambda: self.budgets,
         )

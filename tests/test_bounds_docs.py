@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from routewright import alerts, names, patterns, transport
+from routewright import alerts, feedback, names, patterns, runtime, transport, tuning
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.decision import progress
-from routewright.dialects import multipart, options, provider_errors, strict_json
+from routewright.cli import backtest
+from routewright.decision import agreement, checks, pairwise, progress, repair, schemas
+from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
     admin_api,
     batches_api,
@@ -25,9 +26,9 @@ from routewright.gateway import (
     responses_kept,
     server,
 )
-from routewright.jobs import answering, forecast, inputs, lines, provider, pruning, ticker, watch
-from routewright.layers import circuit, incidents, key_quota, slowness
-from routewright.ledger import drift, job_holds
+from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
+from routewright.layers import circuit, incidents, key_quota, shadow, slowness
+from routewright.ledger import drift, experience, job_holds
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
 from routewright.policies import store as policy_store
@@ -35,6 +36,7 @@ from routewright.settings import fetching, given, remote, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
 from routewright.shared import connection as shared
+from routewright.telemetry import content, exporter
 
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -55,7 +57,15 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a file that a provider does not have, and may be on its way": (provider.UNSURE_S,),
     "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
+    "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
+    "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
+    "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),
+    "a judge's word on two answers": (shadow.JUDGE_TOKENS,),
+    "a copy's answer": (shadow.LEAST_TOKENS, shadow.TIMES_AS_LONG),
+    "an answer that is compared with another": (shadow.LONGEST_BYTES, pairwise.SHOWN_CHARS, shadow.KEPT_CHARS),
+    "what is said of an answer beside its score": (feedback.LONGEST_COMMENT, feedback.LONGEST_CORRECTION),
+    "feedback on a request that is not recorded yet": (runtime.FLUSHED_WITHIN_S,),
     "nesting of a body": (strict_json.DEPTH_LIMIT,),
     "members and elements of a body": (strict_json.VALUE_LIMIT,),
     "headers of a request": (connection.MOST_HEADERS,),
@@ -67,6 +77,9 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
     "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "spans that wait for the collector": (exporter.MOST_QUEUED_BYTES,),
+    "delivering spans": (exporter.MAX_TRIES, exporter.TRY_LIMIT_S, exporter.LAST_TRY_S),
+    "messages in a span": (content.MOST_CHARS,),
     "streams watched for drift": (watch.MOST_STREAMS,),
     "rows taken in for drift at a time": (watch.PAGE, watch.MOST_PAGES),
     "what the first look for drift goes back": (drift.MOST_HISTORY,),
@@ -82,6 +95,13 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "names of what may be left out of a request": (options.MOST_DROPPED, registry.LONGEST_NAME),
     "a model's or a user's name": (registry.LONGEST_NAME,),
     "a pattern of a price document": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
+    "a pattern of a check": (patterns.MOST_BYTES, patterns.MOST_PROGRAM_BYTES),
+    "a JSON Schema": (schemas.MOST_BYTES, schemas.MOST_UNFOLDED),
+    "steps of a request's schema that comes back to itself": (schemas.MOST_STEPS,),
+    "checks of a request": (check_options.MOST_CHECKS,),
+    "schemas that are kept ready, and patterns": (checks.MOST_COMPILED,),
+    "JSON that is repaired": (repair.MOST_CHARS,),
+    "what is compared of a short text": (agreement.SHORT_CHARS,),
     "keys": (keyring.MOST_KEYS,),
     "answers kept for `Idempotency-Key`": (
         idempotency.MOST_ANSWERS,
@@ -102,6 +122,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a batch's `custom_id`": (lines.LONGEST_ID,),
     "results of a batch that the database does not have yet": (ticker.MOST_UNTOLD,),
     "waiting of a batch while everybody is down": (answering.PATIENCE_S,),
+    "requests that policies are tried on by `tune`": (tuning.MOST_REQUESTS,),
+    "comparisons looked at in a promise's round": (promise_watch.LOOK_EVERY_S, promise_watch.PAGE),
     "records that a dry run routes": (forecast.SAMPLE,),
     "waiting for Redis": (shared.OPERATION_S * 1000,),
     "connections to Redis": (shared.MOST_CONNECTIONS,),

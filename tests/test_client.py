@@ -9,7 +9,7 @@ from routewright import Router, RoutewrightError, SyncRouter
 from routewright.catalog.registry import Tier
 from routewright.client import read_question
 from routewright.dialects.session import hashed_session
-from routewright.errors import InvalidRequest, ModelNotFound
+from routewright.errors import InvalidCheck, InvalidRequest, ModelNotFound
 
 EXTRACT = "Extract invoice number, date and total from this mail as JSON: Invoice 4711 of 3 May, 120 EUR"
 
@@ -134,3 +134,21 @@ def test_a_question_may_name_its_conversation() -> None:
 def test_a_conversation_has_a_name_that_can_be_kept(name: str) -> None:
     with pytest.raises(InvalidRequest, match="session must be 1 to 512 printable ASCII characters"):
         read_question("Hi", {"session": name}, request_id="request-1")
+
+
+async def test_what_checks_found_is_in_the_answer(settings: Mapping[str, Any]) -> None:
+    checks: list[Any] = ["truncation", {"kind": "regex", "name": "no match", "pattern": "nobody says this"}]
+    async with Router(**settings) as router:
+        answer = await router.ask("Say hello", max_tokens=2_000, checks=checks, model="deepseek-v3")
+    assert [(finding.check, finding.is_ok) for finding in answer.findings] == [
+        ("truncation", True),
+        ("no match", False),
+    ]
+    assert answer.findings[1].reason == "it does not match the pattern"
+    assert {report.cause for report in answer.receipt.attempts} >= {"first", "reask"}
+
+
+async def test_a_check_that_cannot_be_made_is_named(settings: Mapping[str, Any]) -> None:
+    async with Router(**settings) as router:
+        with pytest.raises(InvalidCheck, match=r"routewright.checks\[0\].pattern: the pattern '\(' cannot be taken"):
+            await router.ask("Hi", checks=[{"kind": "regex", "pattern": "("}])

@@ -200,3 +200,12 @@ def test_answers_start_counts_closed_attempts_alone(store: Store) -> None:
     rows = store.answers(0)
     assert store.answers(store.answers_start(2)) == rows[-2:]
     assert store.answers(store.answers_start(4)) == store.answers(store.answers_start(5)) == rows
+
+
+def test_an_answer_is_as_good_as_the_check_it_did_worst_in_and_of_each_check_the_last_word_counts(
+    store: Store, artefact: Artefact
+) -> None:
+    told = (("form", 0.0), ("language", 0.5), ("length", 1.0), ("form", 1.0))
+    outcomes = (outcome(n, score, source="check", check=check) for n, (check, score) in enumerate(told))
+    absorb(store, asked("r1", artefact), *outcomes)
+    assert good(learn_from(store, artefact, MODELS)) == (1, 0.5)

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from builders import ListSource, attempt, reply
+from builders import ListSource, attempt, call, deployment, model, reply
 from routewright.call import Thinking
+from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import StreamCut
 from routewright.reply import Ending, Event, Receipt, Reply, ToolCallDelta
 from routewright.usage import Usage
@@ -104,3 +105,14 @@ async def test_the_last_usage_seen_holds_and_length_is_counted() -> None:
         pass
     assert answer.usage == Usage(input=2, output=3)
     assert answer.text_bytes == len("Hello12345") + 3
+
+
+@pytest.mark.parametrize("dialect", DOWNSTREAMS)
+def test_a_text_that_is_not_the_providers_own_is_written_anew_in_its_own_dialect_too(dialect: str) -> None:
+    asked = attempt(call(stream=True), model("swift", deployment("acme/swift", dialect=dialect)))
+    rewritten = Reply(asked, ListSource(), (Event(text="mended"), Event(finish="stop")))
+    assert rewritten.speaks(dialect)
+    rewritten.is_rewritten = True
+    assert not rewritten.speaks(dialect)
+    written = DOWNSTREAMS[dialect].writer(rewritten, 0).write((Event(text="mended"), Event(finish="stop")))
+    assert b"mended" in written

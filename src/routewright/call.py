@@ -14,8 +14,10 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from routewright.catalog.registry import Deployment, Model, Tier
+from routewright.check import Check
 from routewright.route import Route
 from routewright.tenant import NOBODY, Tenant
+from routewright.trace import SpanContext
 
 JsonObject: TypeAlias = dict[str, Any]
 """Parsed JSON. The one place where `Any` is honest: its shape is the client's."""
@@ -145,10 +147,17 @@ class Options(Struct, frozen=True, kw_only=True):
     """Nothing of the content may be kept, whatever the settings allow."""
     drop: tuple[str, ...] = ()
     """What may be left out where a provider has no word for it: names of the client's fields, and kinds of parts."""
+    checks: tuple[Check | str, ...] = ()
+    """What the answer is checked for, beside what the settings say: checks, or names of theirs."""
+    agreement: str = ""
+    """In which form answers may be compared (`choice`, `number`, `text`, `json`), or `off`; empty for what the request
+    looks like."""
     cache: bool = True
     """Where the settings allow it, an answer may be one that was kept, and is kept."""
     policy: str = ""
     """The named policy to decide by; empty for the one that the roll-out gives. Set also by the roll-out."""
+    shadow: bool = True
+    """Where the settings allow it, other models may be asked the same, to compare them."""
 
 
 class Priority(IntEnum):
@@ -201,6 +210,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """Set by the face that knows, never by a field of the request."""
     max_retries: int | None = None
     """How often a model is tried again; None for what the settings say. Set by the face that knows."""
+    lane: str = ""
+    """Of which lane it takes a place (`layers.lanes`); empty for none. Set by the face that knows."""
     tenant: Tenant = NOBODY
     """Who pays; set by the face that knows, never by a field of the request."""
     session: str = ""
@@ -208,6 +219,8 @@ class Call(Struct, frozen=True, kw_only=True):
     limit or let in anybody."""
     deadline_at: float = math.inf
     """Monotonic seconds; set by the deadline layer."""
+    trace: SpanContext | None = None
+    """The client's span, by its header; below the trace layer, ours for this request."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -227,11 +240,26 @@ class Cause(StrEnum):
     """A small model was asked how hard the request is."""
     SUMMARY = "summary"
     """Old turns were summarised to shorten the input."""
+    SHADOW = "shadow"
+    """Another model was asked the same, to compare it; nobody sees its answer."""
+    COMPARISON = "comparison"
+    """A model was asked which of two answers is better."""
+    REASK = "reask"
+    """The model's answer did not pass a check; it was told so, and asked again."""
+    ESCALATION = "escalation"
+    """A cheaper model's answer did not do."""
+    AGREEMENT = "agreement"
+    """A second answer was made to compare the first one with."""
 
     @property
     def is_errand(self) -> bool:
-        """The attempt is not made for the answer itself, but for something needed on the way to it."""
-        return self in (Cause.JUDGE, Cause.SUMMARY)
+        """The attempt is not made for the answer itself, but for something beside it."""
+        return self in (Cause.JUDGE, Cause.SUMMARY, Cause.SHADOW, Cause.COMPARISON)
+
+    @property
+    def purse(self) -> "Cause":
+        """The cause whose budget pays: to compare shadows is part of what they cost."""
+        return Cause.SHADOW if self is Cause.COMPARISON else self
 
 
 class Routed(Struct, frozen=True):
@@ -241,6 +269,10 @@ class Routed(Struct, frozen=True):
     route: Route
     cause: Cause = Cause.FIRST
     """Why its first attempt is made; every attempt of an errand has the errand's own."""
+    attempts_before: int = 0
+    """How many were made for other answers to the same call."""
+    is_turn: bool = False
+    """Another answer may follow: the call is not over with this one."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -258,6 +290,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     cause: Cause
     is_last_model: bool
     """No other model is left to fall back to, so waiting is better than giving up early."""
+    trace: SpanContext | None = None
+    """Its span, which the provider is told of; None where nothing is traced."""
 
     @property
     def call(self) -> Call:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -19,9 +19,7 @@ from routewright.decision.features import Features
 from routewright.errors import ArtefactError, SettingsError
 from routewright.route import Verdict
 
-if TYPE_CHECKING:  # reading what is installed takes its time, and only plug-ins need it
-    from importlib.metadata import EntryPoint
-
+if TYPE_CHECKING:  # it needs numpy, which is imported when there is something to decide with it
     from routewright.decision.artefact import Artefact
 
 log = logging.getLogger(__name__)
@@ -78,43 +76,23 @@ class GuardedClassifier:
 def load_classifier(name: str) -> Classifier:
     """The classifier of this name. Raises SettingsError, which says what there is, or why it cannot be loaded."""
     built_in = BUILT_IN.get(name)
-    return built_in() if built_in is not None else GuardedClassifier(_make(_find(name)))
+    return built_in() if built_in is not None else GuardedClassifier(_make(name))
 
 
-def _find(name: str) -> "EntryPoint":
-    from importlib.metadata import entry_points
+def _make(name: str) -> Classifier:
+    from routewright.plug_ins import find_plug_in, make_plug_in  # reading what is installed takes its time
 
-    installed = entry_points(group=GROUP)
-    found = {point.value: point for point in installed if point.name == name}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    if found:
-        raise SettingsError(
-            f'policy.classifier: "{name}" is in several packages: {", ".join(sorted(found))}',
-            hint="uninstall all but one of them",
-        )
-    known = ", ".join([*BUILT_IN, *sorted({point.name for point in installed} - BUILT_IN.keys())])
-    raise SettingsError(
-        f'policy.classifier: no classifier is called "{name}"; there are: {known}',
-        hint=f"install the package that brings it; it has an entry point of the group {GROUP}",
-    )
-
-
-def _make(point: "EntryPoint") -> Classifier:
-    try:
-        made = point.load()()
-    except Exception as error:  # foreign code: what is wrong with it is for its author, and no traceback of ours
-        raise SettingsError(
-            f'policy.classifier: "{point.name}" ({point.value}) cannot be loaded: {type(error).__name__}: {error}',
-            hint='mend or upgrade its package, or set classifier = "heuristic"',
-        ) from error
+    point = find_plug_in(GROUP, name, "policy.classifier", BUILT_IN)
+    made = make_plug_in(point, "policy.classifier", hint=_OTHER)
     if not isinstance(getattr(made, "name", None), str) or not callable(getattr(made, "classify", None)):
         raise SettingsError(
-            f'policy.classifier: "{point.name}" ({point.value}) makes no classifier: it needs a name and classify(…)',
-            hint='mend or upgrade its package, or set classifier = "heuristic"',
+            f'policy.classifier: "{name}" ({point.value}) makes no classifier: it needs a name and classify(…)',
+            hint=_OTHER,
         )
-    classifier: Classifier = made
-    return classifier
+    return cast(Classifier, made)
+
+
+_OTHER = 'mend or upgrade its package, or set classifier = "heuristic"'
 
 
 def _checked(verdict: object) -> Verdict:

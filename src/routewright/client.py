@@ -26,7 +26,7 @@ from routewright.dialects.fields import wrong
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import MAX_NAME_CHARS, hashed_session
 from routewright.errors import CallerError
-from routewright.jobs.answering import Asker
+from routewright.jobs.answering import Asker, limits_of
 from routewright.jobs.lines import Template
 from routewright.jobs.listing import BatchItem, BatchResult, Listed, answered, prompt_of
 from routewright.reply import Answer, Draft, Reply
@@ -61,6 +61,12 @@ class Ask(TypedDict, total=False):
     """The least probability of a good answer that a model must have, from 0 to 1."""
     deadline_ms: int
     tags: Sequence[str]
+    checks: Sequence[str | Mapping[str, Any]]
+    """What the answer must pass: names of checks, or checks like `{"kind": "json_schema", "schema": {…}}`; what they
+    found is in `answer.findings`."""
+    agreement: str
+    """In which form cheap answers may be compared, where the settings say so: `choice`, `number`, `text`, `json`, or
+    `off`."""
     cache: str
     """`off`: neither take an answer from the response cache nor keep this one there."""
     user: str
@@ -71,7 +77,18 @@ class Ask(TypedDict, total=False):
     its cache costs less. Without it, conversations that begin with the same words are taken for one."""
 
 
-_OPTIONS = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "cache", "user", "policy")
+_OPTIONS = (
+    "tier",
+    "max_cost_usd",
+    "min_quality",
+    "deadline_ms",
+    "tags",
+    "checks",
+    "agreement",
+    "cache",
+    "user",
+    "policy",
+)
 _DIALECT = OpenAIChat()
 
 
@@ -195,14 +212,18 @@ class Router:
         """Only the decision; calls nobody and costs nothing. Raises CallerError."""
         return self._runtime.engine.route(self._read(prompt, ask, stream=False))
 
-    def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
+    def feedback(
+        self, request_id: str, score: float, *, model: str = "", comment: str = "", correction: str = ""
+    ) -> str:
         """Record how well an answer turned out, from 0 (useless) to 1, so that routing can learn; for `ask`'s answer,
-        `router.feedback(answer.request_id, 1)`.
+        `router.feedback(answer.request_id, 1)`. True and False will do as well.
 
-        `model` is whose answer it was, if not that of the model which answered. Returns the id of what was recorded;
-        what is said later of the same answer counts instead. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        `comment` says why (4,000 characters at most), `correction` what the answer should have been (65,536; refused
+        unless `ledger.log_content` is on); `model` is whose answer it was, if not that of the model which answered.
+        Returns the id of what was recorded; what is said later of the same answer counts instead. Of a request that
+        there never was, it counts nowhere. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
         """
-        return self._runtime.engine.observe(request_id, score, model=model)
+        return self._runtime.engine.observe(request_id, score, model=model, comment=comment, correction=correction)
 
     async def reply(self, prompt: Prompt, *, stream: bool, **ask: Unpack[Ask]) -> Reply:
         """The reply itself, event by event; whoever takes it must read it to its end or close it."""
@@ -220,17 +241,18 @@ class Router:
         """Ask for each item, and get results as they come: `async for result in router.batch(texts, template="…")`.
 
         An item is a prompt, or what the template's `{item}` stands for, or a mapping with its fields. A failure is the
-        result of its item. `concurrency` is `policy.batch_concurrency` if not said; live requests go first. For what
+        result of its item. `concurrency` is `policy.batch_concurrency` if not said, and that to begin with: it rises
+        where a provider's headers invite to, up to `policy.batch_max_concurrency`. Live requests go first. For what
         must survive this process there is `routewright batch run`. Raises BadInput for a template that is none.
         """
-        asking = answered(
-            Asker(self._runtime.engine, self._runtime.clock, Random()),
-            self._listed(items, None if template is None else Template(template), retries, ask),
-            concurrency=concurrency or self._runtime.engine.settings.policy.batch_concurrency,
-        )
-        async with aclosing(asking):
-            async for result in asking:
-                yield result
+        engine, name = self._runtime.engine, self._runtime.engine.mint_id()
+        limits = limits_of(engine.settings.policy, concurrency=concurrency)
+        listed = self._listed(items, None if template is None else Template(template), retries, name, ask)
+        with engine.lanes.opened(name, limits.window) as lane:
+            asking = answered(Asker(engine, self._runtime.clock, Random()), listed, lane)
+            async with aclosing(asking):
+                async for result in asking:
+                    yield result
 
     async def batch_all(
         self,
@@ -246,7 +268,7 @@ class Router:
         return sorted([result async for result in asking], key=lambda result: result.index)
 
     def _listed(
-        self, items: Iterable[BatchItem], template: Template | None, retries: int, ask: Ask
+        self, items: Iterable[BatchItem], template: Template | None, retries: int, lane: str, ask: Ask
     ) -> Iterator[Listed]:
         for index, item in enumerate(items):
             try:
@@ -254,7 +276,7 @@ class Router:
             except CallerError as error:
                 yield Listed(index, item, error)
             else:
-                yield Listed(index, item, replace(call, priority=Priority.BATCH, max_retries=retries))
+                yield Listed(index, item, replace(call, priority=Priority.BATCH, lane=lane, max_retries=retries))
 
     async def close(self) -> None:
         """Write out what the ledger still has to write, and close connections and files."""
@@ -335,9 +357,11 @@ class SyncRouter:
         asking = self._router.batch_all(items, template=template, concurrency=concurrency, retries=retries, **ask)
         return self._run(asking)
 
-    def feedback(self, request_id: str, score: float, *, model: str = "") -> str:
+    def feedback(
+        self, request_id: str, score: float, *, model: str = "", comment: str = "", correction: str = ""
+    ) -> str:
         """See `Router.feedback`."""
-        return self._run(self._feedback(request_id, score, model))
+        return self._run(self._feedback(request_id, score, model, comment, correction))
 
     def close(self) -> None:
         """See `Router.close`."""
@@ -357,8 +381,8 @@ class SyncRouter:
     async def _route(self, prompt: Prompt, ask: Ask) -> Route:
         return self._router.route(prompt, **ask)
 
-    async def _feedback(self, request_id: str, score: float, model: str) -> str:
-        return self._router.feedback(request_id, score, model=model)
+    async def _feedback(self, request_id: str, score: float, model: str, comment: str, correction: str) -> str:
+        return self._router.feedback(request_id, score, model=model, comment=comment, correction=correction)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

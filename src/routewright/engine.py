@@ -18,8 +18,12 @@ from msgspec.structs import replace
 from routewright.cache.places import Place, Places
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Registry
+from routewright.check import Finding
+from routewright.checkers import load_checks
 from routewright.classifiers import LEARNED, load_artefact, load_classifier
 from routewright.clock import Clock, SystemClock
+from routewright.decision.cascading import Planner
+from routewright.decision.checks import Checker
 from routewright.decision.classifier import Classifier, Forecasting
 from routewright.decision.tokens import TokenEstimator
 from routewright.dialects.fields import wrong
@@ -27,12 +31,14 @@ from routewright.dialects.known import REWRITERS, UPSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import ArtefactError
+from routewright.feedback import check_remarks
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.afford import Afford, Spending
 from routewright.layers.balance import Balance
 from routewright.layers.breaker import Breaker, Circuits
 from routewright.layers.budget import Budget as BudgetLayer
 from routewright.layers.cache import Cache, Rules
+from routewright.layers.cascade import Cascade
 from routewright.layers.condense import Condense, Summaries
 from routewright.layers.credentials import Credentials, Refusals
 from routewright.layers.deadline import Deadline, FirstEventDeadline
@@ -42,6 +48,7 @@ from routewright.layers.fallback import Fallback
 from routewright.layers.hedge import Hedge, Hedging
 from routewright.layers.incidents import Incidents, Watch
 from routewright.layers.key_quota import KeyQuota, Standing
+from routewright.layers.lanes import Lanes
 from routewright.layers.pace import Measure, Paces
 from routewright.layers.quota import DeploymentQuota
 from routewright.layers.record import Record
@@ -50,6 +57,7 @@ from routewright.layers.retry_budget import FurtherAttempts, RetryBudget
 from routewright.layers.second_opinion import Judge
 from routewright.layers.service import Service, Stack
 from routewright.layers.sessions import PromptCaches, Sessions
+from routewright.layers.shadow import Shadow, Shadowing, Shadows
 from routewright.layers.slowness import Waits
 from routewright.layers.tally import Tally
 from routewright.layers.upstream import Upstream
@@ -60,10 +68,11 @@ from routewright.policies.choice import BASE, Chooser, Flags
 from routewright.policies.overlay import Applied
 from routewright.policies.plan import Plan, plan_of
 from routewright.policies.store import InForce
-from routewright.reply import Reply
+from routewright.reply import Event, Reply
 from routewright.route import Route
 from routewright.settings import CacheSettings, ContextSettings, Settings
 from routewright.settings.budgets import budgets_of
+from routewright.settings.checks import cascade_policy
 from routewright.shared.board import Board
 from routewright.shared.rounds import Rounds
 from routewright.tenant import Tenant
@@ -75,6 +84,8 @@ if TYPE_CHECKING:  # they need numpy, which is imported when there is something 
     from routewright.layers.embedder import Embedder
     from routewright.layers.neighbours import Memory
     from routewright.onnx_model import OnnxModel
+    from routewright.telemetry.exporter import Exporter
+    from routewright.telemetry.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +95,9 @@ class _Way(Struct, frozen=True):
 
     decider: Decider
     service: Service[Call]
+    checked: Service[Call]
+    """The same for calls that bring checks of their own: where the settings name none, others do without."""
+    cascade: Cascade
 
 
 class _Snapshot(Struct, frozen=True):
@@ -141,6 +155,8 @@ class Engine:
         self._sessions = Sessions()
         self._deployment_quota = DeploymentQuota(self._clock)
         self._key_quota = KeyQuota(self._clock)
+        self.lanes = Lanes(self._clock)
+        """What batches may do at a time."""
         self.incidents = Incidents(self._clock)
         """What providers did that only the operator can mend."""
         self.rounds: Rounds | None = None
@@ -153,6 +169,8 @@ class Engine:
         """Models that are not chosen by themselves now, each with the reason; replaced whole, from any thread."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
+        self.shadows = Shadows(self.tally.attempt)
+        """Copies of requests that wait or run, aside."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
         self._lessons: Lessons | None = None
@@ -161,6 +179,7 @@ class Engine:
         self._answers = answers or Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
+        self._exporter: Exporter | None = None
         self._in_force = InForce()
         self._flags: tuple[str, Flags] | None = None
         self._snapshot = self._build(settings, registry)
@@ -196,12 +215,19 @@ class Engine:
     async def ask(self, call: Call) -> Reply:
         """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
         way, call = self._way(call)
-        return await way.service(self._with_leave(call))
+        service = way.checked if call.options.checks else way.service
+        return await service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
         """Decide only, and call nobody. Raises CallerError."""
         way, call = self._way(call)
-        return way.decider.decide(self._with_leave(call))
+        call = self._with_leave(call)
+        return way.cascade.planner.explained(call, way.decider.decide(call))
+
+    def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
+        """What its checks say of an answer that came by another way than `ask`, whole; it is told to the ledger."""
+        way, _ = self._way(reply.attempt.call)
+        return way.cascade.examine(reply, events)
 
     def count_tokens(self, call: Call) -> int:
         """How many input tokens the model that would answer is likely to count; calls nobody. Raises ModelNotFound."""
@@ -230,16 +256,27 @@ class Engine:
             return call
         return replace(call, options=replace(call.options, drop=(*allowed, *call.options.drop)))
 
-    def observe(self, request_id: str, score: float, *, model: str = "", source: OutcomeSource = "feedback") -> str:
+    def observe(
+        self,
+        request_id: str,
+        score: float,
+        *,
+        model: str = "",
+        source: OutcomeSource = "feedback",
+        comment: str = "",
+        correction: str = "",
+    ) -> str:
         """Record how well an answer turned out, from 0 to 1, and return the outcome's id; a newer one may follow.
 
-        `model` is whose answer it was, if not that of the model which answered the request. Whether there was such a
-        request is not asked: it may be another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
+        `model` is whose answer it was, if not that of the model which answered the request; `correction` what it
+        should have been, refused unless content is kept. Whether there was such a request is not asked: it may be
+        another process's. Raises InvalidRequest, ModelNotFound, LedgerUnavailable.
         """
         if not is_uuid7(request_id):
             raise wrong("request_id", "the id in the answer's header x-routewright-request-id", request_id)
         if not 0 <= score <= 1:
             raise wrong("score", "a number from 0 to 1", score)
+        check_remarks(comment, correction, keeps_content=self.settings.ledger.log_content)
         outcome = OutcomeRecorded(
             outcome_id=self.mint_id(),
             request_id=request_id,
@@ -247,6 +284,8 @@ class Engine:
             model=self.registry.resolve(model).name if model else "",
             source=source,
             score=float(score),
+            comment=comment,
+            correction=correction,
         )
         self._ledger.observe(outcome)
         return outcome.outcome_id
@@ -342,7 +381,15 @@ class Engine:
             caches=caches,
             withdrawn=lambda: self.withdrawn,
         )
-        return _Way(decider, self._stack(settings, registry, decider, caches))
+        planner = Planner(cascade_policy(settings.checks, settings.cascade), self._checker(settings))
+        cascade = Cascade(planner, rewriters=REWRITERS, ledger=self._ledger, clock=self._clock, mint_id=self.mint_id)
+        service, checked = self._stack(settings, registry, decider, caches, cascade)
+        return _Way(decider, service, checked, cascade)
+
+    def _checker(self, settings: Settings) -> Checker:
+        """Raises SettingsError for a plug-in that cannot be loaded."""
+        plug_ins = {check.plug_in: f"checks.{name}.plug_in" for name, check in settings.checks.items()}
+        return Checker(load_checks((name, setting) for name, setting in plug_ins.items() if name is not None))
 
     def _chooser(self, plan: Plan, settings: Settings) -> Chooser | None:
         """None where there is nothing to choose from, so that a call without other policies pays nothing for them."""
@@ -415,21 +462,26 @@ class Engine:
             self._snapshot = self._build(self.settings, self.registry)
 
     def _stack(
-        self, settings: Settings, registry: Registry, decider: Decider, caches: PromptCaches | None
-    ) -> Service[Call]:
+        self,
+        settings: Settings,
+        registry: Registry,
+        decider: Decider,
+        caches: PromptCaches | None,
+        cascade: Cascade,
+    ) -> tuple[Service[Call], Service[Call]]:
+        """The stack, and the same for calls that bring checks of their own."""
         policy, clock = settings.policy, self._clock
+        record = Record(
+            self._ledger,
+            registry,
+            clock,
+            tally=self.tally,
+            logs_requests=settings.server.log_requests,
+            logs_content=settings.ledger.log_content,
+        )
         above = (
-            # outermost, so that refusals and time-outs are in the ledger too
-            Stack.outermost(
-                Record(
-                    self._ledger,
-                    registry,
-                    clock,
-                    tally=self.tally,
-                    logs_requests=settings.server.log_requests,
-                    logs_content=settings.ledger.log_content,
-                )
-            )
+            # outermost but for the trace, so that refusals and time-outs are in the ledger too
+            self._traced(settings, record)
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a key's own limits; above decide, so that a refused request costs nothing
@@ -440,6 +492,19 @@ class Engine:
             above = above.then(self._cache(settings, registry, decider))
         # a route is needed to know who may be tried; nothing below sees a call without one
         decided = above.then(Decide(decider, self._second_opinion(settings, registry, decider)))
+        if settings.shadow.models and settings.shadow.share:
+            # below decide, as its question is the request's own; above all that is done for an answer's sake
+            decided = decided.then(
+                Shadow(
+                    _shadowing(settings),
+                    self.shadows,
+                    decider.decide,
+                    cascade.findings,
+                    self._ledger,
+                    clock,
+                    self._random,
+                )
+            )
         if settings.context.enabled:
             # below decide, as what a token costs depends on the model; above fallback, so that all models get the same
             decided = decided.then(self._condense(settings.context, registry, decider, caches))
@@ -447,7 +512,13 @@ class Engine:
             # below condense, as what is shorter costs less; above fallback, as it chooses among the models to try
             decided = decided.then(Afford(self._keeper, _spending(settings), registry, clock))
         # the next model
-        return decided.then(Fallback(registry, clock, self._random)).over(self._attempts(settings, UPSTREAMS, caches))
+        walk = Stack.outermost(Fallback(registry, clock, self._random)).over(
+            self._attempts(settings, UPSTREAMS, caches)
+        )
+        # below decide and afford, as it goes on with other models of the route; above fallback, as each of its turns
+        # is a walk of its own
+        checked = decided.then(cascade).over(walk)
+        return (checked if cascade.planner.policy.is_used else decided.over(walk)), checked
 
     def _attempts(
         self, settings: Settings, dialects: Mapping[str, Dialect], caches: PromptCaches | None = None
@@ -472,7 +543,7 @@ class Engine:
             # below retry, so that both attempts are one try; above breaker, which judges each by itself
             hedging = Hedging(policy.hedge_after_ms / 1000, int(policy.hedge_max_usd * 10**9))
             tries = tries.then(Hedge(hedging, clock, self._random))
-        return (
+        measured = (
             # a key that was refused is not offered again; above breaker, as nothing is learned about health
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
@@ -483,18 +554,53 @@ class Engine:
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent
             .then(BudgetLayer(self._ledger, clock, self._keeper, patience_s=_spending(settings).patience_s))
+            # a batch's own places; above quota, or those that wait here would keep others out there
+            .then(self.lanes)
             # the deployment's own limits; a place is held as long as the answer lasts
             .then(self._deployment_quota)
             # what is too late is not sent; below quota, as how long it waited here says nothing of the provider
             .then(Measure(self._paces, clock))
+        )
+        if (tracer := self._tracer(settings)) is not None:
+            from routewright.layers.trace import TraceAttempt
+
+            # below all that refuses, so that a span is something sent; above the limit, which the span names
+            measured = measured.then(TraceAttempt(tracer))
+        return (
             # innermost, so that our own queueing is not blamed on the provider
-            .then(
+            measured.then(
                 FirstEventDeadline(
                     policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000, self._waits, clock
                 )
-            )
-            .over(leaf)
+            ).over(leaf)
         )
+
+    def _traced(self, settings: Settings, record: Record) -> Stack[Call, Call]:
+        """Record, and above it the trace, so that the log names it; without a collector nothing of it is there."""
+        tracer = self._tracer(settings)
+        if tracer is None:
+            return Stack.outermost(record)
+        from routewright.layers.trace import TraceCall
+
+        return Stack.outermost(TraceCall(tracer)).then(record)
+
+    def _tracer(self, settings: Settings) -> "Tracer | None":
+        telemetry = settings.telemetry
+        if telemetry.endpoint is None:
+            return None
+        from routewright.telemetry.exporter import Exporter, Target
+        from routewright.telemetry.tracer import Tracer
+
+        if self._exporter is None:
+            self._exporter = Exporter(self._transport, self.tally.spans)
+        self._exporter.target = Target(telemetry.endpoint, settings.telemetry_headers, telemetry.service_name)
+        logs_content = telemetry.log_content and settings.ledger.log_content
+        return Tracer(self._exporter, self._clock, self._random, share=telemetry.sample, logs_content=logs_content)
+
+    async def end_traces(self) -> None:
+        """Send what is left of spans, as far as that takes no time to speak of."""
+        if self._exporter is not None:
+            await self._exporter.close()
 
     def _cache(self, settings: Settings, registry: Registry, decider: Decider) -> Cache:
         cache = settings.cache
@@ -600,6 +706,17 @@ def _rules(cache: CacheSettings) -> Rules:
         fresh_ns=cache.ttl_s * NANOSECONDS,
         stale_ns=cache.stale_if_error_s * NANOSECONDS,
         max_answer_bytes=cache.max_answer_bytes,
+    )
+
+
+def _shadowing(settings: Settings) -> Shadowing:
+    shadow = settings.shadow
+    return Shadowing(
+        models=shadow.models,
+        share=shadow.share,
+        judge=shadow.judge,
+        limit_s=shadow.timeout_ms / 1000,
+        keeps_content=settings.ledger.log_content,
     )
 
 

@@ -8,8 +8,9 @@ RoutewrightError
 │   ├── NotPermitted · KeyNotFound · RequestInProgress · IdempotencyMismatch
 │   ├── InvalidHttp · HeadTooLarge · RequestTimeout
 │   ├── ResponseNotFound · PreviousResponseNotFound
-│   ├── JobNotFound · JobRefused · BadInput · ClusterUnusable
+│   ├── RequestNotFound · JobNotFound · JobRefused · BadInput · ClusterUnusable
 │   ├── FileNotKept · StorageFull · BatchNotHeld
+│   ├── InvalidCheck · CheckFailed · TooFewOutcomes · NoPromise
 │   └── PolicyNotFound · PolicyRefused
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
@@ -244,6 +245,12 @@ class PreviousResponseNotFound(CallerError):
     number, code = "E122", "previous_response_not_found"
 
 
+class RequestNotFound(CallerError):
+    """The ledger has no request of that id, or it is somebody else's."""
+
+    number, code, status = "E146", "request_not_found", 404
+
+
 class JobNotFound(CallerError):
     """There is no batch of that id."""
 
@@ -286,6 +293,18 @@ class ClusterUnusable(CallerError):
     number, code, status = "E128", "cluster_unusable", 503
 
 
+class InvalidCheck(CallerError):
+    """A check of a request cannot be made: no such name, or a schema or pattern that cannot be taken."""
+
+    number, code = "E131", "invalid_check"
+
+
+class CheckFailed(CallerError):
+    """The answer does not pass its checks, whatever was done about it."""
+
+    number, code, status = "E132", "check_failed", 422
+
+
 class PolicyNotFound(CallerError):
     """No policy, or no version of one, has that name."""
 
@@ -296,6 +315,18 @@ class PolicyRefused(CallerError):
     """A policy cannot be used as it is, or not be written any more."""
 
     number, code = "E143", "policy_refused"
+
+
+class TooFewOutcomes(CallerError):
+    """The ledger has next to nothing that a policy could be proposed from."""
+
+    number, code = "E138", "too_few_outcomes"
+
+
+class NoPromise(CallerError):
+    """No policy in force was tuned, so there is no promise to watch."""
+
+    number, code, status = "E139", "no_promise", 404
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from routewright.decision.forecast import Lengths, Lessons
 from routewright.decision.learned import experience, kinds_vector
 from routewright.decision.residual import FloatArray, Residual
 from routewright.decision.success import FEATURES, Evidence, Experience, Tally, learn
-from routewright.ledger.ledger import MOST_TRUSTED_LAST
-from routewright.ledger.store import AnswerRow, OutcomeRow, Store
+from routewright.ledger.ledger import is_believed_over
+from routewright.ledger.store import AnswerRow, OutcomeRow, Store, as_good_as_its_checks
 
 log = logging.getLogger(__name__)
 
@@ -131,10 +131,10 @@ def _read(read: Callable[[int, int], list[Row]], start: int) -> list[Row]:
 
 def _experiences(rows: Iterable[OutcomeRow], artefact: Artefact) -> Iterator[Experience]:
     opinions: dict[tuple[str, str], OutcomeRow] = {}
-    for row in rows:
+    for row in as_good_as_its_checks(rows):
         key = row.request_id, row.model
         before = opinions.get(key)
-        if before is None or MOST_TRUSTED_LAST.index(row.source) >= MOST_TRUSTED_LAST.index(before.source):
+        if before is None or is_believed_over(row.source, before.source):
             opinions.pop(key, None)  # a newer opinion is a newer experience
             opinions[key] = row
     for row in opinions.values():

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from routewright.call import Attempt, Thinking, ToolCall, utf8_length
 from routewright.catalog.registry import LONGEST_NAME, Tier
+from routewright.check import Finding
 from routewright.errors import RoutewrightError
 from routewright.route import Route
 from routewright.usage import Usage
@@ -76,6 +77,17 @@ class Source(Protocol):
     def abort(self) -> None:
         """Drop the connection now; does nothing after the end."""
         ...
+
+
+class Ended:
+    """The `Source` of a reply whose events are all there."""
+
+    async def next(self) -> tuple[Event, ...]:
+        """Nothing more comes."""
+        return ()
+
+    def abort(self) -> None:
+        """There is nothing to drop."""
 
 
 class Ending(StrEnum):
@@ -162,6 +174,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     route: Route
     cached: Cached | None = None
     """None where the response cache is not used."""
+    findings: tuple[Finding, ...] = ()
+    """What its checks found; empty where nothing is checked."""
 
     @property
     def content(self) -> str:
@@ -224,6 +238,12 @@ class Reply:
         """The longest of its silences after that; known when the reply has closed."""
         self.cached: Cached | None = None
         """None where the cache is not used."""
+        self.findings: tuple[Finding, ...] = ()
+        """What its checks found; of a stream that is checked at its end, known then."""
+        self.tokens_before = 0
+        """Used for other answers to the same call, which were not delivered."""
+        self.is_rewritten = False
+        """Its text is not the provider's own: its events have no bytes to pass on."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first
@@ -233,6 +253,10 @@ class Reply:
     def route(self) -> Route:
         """The decision behind this reply."""
         return self.attempt.routed.route
+
+    def speaks(self, dialect: str) -> bool:
+        """Whether the bytes of its events are in this dialect, and can be passed on."""
+        return self.attempt.deployment.dialect == dialect and not self.is_rewritten
 
     def on_close(self, callback: Callback) -> "Reply":
         """Have `callback(self)` called once, when the reply closes; callbacks run in the order they were added."""
@@ -403,6 +427,7 @@ class Draft:
             receipt=receipt,
             route=reply.route,
             cached=reply.cached,
+            findings=reply.findings,
         )
 
     def _thinking(self, dialect: str) -> Iterator[Thinking]:

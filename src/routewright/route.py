@@ -1,6 +1,9 @@
 """The decision as a value: every candidate with its reason, so that it can be printed, stored and replayed."""
 
+from typing import Literal
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.catalog.registry import Tier
 from routewright.usage import NO_INPUT, InputParts
@@ -38,6 +41,24 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """What was seen of the words, hashed beyond recovery: what is learned from later. Empty when there is none."""
 
 
+class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a decision looks at in a request beside its words, so that it can be made again without them."""
+
+    model: str
+    """As asked for: `auto`, an alias, a model, or `provider/model`."""
+    tier: Tier | None = None
+    min_quality: float | None = None
+    """The least probability of a good answer, 0 to 1, that a model must have."""
+    max_cost_nanousd: int | None = None
+    background: str = ""
+    """What an agent's program wants beside its work, e.g. `a title`; empty for all else."""
+    max_output_tokens: int | None = None
+    choices: int = 1
+    prefers_reasoning: bool = False
+    required: tuple[str, ...] = ()
+    """Capabilities that a model must have."""
+
+
 class Candidate(Struct, frozen=True, kw_only=True):
     """One model as the decision saw it."""
 
@@ -54,10 +75,39 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Probability, 0 to 1, that its answer will be good; None when nobody can say."""
     outcomes: int = 0
     """How many recorded outcomes of this model on this kind of work that probability rests on."""
+    doubt: float | None = None
+    """Standard deviation of `success`; None where that is."""
+    output_tokens: int | None = None
+    """Expected of this model; None where that is no other than the route's."""
+    hindrance: Literal["", "resting", "unable"] = ""
+    """Why it would not have been called at all: all its places rest, or a constraint has removed it."""
+    propensity: float | None = None
+    """The probability with which it was to be the first choice; None in a route that does not say so yet."""
     deployments: tuple[str, ...] = ()
-    """Ids of the deployments that may serve it, in order of trial."""
+    """Ids of the deployments that may serve it, in order of trial; of one that is not eligible, those that could."""
     dropped_fields: tuple[str, ...] = ()
     """Fields of the request without effect on the answer that this model's dialect cannot carry."""
+
+
+class Strategy(Struct, frozen=True, kw_only=True):
+    """How more than one answer may come to be made for a request, and what that is expected to cost."""
+
+    kind: Literal["checks", "agreement"]
+    """Another answer is made when one does not pass its checks; or when two cheap ones do not say the same."""
+    checks: tuple[str, ...] = ()
+    """Names of the checks that an answer must pass."""
+    asked: tuple[str, ...]
+    """Models that are asked first; of an agreement two, or one twice."""
+    then: str = ""
+    """The model that is asked when that does not do; empty where there is none."""
+    task: str = ""
+    """Of an agreement, the form in which answers are compared: `choice`, `number`, `text` or `json`."""
+    streams: Literal["buffer", "record"] = "buffer"
+    """A stream is held back until it is checked; or is passed on, checked at its end, and only recorded."""
+    escalation: float | None = None
+    """The probability, 0 to 1, that `then` is asked; None when nobody can say."""
+    expected_cost_nanousd: int | None = None
+    """All answers together; None when that is not known."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -87,10 +137,21 @@ class Route(Struct, frozen=True, kw_only=True):
     """
     spending: tuple[str, ...] = ()
     """What was done to make it fit into its budgets, step by step; empty when it fitted as it was."""
+    strategy: Strategy | None = None
+    """How more than one answer may come to be made; None where there will be one."""
+    cascade: tuple[str, ...] = ()
+    """What was done about answers that did not do, step by step; empty when the first one did."""
     max_output_tokens: int | None = None
     """What the answer's length was lowered to, so that it can be afforded; None when it was not."""
+    asked: Asked | None = None
+    """None in a route that does not say so yet, as in the next field."""
+    first_choice: str = ""
+    """The model that the decision put first: what was drawn, where it was drawn.
+
+    What happens then (a budget that it does not fit, a failure) may let another one answer, and moves `chosen`.
+    """
     propensity: float = 1.0
-    """The probability with which this choice was made; 1 for a choice without chance."""
+    """The probability with which that choice was made; 1 for a choice without chance."""
     baseline_model: str | None = None
     """The model a saving is measured against."""
     baseline_cost_nanousd: int | None = None
@@ -114,3 +175,8 @@ class Route(Struct, frozen=True, kw_only=True):
     def confidence(self) -> float | None:
         """The verdict's confidence; None when the caller named the model."""
         return self.verdict.confidence if self.verdict else None
+
+    def made_without_chance(self, model: str) -> "Route":
+        """The same decision with `model` as its certain first choice: it was taken before, and is only told again."""
+        candidates = tuple(replace(each, propensity=float(each.model == model)) for each in self.candidates)
+        return replace(self, candidates=candidates, first_choice=model, propensity=1.0)

@@ -46,6 +46,7 @@ from routewright.settings.sources import ConfigPlace, config_place
 from routewright.shared.board import RedisBoard
 from routewright.simulator import USUAL, ModelProfile, Simulator
 from routewright.stores import ledger_file, open_database, open_redis
+from routewright.tenant import Tenant
 from routewright.transport import HttpTransport, Transport, WireResponse
 
 if TYPE_CHECKING:  # it needs the redis package, which is not always installed
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 SIMULATOR_SCHEME = "simulator:"
 RELOAD_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
+FLUSHED_WITHIN_S = 2.0
+"""Whoever asks for a request that ended just now waits so long for its row."""
 STORE_TRIES = 10
 LESSONS = "lessons"
 """The file beside the ledger that keeps what it taught."""
@@ -431,6 +434,22 @@ class Runtime:
         """How much of the journal is not in the store yet."""
         return self._journal.backlog_bytes
 
+    async def payer_of(self, request_id: str) -> Tenant | None:
+        """The key and team that pay for a request, of any gateway of this ledger; None for an unknown request.
+
+        One that ended just now may still be in our journal, so that is brought home before it is denied. Raises
+        StoreUnavailable, LedgerUnavailable.
+        """
+        found = await asyncio.to_thread(self.store.request, request_id)
+        if found is None:
+            await self._journal.flush(FLUSHED_WITHIN_S)
+            found = await asyncio.to_thread(self.store.request, request_id)
+        if found is None:
+            return None
+        row = found.request or found.attempts[0].hold or found.attempts[0].close
+        assert row is not None
+        return Tenant(key=row.key, team=row.team)
+
     async def flush(self) -> None:
         """Return once everything so far is in the store, where reports look. Raises LedgerUnavailable."""
         await self._journal.flush()
@@ -440,6 +459,8 @@ class Runtime:
         if self._is_closed:
             return
         self._is_closed = True
+        await self.engine.shadows.stop()
+        await self.engine.end_traces()
         await self._transport.close()
         await self._answers.close()
         self.engine.close()

@@ -58,7 +58,9 @@ def test_all_else_does(field: str) -> None:
 def test_of_the_call_itself_all_counts_that_is_not_known_to_change_nothing() -> None:
     """A field that is added to calls or options makes another request until somebody says that it does not."""
     assert key_module._OF_CALL == ["dialect", "headers", "model", "stream"]
-    assert key_module._OF_OPTIONS == ["drop", "max_cost_nanousd", "min_quality", "policy", "tier"]
+    assert key_module._OF_OPTIONS == [
+            "agreement", "checks", "drop", "max_cost_nanousd", "min_quality", "policy", "tier",
+        ]  # fmt: skip
     assert key(model="plain") != key()
     assert key(headers={"anthropic-beta": "context-1m-2025-08-07"}) != key()
 

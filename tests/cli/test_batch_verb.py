@@ -99,6 +99,22 @@ def test_a_budget_that_is_spent_says_how_to_go_on(terminal: Terminal) -> None:
     assert "the same command goes on where it was" in done.stderr
 
 
+def test_a_budget_in_which_few_full_answers_fit_names_the_length_for_more(terminal: Terminal) -> None:
+    done = terminal.run(*RUN, "in.txt", "--max-cost", "0.2", "--concurrency", "50")
+    hints = [line for line in done.stderr.splitlines() if "--max-tokens" in line]
+    assert len(hints) == 1, done.stderr
+    assert "such fit at a time" in done.stderr
+    tokens = hints[0].split("--max-tokens ")[1].split()[0]
+    enough = ("--max-cost", "0.2", "--concurrency", "50", "--max-tokens", tokens)
+    assert "such fit at a time" not in terminal.run(*RUN, "in.txt", "-o", "other.jsonl", *enough).stderr
+
+
+def test_more_to_begin_with_than_at_most_is_a_mistake(terminal: Terminal) -> None:
+    done = terminal.run(*RUN, "in.txt", "--concurrency", "9", "--max-concurrency", "3")
+    assert done.exit_code == 2
+    assert "--max-concurrency is less than --concurrency" in done.stderr
+
+
 def test_ctrl_c_awaits_what_is_in_flight_and_the_same_command_goes_on(terminal: Terminal) -> None:
     (terminal.home / "in.txt").write_text("".join(f"Tell a story about {number}\n" for number in range(40)))
     arguments = (*RUN, "in.txt", "--concurrency", "1", "--max-tokens", "40")

@@ -111,6 +111,26 @@ def test_feedback_is_recorded_and_the_last_word_counts(tmp_path: Path) -> None:
     assert scores(terminal) == [0.0]
 
 
+def test_what_was_said_of_an_answer_is_shown_with_its_request(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(settled(), request(), outcome(1, 0.5, source="judge", model="sage"))
+    terminal.run("ledger", "feedback", "request-1", "bad", "--comment", "two\x1b[2J lines\nhere")
+    shown = terminal.run("ledger", "show", "request-1").stdout
+    assert "  judge       0.5 of sage\n" in shown
+    assert "  feedback    0 · two" in shown
+    assert "\x1b" not in shown
+    found = json.loads(terminal.run("ledger", "show", "request-1", "--json").stdout)
+    assert [each["score"] for each in found["outcomes"]] == [0.5, 0.0]
+
+
+def test_a_correction_needs_leave_to_keep_content(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(settled(), request())
+    result = terminal.run("ledger", "feedback", "request-1", "bad", "--correction", "It is 7.")
+    assert (result.exit_code, scores(terminal)) == (1, [])
+    assert "ledger.log_content" in result.stderr
+
+
 def scores(terminal: Terminal) -> list[float]:
     return [json.loads(line)["s:swift"] for line in terminal.run("ledger", "outcomes").stdout.splitlines()]
 

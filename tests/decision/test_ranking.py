@@ -16,6 +16,7 @@ from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
 from routewright.decision.expectation import Forecast
 from routewright.decision.intent import Match, Policy
+from routewright.errors import NoEligibleModel
 from routewright.route import Route
 
 SUCCESS = {
@@ -239,25 +240,51 @@ SHARE = st.floats(0.001, 1)
 CHANCE = st.floats(0, 1, exclude_max=True)
 
 
-def exploring(share: float, chance: float, **changes: Any) -> Route:
-    return wanting(Policy(min_quality=0.8, exploration=share), chance=chance, **changes)
+def exploring(share: float, chance: float | None, asked: Call | None = None, **changes: Any) -> Route:
+    policy = Policy(min_quality=0.8, exploration=share)
+    return choose(asked or call(), verdict(Tier.BULK), policy=policy, forecast=KNOWN, chance=chance, **changes)
+
+
+def propensities(route: Route) -> dict[str, float]:
+    return {each.model: each.propensity for each in route.candidates if each.propensity}
 
 
 @given(SHARE, CHANCE)
-def test_the_drawn_model_is_one_that_is_good_enough_and_the_rest_keeps_its_order(share: float, chance: float) -> None:
+def test_what_was_drawn_stands_before_the_usual_order(share: float, chance: float) -> None:
     usual, drawn = tried(exploring(0.0, 1.0)), tried(exploring(share, chance))
     assert drawn == [drawn[0], *(name for name in usual if name != drawn[0])]
 
 
-@given(SHARE)
-def test_propensities_sum_to_one_over_all_that_may_come_first(share: float) -> None:
-    size = len(tried(exploring(0.0, 1.0)))
-    propensities = {}
-    for chance in [share * (at + 0.5) / size for at in range(size)]:
-        route = exploring(share, chance)
-        propensities[route.chosen.model] = route.propensity
-    assert len(propensities) == size
-    assert math.isclose(sum(propensities.values()), 1)
+@pytest.mark.parametrize(
+    ("asked", "drawable"),
+    [
+        (call(), set(SUCCESS)),
+        (asking(0.8), {"standard", "standard-dear", "complex", "complex-dear"}),
+        (call(options=Options(tier=Tier.COMPLEX)), {"complex", "complex-dear"}),
+        (call(model="auto:cheap"), set(SUCCESS)),
+        (asking(0.9, "auto:cheap"), {"complex", "complex-dear"}),
+    ],
+)
+def test_a_callers_own_wish_is_kept_and_the_policys_is_what_there_is_to_learn_about(
+    asked: Call, drawable: set[str]
+) -> None:
+    assert set(propensities(exploring(0.1, 0.5, asked))) == drawable
+    assert {exploring(1.0, at / 100, asked).chosen.model for at in range(100)} == drawable
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize("asked", [call(), asking(0.8), call(model="auto:best")])
+def test_every_model_comes_first_as_often_as_each_route_says(share: float, asked: Call) -> None:
+    random, times = Random(7), 4_000
+    routes = [exploring(share, random.random(), asked) for _ in range(times)]
+    told = propensities(routes[0])
+    assert math.isclose(sum(told.values()), 1)
+    assert all(propensities(route) == told for route in routes)
+    assert all(route.propensity == told[route.first_choice] for route in routes)
+    assert all(route.first_choice == route.chosen.model for route in routes)
+    seen = Counter(route.first_choice for route in routes)
+    for name, propensity in told.items():
+        assert seen[name] / times == pytest.approx(propensity, abs=4 * math.sqrt(propensity * (1 - propensity) / times))
 
 
 @given(SHARE)
@@ -266,32 +293,35 @@ def test_the_greatest_chances_draw_a_model_too(share: float) -> None:
     assert exploring(share, math.nextafter(1, 0)).chosen.is_eligible
 
 
-@pytest.mark.parametrize("share", [0.2, 1.0])
-def test_models_come_first_as_often_as_the_propensity_says(share: float) -> None:
-    random, times = Random(7), 4_000
-    routes = [exploring(share, random.random()) for _ in range(times)]
-    seen = Counter(route.chosen.model for route in routes)
-    told = {route.chosen.model: route.propensity for route in routes}
-    for name, count in seen.items():
-        assert count / times == pytest.approx(told[name], abs=4 * math.sqrt(told[name] * (1 - told[name]) / times))
-
-
 def test_what_was_drawn_says_so() -> None:
     route = exploring(0.02, 0.0199)
     assert reasons(route)[route.chosen.model] == "drawn to explore (2.0% of requests)"
     assert route.chosen.model != "standard"
-    assert route.propensity == pytest.approx(0.005)
+    assert route.propensity == pytest.approx(0.02 / 6)
 
 
-def test_a_resting_model_is_never_drawn() -> None:
+def test_a_model_that_rests_or_cannot_take_the_call_is_never_drawn() -> None:
     resting = {"acme/complex": "circuit open", "acme/complex-dear": "circuit open"}
+    too_long = call(max_output_tokens=4_001)
     drawn = Counter(exploring(1.0, at / 100, resting=resting).chosen.model for at in range(100))
-    assert drawn == {"standard": 50, "standard-dear": 50}
+    assert drawn == dict.fromkeys(("bulk", "structured", "standard", "standard-dear"), 25)
+    assert [each.hindrance for each in exploring(1.0, 0.5, resting=resting).candidates].count("resting") == 2
     everything = {f"acme/{name}": "circuit open" for name in SUCCESS}
-    assert exploring(1.0, 0.9, resting=everything).propensity == 1.0
+    assert propensities(exploring(1.0, 0.9, resting=everything)) == {"standard": 1.0}
+    with pytest.raises(NoEligibleModel):
+        exploring(1.0, 0.9, too_long)
 
 
 @pytest.mark.parametrize("name", ["bulk", "acme/bulk"])
 def test_a_named_model_is_never_exchanged(name: str) -> None:
     route = choose(call(model=name), policy=Policy(exploration=1.0), forecast=KNOWN, chance=0.99)
-    assert (route.chosen.model, route.propensity) == ("bulk", 1.0)
+    assert (route.chosen.model, propensities(route)) == ("bulk", {"bulk": 1.0})
+
+
+def test_without_chance_nothing_is_drawn_whatever_the_policy_says() -> None:
+    assert propensities(exploring(1.0, None)) == {"standard": 1.0}
+
+
+def test_a_decision_that_is_told_again_is_certain() -> None:
+    again = exploring(0.5, 0.1).made_without_chance("complex")
+    assert (again.first_choice, again.propensity, propensities(again)) == ("complex", 1.0, {"complex": 1.0})

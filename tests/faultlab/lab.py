@@ -251,6 +251,7 @@ async def listening(runtime: Runtime) -> AsyncIterator[int]:
         directory=runtime.directory,
         jobs=JobRunner(runtime),
         policies=runtime.policies,
+        payer_of=runtime.payer_of,
     )
     entrance = Entrance(limits_of(runtime.engine.settings.server), application.write_refusal)
     http: Any = partial(Connection, entrance=entrance)

@@ -27,7 +27,9 @@ OF_OURSELVES = {
     "cli/ledger.py": {"importlib"},
     "cli/program.py": {"importlib"},
     "cli/running.py": {"subprocess"},  # this program
-    "classifiers.py": {"importlib"},  # what the operator has installed, by its entry point
+    "classifiers.py": {"importlib"},  # the artefact that ships
+    "plug_ins.py": {"importlib"},  # what the operator has installed, by its entry point
+    "policies/openfeature.py": {"importlib"},  # the provider of flags that the settings name
     "bench/processes.py": {"subprocess", "ctypes"},
     "bench/starting.py": {"subprocess"},
     TRIMMING: {"ctypes"},

@@ -32,7 +32,6 @@ BODIES = {
     "/v1/messages": GOOD,
     "/v1/messages/count_tokens": GOOD,
     "/v1/route": GOOD,
-    "/v1/feedback": {"request_id": "01981234-5678-7abc-8def-0123456789ab", "good": True},
     "/admin/keys": {"name": "made by the test"},
     "/admin/policies": {"name": "trial"},
 }
@@ -67,6 +66,10 @@ async def reach(house: Lobby, endpoint: Endpoint, key: str | None) -> Answered:
     if path.startswith("/v1/responses/"):
         answered = await house.call("POST", "/v1/responses", BODIES["/v1/responses"], key=key)
         path = path.replace("*", answered.json.get("id", "resp_1"))
+    if path == "/v1/feedback":
+        answered = await house.call("POST", "/v1/messages", GOOD, key=key)
+        opinion = {"request_id": answered.headers.get("x-routewright-request-id"), "good": True}
+        return await house.call("POST", path, opinion, key=key)
     if path.startswith(("/v1/files", "/v1/batches")):
         sent = await house.call("POST", "/v1/files", A_FORM, key=key, headers=FORM)
         wish["input_file_id"] = file_id = sent.json.get("id", f"file-{'0' * 32}")

@@ -53,7 +53,7 @@ def test_feedback_reaches_the_ledger_by_the_id_that_the_client_was_given(tmp_pat
         told = [
             tell(client, request_id=plain["x-request-id"], score=0.75),
             tell(client, request_id=named["x-routewright-request-id"], good=False, model="gpt-5.5"),
-            tell(client, request_id=OF_NOBODY, good=True),
+            tell(client, request_id=plain["x-request-id"], good=False, comment="wrong: it is 7\n"),
         ]
         assert served.stop() == 0
     assert [answer["recorded"] for answer in told] == [True, True, True]
@@ -61,7 +61,18 @@ def test_feedback_reaches_the_ledger_by_the_id_that_the_client_was_given(tmp_pat
     assert [(row.request_id, row.model, row.score) for row in outcomes(served)] == [
         (plain["x-routewright-request-id"], plain["x-routewright-model"], 0.75),
         (named["x-routewright-request-id"], "gpt-5.5", 0.0),
+        (plain["x-routewright-request-id"], plain["x-routewright-model"], 0.0),
     ]
+    with closing(Store(SqliteDatabase(served.ledger))) as store:
+        found = store.request(plain["x-routewright-request-id"])
+    assert found is not None
+    assert [(outcome.score, outcome.comment) for outcome in found.outcomes] == [(0.75, ""), (0.0, "wrong: it is 7\n")]
+
+
+def test_feedback_for_an_unknown_request_is_a_404(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        tell(client, request_id=OF_NOBODY, good=True)
+    assert (refused.value.code, refused.value.param) == ("request_not_found", "request_id")
 
 
 def outcomes(served: Served) -> list[OutcomeRow]:
@@ -81,7 +92,8 @@ def outcomes(served: Served) -> list[OutcomeRow]:
         ({"request_id": OF_NOBODY, "good": 1}, "good"),
         ({"request_id": OF_NOBODY, "good": True, "score": 1}, "good"),
         ({"request_id": OF_NOBODY, "good": True, "model": 7}, "model"),
-        ({"request_id": OF_NOBODY, "good": True, "comment": "so helpful"}, "comment"),
+        ({"request_id": OF_NOBODY, "good": True, "comment": 7}, "comment"),
+        ({"request_id": OF_NOBODY, "good": True, "stars": 5}, "stars"),
     ],
 )
 def test_feedback_that_cannot_be_meant_is_a_400_that_names_the_field(
@@ -99,5 +111,28 @@ def test_the_id_that_a_client_chose_is_refused_with_the_header_that_has_ours(cli
 
 def test_feedback_on_an_unknown_model_is_a_404(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as refused:
-        tell(client, request_id=OF_NOBODY, score=1, model="nobody")
+        tell(client, request_id=ask(client)["x-request-id"], score=1, model="nobody")
     assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
+
+
+def test_remarks_are_bounded_and_a_correction_needs_leave_to_keep_content(client: openai.OpenAI) -> None:
+    of = {"request_id": ask(client)["x-request-id"], "good": False}
+    for remarks, param in (({"comment": "x" * 4_001}, "comment"), ({"correction": "It is 7."}, "correction")):
+        with pytest.raises(openai.BadRequestError) as refused:
+            tell(client, **of, **remarks)
+        assert refused.value.param == param
+
+
+def test_a_correction_is_kept_where_content_is(tmp_path: Path) -> None:
+    (tmp_path / "routewright.toml").write_text("[ledger]\nlog_content = true\n")
+    with (
+        serving(tmp_path, "--simulate") as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        request_id = ask(client)["x-request-id"]
+        tell(client, request_id=request_id, score=0.25, correction="It is 7.")
+        assert served.stop() == 0
+    with closing(Store(SqliteDatabase(served.ledger))) as store:
+        found = store.request(request_id)
+    assert found is not None
+    assert [outcome.correction for outcome in found.outcomes] == ["It is 7."]

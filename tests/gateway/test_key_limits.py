@@ -32,6 +32,15 @@ async def test_c15_a_model_that_is_not_allowed_and_one_that_does_not_exist_are_t
     assert house.runtime.engine.tally.attempts == {}
 
 
+async def test_a_key_judges_its_own_requests_and_its_teams_and_no_others(house: Lobby) -> None:
+    own, mate, stranger = (house.key(team=team).text.reveal() for team in ("search", "search", "sales"))
+    answered = await house.call("POST", "/v1/messages", GOOD, key=own)
+    opinion = {"request_id": answered.headers["x-routewright-request-id"], "good": True}
+    told = [await house.call("POST", "/v1/feedback", opinion, key=key) for key in (own, mate, stranger)]
+    assert [each.status for each in told] == [202, 202, 404]
+    assert told[2].code == "request_not_found"
+
+
 async def test_a_list_of_models_has_only_what_the_key_may_ask_for(house: Lobby) -> None:
     async def listed(**fields: Any) -> set[str]:
         answered = await house.call("GET", "/v1/models", key=house.key(**fields).text.reveal())

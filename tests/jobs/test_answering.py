@@ -22,6 +22,8 @@ from routewright.errors import (
     RoutewrightError,
 )
 from routewright.jobs.answering import Asker, RunEnded, spread
+from routewright.layers.lanes import Lane
+from routewright.layers.window import Window
 from routewright.reply import Event, Reply
 from routewright.testing import FakeClock
 
@@ -157,5 +159,5 @@ async def test_only_so_many_are_asked_at_a_time() -> None:
         running -= 1
 
     questions = iter(range(20))
-    await spread(questions, work, concurrency=3)
+    await spread(questions, work, Lane(Window(3, 3)))
     assert (most, running, list(questions)) == (3, 0, [])

@@ -387,3 +387,36 @@ async def test_a_model_without_a_price_for_batches_is_asked_live(tmp_path: Path)
     with opened(runtime, input_of(wanted, io.BytesIO()), wanted) as (run, _):
         assert "no model that would answer has a batch API" in run.way
     await runtime.close()
+
+
+async def test_what_a_provider_answered_and_does_not_fit_is_paid_for_and_asked_live(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    wanted = wish(tmp_path, MODELS["openai_chat"], 2)
+    schema = {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "string", "minLength": 40}}}
+    wanted = replace(wanted, asking=Asking(max_tokens=3, schema=schema))
+    job = await done(world, wanted)
+    assert job.state is JobState.COMPLETED
+    failed = [json.loads(line) for line in (tmp_path / "out.errors.jsonl").read_text().splitlines()]
+    assert [line["response"]["body"]["error"]["code"] for line in failed] == ["check_failed"] * 2
+    settled, open_holds, granted = books(world)
+    in_batch = [(each.outcome, each.is_estimated) for each in settled if each.service_tier == "batch"]
+    assert in_batch == [("complete", False)] * 2
+    assert world.count("/chat/completions") > 0
+    assert (open_holds, granted) == (0, 0)
+
+
+async def test_what_is_asked_in_a_batch_is_not_drawn_and_its_row_has_the_choice_that_was_made(tmp_path: Path) -> None:
+    (tmp_path / "routewright.toml").write_text("[policy]\nexploration = 1.0\n")
+    world, wanted = World(tmp_path), wish(tmp_path, "auto", 12)
+    await done(world, wanted)
+    settled, _, _ = books(world)
+    assert {each.service_tier for each in settled} == {"batch"}
+    runtime = world.open()
+    try:
+        routes = {row.request_id: row.route for row in runtime.store.tail(50)}
+    finally:
+        await runtime.close()
+    for each in settled:
+        route = routes[each.request_id]
+        assert route is not None
+        assert (route.first_choice, route.propensity) == (each.model, 1.0)

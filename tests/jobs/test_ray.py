@@ -283,7 +283,7 @@ async def test_a_cluster_without_room_is_told(
 async def test_a_stopped_run_awaits_what_is_in_flight_and_goes_on_later(
     runtime: Runtime, wish: Wish, starts: Callable[..., Ray]
 ) -> None:
-    ray = starts()
+    ray, wish = starts(), replace(wish, concurrency=1)
     with opened(runtime, input_of(wish, io.BytesIO()), wish) as (run, _):
         each_result(run, run.stop)
         job = await run.run()

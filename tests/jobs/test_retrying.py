@@ -135,7 +135,10 @@ async def test_m05_a_retry_that_is_stopped_goes_on_where_it_was(tmp_path: Path, 
     job = await done(tmp_path, replace(wish, retry_failed=True), stop_after=1)
     assert job.state is JobState.IN_PROGRESS
     assert ids(errors_path(wish.output)) == []
-    assert len(ids(wish.output)) == (3 if spec.ordered else 4), "an ordered file is replaced in the end"
+    if spec.ordered:
+        assert len(ids(wish.output)) == 3, "an ordered file is replaced in the end"
+    else:
+        assert 4 <= len(ids(wish.output)) < 6, "one more may have been ready to be asked when it was stopped"
     job = await done(tmp_path, replace(wish, retry_failed=True))
     assert job.state is JobState.COMPLETED
     assert sorted(ids(wish.output)) == [f"n{n}" for n in range(6)]

@@ -36,7 +36,7 @@ def wish(tmp_path: Path) -> Wish:
     path = tmp_path / "in.txt"
     path.write_text("".join(f"function {number}\n" for number in range(12)))
     asking = Asking(template=Template("Document this: {item}"), max_tokens=20)
-    return Wish(source=path, output=tmp_path / "out.jsonl", asking=asking)
+    return Wish(source=path, output=tmp_path / "out.jsonl", asking=asking, concurrency=2)
 
 
 async def done(runtime: Runtime, wish: Wish, *, stop_after: int | None = None) -> tuple[Job, Run]:

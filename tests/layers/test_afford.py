@@ -58,9 +58,9 @@ class House:
         self.layer = Afford(self.keeper, spending, registry(DEAR, CHEAP, UNPRICED), self.clock)
         self.below = Below()
 
-    def ask(self, *models: Model, asked: Call = ASKED, cause: Cause = Cause.FIRST) -> Routed:
+    def ask(self, *models: Model, asked: Call = ASKED, cause: Cause = Cause.FIRST, **decided: Any) -> Routed:
         """What arrives below."""
-        self.clock.run(self._ask(Routed(asked, route(*models), cause)))
+        self.clock.run(self._ask(Routed(asked, route(*models, **decided), cause)))
         (seen,) = self.below.requests
         assert isinstance(seen, Routed)
         return seen
@@ -127,6 +127,12 @@ def test_the_first_cheaper_model_that_fits_is_taken_and_the_others_are_told_why_
     assert seen.route.spending == ("dear does not fit all",)
     assert {each.reason for each in seen.route.candidates[1:]} == {'does not fit budget "all"'}
     assert seen.call is ASKED
+
+
+def test_another_model_for_want_of_money_is_not_taken_for_the_choice_that_was_made() -> None:
+    house = House(needed(ASKED, CHEAP), WhenFull.CHEAPER)
+    seen = house.ask(DEAR, CHEAP, first_choice="dear", propensity=0.01)
+    assert (seen.route.chosen.model, seen.route.first_choice, seen.route.propensity) == ("cheap", "dear", 0.01)
 
 
 def test_models_behind_the_first_that_fits_stay() -> None:

@@ -189,6 +189,8 @@ async def test_a_hit_is_a_row_that_cost_nothing_and_says_what_it_saved() -> None
     assert (made.cache, made.cost_nanousd, made.cache_saved_nanousd) == ("miss", 50_000, None)
     assert (kept.cache, kept.cost_nanousd, kept.cache_saved_nanousd) == ("hit", 0, 50_000)
     assert (kept.outcome, kept.model, kept.attempts, kept.tier) == ("complete", "swift", 0, "standard")
+    assert kept.route is not None
+    assert (kept.route.first_choice, kept.route.propensity) == ("swift", 1.0)
     assert kept.baseline_cost_nanousd == made.baseline_cost_nanousd == 50_000
     assert (kept.input_parts.total, kept.system_hash) == (0, "")
     assert [type(event).__name__ for event in house.log.events][3:] == ["RequestRecorded"]  # no hold

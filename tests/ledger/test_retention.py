@@ -32,7 +32,7 @@ def database(store: Store) -> Database:
 
 
 def counts(database: Database, after_ns: int = 0) -> dict[str, int]:
-    tables = ("events", "requests", "outcomes", "embeddings")
+    tables = ("events", "requests", "outcomes", "embeddings", "comparisons")
     return {
         table: database.read(f"SELECT count(*) AS n FROM {table} WHERE at_ns >= ?", after_ns)[0]["n"]  # noqa: S608
         for table in tables
@@ -95,7 +95,7 @@ def test_open_holds_stay_for_ever(database: Database) -> None:
     seal_due(database, NOW_NS)
     prune_before(database, "2026-12-01")
     assert store.open_holds() == [hold]
-    assert counts(database) == {"events": 1, "requests": 0, "outcomes": 0, "embeddings": 0}
+    assert counts(database) == {"events": 1, "requests": 0, "outcomes": 0, "embeddings": 0, "comparisons": 0}
 
 
 def test_late_rows_go_with_their_own_supplement(database: Database) -> None:

@@ -21,6 +21,7 @@ from entries import (
     SECOND,
     VERDICT,
     absorb,
+    comparison,
     embedding,
     outcome,
     recorded,
@@ -50,7 +51,7 @@ counts = st.integers(0, 2**40)
 
 def contents(store: Store) -> dict[str, list[Row]]:
     """All rows of all tables."""
-    tables = ("events", "requests", "open_holds", "unread", "outcomes", "embeddings")
+    tables = ("events", "requests", "open_holds", "unread", "outcomes", "embeddings", "comparisons")
     return {table: database_of(store).read(f"SELECT * FROM {table}") for table in tables}  # noqa: S608 names from above
 
 
@@ -115,6 +116,14 @@ def test_every_field_of_the_vocabulary_has_its_column(store: Store) -> None:
     kept = set(RequestRecorded.__struct_fields__) - {"input_parts"}
     assert columns["requests"] == kept | {f"input_{part}" for part in InputParts.__struct_fields__}
     assert columns["outcomes"] == {*OutcomeRecorded.__struct_fields__, "sequence"}
+
+
+def test_comparisons_come_back_in_their_order_with_what_people_said_of_both(store: Store) -> None:
+    absorb(store, *(comparison(number) for number in range(3)), recorded("r1", model="large"))
+    absorb(store, outcome(1, score=0.25), outcome(2, model="other", score=1.0), outcome(3, source="judge", score=0.0))
+    assert list(store.comparisons(1, 3)) == [comparison(1), comparison(2)]
+    assert store.ratings(0, 3) == {("r1", "large"): 0.25, ("r1", "other"): 1.0}
+    assert store.ratings(7, 9) == {}
 
 
 def test_a_batch_delivered_twice_counts_once(store: Store) -> None:

@@ -28,9 +28,10 @@ _SAID_BY_THE_BODY = {
 }  # fmt: skip
 _WHO_AND_WHEN = {
     "id", "tenant", "session", "deadline_at", "priority", "service_tier", "wants_usage", "max_retries",
+    "lane",
 }  # fmt: skip
 _OF_CALL = sorted({*Call.__struct_fields__} - _SAID_BY_THE_BODY - _WHO_AND_WHEN - {"body", "options"})
-_OF_OPTIONS = sorted({*Options.__struct_fields__} - {"deadline_s", "tags", "user", "no_log", "cache"})
+_OF_OPTIONS = sorted({*Options.__struct_fields__} - {"deadline_s", "tags", "user", "no_log", "cache", "shadow"})
 _LENGTH_BYTES = 8
 
 _encode = msgspec.json.Encoder(order="sorted").encode

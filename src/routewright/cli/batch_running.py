@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 MOST_FORGOTTEN = 20_000
 """Items of old batches, after a run."""
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter from another that wants it: while the ledger is written, answers wait for
+that. Python's own 5 ms are a whole answer of a fast provider."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -78,13 +81,22 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 @click.option("--system", metavar="TEXT", help="Instructions that stand before each prompt.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")
 @click.option(
-    "--schema", type=click.Path(path_type=Path), metavar="PATH", help="A JSON Schema that answers are asked to fit."
+    "--schema",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A JSON Schema that answers are asked to fit, and must.",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Questions at a time, at most; policy.batch_concurrency if not said.",
+    help="Questions at a time, to begin with; policy.batch_concurrency if not said.",
+)
+@click.option(
+    "--max-concurrency",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="What that may rise to where providers invite to; policy.batch_max_concurrency if not said.",
 )
 @click.option(
     "--retries",
@@ -141,6 +153,7 @@ def run(
     max_tokens: int | None,
     schema: Path | None,
     concurrency: int | None,
+    max_concurrency: int | None,
     retries: int,
     limit_nanousd: int | None,
     deadline_s: float | None,
@@ -171,6 +184,10 @@ def run(
     from routewright.jobs.planning import Spec
     from routewright.jobs.ray import ACTORS, load_ray
 
+    if max_concurrency and concurrency and max_concurrency < concurrency:
+        raise click.UsageError(
+            "--max-concurrency is less than --concurrency: leave one of them out, or make them equal"
+        )
     source = None if file == "-" else Path(file)
     asking = Asking(
         template=None if template is None else Template(template),
@@ -190,6 +207,7 @@ def run(
         format=None if kind is None else Format(kind),
         spec=Spec(tier=tier, dedupe=dedupe, ordered=ordered),
         concurrency=concurrency,
+        max_concurrency=max_concurrency,
         retries=retries,
         limit_nanousd=limit_nanousd,
         deadline_s=deadline_s,
@@ -205,18 +223,21 @@ def run(
         return
     from routewright.cli.serve import run as run_loop
 
+    sys.setswitchinterval(SWITCH_S)
     run_loop(_run(settings, wish, as_json=as_json))
 
 
 def _read_schema(path: Path) -> dict[str, Any]:
+    from routewright.decision.schemas import SchemaRefused, read_schema
+
     try:
-        schema = msgspec.json.decode(path.read_bytes())
+        text = path.read_text("utf-8")
+        read_schema(text, str(path), is_trusted=True)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not JSON: {error}") from error
-    if not isinstance(schema, dict):
-        raise BadInput(f"{path} is no JSON Schema: it must be an object")
+    except (SchemaRefused, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is no JSON Schema: {error}") from error
+    schema: dict[str, Any] = msgspec.json.decode(text)
     return schema
 
 
@@ -252,6 +273,7 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
             _introduce(planned)
             if not planned.job.state.is_over:
                 say(f"asked {running.way}")
+                _tell_fit(running)
             was_interrupted = await _attended(running)
         await runtime.flush()
         summary = summary_of(runtime.store.database, planned.job.id)
@@ -297,6 +319,20 @@ def _introduce(planned: "Planned") -> None:
         say(f"  {reason}")
     if (more := planned.malformed_count - len(planned.malformed)) > 0:
         say(f"  and {counted(more, 'more malformed record')}")
+
+
+def _tell_fit(running: "Run") -> None:
+    """Say so if the budget holds back more than the concurrency does: each answer is held at its full length."""
+    fit = running.fit()
+    if fit is None or fit.at_a_time >= fit.wanted:
+        return
+    say(
+        f"an answer of {fit.model} may be {fit.longest_tokens:,} tokens long: of what is left to spend, "
+        f"{fit.at_a_time} such fit at a time; others wait, or go elsewhere"
+    )
+    if fit.tokens_for_all is not None:
+        hint = f"--max-tokens {fit.tokens_for_all} lets {fit.wanted} fit"
+        say(f"hint: {hint}; as that is another question, it needs another -o")
 
 
 async def _attended(running: "Run") -> bool:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _PROMISE = re.compile(r"match (\S+) within (\d{1,2}(?:\.\d+)?) ?%")
 
 
-def _promised(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, float]:
-    """A model, and the share of its success that may be missing."""
+def promised(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, float] | None:
+    """A model, and the share of its success that may be missing; None where nothing was said."""
+    if text is None:
+        return None
     found = _PROMISE.fullmatch(text.strip())
     if found is None:
         raise click.BadParameter(f'{text!r} is not understood; write "match MODEL within 2 %"', ctx, param)
@@ -32,7 +34,7 @@ def _promised(ctx: click.Context, param: click.Parameter, text: str) -> tuple[st
     "--promise",
     required=True,
     metavar="TEXT",
-    callback=_promised,
+    callback=promised,
     help='Such as "match gpt-4.1 within 2 %": mean score at least 98 % of that model\'s.',
 )
 @click.option("--pair", metavar="WEAK,STRONG", callback=named_pair, help="Choose between these two only.")

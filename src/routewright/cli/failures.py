@@ -43,3 +43,9 @@ class ProgramNotFound(OperatorError):
     """The program to be launched is not on this machine."""
 
     number, code, status = "E508", "program_not_found", 404
+
+
+class NothingLogged(OperatorError):
+    """The ledger has no decision that can be held against another policy."""
+
+    number, code, status = "E136", "nothing_logged", 404

@@ -17,6 +17,7 @@ from routewright.cli.options import json_option, settings_options
 from routewright.cli.reconcile import reconcile
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
 from routewright.cli.text import one_line, usd
+from routewright.feedback import check_remarks
 from routewright.ids import uuid7
 from routewright.ledger.ledger import (
     MOST_TRUSTED_LAST,
@@ -26,7 +27,7 @@ from routewright.ledger.ledger import (
     Settled,
     encode_event,
 )
-from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store
+from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store, as_good_as_its_checks
 from routewright.money import NANO
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
@@ -172,20 +173,37 @@ def _score(ctx: click.Context, param: click.Parameter, text: str) -> float:
 @command.command("feedback")
 @click.argument("request_id")
 @click.argument("score", metavar="SCORE|good|bad", callback=_score)
+@click.option("--comment", metavar="TEXT", default="", help="Why, in your words.")
+@click.option(
+    "--correction", metavar="TEXT", default="", help="What the answer should have been; needs ledger.log_content."
+)
 @json_option
 @settings_options
 def feedback(
-    request_id: str, score: float, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]
+    request_id: str,
+    score: float,
+    comment: str,
+    correction: str,
+    as_json: bool,
+    config: ConfigPlace | None,
+    flags: Mapping[str, str],
 ) -> None:
     """Say how well a request's answer turned out: from 0, useless, to 1; good is 1 and bad is 0.
 
     Said again, the last word counts.
     """
+    settings = settings_of(config, flags)
+    check_remarks(comment, correction, keeps_content=settings.ledger.log_content)
     now_ns = time.time_ns()
     outcome = OutcomeRecorded(
-        outcome_id=uuid7(now_ns, Random()), request_id=request_id, at_ns=now_ns, source="feedback", score=score
+        outcome_id=uuid7(now_ns, Random()),
+        request_id=request_id,
+        at_ns=now_ns,
+        source="feedback",
+        score=score,
+        comment=comment,
+        correction=correction,
     )
-    settings = settings_of(config, flags)
     with reading(settings) as store:
         if store is None or store.request(request_id) is None:
             raise _not_recorded(request_id)
@@ -215,7 +233,7 @@ def as_example(rows: Iterable[OutcomeRow]) -> dict[str, object]:
 
     Of a model's several scores that of the most trusted source stands, and of that source the last one.
     """
-    told = sorted(rows, key=lambda row: MOST_TRUSTED_LAST.index(row.source))
+    told = sorted(as_good_as_its_checks(rows), key=lambda row: MOST_TRUSTED_LAST.index(row.source))
     verdict = told[-1].verdict
     example: dict[str, object] = {
         "prompt_id": told[-1].request_id,
@@ -253,6 +271,14 @@ def _facts(found: RequestRecord) -> Iterator[tuple[str, str]]:
         yield "overhead", f"{request.overhead_us:,} µs before the first byte was sent"
     if request.tags:
         yield "tags", one_line(", ".join(request.tags))
+    for outcome in found.outcomes:
+        yield outcome.source, _said(outcome)
+
+
+def _said(outcome: OutcomeRecorded) -> str:
+    of = f" of {one_line(outcome.model)}" if outcome.model else ""
+    remarks = [one_line(remark) for remark in (outcome.comment, outcome.correction and f"→ {outcome.correction}")]
+    return " · ".join([f"{outcome.score:g}{of}", *filter(None, remarks)])
 
 
 def _input(request: RequestRecorded) -> str:

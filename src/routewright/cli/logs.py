@@ -11,6 +11,7 @@ import msgspec
 from routewright.cli.text import plain
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+"""What every record has; what begins with an underline is other libraries' own."""
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -25,7 +26,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
+            **_added(record),
         }
         if record.exc_info:
             line["error"] = _traceback(record)
@@ -45,9 +46,14 @@ class Pretty(logging.Formatter):
         if self._is_coloured:
             level = click.style(level, fg=_COLOURS.get(record.levelname))
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        extra = "".join(f"  {name}={value}" for name, value in vars(record).items() if name not in _STANDARD)
+        extra = "".join(f"  {name}={value}" for name, value in _added(record).items())
         error = f"\n{plain(_traceback(record))}" if record.exc_info else ""
         return f"{time} {level} {plain(record.getMessage() + extra)}{error}"
+
+
+def _added(record: logging.LogRecord) -> dict[str, object]:
+    """What `extra` gave."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("_")}
 
 
 def configure(*, level: int, no_color: bool) -> None:

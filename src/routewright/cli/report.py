@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from routewright.cli.reports.reading import END_NS, Baseline, Question, Window, 
 from routewright.cli.reports.values import Report, with_key_names
 from routewright.cli.screen import print_json, say
 from routewright.cli.text import one_line
+from routewright.decision.success_rates import Aspect
 from routewright.errors import UnpricedModel
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TABLES: tuple[tuple[Dimension, ...], ...] = (("model",), ("tier",), ("day",))
 """What is told when nothing else is asked for."""
+CHARTS: tuple[tuple[Dimension, ...], ...] = (("day",), ("model",), ("tier",))
 
 HOURS_FOR_NS = 7 * 24 * 3600 * NANOSECONDS
 """How far back people are told of hours unless they say since when: a year has 8,760 of them, for each key."""
@@ -43,7 +45,8 @@ def read_since(text: str, now_ns: int) -> int:
     return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * NANOSECONDS
 
 
-def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """An option that is a time, as UTC nanoseconds; None when it was not said."""
     try:
         return None if text is None else read_since(text, time.time_ns())
     except ValueError:
@@ -52,7 +55,15 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int
         ) from None
 
 
-def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
+since_option = click.option(
+    "--since", "since_ns", metavar="WHEN", callback=moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
+)
+until_option = click.option(
+    "--until", "until_ns", metavar="WHEN", callback=moment, help="Up to then, not including it."
+)
+
+
+def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[str, ...]) -> tuple[str, ...]:
     if len(by) > 2:
         raise click.BadParameter("give it twice at most, as in --by model --by day", ctx, param)
     if len(set(by)) < len(by):
@@ -63,15 +74,14 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
 @click.command("report", short_help="What was spent, and what routing saved against the baseline.")
 @click.option(
     "--by",
-    type=click.Choice(get_args(Dimension)),
+    type=click.Choice(tuple(dict.fromkeys((*get_args(Dimension), *get_args(Aspect))))),
     multiple=True,
     callback=_dimensions,
-    help="One table by this, or by two of them; without it, three: by model, tier and day.",
+    help="One table by this, or by two of them; without it, three: by model, tier and day. "
+    "Kind, source, check and week go with --quality.",
 )
-@click.option(
-    "--since", "since_ns", metavar="WHEN", callback=_moment, help="From then on: 7d, 24h, 2w or 2026-11-01 (UTC)."
-)
-@click.option("--until", "until_ns", metavar="WHEN", callback=_moment, help="Up to then, not including it.")
+@since_option
+@until_option
 @click.option("--model", metavar="NAME", help="Only attempts at this model, and requests that it answered.")
 @click.option("--team", metavar="NAME", help='Only this team; "" for requests without one.')
 @click.option("--key", metavar="ID", help='Only this virtual key; "" for requests without one.')
@@ -81,13 +91,15 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[Dimension,
 )
 @click.option("--input", "of_input", is_flag=True, help="Show what the input consists of, instead of the money.")
 @click.option("--system-prompts", is_flag=True, help="Show what system prompts cost by month, and which grew.")
+@click.option("--quality", "of_quality", is_flag=True, help="Show how often answers turned out well, and how surely.")
 @click.option("--view", metavar="NAME", help="Show the cost beside that of a view, kept by prices rerate --save.")
+@click.option("--chart", "as_chart", is_flag=True, help="Draw bars, with what it would have cost beside them.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one table, by model and day unless --by says another.")
 @click.option("--html", metavar="FILE", help="Write a page with charts to this file; - for standard output.")
 @json_option
 @settings_options
 def command(
-    by: tuple[Dimension, ...],
+    by: tuple[str, ...],
     since_ns: int | None,
     until_ns: int | None,
     model: str | None,
@@ -97,7 +109,9 @@ def command(
     baseline: str | None,
     of_input: bool,
     system_prompts: bool,
+    of_quality: bool,
     view: str | None,
+    as_chart: bool,
     as_csv: bool,
     html: str | None,
     as_json: bool,
@@ -110,15 +124,24 @@ def command(
     same tokens cost at the baseline, less the cost of requests that failed; it may be negative. May be used while the
     gateway serves.
     """
-    if as_csv + as_json + (html is not None) > 1:
-        raise click.UsageError("choose one of --csv, --json and --html")
+    if as_chart + as_csv + as_json + (html is not None) > 1:
+        raise click.UsageError("choose one of --chart, --csv, --json and --html")
+    if as_chart and (of_input or system_prompts or view is not None):
+        raise click.UsageError("--chart draws money: leave --input, --system-prompts and --view away")
+    if of_quality:
+        others = (team, key, tag, baseline, of_input or None, system_prompts or None, as_chart or None, view, html)
+        if any(other is not None for other in others):
+            raise click.UsageError("--quality goes with --by, --since, --until, --model, --csv and --json only")
+        with reading(settings_of(config, flags)) as store:
+            _tell_quality(store, by, Window.around(since_ns, until_ns), model, as_csv=as_csv, as_json=as_json)
+        return
     if "hour" in by and since_ns is None and not (as_csv or as_json):
         since_ns = _last_week(until_ns)
     window = Window.around(since_ns, until_ns)
     wanted: dict[Dimension, str | None] = {"model": model, "team": team, "key": key, "tag": tag}
     only = {dimension: name for dimension, name in wanted.items() if name is not None}
     settings = settings_of(config, flags)
-    form = _Form(of_input, as_csv, as_json, html)
+    form = _Form(of_input, as_chart, as_csv, as_json, html)
     if view is not None:
         if by or only or baseline or of_input or system_prompts or as_csv or html:
             raise click.UsageError("--view goes with --since, --until and --json only")
@@ -131,7 +154,7 @@ def command(
         with reading(settings) as store:
             _tell_prompts(store, window, form)
         return
-    tables = _tables(by, as_csv=as_csv)
+    tables = _tables(_of(by, get_args(Dimension), "needs --quality"), form)
     _require_sums(tables if html is None else (*tables, *TABLES), only)
     question = Question(
         tables=tables,
@@ -145,6 +168,26 @@ def command(
         _say_empty(settings, question)
 
 
+def _of(by: Sequence[str], allowed: tuple[Any, ...], otherwise: str) -> tuple[Any, ...]:
+    """The same, if all are of these. Raises click.UsageError."""
+    for name in by:
+        if name not in allowed:
+            raise click.UsageError(f"--by {name} {otherwise}")
+    return tuple(by)
+
+
+def _tell_quality(
+    store: "Store | None", by: Sequence[str], window: Window, model: str | None, *, as_csv: bool, as_json: bool
+) -> None:
+    from routewright.cli.reports.success import TABLES, success_tables, tell_success
+
+    aspects: tuple[Aspect, ...] = _of(by, get_args(Aspect), "is told of money, not of quality")
+    told = [] if store is None else list(store.told(window.since_ns, window.until_ns))
+    chosen = [each for each in told if model is None or each.model == model]
+    tables = success_tables(chosen, (aspects or ("model", "week"),) if as_csv else (aspects,) if aspects else TABLES)
+    tell_success(tables, as_csv=as_csv, as_json=as_json)
+
+
 def _last_week(until_ns: int | None) -> int:
     """When the hours that people look at begin, and say so."""
     say("by hour: the last 7 days; --since, like --since 2026-01-01, shows others, and --csv and --json have all")
@@ -154,17 +197,20 @@ def _last_week(until_ns: int | None) -> int:
 class _Form:
     """How it is told."""
 
-    def __init__(self, of_input: bool, as_csv: bool, as_json: bool, html: str | None) -> None:
+    def __init__(self, of_input: bool, as_chart: bool, as_csv: bool, as_json: bool, html: str | None) -> None:
         self.of_input = of_input
+        self.as_chart = as_chart
         self.as_csv = as_csv
         self.as_json = as_json
         self.html = html
 
 
-def _tables(by: tuple[Dimension, ...], *, as_csv: bool) -> tuple[tuple[Dimension, ...], ...]:
+def _tables(by: tuple[Dimension, ...], form: _Form) -> tuple[tuple[Dimension, ...], ...]:
     if by:
         return (by,)
-    return (("model", "day"),) if as_csv else TABLES
+    if form.as_csv:
+        return (("model", "day"),)
+    return CHARTS if form.as_chart else TABLES
 
 
 def _require_sums(tables: Sequence[tuple[Dimension, ...]], only: Mapping[Dimension, str]) -> None:
@@ -206,9 +252,15 @@ def _tell(store: "Store | None", question: Question, form: _Form) -> bool:
         days, models, tiers = (read_table(store, table, question) for table in (("day",), ("model",), ("tier",)))
         _write(report_page(report, Overview(days, models, tiers), of_input=form.of_input), form.html)
     elif report.totals.attempts + report.totals.requests:
-        from routewright.cli.reports.screen_text import print_report
+        report = _with_key_names(store, report)
+        if form.as_chart:
+            from routewright.cli.reports.chart_text import print_charts
 
-        print_report(_with_key_names(store, report), of_input=form.of_input)
+            print_charts(report)
+        else:
+            from routewright.cli.reports.screen_text import print_report
+
+            print_report(report, of_input=form.of_input)
     else:
         return False
     return True

@@ -15,7 +15,7 @@ from routewright.cli.text import one_line, usd
 from routewright.client import read_question
 from routewright.engine import Engine
 from routewright.errors import CallerError
-from routewright.route import Candidate, Route, Verdict
+from routewright.route import Candidate, Route, Strategy, Verdict
 from routewright.settings.sources import ConfigPlace
 
 _COLUMNS = (
@@ -64,6 +64,8 @@ def command(
         return
     click.echo(headline(route))
     click.echo(f"  {because(route)}")
+    if route.strategy is not None:
+        click.echo(f"  {strategy_text(route.strategy)}")
     print_table(_COLUMNS, rows(route))
     if change := would_change(call, route, engine):
         click.echo(f"  would change if: {change}")
@@ -86,6 +88,22 @@ def because(route: Route) -> str:
         parts += [f"signals: {', '.join(route.verdict.signals)}"] if route.verdict.signals else []
         parts += [f"kinds: {', '.join(kinds)}"] if kinds else []
     return one_line(" · ".join(parts))
+
+
+def strategy_text(strategy: Strategy) -> str:
+    """How more than one answer may come to be made, and what all of them are expected to cost."""
+    first = " and ".join(strategy.asked)
+    told = [f"{strategy.kind}: {first}{f' compared as {strategy.task}' if strategy.task else ''}"]
+    if strategy.checks:
+        told.append(f"checked: {', '.join(strategy.checks)}")
+    if strategy.streams == "record":
+        told.append("a stream is passed on, and checked at its end")
+    if strategy.then:
+        share = "" if strategy.escalation is None else f" in {strategy.escalation:.0%} of cases"
+        told.append(f"else {strategy.then}{share}")
+    cost = strategy.expected_cost_nanousd
+    told.append("est. cost is not known" if cost is None else f"est. {usd(cost)} in all")
+    return one_line(" · ".join(told))
 
 
 def rows(route: Route) -> list[tuple[str, ...]]:

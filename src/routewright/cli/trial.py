@@ -67,6 +67,7 @@ async def _ask(source: SettingsSource, model: str) -> None:
             directory=runtime.directory,
             jobs=JobRunner(runtime),
             policies=runtime.policies,
+            payer_of=runtime.payer_of,
         )
         body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Say hello."}]})
         headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {_KEY}".encode())]

@@ -52,6 +52,7 @@ class Examiner:
         *,
         call: Call,
         features: Features,
+        required: frozenset[Capability],
         output_tokens: int,
         now_s: int,
         resting: Mapping[str, str],
@@ -76,7 +77,7 @@ class Examiner:
         self._resting = resting
         self._cannot_carry = cannot_carry
         self._must_have_price = must_have_price
-        self._required = _required_capabilities(call, features)
+        self._required = required
         self._uncarried: dict[str, str | None] = {call.dialect: None}
         """Dialect → the field that it cannot carry."""
 
@@ -205,7 +206,8 @@ LACKS = {
 """Why a model is removed that does not have a capability."""
 
 
-def _required_capabilities(call: Call, features: Features) -> frozenset[Capability]:
+def required_capabilities(call: Call, features: Features) -> frozenset[Capability]:
+    """What a model must be able to do, to be given the call."""
     if not (call.tools or features.images or call.output_format.kind == "json_schema"):
         return frozenset()
     required = set()

@@ -1,7 +1,7 @@
 """What is wanted of a decision: by the operator (`Policy`), and by the caller of one request (`Intent`)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -13,7 +13,7 @@ from routewright.catalog.registry import Model, Registry, Tier
 from routewright.decision.background import background_work, is_for_small_model
 from routewright.decision.expectation import Forecast
 from routewright.decision.progress import stepped, weight_of
-from routewright.route import Sign, Verdict
+from routewright.route import Asked, Sign, Verdict
 
 CLASSIFIED = ("auto", "claude-auto")
 """Names that ask for a decision by the kind of work; Claude Code lists only names that begin with `claude`."""
@@ -74,7 +74,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Standard deviations taken off the success of a model that may take a stronger one's place, so that where there
     is little evidence the stronger one is taken."""
     exploration: float = 0.0
-    """Share of the requests whose first choice is drawn from all that may be tried, evenly."""
+    """Share of the requests whose first choice is drawn evenly: from all models that can take the request, where the
+    choice is the policy's alone, else from those that may be tried."""
     session_evidence: bool = True
     """How a session goes so far moves what its next turn gets."""
     models: frozenset[str] = frozenset()
@@ -110,7 +111,7 @@ def needs_verdict(call: Call) -> bool:
 
 def asks_for_quality(call: Call, policy: Policy) -> bool:
     """Whether models are chosen by how good each is expected to be; tiers are no matter then, if that is known."""
-    return _wish(call, policy) is not None
+    return _wish(call.options.min_quality, policy) is not None
 
 
 def needs_forecast(call: Call) -> bool:
@@ -137,8 +138,27 @@ class Intent(NamedTuple):
     """How good it must be, when that was said; tiers are then no matter."""
 
 
+NO_REASONING_EFFORTS = (None, "none", "minimal")
+
+
+def asked_of(call: Call, required: Iterable[str]) -> Asked:
+    """What a decision looks at in a call beside its words; `required` are the capabilities that a model must have."""
+    options = call.options
+    return Asked(
+        model=call.model,
+        tier=options.tier,
+        min_quality=options.min_quality,
+        max_cost_nanousd=options.max_cost_nanousd,
+        background=background_work(call) if call.model in CLASSIFIED and options.tier is None else "",
+        max_output_tokens=call.max_output_tokens,
+        choices=call.choices,
+        prefers_reasoning=call.reasoning_effort not in NO_REASONING_EFFORTS,
+        required=tuple(sorted(required)),
+    )
+
+
 def intent_of(
-    call: Call,
+    asked: Asked,
     verdict: Verdict | None,
     registry: Registry,
     policy: Policy,
@@ -146,37 +166,36 @@ def intent_of(
     session: Sequence[Sign] = (),
 ) -> Intent:
     """What a call asks for. Raises ModelNotFound."""
-    if call.model in CLASSIFIED:
-        return _classified_intent(call, verdict, registry, policy, forecast, session)
-    if call.model == CHEAPEST:
-        intent = Intent(call.options.tier or Tier.STANDARD, "cheapest of all tiers")
-        floor = call.options.min_quality
+    if asked.model in CLASSIFIED:
+        return _classified_intent(asked, verdict, registry, policy, forecast, session)
+    if asked.model == CHEAPEST:
+        intent = Intent(asked.tier or Tier.STANDARD, "cheapest of all tiers")
+        floor = asked.min_quality
         return intent if floor is None else _with_wish(intent, Floor(floor), registry, forecast)
-    if call.model == BEST:
+    if asked.model == BEST:
         wish = None if forecast is None else Value(BEST_VALUE_NANOUSD)
         return Intent(Tier.COMPLEX, "best tier first" if wish is None else "best first", UPWARDS[::-1], wish=wish)
-    if is_for_small_model(call.model) and registry.find(call.model) is None:
-        return _bulk(f"{call.model} is not here, and stands for small work")
-    model = registry.resolve(call.model)
+    if is_for_small_model(asked.model) and registry.find(asked.model) is None:
+        return _bulk(f"{asked.model} is not here, and stands for small work")
+    model = registry.resolve(asked.model)
     if model is registry.models[model.name]:
-        return Intent(model.tier, f"{call.model} was asked for", named=registry.order[model.name])
-    return Intent(model.tier, f"only {call.model} was asked for", named=(model.name,), pinned=model)
+        return Intent(model.tier, f"{asked.model} was asked for", named=registry.order[model.name])
+    return Intent(model.tier, f"only {asked.model} was asked for", named=(model.name,), pinned=model)
 
 
 def _classified_intent(
-    call: Call,
+    asked: Asked,
     verdict: Verdict | None,
     registry: Registry,
     policy: Policy,
     forecast: Forecast | None,
     session: Sequence[Sign],
 ) -> Intent:
-    asked, wish = call.options.tier, _wish(call, policy)
-    if asked is not None:
-        return Intent(asked, _ASKED[asked], tiers=UPWARDS[UPWARDS.index(asked) :])
-    aside = background_work(call)
-    if aside and call.options.min_quality is None:
-        return _bulk(f"an agent wants {aside}, beside its work")
+    if asked.tier is not None:
+        return Intent(asked.tier, _ASKED[asked.tier], tiers=UPWARDS[UPWARDS.index(asked.tier) :])
+    if asked.background and asked.min_quality is None:
+        return _bulk(f"an agent wants {asked.background}, beside its work")
+    wish = _wish(asked.min_quality, policy)
     intent = _tier_intent(verdict, policy, session)
     if wish is None:
         return intent
@@ -194,10 +213,10 @@ def _with_wish(intent: Intent, wish: Wish, registry: Registry, forecast: Forecas
     return intent._replace(wish=wish)
 
 
-def _wish(call: Call, policy: Policy) -> Wish | None:
+def _wish(min_quality: float | None, policy: Policy) -> Wish | None:
     """How good the answer must be: the caller's word before the policy's, a promise before a price."""
-    if call.options.min_quality is not None:
-        return Floor(call.options.min_quality)
+    if min_quality is not None:
+        return Floor(min_quality)
     if policy.match is not None:
         return policy.match
     if policy.min_quality is not None:

@@ -1,17 +1,20 @@
 """The order of trial: models that can take a call, by tier and cost, or by how good and how dear they will be."""
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Registry, Tier
 from routewright.decision.eligibility import Finding
 from routewright.decision.intent import BEST_VALUE_NANOUSD, UPWARDS, Floor, Intent, Match, Policy, Value, Wish
+from routewright.route import Asked
 
 _Preference: TypeAlias = Callable[[Finding], tuple[bool, bool, int]]
 """What sorts models: the first of a list is the one to take."""
 
 _OF_TIER = {tier: f"tier {tier.value}" for tier in Tier}
 _CHEAPEST_OF = {tier: f"cheapest of tier {tier.value}" for tier in Tier}
+_TIERS = tuple(Tier)
 _TOO_MANY = dict.fromkeys(Tier, f"{MAX_ATTEMPTS} others are tried first")
 _NOT_OF_TIER = {
     taken: _TOO_MANY | {tier: f"tier {tier.value} is not {taken.value}" for tier in Tier if tier is not taken}
@@ -125,21 +128,43 @@ def _careful_success(finding: Finding, caution: float) -> float:
     return _success(finding) - (0.0 if finding.expectation is None else caution * finding.expectation.doubt)
 
 
-def explore(ranking: Ranking, findings: Mapping[str, Finding], share: float, chance: float) -> tuple[Ranking, float]:
-    """The ranking with, by chance, another model first; and how probable that first choice was.
+class Draw(NamedTuple):
+    """A ranking that may have been made by chance, and how probable each model was to come first in it."""
 
-    Models that rest are not drawn: they would not be called, and what was recorded would not be what happened.
+    ranking: Ranking
+    propensities: Mapping[str, float]
+    """Models that could not come first are left out."""
+
+
+def drawn(
+    ranking: Ranking,
+    intent: Intent,
+    asked: Asked,
+    findings: Mapping[str, Finding],
+    share: float,
+    chance: float | None,
+) -> Draw:
+    """The ranking with, in a `share` of cases, a model first that is drawn evenly; without a `chance`, as it is.
+
+    A model that the caller named is kept, and so is a tier or a quality that the caller asked for: there, the draw is
+    from those that may be tried. Else it is from all that can take the call, as what other policies would choose
+    becomes observable only so. Models that rest are not drawn: they would not be called, and what was recorded would
+    not be what happened.
     """
-    names = [name for name in ranking.eligible if not findings[name].reason]
-    if not names:
-        return ranking, 1.0
-    drawn = share / len(names)
-    name = names[min(int(chance / drawn), len(names) - 1)] if chance < share else names[0]
-    if name == names[0]:
-        return ranking, 1 - share + drawn
-    reasons = {name: f"drawn to explore ({share:.1%} of requests)"} | ranking.eligible
-    reasons[name] = f"drawn to explore ({share:.1%} of requests)"
-    return ranking._replace(eligible=reasons), drawn
+    first = next(iter(ranking.eligible))
+    if not share or chance is None or intent.named is not None or findings[first].reason:
+        return Draw(ranking, {first: 1.0})
+    is_free = intent.follows_verdict and asked.min_quality is None
+    pool = dict.fromkeys((*ranking.eligible, *(findings if is_free else ())))
+    names = [name for name in pool if findings[name].obstacle is None and not findings[name].reason]
+    each = share / len(names)
+    propensities = dict.fromkeys(names, each) | {first: 1 - share + each}
+    name = names[min(int(chance / each), len(names) - 1)] if chance < share else first
+    if name == first:
+        return Draw(ranking, propensities)
+    why = f"drawn to explore ({share:.1%} of requests)"
+    reasons = dict(islice(({name: why} | ranking.eligible | {name: why}).items(), MAX_ATTEMPTS))
+    return Draw(ranking._replace(eligible=reasons), propensities)
 
 
 def _by_cost(finding: Finding) -> tuple[bool, bool, int]:
@@ -215,5 +240,5 @@ def _awake_first(reasons: dict[str, str], findings: Mapping[str, Finding]) -> di
 def reasons_not_to_try(intent: Intent, ranking: Ranking) -> Mapping[Tier, str]:
     """Why a model that could take the call is not tried, by its tier."""
     if intent.named is not None:
-        return dict.fromkeys(Tier, intent.reason)
+        return dict.fromkeys(_TIERS, intent.reason)
     return _NOT_OF_TIER[ranking.tier] if intent.tiers and intent.wish is None else _TOO_MANY

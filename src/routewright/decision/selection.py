@@ -12,17 +12,24 @@ from msgspec.structs import replace
 
 from routewright.call import Call
 from routewright.catalog.registry import Registry, Tier
-from routewright.decision.eligibility import ALL_MODELS, LACKS, NOTHING_WARM, Examiner, Finding, Obstacle
+from routewright.decision.eligibility import (
+    ALL_MODELS,
+    LACKS,
+    NOTHING_WARM,
+    Examiner,
+    Finding,
+    Obstacle,
+    required_capabilities,
+)
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
-from routewright.decision.intent import Intent, Policy, intent_of
+from routewright.decision.intent import Intent, Policy, asked_of, intent_of
 from routewright.decision.permission import is_restricted, permission_of
-from routewright.decision.ranking import Ranking, explore, rank, reasons_not_to_try
+from routewright.decision.ranking import Draw, Ranking, drawn, rank, reasons_not_to_try
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
 from routewright.route import Candidate, Route, Sign, Verdict
 
 NOTHING_WITHDRAWN: Mapping[str, str] = MappingProxyType({})
-NO_REASONING_EFFORTS = (None, "none", "minimal")
 
 
 def select(
@@ -39,7 +46,7 @@ def select(
     dropped_fields: Callable[[str, Call], tuple[str, ...]],
     forecast: Forecast | None = None,
     warm: Mapping[str, int] = NOTHING_WARM,
-    chance: float = 1.0,
+    chance: float | None = None,
     session: Sequence[Sign] = (),
     withdrawn: Mapping[str, str] = NOTHING_WITHDRAWN,
 ) -> Route:
@@ -49,19 +56,22 @@ def select(
     `resting` the reason by id of each deployment that must not be called now; `cannot_carry(dialect, call)` and
     `dropped_fields(dialect, call)` are the dialects' own answers.
     `forecast` is what to expect of each model, None where nobody knows; `warm` how many input tokens of the call each
-    model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores; `session`
-    what the conversation shows of how it goes, already weighed into `forecast`; `withdrawn` the reason by name of each
-    model that is only taken when it is named, or when nobody else can answer.
+    model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores, None for
+    a decision without chance; `session` what the conversation shows of how it goes, already weighed into `forecast`;
+    `withdrawn` the reason by name of each model that is only taken when it is named, or when nobody else can answer.
 
     Raises ModelNotFound, ContextTooLong, UnpricedModel, and NoEligibleModel naming every model with what removed it.
     """
     permission = permission_of(call.tenant, registry) if is_restricted(call.tenant) else None
-    intent = intent_of(call, verdict, registry, policy, forecast, session)
+    required = required_capabilities(call, features)
+    asked = asked_of(call, required)
+    intent = intent_of(asked, verdict, registry, policy, forecast, session)
     expected = policy.expected_output_tokens.get(intent.work, 0)
     output_tokens = min(expected, call.max_output_tokens or expected)
     examiner = Examiner(
         call=call,
         features=features,
+        required=required,
         output_tokens=output_tokens,
         now_s=now_s,
         resting=resting,
@@ -75,30 +85,30 @@ def select(
     findings = examiner.examine(registry.models.values(), token_ratio)
     if intent.pinned is not None:
         findings |= examiner.examine((intent.pinned,), token_ratio)
-    does_reason = call.reasoning_effort not in NO_REASONING_EFFORTS
     trusted = _without(findings, withdrawn) if withdrawn and intent.named is None else findings
-    ranking = rank(intent, trusted, registry, policy, does_reason)
+    ranking = rank(intent, trusted, registry, policy, asked.prefers_reasoning)
     if ranking.eligible:
         findings = trusted
     elif trusted is not findings:
-        ranking = rank(intent, findings, registry, policy, does_reason)
+        ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
-    propensity = 1.0
-    if policy.exploration and intent.named is None:
-        ranking, propensity = explore(ranking, findings, policy.exploration, chance)
+    draw = drawn(ranking, intent, asked, findings, policy.exploration, chance)
+    ranking = draw.ranking
     baseline = _baseline(findings, registry, policy)
     first = findings[next(iter(ranking.eligible))]
     return Route(
         verdict=verdict if intent.follows_verdict else None,
         tier=ranking.tier,
         reason=ranking.reason,
-        candidates=_candidates(call, intent, ranking, findings, examiner, dropped_fields),
+        candidates=_candidates(call, intent, draw, findings, examiner, dropped_fields),
         input_tokens=features.input_tokens,
         input_parts=features.input_parts,
         output_tokens=(output_tokens if first.output_tokens is None else first.output_tokens) * call.choices,
         session=tuple(session) if intent.follows_verdict or intent.wish is not None else (),
-        propensity=propensity,
+        asked=asked,
+        first_choice=first.model.name,
+        propensity=draw.propensities[first.model.name],
         baseline_model=baseline.model.name if baseline else None,
         baseline_cost_nanousd=baseline.cost_nanousd if baseline else None,
         catalog=registry.version,
@@ -119,11 +129,12 @@ def _without(findings: Mapping[str, Finding], withdrawn: Mapping[str, str]) -> d
 def _candidates(
     call: Call,
     intent: Intent,
-    ranking: Ranking,
+    draw: Draw,
     findings: Mapping[str, Finding],
     examiner: Examiner,
     dropped_fields: Callable[[str, Call], tuple[str, ...]],
 ) -> tuple[Candidate, ...]:
+    ranking, propensities = draw
     candidates = []
     for name, reason in ranking.eligible.items():
         finding = findings[name]
@@ -139,6 +150,10 @@ def _candidates(
                 cold_cost_nanousd=finding.cold_cost_nanousd,
                 success=_rounded_success(finding),
                 outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
+                doubt=_rounded_doubt(finding),
+                output_tokens=finding.output_tokens,
+                hindrance="resting" if finding.reason else "",
+                propensity=propensities.get(name, 0.0),
                 deployments=tuple([deployment.id for deployment in deployments]),
                 dropped_fields=dropped_fields(dialect, call),
             )
@@ -158,11 +173,23 @@ def _candidates(
             cold_cost_nanousd=finding.cold_cost_nanousd,
             success=_rounded_success(finding),
             outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
+            deployments=_reserve(intent, name, finding, ranking, examiner),
+            doubt=_rounded_doubt(finding),
+            output_tokens=finding.output_tokens,
+            hindrance="unable" if finding.obstacle is not None else "resting" if finding.reason else "",
+            propensity=propensities.get(name, 0.0),
         )
         for name, finding in findings.items()
         if name not in ranking.eligible
     ]
     return tuple(candidates)
+
+
+def _reserve(intent: Intent, name: str, finding: Finding, ranking: Ranking, examiner: Examiner) -> tuple[str, ...]:
+    """Where a model that is not tried could be called, should an answer not do: by no means if another was named."""
+    if intent.named is not None or finding.obstacle is not None or name in ranking.removed:
+        return ()
+    return tuple([deployment.id for deployment in examiner.deployments(finding.model)])
 
 
 def _with_warmth(reason: str, tokens: int) -> str:
@@ -171,6 +198,10 @@ def _with_warmth(reason: str, tokens: int) -> str:
 
 def _rounded_success(finding: Finding) -> float | None:
     return None if finding.expectation is None else round(finding.expectation.success, 4)
+
+
+def _rounded_doubt(finding: Finding) -> float | None:
+    return None if finding.expectation is None else round(finding.expectation.doubt, 4)
 
 
 def _baseline(findings: Mapping[str, Finding], registry: Registry, policy: Policy) -> Finding | None:

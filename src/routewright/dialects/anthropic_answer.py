@@ -332,4 +332,4 @@ def _frame_error(error: RoutewrightError, request_id: str) -> bytes:
 
 def stream_writer(reply: Reply) -> PassingWriter | TranslatingWriter:
     """The writer for a reply: by the dialect it came in."""
-    return PassingWriter(reply) if reply.attempt.deployment.dialect == DIALECT else TranslatingWriter(reply)
+    return PassingWriter(reply) if reply.speaks(DIALECT) else TranslatingWriter(reply)

@@ -222,5 +222,4 @@ def _frame_chunk(reply: Reply, created_s: int, **members: Any) -> bytes:
 
 def stream_writer(reply: Reply, created_s: int) -> PassingWriter | TranslatingWriter:
     """The writer for a reply: by the dialect it came in."""
-    is_ours = reply.attempt.deployment.dialect == DIALECT
-    return PassingWriter(reply, created_s) if is_ours else TranslatingWriter(reply, created_s)
+    return PassingWriter(reply, created_s) if reply.speaks(DIALECT) else TranslatingWriter(reply, created_s)

@@ -8,6 +8,7 @@ import msgspec
 
 from routewright.call import JsonObject, Options
 from routewright.catalog.registry import LONGEST_NAME, Tier
+from routewright.dialects.check_options import read_checks
 from routewright.dialects.fields import array, boolean, required_text, text, whole_number, wrong
 from routewright.errors import InvalidRequest
 
@@ -17,7 +18,22 @@ MOST_TAGS = 32
 """Of a request: money is summed for each of them."""
 LONGEST_TAG = 200
 MOST_DROPPED = 32
-_NAMES = ("tier", "max_cost_usd", "min_quality", "deadline_ms", "tags", "user", "no_log", "cache", "drop", "policy")
+_NAMES = (
+    "tier",
+    "max_cost_usd",
+    "min_quality",
+    "deadline_ms",
+    "tags",
+    "user",
+    "no_log",
+    "cache",
+    "shadow",
+    "drop",
+    "checks",
+    "agreement",
+    "policy",
+)
+_FORMS = ("choice", "number", "text", "json", "off")
 _LONGEST_DEADLINE_MS = 86_400_000
 _SHARE = re.compile(r"0|1|[01]\.0*|0?\.\d{1,20}")
 _USD = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -39,6 +55,9 @@ def read_options(fields: JsonObject, at: str = f"{KEY}.") -> Options:
         user=_user(fields, at),
         no_log=boolean(fields, "no_log", at) or False,
         cache=_switch(fields.get("cache"), at + "cache"),
+        shadow=_switch(fields.get("shadow"), at + "shadow"),
+        checks=read_checks(array(fields, "checks", at), at + "checks"),
+        agreement=_agreement(fields, at),
         drop=_names(array(fields, "drop", at) or [], at + "drop", MOST_DROPPED, LONGEST_NAME),
         policy=text(fields, "policy", at) or "",
     )
@@ -111,6 +130,13 @@ def _probability(value: object, param: str) -> float | None:
     if type(digits) is not str or not _SHARE.fullmatch(digits):
         raise wrong(param, "a number from 0 to 1 such as 0.9", value)
     return float(digits)
+
+
+def _agreement(fields: JsonObject, at: str) -> str:
+    form = text(fields, "agreement", at) or ""
+    if form and form not in _FORMS:
+        raise wrong(at + "agreement", f"one of {', '.join(_FORMS)}", form)
+    return form
 
 
 def _switch(value: object, param: str) -> bool:

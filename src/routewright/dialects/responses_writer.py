@@ -291,5 +291,5 @@ def _at(item: _Open | None, of: str, part: int = 0) -> JsonObject:
 
 def stream_writer(reply: Reply, created_s: int) -> PassingWriter | TranslatingWriter:
     """The writer for a reply: by the dialect it came in."""
-    is_ours = reply.attempt.deployment.dialect == DIALECT
+    is_ours = reply.speaks(DIALECT)
     return PassingWriter(reply, created_s) if is_ours else TranslatingWriter(reply, created_s)

@@ -32,7 +32,7 @@ from routewright.gateway.batches_running import BatchWork, JobRunner
 from routewright.gateway.budgets_api import AdminBudgets, ShowBudgets, no_budgets
 from routewright.gateway.counting import CountTokens
 from routewright.gateway.door import Access, Door
-from routewright.gateway.feedback import Feedback
+from routewright.gateway.feedback import Feedback, PayerOf
 from routewright.gateway.files_api import FILES, Files
 from routewright.gateway.files_kept import KeptFiles
 from routewright.gateway.generation import NO_MEMORY, Generation, Memory
@@ -99,6 +99,7 @@ class Gateway:
         directory: Directory,
         jobs: JobRunner,
         policies: PolicyFollower,
+        payer_of: PayerOf,
         backlog_bytes: Callable[[], int] = lambda: 0,
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
@@ -121,7 +122,7 @@ class Gateway:
         kept = KeptBatches(engine.settings.ledger.path / "batches", jobs.store, self.files, clock)
         self.batch_work = BatchWork(kept, self.files, jobs, clock)
         self.endpoints: Sequence[Endpoint] = (
-            *self._public(clock),
+            *self._public(clock, payer_of),
             *self._filing(Files(engine, self.files)),
             *self._batching(Batches(kept, self.batch_work, clock)),
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
@@ -133,7 +134,7 @@ class Gateway:
             self._by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
         self._patterns = [(_pattern(path), methods) for path, methods in self._by_path.items() if "*" in path]
 
-    def _public(self, clock: Clock) -> tuple[Endpoint, ...]:
+    def _public(self, clock: Clock, payer_of: PayerOf) -> tuple[Endpoint, ...]:
         models = Models(self._engine)
         earlier = Conversations(clock)
         return (
@@ -148,7 +149,7 @@ class Gateway:
             ),
             self._generation("/v1/embeddings", OpenAIEmbeddings(), clock),
             Endpoint("POST", "/v1/route", Access.USE, RouteOnly(self._engine, _OPENAI)),
-            Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine)),
+            Endpoint("POST", "/v1/feedback", Access.USE, Feedback(self._engine, payer_of)),
             Endpoint("GET", "/v1/models", Access.USE, models),
             Endpoint("GET", "/v1/models/**", Access.USE, models),
         )

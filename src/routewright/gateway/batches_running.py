@@ -12,7 +12,7 @@ from routewright.errors import BadInput, BatchNotHeld, JobRefused, RoutewrightEr
 from routewright.gateway.batches_checking import Problem, check
 from routewright.gateway.batches_kept import OPEN, KeptBatches
 from routewright.gateway.files_kept import KeptFiles
-from routewright.jobs.answering import RunEnded
+from routewright.jobs.answering import RunEnded, limits_of
 from routewright.jobs.choosing import Via, choose
 from routewright.jobs.inputs import Format, Input
 from routewright.jobs.job import Job, JobState
@@ -22,7 +22,7 @@ from routewright.jobs.parts import PartStore
 from routewright.jobs.planning import Spec, plan
 from routewright.jobs.provider import ProviderWay
 from routewright.jobs.pruning import prune
-from routewright.jobs.runner import Limits, Run
+from routewright.jobs.runner import Run
 from routewright.jobs.store import JobStore
 from routewright.runtime import Runtime
 from routewright.tenant import Tenant
@@ -99,7 +99,7 @@ class JobRunner:
 
     def _run(self, job: Job, source: Input, files: JobFiles, when_sent: Callable[[], None]) -> Run:
         runtime, settings = self._runtime, self._runtime.engine.settings
-        limits = Limits(concurrency=settings.policy.batch_concurrency)
+        limits = limits_of(settings.policy)
         payer = partial(self._payer, job.key)
         run = Run(runtime, self.store, job, source, files, spec=_SPEC, limits=limits, tenant=payer)
         via = Via(settings.batches.via)

@@ -18,6 +18,7 @@ from routewright.gateway.headers import (
     read_forwarded,
     read_options,
     read_session,
+    read_trace,
 )
 from routewright.gateway.http import (
     IS_CUT,
@@ -91,7 +92,7 @@ class Generation:
         return Departure(request.receive, caps, self._finishing)
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
-        if reply.attempt.deployment.dialect == self._dialect.name:
+        if reply.speaks(self._dialect.name):
             body = b"".join([event.raw async for event in reply])
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
@@ -139,4 +140,5 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
         headers=read_forwarded(request),
         session=read_session(request.headers) or call.session,
         tenant=request.caller.tenant,
+        trace=read_trace(request),
     )

@@ -23,14 +23,14 @@ from routewright.gateway.http import RawHeaders, Request
 from routewright.layers.key_quota import Standing
 from routewright.money import exact_usd
 from routewright.reply import Reply
+from routewright.route import Strategy
+from routewright.trace import SpanContext, read_parent
 
 _PREFIX = b"x-routewright-"
 _PREFIXES = (_PREFIX, *ALIAS_PREFIXES)
 _NO_OPTIONS = Options()
 _FORWARDED = [(name.encode(), name) for name in FORWARDED_HEADERS]
 _VERSION = VERSION_HEADER.encode()
-_GRANTED = {"shadow": ("off",)}
-"""Wishes that are the rule anyway: nothing is shadowed."""
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
@@ -50,13 +50,11 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
 
 
 def _add(fields: JsonObject, name: str, value: str) -> None:
-    if value in _GRANTED.get(name, ()):
-        return
     if name == "deadline-ms" and value.isascii() and value.isdigit():
         fields["deadline_ms"] = int(value)
     elif name == "no-log" and value in ("0", "1"):
         fields["no_log"] = value == "1"
-    elif name in ("tags", "drop"):
+    elif name in ("tags", "drop", "checks"):
         fields[name] = [each.strip() for each in value.split(",")]
     else:
         fields[name.replace("-", "_")] = value
@@ -68,6 +66,15 @@ def read_session(headers: Mapping[bytes, bytes]) -> str:
         if name in headers and (session := hashed_session(headers[name].decode("latin-1"))):
             return session
     return ""
+
+
+def read_trace(request: Request) -> SpanContext | None:
+    """`Call.trace`; None without a header that names one span."""
+    parent = request.header(b"traceparent")
+    if parent is None or b"traceparent" in request.repeated:
+        return None
+    state = None if b"tracestate" in request.repeated else request.header(b"tracestate")
+    return read_parent(parent, state or "")
 
 
 def check_version(request: Request) -> None:
@@ -119,6 +126,10 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         told["x-routewright-context"] = "; ".join(route.context)
     if route.spending:
         told["x-routewright-spending"] = "; ".join(route.spending)
+    if route.cascade:
+        told["x-routewright-cascade"] = "; ".join(route.cascade)
+    if route.strategy is not None and (checks := _checks(route.strategy, reply)):
+        told["x-routewright-checks"] = checks
     if route.max_output_tokens is not None:
         told["x-routewright-max-tokens"] = str(route.max_output_tokens)
     if reply.cached is not None:
@@ -134,6 +145,13 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         if reply.receipt.overhead_s is not None:
             told["x-routewright-overhead-ms"] = f"{reply.receipt.overhead_s * 1000:.2f}"
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
+
+
+def _checks(strategy: Strategy, reply: Reply) -> str:
+    """`json_schema=ok, english=failed`; `later` for those of a stream that is checked when it has ended."""
+    if not reply.findings and strategy.streams == "record":
+        return ", ".join(f"{name}=later" for name in strategy.checks)
+    return ", ".join(f"{finding.check}={'ok' if finding.is_ok else 'failed'}" for finding in reply.findings)
 
 
 def id_headers(request: Request) -> RawHeaders:

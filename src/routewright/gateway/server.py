@@ -101,6 +101,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         directory=runtime.directory,
         jobs=JobRunner(runtime),
         policies=runtime.policies,
+        payer_of=runtime.payer_of,
         backlog_bytes=runtime.backlog_bytes,
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
@@ -140,6 +141,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
         runtime.follow_redis,
         runtime.directory.follow,
         runtime.policies.follow,
+        partial(watch_promises, runtime),
         server.gateway.batch_work.follow,
         server.gateway.batch_work.follow_age,
         runtime.housekeeping.follow_neighbours,
@@ -182,6 +184,13 @@ def until_the_end(handle: Callable[[int, FrameType | None], None]) -> Iterator[N
     finally:
         for number in _ENDS:
             signal.signal(number, signal.SIG_IGN)
+
+
+async def watch_promises(runtime: Runtime) -> None:
+    """Check what tuned policies were put in force for, and take back what no longer holds, while it is awaited."""
+    from routewright.jobs.promise_watch import PromiseWatch  # it needs numpy, which not every gateway has loaded
+
+    await PromiseWatch(runtime.store.database, runtime.clock).follow()
 
 
 async def follow_steadily(follow: Callable[[], Awaitable[None]]) -> None:

@@ -247,6 +247,7 @@ class _Driver:
         handle.setopt(pycurl.WRITEFUNCTION, exchange.on_piece)
         exchange.handle = handle
         self._run(exchange)
+        self._act(pycurl.SOCKET_TIMEOUT, 0)  # else it is sent a turn of the event loop later, behind all that is ready
 
     def _run(self, exchange: _Exchange) -> None:
         self._multi.add_handle(exchange.handle)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Call
@@ -29,7 +30,10 @@ from routewright.errors import (
     RateLimited,
     RoutewrightError,
 )
+from routewright.layers.lanes import Lane
+from routewright.layers.window import Window
 from routewright.reply import Event, Reply
+from routewright.settings.schema import PolicySettings
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -39,6 +43,30 @@ PATIENCE_S = 600.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 _FOR_ALL = (CredentialRefused, CredentialResting)
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How hard a batch may work."""
+
+    concurrency: int
+    """To begin with."""
+    max_concurrency: int
+    retries: int = 1
+    """Of each model, for each item."""
+
+    @property
+    def window(self) -> Window:
+        """How many go at a time, as nothing has been asked yet."""
+        return Window(self.concurrency, self.max_concurrency)
+
+
+def limits_of(
+    policy: PolicySettings, *, concurrency: int | None = None, max_concurrency: int | None = None, retries: int = 1
+) -> Limits:
+    """What somebody gave, and what the settings say of the rest."""
+    given = concurrency or min(policy.batch_concurrency, max_concurrency or policy.batch_concurrency)
+    most = max(given, max_concurrency or policy.batch_max_concurrency)
+    return Limits(concurrency=given, max_concurrency=most, retries=retries)
 
 
 class RunEnded(Exception):
@@ -148,13 +176,25 @@ def _says_nothing(failure: ProviderError) -> bool:
     return failure.is_unsent or isinstance(failure, ProviderOverloaded)
 
 
-async def spread(questions: Iterator[Q], work: Callable[[Q], Awaitable[None]], *, concurrency: int) -> None:
-    """Work on questions, `concurrency` at a time at most; each is drawn when there is somebody free for it."""
+async def spread(questions: Iterator[Q], work: Callable[[Q], Awaitable[None]], lane: Lane) -> None:
+    """Work on questions, as many at a time as the lane lets in; each is drawn when there is room for it."""
 
     async def worker() -> None:
+        is_more = True
+        while is_more:
+            await lane.questions.enter()
+            try:
+                await asyncio.sleep(0)  # what is ready is sent, and what has come is read, before one more is prepared
+                is_more = await work_on_next()
+            finally:
+                lane.questions.leave()
+
+    async def work_on_next() -> bool:
         for question in questions:
             await work(question)
+            return True
+        return False
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(concurrency):
+        for _ in range(2 * lane.window.most):  # as many are ahead as go at a time, at most
             group.create_task(worker())

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Call, JsonObject, Options, Priority
+from routewright.check import Check, CheckKind
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Downstream
@@ -109,7 +110,7 @@ class Asking(Struct, frozen=True, kw_only=True):
     """Of prompts; what is a conversation already has its own."""
     max_tokens: int | None = None
     schema: JsonObject | None = None
-    """A JSON Schema that answers are asked to fit."""
+    """A JSON Schema that answers are asked to fit, and must."""
 
 
 def read_line(data: bytes, number: int, asking: Asking) -> Entry:
@@ -210,6 +211,14 @@ def _schema_name(title: object) -> str:
     """As OpenAI takes it: letters, digits, hyphens and underscores, 64 at most."""
     name = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in str(title or ""))
     return name[:64] or "answer"
+
+
+def checks_of(asking: Asking) -> tuple[Check, ...]:
+    """What every answer must pass."""
+    if asking.schema is None:
+        return ()
+    schema = msgspec.json.encode(asking.schema).decode()
+    return (Check(name="schema", kind=CheckKind.JSON_SCHEMA, schema=schema, is_trusted=True),)
 
 
 def call_of(question: Question, *, request_id: str, options: Options) -> Call:

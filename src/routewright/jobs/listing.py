@@ -15,6 +15,7 @@ from routewright.call import Call
 from routewright.errors import BadInput, RoutewrightError
 from routewright.jobs.answering import Asker, RunEnded, spread
 from routewright.jobs.lines import ITEM, Template
+from routewright.layers.lanes import Lane
 from routewright.reply import Answer, Draft, Event, Reply
 
 BatchItem: TypeAlias = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -54,16 +55,16 @@ def prompt_of(item: BatchItem, template: Template | None) -> str | Sequence[Mapp
     return item
 
 
-async def answered(asker: Asker, listed: Iterable[Listed], *, concurrency: int) -> AsyncGenerator[BatchResult]:
+async def answered(asker: Asker, listed: Iterable[Listed], lane: Lane) -> AsyncGenerator[BatchResult]:
     """Results as they come. Left early, it gives up what is in flight."""
-    results: asyncio.Queue[BatchResult | None] = asyncio.Queue(concurrency)
+    results: asyncio.Queue[BatchResult | None] = asyncio.Queue(lane.window.size)
 
     async def work(one: Listed) -> None:
         await results.put(await _result(asker, one))
 
     async def all_of_them(items: Iterator[Listed]) -> None:
         try:
-            await spread(items, work, concurrency=concurrency)
+            await spread(items, work, lane)
         finally:
             with suppress(asyncio.QueueFull):
                 results.put_nowait(None)

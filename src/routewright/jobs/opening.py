@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.errors import BadInput
+from routewright.jobs.answering import limits_of
 from routewright.jobs.choosing import Via, choose
 from routewright.jobs.inputs import Format, Input, spool
 from routewright.jobs.job import REOPENED, Job
@@ -19,7 +20,7 @@ from routewright.jobs.output import JobFiles, unordered
 from routewright.jobs.planning import Planned, Spec, find_job, fingerprint_of, plan, retry_failed
 from routewright.jobs.provider import ProviderWay
 from routewright.jobs.ray import RayCrew
-from routewright.jobs.runner import Limits, Run
+from routewright.jobs.runner import Run
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.runtime import Runtime
@@ -36,7 +37,9 @@ class Wish(Struct, frozen=True, kw_only=True):
     """None for what the file's name, or its beginning, says."""
     spec: Spec = Spec()
     concurrency: int | None = None
-    """None for what the settings say; of each actor, where there are any."""
+    """To begin with; None for what the settings say; of each actor, where there are any."""
+    max_concurrency: int | None = None
+    """The same, of what it may rise to; actors stay at what they begin with."""
     retries: int = 1
     limit_nanousd: int | None = None
     deadline_s: float | None = None
@@ -95,8 +98,15 @@ def opened(runtime: Runtime, source: Input, wish: Wish) -> Iterator[tuple[Run, P
             planned = retry_failed(store, planned, wish.spec)
         if planned.job.error_bytes == REOPENED:
             planned = replace(planned, job=_prepared(store, planned.job, files, wish.spec))
-        each = wish.concurrency or runtime.engine.settings.policy.batch_concurrency
-        limits = Limits(concurrency=each * max(1, wish.actors), retries=wish.retries)
+        policy = runtime.engine.settings.policy
+        each = wish.concurrency or policy.batch_concurrency
+        together = each * wish.actors
+        limits = limits_of(
+            policy,
+            concurrency=together or wish.concurrency,
+            max_concurrency=together or wish.max_concurrency,
+            retries=wish.retries,
+        )
         run = Run(runtime, store, planned.job, source, files, spec=wish.spec, limits=limits)
         if wish.actors:
             run.crew = RayCrew(runtime, planned.job, actors=wish.actors, concurrency=each, address=wish.ray_address)

@@ -17,7 +17,7 @@ from routewright.catalog.registry import Deployment
 from routewright.dialects.batch import Result, Stage, Standing
 from routewright.dialects.known import UPSTREAMS
 from routewright.dialects.openai_embeddings import DIALECT as EMBEDDINGS
-from routewright.errors import BatchNotHeld, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
+from routewright.errors import BatchNotHeld, CheckFailed, HoldRefused, ProviderError, RoutewrightError, UnpricedModel
 from routewright.jobs.answering import RunEnded
 from routewright.jobs.choosing import WAYS, WINDOW_S, as_batch, batch_place
 from routewright.jobs.exchange import Exchange
@@ -30,7 +30,7 @@ from routewright.jobs.store import Undecided
 from routewright.layers.budget import Budget
 from routewright.layers.record import Record
 from routewright.ledger.ledger import NANOSECONDS, Reserved
-from routewright.reply import Event, Receipt, Reply
+from routewright.reply import Ended, Receipt, Reply
 from routewright.runtime import Runtime
 from routewright.tenant import Tenant
 
@@ -370,7 +370,7 @@ class ProviderWay:
         registry = self._engine.registry
         attempt = Attempt(
             id=attempt_id,
-            routed=Routed(call, self._engine.route(call)),
+            routed=Routed(call, self._engine.route(call).made_without_chance(reserved.model)),
             model=registry.models[reserved.model],
             deployment=registry.deployments[reserved.deployment],
             number=1,
@@ -381,7 +381,9 @@ class ProviderWay:
         async def ask(_: Call, take: Take) -> Receipt | None:
             reply = await self._record(call, lambda _: self._budget(attempt, lambda _: self._reply(attempt, result)))
             try:
-                take(answered_of(reply, await reply.next(), self._clock.time_ns() // NANOSECONDS))
+                events = await reply.next()
+                reply.findings = self._engine.examine(reply, events)
+                take(answered_of(reply, events, self._clock.time_ns() // NANOSECONDS))
                 await reply.next()
             finally:
                 reply.close()
@@ -392,7 +394,7 @@ class ProviderWay:
                 await ask(call, lambda _: None)
             else:
                 await self._run.answer(item, call, ask)
-        except ProviderError as error:
+        except (ProviderError, CheckFailed) as error:
             log.info("an item failed in its batch, and is asked live: %s", error.message)
 
     async def _reply(self, attempt: Attempt, result: Result) -> Reply:
@@ -400,7 +402,7 @@ class ProviderWay:
         if result.status >= 300:
             raise dialect.read_error(result.status, {}, result.body, now_s=self._clock.time_ns() / NANOSECONDS)
         decoder = dialect.decoder(attempt)
-        return Reply(attempt, _Over(), (*decoder.feed(result.body), *decoder.end()))
+        return Reply(attempt, Ended(), (*decoder.feed(result.body), *decoder.end()))
 
 
 def has_a_day(job: Job) -> bool:
@@ -411,14 +413,3 @@ def has_a_day(job: Job) -> bool:
 def payer_of(hold: Reserved) -> Tenant:
     """Who pays for what was sent, whether or not anything more would be sent for them now."""
     return Tenant(key=hold.key, team=hold.team, tags=hold.tags)
-
-
-class _Over:
-    """A `Source` that has said all."""
-
-    async def next(self) -> tuple[Event, ...]:
-        """The proper end."""
-        return ()
-
-    def abort(self) -> None:
-        """Nothing is open."""

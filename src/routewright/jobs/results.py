@@ -20,19 +20,27 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     body: bytes
     """JSON, in the dialect in which it was asked for."""
+    failed: str = ""
+    """Which checks it did not pass, and why; empty if it passed all."""
 
 
 def answered_of(reply: Reply, events: tuple[Event, ...], now_s: int) -> Answered:
     """What is kept of an unstreamed reply and all its events; `now_s` is the time for a dialect that tells it."""
     call = reply.attempt.call
-    if reply.attempt.deployment.dialect == call.dialect:
+    if reply.speaks(call.dialect):
         body = b"".join([event.raw for event in events])
     else:
         draft = Draft()
         for event in events:
             draft.add(event)
         body = DOWNSTREAMS[call.dialect].write_answer(reply, draft.answer(reply, NOT_CHARGED), now_s)
-    return Answered(request_id=call.id, model=reply.attempt.model.name, tier=reply.route.tier, body=body)
+    return Answered(
+        request_id=call.id,
+        model=reply.attempt.model.name,
+        tier=reply.route.tier,
+        body=body,
+        failed="; ".join(f"{finding.check}: {finding.reason}" for finding in reply.findings if not finding.is_ok),
+    )
 
 
 def answer_line(custom_id: str, request_id: str, body: bytes) -> bytes:

@@ -18,11 +18,20 @@ from msgspec.structs import replace
 
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
-from routewright.errors import BadInput, DeadlineExceeded, JobRefused, RoutewrightError, StoreUnavailable
-from routewright.jobs.answering import Asker, RunEnded, spread
+from routewright.errors import (
+    BadInput,
+    CallerError,
+    CheckFailed,
+    DeadlineExceeded,
+    JobRefused,
+    RoutewrightError,
+    StoreUnavailable,
+)
+from routewright.jobs.answering import Asker, Limits, RunEnded, spread
+from routewright.jobs.fitting import Fit, fit_of
 from routewright.jobs.inputs import Input, Record
 from routewright.jobs.job import COMPLETE, ItemResult, Job, JobState
-from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of
+from routewright.jobs.lines import DIALECTS, Entry, Malformed, Question, call_of, checks_of
 from routewright.jobs.output import Found, JobFiles, Place, arrange
 from routewright.jobs.planning import Spec
 from routewright.jobs.results import Answered, answer_line, answered_of, failure_line, refusal_line, renamed
@@ -37,14 +46,6 @@ from routewright.tenant import NOBODY, Tenant
 
 MALFORMED = "malformed_record"
 """The code of an item that could not be read."""
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """How hard a job may work."""
-
-    concurrency: int
-    retries: int = 1
-    """Of each model, for each item."""
 
 
 class Progress(Struct, kw_only=True):
@@ -117,7 +118,9 @@ class Run:
         self._tenant = tenant
         self._asker = Asker(runtime.engine, runtime.clock, random or Random())
         self._ticker = Ticker(store, job, files, self.stop)
-        self._options = Options(tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,))
+        self._options = Options(
+            tier=Tier(spec.tier) if spec.tier else None, tags=(job.tag,), checks=checks_of(source.asking)
+        )
         self._until = inf
         self._is_stopped = False
         self.first: Callable[[], Awaitable[None]] | None = None
@@ -217,8 +220,9 @@ class Run:
                     await self.first()
                 except RunEnded as error:
                     self._end(error.cause)
-            async with self.crew or nullcontext():
-                await spread(self._drawn(), self._work, concurrency=self._limits.concurrency)
+            with self._engine.lanes.opened(self._job.id, self._limits.window) as lane:
+                async with self.crew or nullcontext():
+                    await spread(self._drawn(), self._work, lane)
         finally:
             self._ticker.end()
             await following
@@ -298,6 +302,29 @@ class Run:
         except RoutewrightError as error:
             self._fail_asked(item, entry, request_id, error)
 
+    def fit(self) -> Fit | None:
+        """How questions like the first that is left fit into what the job may still spend; None where nothing is said.
+
+        Raises BadInput, StoreUnavailable, RunEnded.
+        """
+        limit_nanousd = self._job.limit_nanousd
+        first = None if limit_nanousd is None else next(self.left(), None)
+        if limit_nanousd is None or first is None:
+            return None
+        entry = first[1].read()
+        if isinstance(entry, Malformed):
+            return None
+        try:
+            return fit_of(
+                self._engine,
+                self.call(entry, self._engine.mint_id()),
+                room_nanousd=limit_nanousd - self.progress.cost_nanousd,
+                wanted=self._limits.concurrency,
+                now_s=self._clock.time_ns() // NANOSECONDS,
+            )
+        except CallerError:  # it is told with the item, when that is asked
+            return None
+
     async def _ask(self, item: Undecided, question: Question, request_id: str) -> None:
         await self.answer(item, self.call(question, request_id), self._insist)
 
@@ -310,16 +337,25 @@ class Run:
         return reply.receipt
 
     async def answer(self, item: Undecided, call: Call, ask: Ask) -> None:
-        """Have an item answered by whoever is asked, and keep the answer. Raises what `ask` raises."""
+        """Have an item answered by whoever is asked, and keep the answer if it passes its checks.
+
+        Raises what `ask` raises, CheckFailed.
+        """
+        failed: list[str] = []
         kept: list[tuple[Answered, Place]] = []
 
         def take(answered: Answered) -> None:
+            if answered.failed:
+                failed.append(answered.failed)
+                return
             line = answer_line(item.custom_id, answered.request_id, answered.body)
             place = self._files.write(line, is_ok=True)
             self._ticker.expect(place)
             kept.append((answered, place))
 
         receipt = await ask(call, take)
+        if failed:  # it is paid for, and settled as what it was
+            raise CheckFailed(failed[0])
         answered, place = kept[0]
         if receipt is None:
             found = Found(item.custom_id, answered.request_id, "", place)
@@ -346,7 +382,8 @@ class Run:
         """What a question asks for, in the name of `payer`, or of who pays now. Raises CallerError, RunEnded."""
         call = call_of(question, request_id=request_id, options=self._options)
         limits = self._limits
-        return replace(call, max_retries=limits.retries, deadline_at=self._until, tenant=payer or self._tenant())
+        lane, payer = self._job.id, payer or self._tenant()
+        return replace(call, max_retries=limits.retries, deadline_at=self._until, lane=lane, tenant=payer)
 
     def _fail_asked(self, item: Undecided, question: Question, request_id: str, error: RoutewrightError) -> None:
         line = failure_line(item.custom_id, request_id, error, DIALECTS[question.url])

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from routewright.call import Call, JsonObject, Options
 from routewright.catalog.registry import Tier
 from routewright.errors import BadInput, RoutewrightError
-from routewright.jobs.answering import Asker, RunEnded, spread
+from routewright.jobs.answering import Asker, RunEnded, limits_of, spread
 from routewright.jobs.lines import Asking, Malformed, Question, Template, call_of, digest_of, read_row
 from routewright.jobs.ray_actor import Common, check_common, machine
 from routewright.jobs.runner import tag_budget
@@ -135,9 +135,15 @@ class RoutewrightStage:
             for custom_id, entry in zip(ids, entries, strict=True)
         ]
 
+    @property
+    def lane(self) -> str:
+        """What calls and budgets of this stage are known by in a process."""
+        return f"stage/{self.job}"
+
     def call(self, question: Question, request_id: str) -> Call:
         """What a row asks for. Raises CallerError."""
-        return replace(call_of(question, request_id=request_id, options=self._options), max_retries=self._retries)
+        call = call_of(question, request_id=request_id, options=self._options)
+        return replace(call, max_retries=self._retries, lane=self.lane)
 
     @property
     def job(self) -> str:
@@ -183,13 +189,14 @@ class _Work:
         """Find or ask all of them. Raises RoutewrightError for what concerns all."""
         engine, stage = self._runtime.engine, self._stage
         if stage.limit_nanousd is not None:
-            engine.adopt_budgets([tag_budget(stage.job, stage.limit_nanousd)], owner=f"stage/{stage.job}")
+            engine.adopt_budgets([tag_budget(stage.job, stage.limit_nanousd)], owner=stage.lane)
         for custom_id, found in (await asyncio.to_thread(self._store.find, list(self._questions))).items():
             self._check(custom_id, self._questions[custom_id][1], found.digest)
             self.found[custom_id] = found.answer
         missing = [custom_id for custom_id in self._questions if custom_id not in self.found]
-        most = stage.concurrency or engine.settings.policy.batch_concurrency
-        await spread(self._drawn(missing), self._ask, concurrency=min(most, len(missing)))
+        limits = limits_of(engine.settings.policy, concurrency=stage.concurrency)
+        with engine.lanes.opened(stage.lane, limits.window) as lane:
+            await spread(self._drawn(missing), self._ask, lane)
         if self._ended_by is not None:
             raise self._ended_by
 

@@ -1,9 +1,10 @@
 """Cache: a request that was answered before gets that answer again, where the settings allow it.
 
 An answer is kept as the provider's own bytes and read again by the decoder that read it first, so the client gets the
-same events. It is kept only if it is whole and came to its own end, and not if a budget made it a lesser one. It is
-given out only if the decision of now would let the same model answer at the same place: so who may not use a model
-does not get its answers either, and settings that change hold for what was kept before.
+same events. It is kept only if it is whole, came to its own end, passed its checks as it came, and if no budget made it
+a lesser one. It is given out only if the decision of now would let the same model answer at the same place: so who may
+not use a model does not get its answers either, and settings that change hold for what was kept before. A request that
+brings checks of its own is neither answered from here nor kept.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import AllAttemptsFailed, ProviderError
 from routewright.layers.service import Service
 from routewright.ledger.ledger import NANOSECONDS, Ledger
-from routewright.reply import Cached, Ending, Event, FinishReason, Reply
+from routewright.reply import Cached, Ended, Ending, Event, FinishReason, Reply
 from routewright.route import Route
 from routewright.tenant import Tenant
 
@@ -48,7 +49,8 @@ class Rules(Struct, frozen=True, kw_only=True):
 
     def may_hold_for(self, call: Call) -> bool:
         """Whether its answer might be kept, as far as that is known before there is one."""
-        wants_it = call.options.cache and not call.options.no_log and bool(call.body)
+        options = call.options
+        wants_it = options.cache and not options.no_log and not options.checks and bool(call.body)
         return wants_it and (bool(self.routes) or call.tenant.key in self.keys)
 
     def hold_for(self, tenant: Tenant, model: Model) -> bool:
@@ -129,7 +131,7 @@ class Cache:
             events = decoder.feed(kept.body) or decoder.end()
         except ProviderError:
             return None
-        reply = Reply(attempt, _Ended(), events)
+        reply = Reply(attempt, Ended(), events)
         reply.cached = Cached("stale" if is_stale else "hit", age_ns // NANOSECONDS, kept.cost_nanousd)
         return reply
 
@@ -139,7 +141,7 @@ class Cache:
             if candidate.model == kept.model and kept.deployment in candidate.deployments:
                 return Attempt(
                     id=call.id,
-                    routed=Routed(call, route),
+                    routed=Routed(call, route.made_without_chance(kept.model)),
                     model=self._registry.models[kept.model],
                     deployment=self._registry.deployments[kept.deployment],
                     number=0,
@@ -150,7 +152,8 @@ class Cache:
 
     def _keep(self, key: bytes, recording: "Recording", reply: Reply) -> None:
         is_counted = reply.usage is not None and not reply.is_usage_partial  # else nobody could say what a hit saves
-        if reply.ending is not Ending.COMPLETE or reply.route.spending or not is_counted:
+        is_good = all(finding.is_ok for finding in reply.findings) and not reply.is_rewritten
+        if reply.ending is not Ending.COMPLETE or reply.route.spending or not is_counted or not is_good:
             return
         body = recording.whole(reply.attempt.call.choices)
         if body is None:
@@ -192,13 +195,3 @@ class Recording:
         if self._room < 0 or len(self._finishes) != choices or not _WHOLE.issuperset(self._finishes.values()):
             return None
         return b"".join(self._pieces)
-
-
-class _Ended:
-    """The `Source` of a reply whose events are all there."""
-
-    async def next(self) -> tuple[Event, ...]:
-        return ()
-
-    def abort(self) -> None:
-        """There is nothing to drop."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.call import Call, Routed
+from routewright.catalog.pricing import BATCH
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
 from routewright.decision.background import background_work
@@ -141,10 +142,14 @@ class Decider:
             dropped_fields=self._dropped_fields,
             forecast=considered.forecast,
             warm=NOTHING_WARM if caches is None else caches.warm_tokens(conversation, resting),
-            chance=self._random.random() if self._policy.exploration else 1.0,
+            chance=self._chance(considered.call),
             session=considered.session,
             withdrawn=self._withdrawn(),
         )
+
+    def _chance(self, call: Call) -> float | None:
+        """None for what is sent in a batch: it is decided several times on its way, and must come out the same."""
+        return self._random.random() if self._policy.exploration and call.service_tier != BATCH else None
 
     def _cannot_carry(self, dialect: str, call: Call) -> str | None:
         upstream = self._dialects[dialect]

@@ -53,12 +53,14 @@ class Errands:
         asked = Call(
             id=call.id,
             dialect=DIALECT,
+            trace=call.trace,
             model=errand.model,
             messages=(Message("system", (Text(errand.order),)), Message("user", (Text(errand.prompt),))),
             body={},
             max_output_tokens=errand.max_output_tokens,
             options=Options(tier=errand.tier, tags=call.options.tags, user=call.options.user),
             tenant=replace(call.tenant, models=(), tiers=()),  # who runs errands is the operator's choice
+            priority=call.priority,
             deadline_at=self._clock.monotonic() + max(0.0, min(errand.limit_s, left_s / 2)),
         )
         try:

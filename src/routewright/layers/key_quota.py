@@ -279,7 +279,7 @@ def _is_limited(tenant: Tenant) -> bool:
 
 def _used(reply: Reply, tokens: int) -> int:
     """What was counted; where nothing was, the estimate stands."""
-    return tokens if reply.usage is None else reply.usage.total
+    return reply.tokens_before + (tokens if reply.usage is None else reply.usage.total)
 
 
 def _limited(problem: str, wait_s: float) -> RateLimited:

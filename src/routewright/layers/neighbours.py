@@ -133,6 +133,6 @@ def _experience(outcome: EmbeddedOutcome, tier: Tier) -> Experience:
         request_id=outcome.request_id,
         vector=np.frombuffer(outcome.vector, "<f2").astype(np.float32),
         tier=tier,
-        opinion=f"{outcome.source} on {outcome.model}",
+        opinion=f"{outcome.source} {outcome.check} on {outcome.model}",
         score=outcome.score,
     )

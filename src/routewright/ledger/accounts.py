@@ -10,6 +10,7 @@ from routewright.ledger.billing import Pinned, Served, same_price
 from routewright.ledger.ledger import (
     NANOSECONDS,
     Charge,
+    ComparisonRecorded,
     EmbeddingRecorded,
     OutcomeRecorded,
     Released,
@@ -133,6 +134,14 @@ class JournaledLedger:
         """Write a request's own row and close its account. Raises LedgerUnavailable."""
         account = self._open.pop(request.request_id)
         self._log.append(*account.held_back, encode_event(request), closing=True)
+
+    def close(self, request_id: str) -> None:
+        """Close the account of what was asked beside a request that has its row."""
+        del self._open[request_id]
+
+    def compare(self, comparison: ComparisonRecorded) -> None:
+        """Write how another model did. Raises LedgerUnavailable, as `observe` does."""
+        self._log.append(encode_event(comparison))
 
     def observe(self, outcome: OutcomeRecorded) -> None:
         """Write how well an answer turned out. Raises LedgerUnavailable: the room kept for closing holds is not its."""

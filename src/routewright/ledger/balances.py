@@ -208,7 +208,7 @@ class Balances:
     def charges_of(self, attempt: Attempt, now_ns: int) -> tuple[Charge, ...]:
         """See `charges_for`."""
         call = attempt.call
-        return self.charges_for(call.tenant, call.tags, attempt.model.name, attempt.cause, now_ns) if self else ()
+        return self.charges_for(call.tenant, call.tags, attempt.model.name, attempt.cause.purse, now_ns) if self else ()
 
     def _account_of(self, rule: Budget, subject: str, now_ns: int) -> _Account:
         name = f"{rule.name}/{subject}" if subject else rule.name

@@ -35,7 +35,9 @@ class Scope(StrEnum):
     TAG = "tag"
     MODEL = "model"
     CAUSE = "cause"
-    """Why the attempt is made (`judge`, `summary`, `retry`, …): so that errands have a purse of their own."""
+    """Why the attempt is made (`judge`, `summary`, `retry`, …): so that errands have a purse of their own.
+
+    `shadow` pays for comparisons as well."""
 
 
 class Period(StrEnum):

@@ -17,7 +17,7 @@ from routewright.ledger.sealed_rows import Pause, content_of
 from routewright.ledger.seals import open_days
 
 PAGE = 1_000
-APPENDED = ("events", "requests", "outcomes", "embeddings", "unread")
+APPENDED = ("events", "requests", "outcomes", "embeddings", "comparisons", "unread")
 """What comes first; of every other table the source's rows replace what is there."""
 _OWN = frozenset({"copied_tables"})
 """What a database has for itself."""

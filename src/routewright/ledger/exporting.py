@@ -113,8 +113,9 @@ _REQUESTS = (
 _OUTCOMES = (
     *_plain(Kind.TEXT, "outcome_id", "request_id"),
     *_moment("at", lambda row: row["at_ns"]),
-    *_plain(Kind.TEXT, "model", "source"),
+    *_plain(Kind.TEXT, "model", "source", "check"),
     *_plain(Kind.NUMBER, "score"),
+    *_plain(Kind.TEXT, "comment", "correction"),
 )
 FIELDS: Mapping[str, Sequence[Field]] = {"attempts": _ATTEMPTS, "requests": _REQUESTS, "outcomes": _OUTCOMES}
 """What can be exported, with its columns."""

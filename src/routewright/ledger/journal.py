@@ -124,7 +124,8 @@ class Journal:
         """
         if self._tape.synced.reached < position:
             self._tape.check_process()
-            self._is_awaited.set()
+            if not self._is_awaited.is_set():
+                self._is_awaited.set()
             await self._tape.synced.wait(position)
 
     def durable_blocking(self, position: Position) -> None:

@@ -181,8 +181,13 @@ MOST_TRUSTED_LAST: tuple[OutcomeSource, ...] = ("check", "shadow", "judge", "fee
 """When several say something of the same answer, the most trusted is believed."""
 
 
+def is_believed_over(newer: OutcomeSource, older: OutcomeSource) -> bool:
+    """Whether what is said of an answer takes the place of what was said of it before."""
+    return MOST_TRUSTED_LAST.index(newer) >= MOST_TRUSTED_LAST.index(older)
+
+
 class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome"):
-    """How well an answer turned out, in one number; never a word of what was asked or answered."""
+    """How well an answer turned out, in one number, and what who says so has to add."""
 
     outcome_id: str
     request_id: str
@@ -192,6 +197,45 @@ class OutcomeRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     source: OutcomeSource
     score: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """0 is useless, 1 is as good as can be."""
+    check: str = ""
+    """Of source `check`: the check's name."""
+    comment: str = ""
+    """Why, in the words of who says so; only with feedback."""
+    correction: str = ""
+    """What should have been answered: content, so it is only given where content is kept (`ledger.log_content`)."""
+
+
+ComparisonResult: TypeAlias = Literal["win", "loss", "tie", "different", "failed"]
+"""Of the shadow: better than the answer that was given, worse, as good, not the same and not judged, or none came."""
+
+
+class ComparisonRecorded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="comparison"):
+    """What another model made of a request, beside the answer that was given."""
+
+    comparison_id: str
+    request_id: str
+    at_ns: int
+    model: str
+    """Whose answer was given."""
+    shadow: str
+    """The other model."""
+    result: ComparisonResult
+    decided_by: str
+    """`checks`, `agreement`, `judge`, or an error's code; empty for what nobody decided."""
+    judge: str = ""
+    """The model that judged."""
+    is_same: bool = False
+    """Both say the same, in other words perhaps."""
+    cost_nanousd: int | None
+    """Of the answer that was given, with all attempts; None without a price, as the next two."""
+    shadow_cost_nanousd: int | None
+    judge_cost_nanousd: int | None = None
+    total_ms: int
+    """From asking to the end of the answer that was given."""
+    shadow_ms: int
+    answer: str = ""
+    """What was answered; empty unless content may be kept (`ledger.log_content`), as the next."""
+    shadow_answer: str = ""
 
 
 class EmbeddingRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="embedding"):
@@ -205,7 +249,9 @@ class EmbeddingRecorded(Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """Little-endian float16."""
 
 
-LedgerEvent: TypeAlias = Reserved | Settled | Released | RequestRecorded | OutcomeRecorded | EmbeddingRecorded
+LedgerEvent: TypeAlias = (
+    Reserved | Settled | Released | RequestRecorded | OutcomeRecorded | EmbeddingRecorded | ComparisonRecorded
+)
 
 encode_event = msgspec.json.Encoder().encode
 decode_event = msgspec.json.Decoder(LedgerEvent).decode
@@ -224,6 +270,8 @@ class EmbeddedOutcome(Struct, frozen=True, kw_only=True):
     """From 0 to 1."""
     vector: bytes
     """Little-endian float16."""
+    check: str = ""
+    """Of source `check`: the check's name."""
 
 
 class Hold(Protocol):
@@ -310,6 +358,14 @@ class Ledger(Protocol):
 
     def record(self, request: RequestRecorded) -> None:
         """Write a request's own row and close its account. Raises LedgerUnavailable."""
+        ...
+
+    def close(self, request_id: str) -> None:
+        """Close the account of what was asked beside a request that has its row."""
+        ...
+
+    def compare(self, comparison: ComparisonRecorded) -> None:
+        """Write how another model did beside the one that answered. Raises LedgerUnavailable."""
         ...
 
     def observe(self, outcome: OutcomeRecorded) -> None:

@@ -27,7 +27,7 @@ WHERE day < ? AND chain_hash IS NOT NULL AND pruned_at_ns IS NULL
 """
 _MARK = "UPDATE day_seals SET pruned_at_ns = ? WHERE number = ?"
 _IS_OPEN = "EXISTS (SELECT 1 FROM open_holds AS o WHERE o.attempt_id = e.attempt_id)"
-_APPENDED = ("outcomes", "embeddings")
+_APPENDED = ("outcomes", "embeddings", "comparisons")
 
 
 class Due(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 
 from routewright.ledger.database import Row, Value
 from routewright.ledger.ledger import (
+    ComparisonRecorded,
     EmbeddingRecorded,
     LedgerEvent,
     OutcomeRecorded,
@@ -69,6 +70,7 @@ _TABLES: dict[type[Struct], _Table] = {
     _RequestAsSent: _Table("requests", _RequestAsSent, documents=("route", "tags")),
     OutcomeRecorded: _Table("outcomes", OutcomeRecorded),
     EmbeddingRecorded: _Table("embeddings", EmbeddingRecorded),
+    ComparisonRecorded: _Table("comparisons", ComparisonRecorded),
 }
 _UNREAD = Insert("unread", ("payload", "reason"))
 _NUL = (b"\\u0000", b"\\ufffd")
@@ -76,7 +78,9 @@ _NUL = (b"\\u0000", b"\\ufffd")
 _ESCAPE = _NUL[0][:1]
 """Looked for first: a single byte is found ten times as fast, and most records have none."""
 
-_decoder = msgspec.json.Decoder(Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded | EmbeddingRecorded)
+_decoder = msgspec.json.Decoder(
+    Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded | EmbeddingRecorded | ComparisonRecorded
+)
 _row_decoder: msgspec.json.Decoder[LedgerEvent] = msgspec.json.Decoder(LedgerEvent, strict=False)
 
 

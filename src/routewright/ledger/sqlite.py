@@ -195,7 +195,8 @@ class _Statements:
 def _insertion(table: str, columns: Sequence[str], rows: int) -> str:
     """For so many rows. Unlike INSERT OR IGNORE, it lets no other fault of a row pass in silence."""
     row = f"({', '.join('?' * len(columns))})"
-    into = f"INSERT INTO {table} ({', '.join(columns)})"
+    named = ", ".join(f'"{column}"' for column in columns)
+    into = f"INSERT INTO {table} ({named})"
     return f"{into} VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 

@@ -4,7 +4,7 @@ Delivering a batch twice changes nothing. The store knows no database by name: s
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -13,16 +13,20 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.call import Cause
+from routewright.decision.success_rates import Told
 from routewright.ledger import rollups
 from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import (
     JOB_HOLDS_LAST_NS,
     JOB_PREFIX,
+    ComparisonRecorded,
     EmbeddedOutcome,
     LedgerEvent,
+    OutcomeRecorded,
     OutcomeSource,
     Released,
     RequestRecorded,
@@ -39,6 +43,9 @@ from routewright.route import KindShare, Verdict
 _FOREVER_NS = 2**63 - 1
 MOST_EMBEDDINGS = 100_000
 """Older ones go."""
+
+PAGE = 2_000
+"""Rows with whole routes that are read at a time."""
 
 By: TypeAlias = Dimension | Literal["all"]
 _TIMES = {"day", "hour"}
@@ -68,6 +75,8 @@ class RequestRecord(Struct, frozen=True):
 
     request: RequestRecorded | None
     attempts: tuple[AttemptRecord, ...]
+    outcomes: tuple[OutcomeRecorded, ...] = ()
+    """All that was said of how it turned out, in the order in which it was told."""
 
 
 class OutcomeRow(Struct, frozen=True, kw_only=True):
@@ -89,6 +98,20 @@ class OutcomeRow(Struct, frozen=True, kw_only=True):
     """Of the model's answer; None when no settled attempt of it is recorded, as in the next field."""
     cost_nanousd: int | None
     """None also without a price."""
+    check: str = ""
+    """Of source `check`: the check's name."""
+
+
+def as_good_as_its_checks(rows: Iterable[OutcomeRow]) -> Iterator[OutcomeRow]:
+    """The rows, in their order; one of a check with the least that any check last said of that answer: it has to pass
+    them all."""
+    said: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        if row.source == "check":
+            scores = said.setdefault((row.request_id, row.model), {})
+            scores[row.check] = row.score
+            row = replace(row, score=min(scores.values()))
+        yield row
 
 
 class AnswerRow(Struct, frozen=True, kw_only=True):
@@ -117,7 +140,7 @@ _LAST_ANSWER = """
 _JUDGED = f"""
 WITH judged AS NOT MATERIALIZED (
     SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score,
-           r.tier, r.route
+           o."check", r.tier, r.route
     FROM outcomes AS o JOIN requests AS r USING (request_id)
     WHERE o.model <> '' OR r.model IS NOT NULL
 )
@@ -131,6 +154,22 @@ _OUTCOMES_BY_REQUEST = f"""{_JUDGED}
 WHERE judged.request_id IN (SELECT DISTINCT request_id FROM judged WHERE request_id > ? ORDER BY request_id LIMIT ?)
 ORDER BY judged.request_id, judged.sequence
 """  # noqa: S608 of our own constants
+_TOLD = """
+SELECT o.sequence, o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o."check",
+       o.score, r.tier, r.route
+FROM outcomes AS o JOIN requests AS r USING (request_id)
+WHERE o.at_ns >= ? AND o.at_ns < ? AND o.sequence > ? AND (o.model <> '' OR r.model IS NOT NULL)
+ORDER BY o.sequence LIMIT ?
+"""
+_COMPARISONS = """
+SELECT 'comparison' AS kind, * FROM comparisons
+WHERE at_ns >= ? AND at_ns < ? AND sequence > ? ORDER BY sequence LIMIT ?
+"""
+_RATINGS = """
+SELECT o.request_id, coalesce(nullif(o.model, ''), c.model) AS model, o.score
+FROM comparisons AS c JOIN outcomes AS o USING (request_id)
+WHERE c.at_ns >= ? AND c.at_ns < ? AND o.source = 'feedback' ORDER BY o.sequence
+"""
 _ERRANDS = ", ".join(f"'{cause}'" for cause in Cause if cause.is_errand)
 _ANSWERS = f"""
 SELECT e.sequence, e.model, e.outcome, coalesce(e.output + e.reasoning, 0) AS output_tokens,
@@ -145,13 +184,14 @@ SELECT sequence FROM events WHERE kind <> 'reserved' AND cause NOT IN ({_ERRANDS
 ORDER BY sequence DESC LIMIT 1 OFFSET ?
 """  # noqa: S608 of our own constants
 _EMBEDDED_OUTCOMES = """
-SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, e.vector
+SELECT o.sequence, o.request_id, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o.score, o."check", e.vector
 FROM outcomes AS o JOIN embeddings AS e USING (request_id) LEFT JOIN requests AS r USING (request_id)
 WHERE o.sequence > ? AND e.embedder = ? AND (o.model <> '' OR r.model IS NOT NULL)
 ORDER BY o.sequence DESC LIMIT ?
 """
 _TAIL = "SELECT 'request' AS kind, * FROM requests ORDER BY at_ns DESC, request_id DESC LIMIT ?"
 _REQUEST = "SELECT 'request' AS kind, * FROM requests WHERE request_id = ?"
+_OUTCOMES_OF = "SELECT 'outcome' AS kind, * FROM outcomes WHERE request_id = ? ORDER BY sequence"
 _REQUESTS_OF = (
     """SELECT 'request' AS kind, * FROM requests WHERE "user" = ? AND at_ns >= ? ORDER BY at_ns, request_id"""
 )
@@ -376,11 +416,14 @@ class Store:
         return [event for event in self._events(_TAIL, limit) if isinstance(event, RequestRecorded)]
 
     def request(self, request_id: str) -> RequestRecord | None:
-        """One request with its attempts; None if the ledger has nothing of it."""
+        """One request with its attempts and outcomes; None if the ledger has nothing of it."""
         found = next(iter(self._events(_REQUEST, request_id)), None)
         attempts = _attempts(self._events(_ATTEMPTS, request_id))
+        if found is None and not attempts:
+            return None
         request = found if isinstance(found, RequestRecorded) else None
-        return RequestRecord(request, attempts) if request or attempts else None
+        outcomes = [event for event in self._events(_OUTCOMES_OF, request_id) if isinstance(event, OutcomeRecorded)]
+        return RequestRecord(request, attempts, tuple(outcomes))
 
     def requests_of(self, user: str, since_ns: int) -> list[RequestRecord]:
         """The requests of one user (`x-routewright-user`) that ended since a time (UTC nanoseconds), oldest first."""
@@ -401,6 +444,28 @@ class Store:
         nobody answered the request and no model was named.
         """
         return [_outcome(row) for row in self._database.read(_OUTCOMES, after, limit)]
+
+    def told(self, since_ns: int, until_ns: int) -> Iterator[Told]:
+        """How answers turned out, as it was told from `since_ns` up to, not including, `until_ns`, in that order."""
+        after = -1
+        while rows := self._database.read(_TOLD, since_ns, until_ns, after, PAGE):
+            after = rows[-1]["sequence"]
+            for row in rows:
+                verdict = _verdict(row.pop("route"))
+                del row["sequence"]
+                yield Told(kinds=verdict.kinds if verdict else (), **row)
+
+    def comparisons(self, since_ns: int, until_ns: int) -> Iterator[ComparisonRecorded]:
+        """How shadows did from `since_ns` up to, not including, `until_ns`, in the order in which it was told."""
+        after = -1
+        while rows := self._database.read(_COMPARISONS, since_ns, until_ns, after, PAGE):
+            after = rows[-1]["sequence"]
+            yield from (event for row in rows if isinstance(event := event_of(row), ComparisonRecorded))
+
+    def ratings(self, since_ns: int, until_ns: int) -> dict[tuple[str, str], float]:
+        """(request id, model) → the last word of feedback on that answer, of requests compared in that time."""
+        rows = self._database.read(_RATINGS, since_ns, until_ns)
+        return {(row["request_id"], row["model"]): row["score"] for row in rows}
 
     def outcomes_by_request(self, after: str, limit: int = 1_000) -> list[OutcomeRow]:
         """The same, all those of `limit` requests at most, in the order of their ids, which must be above `after`."""

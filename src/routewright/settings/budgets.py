@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+from routewright.call import Cause
 from routewright.ledger.budgets import Budget, Period, Scope
 from routewright.settings.load import Settings
 from routewright.settings.schema import COST_ALERT, BudgetSettings
+
+SHADOW_BUDGET = "shadow"
 
 
 def budgets_of(settings: Settings) -> tuple[Budget, ...]:
@@ -15,6 +18,8 @@ def budgets_of(settings: Settings) -> tuple[Budget, ...]:
 def _budgets(settings: Settings) -> Iterator[Budget]:
     for name, budget in settings.budgets.items():
         yield _budget(name, budget, settings.spending.time_zone)
+    if settings.shadow.models and SHADOW_BUDGET not in settings.budgets:
+        yield _shadows(settings)
     if settings.policy.cost_alert_nanousd:
         yield Budget(
             name=COST_ALERT,
@@ -25,6 +30,19 @@ def _budgets(settings: Settings) -> Iterator[Budget]:
             is_hard=False,
             alerts_percent=(100,),
         )
+
+
+def _shadows(settings: Settings) -> Budget:
+    """What copies may cost; a budget of that name in the settings takes its place."""
+    return Budget(
+        name=SHADOW_BUDGET,
+        scope=Scope.CAUSE,
+        subject=Cause.SHADOW,
+        limit_nanousd=int(settings.shadow.daily_usd * 10**9),
+        period=Period.DAY,
+        time_zone=settings.spending.time_zone,
+        alerts_percent=(),
+    )
 
 
 def _budget(name: str, budget: BudgetSettings, time_zone: str) -> Budget:

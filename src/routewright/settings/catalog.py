@@ -277,6 +277,12 @@ def _unknown_names(settings: Settings, known: Set[str]) -> Iterator[str]:
     ]
     named += [(("policy", "baseline"), (settings.policy.baseline,), known)] if settings.policy.baseline else []
     named += [(("cache", "routes"), settings.cache.routes, known | settings.models.keys() | {*Tier, "all"})]
+    routes = known | settings.models.keys() | settings.aliases.keys() | {*Tier, *VIRTUAL_MODELS, "all"}
+    named += [(("checks", name, "routes"), check.routes, routes) for name, check in settings.checks.items()]
+    named += [(("cascade", "agreement"), settings.cascade.agreement, known | settings.models.keys())]
+    shadow = settings.shadow
+    named += [(("shadow", "models"), shadow.models, also_aliases)]
+    named += [(("shadow", "judge"), (shadow.judge,), also_aliases)] if shadow.judge else []
     wish = settings.policy.quality
     named += [(("policy", "quality"), (wish.model,), also_aliases)] if wish else []
     named += [(("aliases", alias), (to,), also_aliases) for alias, to in settings.aliases.items()]

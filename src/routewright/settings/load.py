@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,7 @@ from routewright.errors import SettingsError
 from routewright.ledger.budgets import BATCH_BUDGETS, KEY_BUDGETS
 from routewright.secret import Secret
 from routewright.settings.addresses import Fetched, is_loopback, shown_url
+from routewright.settings.checks import check_mistakes
 from routewright.settings.given import Given, did_you_mean, raise_if
 from routewright.settings.keys import Address, KeyStore, resolve
 from routewright.settings.places import KeyPath
@@ -23,6 +25,8 @@ from routewright.settings.schema import (
     BatchesSettings,
     BudgetSettings,
     CacheSettings,
+    CascadeSettings,
+    CheckSettings,
     ContextSettings,
     DriftSettings,
     FlagSettings,
@@ -37,7 +41,9 @@ from routewright.settings.schema import (
     SecondOpinionSettings,
     Sections,
     ServerSettings,
+    ShadowSettings,
     SpendingSettings,
+    TelemetrySettings,
     allowed,
     dotted,
     keys_of,
@@ -65,6 +71,9 @@ PRICES = "prices.json"
 _BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ALL_PERCENT = 100
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
+"""Where OpenTelemetry has the headers, and we, if nothing else is said."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -75,13 +84,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    shadow: ShadowSettings
     cache: CacheSettings
+    checks: Mapping[str, CheckSettings]
+    cascade: CascadeSettings
     batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
     drift: DriftSettings
+    telemetry: TelemetrySettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     rollout: RolloutSettings
@@ -102,6 +115,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook: Secret | None
     """Where alerts go; None for nowhere, as in the next."""
     slack_webhook: Secret | None
+    telemetry_headers: Mapping[str, Secret]
+    """What the collector of traces is told with each batch."""
     keys: Mapping[str, Secret]
     """Provider → its key."""
     unusable: Mapping[str, str]
@@ -232,6 +247,7 @@ def load_settings(
         ),
         webhook=_webhook("webhook", sections.alerts.webhook, environ, stored),
         slack_webhook=_webhook("slack_webhook", sections.alerts.slack_webhook, environ, stored),
+        telemetry_headers=_telemetry_headers(sections.telemetry, environ, stored),
         keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
         unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
         origins=given.origins,
@@ -247,6 +263,7 @@ def load_settings(
             _check_models(settings),
             _check_neighbours(settings),
             _check_cache(settings),
+            _check_checks(settings),
             _check_policies(settings),
         )
     )
@@ -318,17 +335,44 @@ def _webhook(name: str, given: str | None, environ: Mapping[str, str], stored: M
     return address
 
 
+def _telemetry_headers(
+    telemetry: TelemetrySettings, environ: Mapping[str, str], stored: Mapping[str, Secret]
+) -> Mapping[str, Secret]:
+    """As OpenTelemetry writes them: `name=value,name=value`, values percent-encoded. Raises SettingsError."""
+    reference = telemetry.headers
+    if reference is None and environ.get(HEADERS_VARIABLE):
+        reference = f"env:{HEADERS_VARIABLE}"
+    if reference is None or telemetry.endpoint is None:
+        return {}
+    held = resolve(reference, environ, stored)
+    hint = "write it without spaces, like authorization=Bearer%20KEY,x-scope=mine"
+    if isinstance(held, str):
+        raise SettingsError(f"telemetry.headers: {held}", hint=hint)
+    headers = {}
+    for pair in filter(None, held.reveal().split(",")):
+        name, equals, value = pair.partition("=")
+        value = unquote(value)
+        if not (equals and _HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
+            message = f"telemetry.headers: what {reference} holds is not name=value,name=value"
+            raise SettingsError(message, hint=hint)
+        headers[name] = Secret(value)
+    return headers
+
+
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
     sections: dict[str, type[Struct]] = {
         "server": ServerSettings,
         "policy": PolicySettings,
         "second_opinion": SecondOpinionSettings,
         "context": ContextSettings,
+        "shadow": ShadowSettings,
         "cache": CacheSettings,
+        "cascade": CascadeSettings,
         "ledger": LedgerSettings,
         "redis": RedisSettings,
         "access": AccessSettings,
         "alerts": AlertSettings,
+        "telemetry": TelemetrySettings,
         "prices": PriceDocumentSettings,
         "spending": SpendingSettings,
         "rollout": RolloutSettings,
@@ -405,6 +449,11 @@ def _check_neighbours(settings: Settings) -> Iterator[str]:
 def _check_cache(settings: Settings) -> Iterator[str]:
     if settings.cache.is_used and settings.cache.store == "redis" and settings.redis.url is None:
         yield _told(settings, ("cache", "store"), '"redis" needs to know which one: set redis.url')
+
+
+def _check_checks(settings: Settings) -> Iterator[str]:
+    for path, problem in check_mistakes(settings.checks, settings.cascade):
+        yield _told(settings, path, problem)
 
 
 def _check_policies(settings: Settings) -> Iterator[str]:

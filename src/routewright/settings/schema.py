@@ -15,10 +15,15 @@ from msgspec.structs import FieldInfo, fields
 from routewright.call import Cause
 from routewright.catalog.pricing import parse_usd, parse_usd_per_million
 from routewright.catalog.registry import Capability, Tier
+from routewright.check import CheckKind
+from routewright.decision.agreement import Task
+from routewright.decision.cascading import CascadeStep
 from routewright.decision.context import ContextPolicy, ContextStep
 from routewright.decision.drift import Quantity
 from routewright.decision.intent import Match
+from routewright.decision.schemas import read_schema
 from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
+from routewright.patterns import read_pattern
 from routewright.settings.keys import DatabaseAddress, RedisAddress, read_reference
 from routewright.settings.places import KeyPath
 from routewright.tenant import WhenLeft
@@ -120,6 +125,33 @@ def _read_wish(value: object, path: str) -> Match:
     return Match(found[1], float(found[2]) / 100)
 
 
+def _read_schema(value: object, path: str) -> str:
+    """The text of a JSON Schema: itself, or what is in the file of that name."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{path}: {value!r} is not {_SCHEMA}")
+    text = value
+    if not value.lstrip().startswith("{"):
+        try:
+            text = Path(value).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: the schema {value!r} cannot be read: {error}") from error
+    read_schema(text, path, is_trusted=True)
+    return text
+
+
+def _read_pattern(value: object, path: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{path}: {value!r} is not {_PATTERN}")
+    read_pattern(value, path)
+    return value
+
+
+_SCHEMA = "the file of a JSON Schema, or the schema itself"
+_PATTERN = "a pattern in RE2's syntax"
+JsonSchema = Annotated[str, Read(_read_schema, _SCHEMA)]
+Pattern = Annotated[str, Read(_read_pattern, _PATTERN)]
+
+
 def _read_flags(value: object, path: str) -> str:
     kind, _, place = value.partition(":") if isinstance(value, str) else ("", "", "")
     module, _, name = place.rpartition(":")
@@ -189,6 +221,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     exploration: Annotated[float, Meta(ge=0, le=1)] = 0.0
     max_retry_attempts: Annotated[int, Meta(ge=0, le=10)] = 2
     batch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 5
+    batch_max_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 64
     hedge_after_ms: Milliseconds | None = None
     hedge_max_usd: Usd = Decimal("0.01")
     fallback_timeout_ms: Milliseconds = 3000
@@ -282,6 +315,16 @@ class SecondOpinionSettings(Struct, frozen=True, kw_only=True):
     max_entries: Annotated[int, Meta(ge=1, le=100_000)] = 50_000
 
 
+class ShadowSettings(Struct, frozen=True, kw_only=True):
+    """`[shadow]`: which models are asked the same beside the one that answers, to compare them."""
+
+    models: tuple[Name, ...] = ()
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    daily_usd: Usd = Decimal("1.0")
+    judge: Name | None = None
+    timeout_ms: Milliseconds = 120_000
+
+
 class CacheSettings(Struct, frozen=True, kw_only=True):
     """`[cache]`: whose answers are kept and given again to who asks the same."""
 
@@ -299,6 +342,33 @@ class CacheSettings(Struct, frozen=True, kw_only=True):
     def is_used(self) -> bool:
         """Whether any answer is kept."""
         return bool(self.routes or self.keys)
+
+
+class CheckSettings(Struct, frozen=True, kw_only=True):
+    """`[checks.NAME]`: what answers must pass, and whose."""
+
+    kind: CheckKind
+    routes: tuple[Name, ...] = ()
+    keys: tuple[Name, ...] = ()
+    schema: JsonSchema | None = None
+    pattern: Pattern | None = None
+    forbidden: bool = False
+    min_chars: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    max_chars: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+    language: Name | None = None
+    tool: Name | None = None
+    plug_in: Name | None = None
+
+
+class CascadeSettings(Struct, frozen=True, kw_only=True):
+    """`[cascade]`: what is done about an answer that does not pass, and whether cheap answers are compared."""
+
+    steps: tuple[CascadeStep, ...] = (CascadeStep.REPAIR, CascadeStep.REASK, CascadeStep.ESCALATE)
+    max_turns: Annotated[int, Meta(ge=1, le=8)] = 3
+    streams: Literal["buffer", "record"] = "buffer"
+    agreement: tuple[Name, ...] = ()
+    agreement_tasks: tuple[Task, ...] = (Task.CHOICE, Task.NUMBER, Task.TEXT, Task.JSON)
+    agreement_tiers: tuple[Tier, ...] = (Tier.STANDARD, Tier.COMPLEX)
 
 
 class BatchesSettings(Struct, frozen=True, kw_only=True):
@@ -347,6 +417,16 @@ class DriftSettings(Struct, frozen=True, kw_only=True):
     rule: Literal["sequential", "classic"] = "sequential"
     deviation: Annotated[float, Meta(ge=0.1, le=100)] = 5.0
     take_out_of_auto: bool = False
+
+
+class TelemetrySettings(Struct, frozen=True, kw_only=True):
+    """`[telemetry]`: where traces go."""
+
+    endpoint: BaseUrl | None = None
+    headers: KeyReference | None = None
+    service_name: Name = "routewright"
+    sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    log_content: bool = False
 
 
 class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
@@ -422,13 +502,17 @@ class Sections(Struct, frozen=True, kw_only=True):
     policy: PolicySettings
     second_opinion: SecondOpinionSettings
     context: ContextSettings
+    shadow: ShadowSettings
     cache: CacheSettings
+    checks: dict[str, CheckSettings]
+    cascade: CascadeSettings
     batches: BatchesSettings
     ledger: LedgerSettings
     redis: RedisSettings
     access: AccessSettings
     alerts: AlertSettings
     drift: DriftSettings
+    telemetry: TelemetrySettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     rollout: RolloutSettings

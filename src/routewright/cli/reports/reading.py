@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from routewright.call import Cause
 from routewright.catalog.pricing import PriceSchedule, cost_nanousd
 from routewright.cli.reports.values import Line, Report, Table, merged, saving_of, together
 from routewright.cli.text import counted
@@ -71,10 +72,19 @@ def read_report(store: Store | None, question: Question) -> Report:
         until=moment(window.until_ns) if window.until_ns != END_NS else None,
         only={str(dimension): name for dimension, name in question.only.items()},
         totals=whole.total,
-        saving=saving_of(whole.total, baselines),
+        saving=saving_of(whole.total, baselines, _shadows(store, question)),
         tables=tuple(read_table(store, by, question) for by in question.tables),
         notes=tuple(_notes(whole.total, question)),
     )
+
+
+def _shadows(store: Store | None, question: Question) -> int:
+    """What was spent to see how other models would do: no request's cost has it, and no key's, team's or tag's."""
+    only = question.only
+    if store is None or "tag" in only or only.get("key") or only.get("team"):
+        return 0
+    lines = _asked(store, ("cause",), replace(question, tables=()))
+    return sum(line.sums.cost_nanousd for line in lines if line.keys[0] in (Cause.SHADOW, Cause.COMPARISON))
 
 
 def read_table(store: Store | None, by: tuple[Dimension, ...], question: Question) -> Table:

@@ -67,10 +67,11 @@ def summary(report: Report) -> Iterator[str]:
 
 def _saved(saving: Saving) -> str:
     names = " or ".join(one_line(name) for name in saving.baselines)
+    shadows = f" (shadows {usd(saving.shadows_nanousd)})" if saving.shadows_nanousd else ""
     return (
         f"vs always {names}: actual {usd(saving.actual_nanousd)}, would have cost {usd(saving.baseline_nanousd)}, "
         f"saved {usd(saving.saved_nanousd)} ({percent(saving.saved_nanousd, saving.baseline_nanousd)}), "
-        f"net of routing: retries, {usd(saving.errands_nanousd)} of errands and "
+        f"net of routing: retries, {usd(saving.errands_nanousd)} of errands{shadows} and "
         f"{usd(saving.failed_nanousd)} of failed requests are counted"
     )
 

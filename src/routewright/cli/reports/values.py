@@ -44,7 +44,9 @@ class Saving(Struct, frozen=True, kw_only=True):
     saved_nanousd: int
     """Below zero when routing cost more than the baseline would have."""
     errands_nanousd: int
-    """Of all money, what small calls of our own took (judges, summaries)."""
+    """Of all money, what small calls of our own took (judges, summaries, shadows)."""
+    shadows_nanousd: int = 0
+    """Of that, copies of requests to other models and their comparisons; they come on top of what requests cost."""
     estimated: int
     """Requests with a part that the provider did not report."""
     low_nanousd: int
@@ -86,9 +88,9 @@ def together(lines: Iterable[Line]) -> Sums:
     return added(line.sums for line in lines)
 
 
-def saving_of(total: Sums, baselines: Iterable[str]) -> Saving:
-    """What was saved, from the sums of all requests."""
-    saved = total.baseline_cost_nanousd - total.compared_cost_nanousd - total.failed_cost_nanousd
+def saving_of(total: Sums, baselines: Iterable[str], shadows_nanousd: int = 0) -> Saving:
+    """What was saved, from the sums of all requests, and what shadows cost beside them."""
+    saved = total.baseline_cost_nanousd - total.compared_cost_nanousd - total.failed_cost_nanousd - shadows_nanousd
     return Saving(
         baselines=tuple(sorted(set(baselines))),
         requests=total.compared,
@@ -97,9 +99,10 @@ def saving_of(total: Sums, baselines: Iterable[str]) -> Saving:
         failed_nanousd=total.failed_cost_nanousd,
         saved_nanousd=saved,
         errands_nanousd=total.errand_cost_nanousd,
+        shadows_nanousd=shadows_nanousd,
         estimated=total.unsure,
-        low_nanousd=total.least_saved_nanousd,
-        high_nanousd=total.most_saved_nanousd,
+        low_nanousd=total.least_saved_nanousd - shadows_nanousd,
+        high_nanousd=total.most_saved_nanousd - shadows_nanousd,
     )
 
 
