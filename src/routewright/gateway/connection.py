@@ -7,8 +7,8 @@ What comes in one piece, as nearly all requests do, is never timed: a timer is s
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from collections.abc import Callable, Coroutine
+from functools import lru_cache, partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -31,7 +31,7 @@ MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 """Read, and thrown away, of a body that was refused: most clients look at the answer when all is sent."""
 
 
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 
 class Limits(Struct, frozen=True):
@@ -234,16 +234,14 @@ class Connection(asyncio.Protocol):
         )
 
     def _begin(self, exchange: Exchange) -> None:
-        task = self.loop.create_task(self._run(exchange))
+        task = self.loop.create_task(self._app(exchange.scope, exchange.receive, exchange.send))
         self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+        task.add_done_callback(partial(self._end, exchange))
 
-    async def _run(self, exchange: Exchange) -> None:
-        try:
-            await self._app(exchange.scope, exchange.receive, exchange.send)
-        finally:
-            if not (exchange.is_complete or exchange.has_left):
-                self._transport.close()
+    def _end(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        self._state.tasks.discard(task)
+        if not (exchange.is_complete or exchange.has_left):
+            self._transport.close()
 
     def _answered(self) -> None:
         if self._transport.is_closing():

@@ -32,7 +32,7 @@ class Pool:
         """See `HttpTransport`."""
         self.max_header_bytes = max_header_bytes
         self.buffer = bytearray(READ_BYTES)
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._names = Names()
         self._max_connections = max_connections
         self._ca_file = ca_file
@@ -67,13 +67,13 @@ class Pool:
 
     def take_back(self, connection: Connection) -> None:
         """See `Home.take_back`."""
-        connection.idle_since = self._loop.time()
+        connection.idle_since = self.loop.time()
         self._idle[connection] = None
         self._idle_at.setdefault(self._keys[connection], {})[connection] = None
         if len(self._idle) > IDLE_CONNECTIONS_MAX:
             next(iter(self._idle)).drop()
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(IDLE_CONNECTION_MAX_S, self._sweep)
+            self._sweeper = self.loop.call_later(IDLE_CONNECTION_MAX_S, self._sweep)
         self._let_one_in()
 
     def forget(self, connection: Connection) -> None:
@@ -88,7 +88,7 @@ class Pool:
         while connections := self._idle_at.get(key):
             connection = next(reversed(connections))
             self._not_idle(connection)
-            if not connection.is_stale and self._loop.time() - connection.idle_since < IDLE_CONNECTION_MAX_S:
+            if not connection.is_stale and self.loop.time() - connection.idle_since < IDLE_CONNECTION_MAX_S:
                 return connection
             connection.drop()
         return None
@@ -103,10 +103,10 @@ class Pool:
 
     def _sweep(self) -> None:
         self._sweeper = None
-        oldest = self._loop.time() - IDLE_CONNECTION_MAX_S
+        oldest = self.loop.time() - IDLE_CONNECTION_MAX_S
         for connection in list(self._idle):
             if connection.idle_since > oldest:
-                self._sweeper = self._loop.call_at(connection.idle_since + IDLE_CONNECTION_MAX_S, self._sweep)
+                self._sweeper = self.loop.call_at(connection.idle_since + IDLE_CONNECTION_MAX_S, self._sweep)
                 return
             connection.drop()
 
@@ -114,12 +114,12 @@ class Pool:
 
     async def _connected(self, place: Place, limit_s: float) -> Connection:
         """A connection that is free. Raises ConnectFailed, TlsFailed."""
-        began = self._loop.time()
+        began = self.loop.time()
         addresses: Addresses | None = (place.host,) if place.is_address else self._names.known(place.host)
         if addresses is None:
             addresses = await self._found(place.host, limit_s)
         try:
-            async with asyncio.timeout(began + limit_s - self._loop.time()):
+            async with asyncio.timeout(began + limit_s - self.loop.time()):
                 while self._opening + len(self._keys) >= self._max_connections and not self._make_room():
                     await self._turn()
                     if connection := self._idle_one(place.key):
@@ -149,7 +149,7 @@ class Pool:
 
     async def _turn(self) -> None:
         """Wait until a connection is idle or gone."""
-        turn = self._loop.create_future()
+        turn = self.loop.create_future()
         self._waiting.append(turn)
         try:
             await turn
@@ -181,7 +181,7 @@ class Pool:
 
     async def _open_at(self, place: Place, address: str) -> Connection:
         tls = self._trust() if place.is_tls else None
-        _, connection = await self._loop.create_connection(
+        _, connection = await self.loop.create_connection(
             partial(Connection, self, place.peer),
             address,
             place.port,

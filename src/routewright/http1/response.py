@@ -31,6 +31,7 @@ class Home(Protocol):
     buffer: bytearray
     """What is read goes through this, `READ_BYTES` at a time: one for all, as reading and parsing are one step."""
     max_header_bytes: int
+    loop: asyncio.AbstractEventLoop
 
     def take_back(self, connection: "Connection") -> None:
         """It is free for another request."""
@@ -51,6 +52,7 @@ class Response:
         """Status and headers are there."""
         self.is_ended = False
         self._connection = connection
+        self._loop = connection.loop
         self._pieces: list[bytes] = []
         self._buffered_bytes = 0
         self._error: ProviderError | None = None
@@ -61,7 +63,12 @@ class Response:
         while not self.is_answered:
             if self._error is not None:
                 raise self._error
-            await self._change()
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.abort()
+                raise
 
     async def next(self) -> bytes:
         """See `WireResponse.next`. What came since the last call comes as one."""
@@ -70,7 +77,12 @@ class Response:
                 raise self._error
             if self.is_ended:
                 return b""
-            await self._change()
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.abort()
+                raise
         pieces, self._pieces = self._pieces, []
         if self._buffered_bytes >= BUFFERED_BYTES_MAX and not self.is_ended:
             self._connection.go_on()
@@ -82,14 +94,6 @@ class Response:
         if not self.is_ended:
             self._connection.drop()
             self.end(StreamCut(f"the call to {self._connection.peer} was dropped by us before its answer was complete"))
-
-    async def _change(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        except asyncio.CancelledError:
-            self.abort()
-            raise
 
     def wake(self) -> None:
         """There is something new for whoever waits."""
@@ -119,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, home: Home, peer: str) -> None:
         self.peer = peer
+        self.loop = home.loop
         self.idle_since = 0.0
         self._home = home
         self._max_header_bytes = home.max_header_bytes

@@ -100,7 +100,8 @@ class Decoded:
         """
         opening: tuple[Event, ...] = ()
         while not self._has_ended:
-            events = await self._pull()
+            data = await self._response.next()
+            events = self._take(data) if data else self._end()
             opening += events
             if any(_says_something(event) for event in events):
                 return opening
@@ -116,7 +117,10 @@ class Decoded:
         began_at = clock.monotonic()
         self._patience.begin(self._upstream.patient_until(self._attempt, began_at))
         try:
-            return await self._pull()
+            while data := await self._response.next():
+                if events := self._take(data):
+                    return events
+            return self._end()
         except asyncio.CancelledError as error:
             if not self._patience.took_back():
                 raise
@@ -139,12 +143,12 @@ class Decoded:
         self._patience.stop()
         self._response.abort()
 
-    async def _pull(self) -> tuple[Event, ...]:
-        while data := await self._response.next():
-            self._size += len(data)
-            self._upstream.check_size(self._attempt, self._size)
-            if events := self._decoder.feed(data):
-                return events
+    def _take(self, data: bytes) -> tuple[Event, ...]:
+        self._size += len(data)
+        self._upstream.check_size(self._attempt, self._size)
+        return self._decoder.feed(data)
+
+    def _end(self) -> tuple[Event, ...]:
         self._has_ended = True
         self._patience.stop()
         return self._decoder.end()
