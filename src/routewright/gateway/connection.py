@@ -92,6 +92,8 @@ class Connection(asyncio.Protocol):
         self.loop = _loop or asyncio.get_running_loop()
         self.exchange: Exchange | None = None
         """The request that came last."""
+        self._answering: Exchange | None = None
+        """The one that is answered now, or was last: those after it wait in the pipeline."""
         self._app: App = config.loaded_app
         self._idle_s = config.timeout_keep_alive
         self._state = server_state
@@ -145,8 +147,8 @@ class Connection(asyncio.Protocol):
         if self._address is not None:
             self._entrance.leave(self._address)
         self._state.connections.discard(self)
-        if self.exchange is not None:
-            self.exchange.leave()
+        if self._answering is not None:
+            self._answering.leave()
         self._flow.resume_writing()
 
     def shutdown(self) -> None:
@@ -234,6 +236,7 @@ class Connection(asyncio.Protocol):
         )
 
     def _begin(self, exchange: Exchange) -> None:
+        self._answering = exchange
         task = self.loop.create_task(self._app(exchange.scope, exchange.receive, exchange.send))
         self._state.tasks.add(task)
         task.add_done_callback(partial(self._end, exchange))

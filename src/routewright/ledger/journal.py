@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """How long the threads gather work, in seconds."""
+    """How long the threads gather work before they begin, in seconds."""
 
     gather_s: float = 0.002
-    """Between the end of a sync and the next one's beginning: where there is much to do, each serves many."""
+    """Before a sync, in any case."""
     idle_s: float = 0.02
     """Before a sync that nobody waits for yet: most are over before the provider's answer begins. Who comes to wait
     cuts it short."""
@@ -143,16 +143,14 @@ class Journal:
             self._tape.poison(f"the journal's syncer failed: {error!r}; restart the process")
 
     def _sync_until_stopped(self) -> None:
-        pause_s, ended_at = self._pace.retry_s, time.monotonic()
+        pause_s = self._pace.retry_s
         while not self._stopping.is_set():
             self._to_sync.wait(self._pace.retry_s if self._tape.shortage else None)
             self._is_awaited.wait(self._pace.idle_s)
-            if (early_s := ended_at + self._pace.gather_s - time.monotonic()) > 0:
-                self._stopping.wait(early_s)
+            self._stopping.wait(self._pace.gather_s)
             self._is_awaited.clear()
             self._to_sync.clear()
             self._tape.sync()
-            ended_at = time.monotonic()
             self._to_drain.set()
             if self._stopping.is_set():
                 return
