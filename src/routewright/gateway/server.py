@@ -106,6 +106,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
         drift=lambda: watch.standing,
+        prices_date=lambda: runtime.prices_date,
     )
     connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
     config = uvicorn.Config(
@@ -160,6 +161,7 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
             with contextlib.suppress(asyncio.CancelledError):
                 await following
             await asyncio.to_thread(server.watch.stop)
+            server.gateway.ui.close()
             await runtime.close()
 
 
