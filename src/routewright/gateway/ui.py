@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
-from routewright.access.keys import Role
+from routewright.access.keys import Caller, Role
 from routewright.clock import Clock
 from routewright.dashboard.assets import assets
 from routewright.dashboard.listing import Listing, document
@@ -69,7 +69,7 @@ _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
 T = TypeVar("T")
-_KeptKey = tuple[str, bytes, bytes, frozenset[Role]]
+_KeptKey = tuple[str, bytes, bytes, Caller]
 
 
 class Ui:
@@ -116,9 +116,9 @@ class Ui:
         await respond(send, 200, [headers[kind], _NO_STORE, *SAFETY, *named], body)
 
     async def _kept_or_made(self, request: Request, make: Callable[[Request], Callable[[Store], bytes]]) -> bytes:
-        """The same page for all who ask at about the same time."""
+        """The same page for all who ask by the same key, or by none, at about the same time."""
         host = request.headers.get(b"host", b"")
-        key = (request.path, request.query, host, request.caller.roles)
+        key = (request.path, request.query, host, request.caller)
         kept = self._kept.get(key)
         now = self._clock.monotonic()
         if kept is not None and now - kept[0] < KEPT_S and not _has_failed(kept[1]):
