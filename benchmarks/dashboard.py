@@ -28,7 +28,6 @@ from routewright.ledger.rollups import DAY_NS
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.runtime import SettingsSource
-from routewright.testing import FakeClock
 
 BAR_MS = 300
 REPEATS = 5
@@ -112,7 +111,6 @@ def desk_of(store: Store, folder: Path) -> Desk:
     return Desk(
         engine=deciding_only(settings, registry),
         ledger=store,
-        clock=FakeClock(),
         now_ns=NOW_NS,
         started_ns=NOW_NS - DAY_NS,
         budgets=(),

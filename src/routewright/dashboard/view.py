@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from routewright.access.keys import Role
-from routewright.clock import Clock
 from routewright.dashboard.listing import Listing
 from routewright.dashboard.parameters import Parameters
 from routewright.engine import Engine
@@ -20,7 +19,6 @@ class Desk(Struct, frozen=True, kw_only=True):
     engine: Engine
     ledger: Store
     """Through a connection of its own, which only reads and has a time limit."""
-    clock: Clock
     now_ns: int
     """UTC nanoseconds since 1970, as all times."""
     started_ns: int
