@@ -10,7 +10,7 @@ from routewright import alerts, feedback, names, patterns, runtime, stores, tran
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.cli import backtest
+from routewright.cli import backtest, compare, sides
 from routewright.dashboard import overview, parameters, sessions
 from routewright.decision import agreement, checks, pairwise, progress, repair, schemas
 from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
@@ -62,6 +62,12 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
+    "questions of a comparison of two gateways": (
+        compare.USUAL_QUESTIONS,
+        compare.MOST_QUESTIONS,
+        compare.MOST_AT_ONCE,
+    ),
+    "an answer of the other gateway": (sides.MOST_BYTES,),
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),

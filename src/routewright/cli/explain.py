@@ -10,12 +10,12 @@ from routewright.cli.options import json_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.errors import Fault, Remedy, RoutewrightError
 
-_FAULTS = {
+FAULTS = {
     Fault.CALLER: "whoever made the request",
     Fault.PROVIDER: "the provider",
     Fault.OURS: "this installation",
 }
-_REMEDIES = {
+REMEDIES = {
     Remedy.NOTHING: "The same request would fail again, so it is not repeated.",
     Remedy.ELSEWHERE: "The next model or deployment is tried.",
     Remedy.OTHER_MODEL: "The next model is tried.",
@@ -62,6 +62,8 @@ HELP: Mapping[str, str] = {
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
     "E148": "Use the dashboard's own pages; a proxy before the gateway must pass the Host header on as it came.",
     "E149": "Ask for a shorter time or fewer filters; if every page is slow, look at the disk that has the ledger.",
+    "E156": "Start the other gateway or correct --against and --via; keys are named by --against-key env:NAME.",
+    "E157": "Take the export as docs/migration.md says: GET /key/list?return_full_object=true, of every page.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",
@@ -124,8 +126,8 @@ def command(number: str | None, as_json: bool) -> None:
         print_json(described(error))
         return
     click.echo(f"{error.number} {error.__name__}: {meaning(error)}")
-    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {_FAULTS[error.fault]}")
-    click.echo(f"  by itself {_REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
+    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {FAULTS[error.fault]}")
+    click.echo(f"  by itself {REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
 
 
 def errors() -> list[type[RoutewrightError]]:

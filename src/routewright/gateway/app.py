@@ -55,6 +55,7 @@ from routewright.gateway.http import (
 from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.models_api import Models, RouteOnly
+from routewright.gateway.openapi import Described
 from routewright.gateway.overload import Workload
 from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
@@ -151,6 +152,7 @@ class Gateway:
             *self._policies(AdminPolicies(engine, policies)),
             *self._dashboard(self.ui),
             *self._operations(metrics),
+            *self._described(),
         )
         self._by_path: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.endpoints:
@@ -244,6 +246,13 @@ class Gateway:
             Endpoint("GET", "/health/liveliness", Access.OPEN, self._health),
             Endpoint("GET", "/readyz", Access.OPEN, self._ready),
             Endpoint("GET", "/health/readiness", Access.OPEN, self._ready),
+        )
+
+    def _described(self) -> tuple[Endpoint, ...]:
+        described = Described(lambda: self.endpoints)
+        return (
+            Endpoint("GET", "/openapi.json", Access.OPEN, described.json),
+            Endpoint("GET", "/docs", Access.OPEN, described.html),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
