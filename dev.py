@@ -11,6 +11,7 @@ python3 dev.py docs            set up, then the pages that are made from the cod
 python3 dev.py lock            set up, then the hashes of what requirements.txt names, into requirements.lock
 python3 dev.py sbom            set up, then what it is made of, as a CycloneDX document
 python3 dev.py release-notes   set up, then what is unreleased; or `release-notes 0.1.0`
+python3 dev.py screenshots     set up, then the pictures of docs/dashboard.md again (needs chromium)
 """
 
 import hashlib
@@ -47,6 +48,7 @@ SCRIPTS = {
     "prove": "benchmarks/prove.py",
     "release-notes": "release/notes.py",
     "sbom": "release/sbom.py",
+    "screenshots": "benchmarks/screenshots.py",
 }
 COMMANDS = {
     "coverage": COVERAGE,

@@ -3,8 +3,9 @@
     python -m benchmarks.dashboard [--entries N] [--directory DIR]
 
 An entry is a row of the ledger, as in reports.py, which makes the rows; a request of the last week has a session, and
-latencies are spread over twenty buckets. `--entries 0` asks what is there already. The bar is 300 ms of server time for
-each page: from reading the address to the bytes of the answer, by its median. CPU is that of this process.
+latencies are spread over twenty buckets. Every twentieth request has an outcome, and a shadow that was compared.
+`--entries 0` asks what is there already. The bar is 300 ms of server time for each page: from reading the address to
+the bytes of the answer, by its median. CPU is that of this process.
 """
 
 import argparse
@@ -18,6 +19,9 @@ from typing import NamedTuple
 
 from benchmarks.reports import DAYS, FIRST_NS, NOW_NS, ROWS_PER_REQUEST, WEEK_NS, fill, sqlite_series
 
+from routewright.access.directory import Directory
+from routewright.access.installation import Installation
+from routewright.access.keyring import Keyring
 from routewright.access.keys import ALL_ROLES
 from routewright.cli.opening import deciding_only
 from routewright.dashboard.pages import PAGES
@@ -28,6 +32,7 @@ from routewright.ledger.rollups import DAY_NS
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.runtime import SettingsSource
+from routewright.testing import FakeClock
 
 BAR_MS = 300
 REPEATS = 5
@@ -42,6 +47,17 @@ INSERT INTO latencies_daily
 SELECT {FIRST_NS // DAY_NS * DAY_NS} + n * {DAY_NS}, measure, 'model-' || m, b, 100
 FROM days, models, buckets, (SELECT 'total' AS measure UNION ALL SELECT 'overhead' UNION ALL SELECT 'first')
 """  # noqa: S608 of our own constants
+_SOME = "FROM requests WHERE rowid % 20 = 0"
+_OUTCOMES = f"""
+INSERT INTO outcomes (outcome_id, request_id, at_ns, model, source, score, "check")
+SELECT request_id, request_id, at_ns, '', 'feedback', rowid % 100 < 85, '' {_SOME}
+"""
+_COMPARISONS = f"""
+INSERT INTO comparisons (comparison_id, request_id, at_ns, model, shadow, result, decided_by, judge, is_same,
+    cost_nanousd, shadow_cost_nanousd, judge_cost_nanousd, total_ms, shadow_ms, answer, shadow_answer)
+SELECT request_id, request_id, at_ns, 'model-0', 'model-1', CASE rowid % 60 WHEN 0 THEN 'win' WHEN 20 THEN 'loss' ELSE
+    'tie' END, 'judge', 'model-2', 0, 1000000, 10000, 5000, 900, 300, '', '' {_SOME}
+"""
 
 
 class Asked(NamedTuple):
@@ -68,6 +84,10 @@ def pages(session: str) -> Sequence[Asked]:
         ),
         Asked("sessions"),
         Asked("sessions/*", part=session),
+        *(Asked("quality", f"by={by}") for by in ("task", "week")),
+        *(Asked("shadows", f"show={show}") for show in ("all", "wins")),
+        *(Asked(name) for name in ("drift", "backtests", "policies", "models")),
+        *(Asked(name) for name in ("budgets", "keys", "batches", "playground")),
     )  # fmt: skip
 
 
@@ -100,7 +120,8 @@ def made(path: Path, entries: int) -> Store:
         fill(database, entries // ROWS_PER_REQUEST, sqlite_series, "PRAGMA cache_size = -256000")
         with database.transaction() as transaction:
             transaction.execute(_SESSIONS, WEEK_NS)
-            transaction.execute(_LATENCIES)
+            for more in (_LATENCIES, _OUTCOMES, _COMPARISONS):
+                transaction.execute(more)
         database.close()
     return Store(SqliteDatabase(path, read_only=True))
 
@@ -111,8 +132,10 @@ def desk_of(store: Store, folder: Path) -> Desk:
     return Desk(
         engine=deciding_only(settings, registry),
         ledger=store,
+        clock=FakeClock(),
         now_ns=NOW_NS,
         started_ns=NOW_NS - DAY_NS,
+        directory=Directory(Keyring(store.database, Installation(None, folder), FakeClock()), FakeClock()),
         budgets=(),
         breakers={},
         drift={},

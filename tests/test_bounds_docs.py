@@ -11,7 +11,18 @@ from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
 from routewright.cli import backtest, compare, sides
-from routewright.dashboard import overview, parameters, sessions
+from routewright.dashboard import (
+    batches,
+    budgets,
+    models,
+    overview,
+    parameters,
+    playground,
+    policies,
+    quality,
+    sessions,
+    shadows,
+)
 from routewright.decision import agreement, checks, pairwise, progress, repair, schemas
 from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
@@ -27,6 +38,7 @@ from routewright.gateway import (
     responses_kept,
     server,
     ui,
+    ui_playground,
     ui_requests,
     ui_sessions,
 )
@@ -46,6 +58,23 @@ ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)`")
 CONSTANTS: dict[str, tuple[float, ...]] = {
+    "outcomes, and comparisons with shadows, that pages of quality look at": (
+        quality.MOST_OUTCOMES,
+        shadows.MOST_COMPARISONS,
+    ),
+    "keys and budgets on a page; models; versions and changes of a policy; comparisons one by one; batches": (
+        budgets.MOST_SHOWN,
+        models.MOST_SHOWN,
+        policies.MOST_SHOWN,
+        shadows.MOST_SHOWN,
+        batches.MOST_SHOWN,
+    ),
+    "items of batches counted for a list of them": (batches.MOST_COUNTED,),
+    "playgrounds that ask at once; an answer; the question": (
+        ui_playground.MOST_ASKED,
+        playground.MOST_TOKENS,
+        parameters.LONGEST_TEXT,
+    ),
     "files of one key": (files_kept.MOST_FILES, 30, files_kept.KEPT_S),
     "a form": (multipart.MOST_PARTS, multipart.MOST_HEAD_BYTES, multipart.MOST_FIELD_BYTES),
     "body of a batch that is made": (batches_api.MOST_BODY_BYTES,),

@@ -102,7 +102,7 @@ async def test_no_word_of_a_prompt_is_shown_unless_content_is_kept(tmp_path: Pat
 async def test_sessions_are_one_line_each(house: Lobby) -> None:
     for model in ("auto", "auto", "strong"):
         await house.ask(headers={"x-session-id": "a"}, model=model)
-        house.clock.advance(1)
+        house.clock.advance(1)  # turns are in the order of their time
     await asked(house, **{"x-session-id": "b"})
     await house.ask()
     found = (await tables(house, "/ui/sessions.json"))["sessions"]

@@ -10,19 +10,22 @@ from routewright.errors import InvalidRequest
 MOST_PARAMETERS = 32
 LONGEST_VALUE = 512
 """Characters: as long as the longest name of a session."""
+LONGEST_TEXT = 16_000
+"""Characters of what is written in a field with several lines."""
 
 _AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _WHOLE = re.compile(r"\d{1,12}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROLS_IN_TEXTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NANO = 10**9
 
 
 class Parameters:
     """The values by name; an empty one is as good as none, as forms send all their fields."""
 
-    def __init__(self, query: bytes, known: Sequence[str], part: str = "") -> None:
+    def __init__(self, query: bytes, known: Sequence[str], part: str = "", texts: Sequence[str] = ()) -> None:
         """Raises InvalidRequest for names that are not known or stand twice, and for what is no text."""
-        self.values: Mapping[str, str] = read_form(query, known)
+        self.values: Mapping[str, str] = read_form(query, known, texts)
         self.part = part
         """What stands in the path in the place of the page's `*`."""
 
@@ -73,8 +76,11 @@ class Parameters:
         return value
 
 
-def read_form(content: bytes, known: Sequence[str]) -> dict[str, str]:
-    """`application/x-www-form-urlencoded`, without what is empty. Raises InvalidRequest."""
+def read_form(content: bytes, known: Sequence[str], texts: Sequence[str] = ()) -> dict[str, str]:
+    """`application/x-www-form-urlencoded`, without what is empty; `texts` are the names of those that may have lines.
+
+    Raises InvalidRequest.
+    """
     pairs = [pair for pair in content.split(b"&") if pair]
     if len(pairs) > MOST_PARAMETERS:
         raise InvalidRequest(f"there are over {MOST_PARAMETERS} parameters")
@@ -82,13 +88,15 @@ def read_form(content: bytes, known: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, _, sent = pair.partition(b"=")
         key, value = _text(name), _text(sent)
-        if key not in known:
+        if key not in known and key not in texts:
             raise InvalidRequest(f"{key[:40]!r} is not known here", param=key[:40], hint=f"there is {', '.join(known)}")
         if key in values:
             raise _refused(key, "stands there twice")
-        if len(value) > LONGEST_VALUE:
-            raise _refused(key, f"is over {LONGEST_VALUE} characters")
-        if _CONTROLS.search(value):
+        value = value.replace("\r\n", "\n") if key in texts else value
+        longest = LONGEST_TEXT if key in texts else LONGEST_VALUE
+        if len(value) > longest:
+            raise _refused(key, f"is over {longest:,} characters")
+        if (_CONTROLS_IN_TEXTS if key in texts else _CONTROLS).search(value):
             raise _refused(key, "has control characters")
         if value:
             values[key] = value

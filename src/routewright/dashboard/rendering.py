@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from routewright.dashboard.assets import assets
 from routewright.dashboard.charting import course
-from routewright.dashboard.listing import Cell, Kind, shown
+from routewright.dashboard.listing import Cell, Kind, duration, shown
 from routewright.reports.markup import text_of
-from routewright.text import plain
+from routewright.text import plain, usd
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,6 +33,8 @@ def _environment() -> "Environment":
     )
     environment.filters.update(
         shown=lambda cell, kind: Markup(_cell(cell, kind)),  # noqa: S704 escaped
+        usd=usd,
+        duration=duration,
         drawn=Markup,
     )
     environment.globals["asset"] = lambda name: assets()[name].address

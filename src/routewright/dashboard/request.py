@@ -38,7 +38,7 @@ def read(desk: Desk, asked: Parameters) -> View:
     request = found.request
     route = request.route if request else None
     attempts, tokens = _attempts(found.attempts), _tokens(desk, found.attempts)
-    decision = None if route is None else _decision(route)
+    decision = None if route is None else decision_of(route)
     policies = [each.name for each in desk.engine.plan.policies.values() if each.applied is not None]
     policy = asked.choice("policy", policies, "")
     replayed = _replayed(desk, request, policy) if policy and request and route else None
@@ -68,7 +68,8 @@ PAGE = Page(name="requests/*", title="", within="requests", known=("policy",), r
 # ---- the decision -----------------------------------------------------------------------------------------------
 
 
-def _decision(route: Route) -> Listing:
+def decision_of(route: Route) -> Listing:
+    """Every model as the decision saw it, in the order of trial."""
     return Listing(
         name="decision",
         title="Decision",

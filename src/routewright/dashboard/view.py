@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from routewright.access.directory import Directory
 from routewright.access.keys import Role
+from routewright.clock import Clock
 from routewright.dashboard.listing import Listing
 from routewright.dashboard.parameters import Parameters
 from routewright.engine import Engine
@@ -19,10 +21,13 @@ class Desk(Struct, frozen=True, kw_only=True):
     engine: Engine
     ledger: Store
     """Through a connection of its own, which only reads and has a time limit."""
+    clock: Clock
     now_ns: int
     """UTC nanoseconds since 1970, as all times."""
     started_ns: int
     """When this gateway began."""
+    directory: Directory
+    """The keys, as this gateway knows them."""
     budgets: Sequence[BudgetStanding]
     breakers: Mapping[str, str]
     drift: Mapping[Key, bool]

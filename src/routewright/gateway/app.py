@@ -60,6 +60,8 @@ from routewright.gateway.overload import Workload
 from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
 from routewright.gateway.ui import KINDS, UI, Ui, is_for_people
+from routewright.gateway.ui_forms import UiForms
+from routewright.gateway.ui_playground import UiPlayground
 from routewright.gateway.ui_requests import UiRequests
 from routewright.gateway.ui_sessions import UiSessions
 from routewright.ledger.drift import Key
@@ -131,6 +133,7 @@ class Gateway:
             clock,
             self._door,
             sessions,
+            directory=directory,
             ledger=lambda: open_to_look(engine.settings),
             drift=drift,
             prices_date=prices_date,
@@ -151,6 +154,12 @@ class Gateway:
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
             *self._policies(AdminPolicies(engine, policies)),
             *self._dashboard(self.ui),
+            *self._acting(
+                UiForms(
+                    self.ui, keyring=keyring, directory=directory, policies=policies, batches=kept, work=self.batch_work
+                ),
+                UiPlayground(self.ui, engine, clock),
+            ),
             *self._operations(metrics),
             *self._described(),
         )
@@ -236,6 +245,18 @@ class Gateway:
             Endpoint("GET", f"{UI}/requests/tail", Access.SEE, requests.tail),
             Endpoint("POST", f"{UI}/requests/*/feedback", Access.SAY, requests.feedback),
             *pages,
+        )
+
+    def _acting(self, forms: UiForms, playground: UiPlayground) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("POST", f"{UI}/keys", Access.ACT, forms.create_key),
+            Endpoint("POST", f"{UI}/keys/*/revoke", Access.ACT, forms.revoke_key),
+            Endpoint("POST", f"{UI}/keys/*/limits", Access.ACT, forms.limit_key),
+            Endpoint("POST", f"{UI}/keys/*/budget", Access.ACT, forms.budget_key),
+            Endpoint("POST", f"{UI}/policies/rollback", Access.ACT, forms.roll_back),
+            Endpoint("POST", f"{UI}/batches/*/cancel", Access.ACT, forms.cancel_batch),
+            Endpoint("POST", f"{UI}/batches/*/resume", Access.ACT, forms.resume_batch),
+            Endpoint("POST", f"{UI}/playground", Access.SAY, playground),
         )
 
     def _operations(self, metrics: Metrics) -> tuple[Endpoint, ...]:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
-from routewright.access.keys import Caller, Role
+from routewright.access.directory import Directory
+from routewright.access.keys import Role
 from routewright.clock import Clock
 from routewright.dashboard.assets import assets
 from routewright.dashboard.listing import Listing, document
@@ -68,7 +69,7 @@ _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
 T = TypeVar("T")
-_KeptKey = tuple[str, bytes, bytes, Caller]
+_KeptKey = tuple[str, bytes, bytes, str, frozenset[Role]]
 
 
 class Ui:
@@ -81,6 +82,7 @@ class Ui:
         door: Door,
         sessions: UiSessions,
         *,
+        directory: Directory,
         ledger: Callable[[], Store],
         drift: Callable[[], Mapping[Key, bool]],
         prices_date: Callable[[], str],
@@ -89,6 +91,7 @@ class Ui:
         self._clock = clock
         self._door = door
         self._sessions = sessions
+        self._directory = directory
         self._open = ledger
         self._drift = drift
         self._prices_date = prices_date
@@ -115,9 +118,9 @@ class Ui:
         await respond(send, 200, [headers[kind], _NO_STORE, *SAFETY, *named], body)
 
     async def _kept_or_made(self, request: Request, make: Callable[[Request], Callable[[Store], bytes]]) -> bytes:
-        """The same page for all who ask by the same key, or by none, at about the same time."""
-        host = request.headers.get(b"host", b"")
-        key = (request.path, request.query, host, request.caller)
+        """The same page for all who ask at about the same time."""
+        host, caller = request.headers.get(b"host", b""), request.caller  # both stand in the page
+        key = (request.path, request.query, host, caller.tenant.key, caller.roles)
         kept = self._kept.get(key)
         now = self._clock.monotonic()
         if kept is not None and now - kept[0] < KEPT_S and not _has_failed(kept[1]):
@@ -156,8 +159,10 @@ class Ui:
         desk = partial(
             Desk,
             engine=self._engine,
+            clock=self._clock,
             now_ns=self._clock.time_ns(),
             started_ns=self._started_ns,
+            directory=self._directory,
             budgets=self._engine.budgets(),
             breakers=self._engine.breakers(),
             drift=self._drift(),
@@ -231,13 +236,27 @@ class Ui:
         values = {**self._frame(request, "login"), "title": "Sign in", "told": told, "next": onward}
         await respond(send, status, [_HTML, _NO_STORE, *SAFETY], await asyncio.to_thread(render, "login.html", values))
 
-    async def form(self, request: Request, *known: str) -> dict[str, str]:
-        """The fields of a form that was sent. Raises InvalidRequest."""
+    async def show(self, request: Request, send: Send, template: str, values: Mapping[str, object]) -> None:
+        """A page that answers a form, and has no address of its own."""
+        body = await asyncio.to_thread(render, template, {**self._frame(request, ""), "query": "", **values})
+        await respond(send, 200, [_HTML, _NO_STORE, *SAFETY], body)
+
+    async def go_on(self, send: Send, address: str) -> None:
+        """After something was changed: to the page that shows it, made anew."""
+        self._kept.clear()
+        await redirect(send, address)
+
+    async def fields(self, request: Request, *known: str, texts: Sequence[str] = ()) -> Parameters:
+        """A form that was sent, read as strictly as an address; `texts` may have lines. Raises InvalidRequest."""
         kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
             raise InvalidRequest("this is no form of a page", hint="send application/x-www-form-urlencoded")
         self._kept.clear()  # what is changed is seen at once
-        return read_form(await request.body(MOST_FORM_BYTES), known)
+        return Parameters(await request.body(MOST_FORM_BYTES), known, texts=texts)
+
+    async def form(self, request: Request, *known: str) -> Mapping[str, str]:
+        """The same as plain values."""
+        return (await self.fields(request, *known)).values
 
     # ---- the rest
 
