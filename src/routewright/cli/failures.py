@@ -51,6 +51,18 @@ class NothingLogged(OperatorError):
     number, code, status = "E136", "nothing_logged", 404
 
 
+class WrongPython(OperatorError):
+    """This Python is too old for routewright. Told by `routewright.cli.starting`, as nothing else could run."""
+
+    number, code = "E154", "wrong_python"
+
+
+class NotWhole(OperatorError):
+    """Something that routewright always needs is not installed. Told by `routewright.cli.starting`."""
+
+    number, code = "E155", "installation_not_whole"
+
+
 class OtherSideNotReached(OperatorError):
     """A gateway that is to be compared does not answer, or does not take the key."""
 

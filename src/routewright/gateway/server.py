@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -18,6 +19,7 @@ import uvicorn
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.connection import Connection, Entrance, Limits
+from routewright.gateway.lingering import let_in
 from routewright.gateway.memory import limit_bytes, watch_memory
 from routewright.jobs.watch import Watch
 from routewright.runtime import Runtime
@@ -31,6 +33,7 @@ UNSENT_BYTES = 128 * 1024
 """Of an answer, in the socket of a client that does not read; without it the kernel takes megabytes for each."""
 AGAIN_AFTER_S = 1.0
 LOOK_AT_PARENT_EVERY_S = 0.5
+LOOK_FOR_FORCE_EVERY_S = 0.1
 SPARE_FILES = 256
 """Kept for the ledger and everything else when connections are counted by how many files may be open."""
 LAST_WORDS_S = 5.0
@@ -43,11 +46,20 @@ _ENDS = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """One that announces its address, flips readiness at once when told to stop, and returns instead of dying of it."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, watch: Watch, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        gateway: Gateway,
+        watch: Watch,
+        announce: Callable[[str], None],
+        linger_s: float = 0,
+    ) -> None:
+        """`linger_s` is for how long requests are still taken after SIGTERM."""
         super().__init__(config)
         self.gateway = gateway
         self.watch = watch
         self._announce = announce
+        self._linger_s = linger_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and only then say where."""
@@ -58,12 +70,22 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait as long as it was allowed to; what is not over then is cut off here, while it can still be settled."""
+        if self._linger_s:
+            await self._linger(sockets or [])
         await super().shutdown(sockets)
         leftover = [task for task in self.server_state.tasks if not task.done()]
         for task in leftover:
             task.cancel()
         if leftover:
             await asyncio.wait(leftover, timeout=LAST_WORDS_S)
+
+    async def _linger(self, listeners: list[socket.socket]) -> None:
+        """Go on serving, one request per connection, while proxies learn to go elsewhere; then let in who knocked."""
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        ends = time.monotonic() + self._linger_s
+        while time.monotonic() < ends and not self.force_exit:  # noqa: ASYNC110 a signal handler ends it
+            await asyncio.sleep(LOOK_FOR_FORCE_EVERY_S)
+        await let_in(listeners)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -77,6 +99,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets what runs finish, a second one ends it."""
+        if sig == signal.SIGINT:  # of somebody at a terminal, who waits for it
+            self._linger_s = 0
         self.gateway.is_draining = True
         self.force_exit = self.should_exit
         self.should_exit = True
@@ -121,7 +145,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=runtime.engine.settings.server.drain_seconds,
     )
-    return Server(config, gateway, watch, announce)
+    return Server(config, gateway, watch, announce, runtime.engine.settings.server.linger_seconds)
 
 
 async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None) -> None:

@@ -200,6 +200,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     max_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     max_memory_mb: Annotated[int, Meta(ge=0, le=16 * MIB)] = 0
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 120
+    linger_seconds: Annotated[int, Meta(ge=0, le=300)] = 0
     when_left: WhenLeft = WhenLeft.CANCEL
     when_left_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     when_left_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = MIB

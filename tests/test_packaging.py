@@ -1,0 +1,86 @@
+"""What users install is what is in the source tree, all of it, and the same bytes whoever builds it."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import building
+from terminal import Terminal
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MOST_DEPENDENCIES = 12
+WATCHED = """
+import os, sys
+def watch(event, arguments):
+    if event.startswith("socket.") or event == "subprocess.Popen":
+        print(event)
+    elif event == "open" and not str(arguments[0]).endswith((".py", ".pyc", ".so")):
+        print(event, arguments[0])
+sys.addaudithook(watch)
+import routewright
+for name in routewright.__all__:
+    getattr(routewright, name)
+open(os.devnull).close()
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Path]]:
+    """Each kind of file by each way to it."""
+    return building.three_ways(tmp_path_factory.mktemp("built"))
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_every_way_to_build_gives_the_same_bytes(built: Mapping[str, list[Path]], kind: str) -> None:
+    assert len(built[kind]) >= 2
+    assert len({building.digest(file) for file in built[kind]}) == 1
+
+
+def test_the_wheel_has_the_package_byte_for_byte_and_nothing_else(built: Mapping[str, list[Path]]) -> None:
+    packaged = (path for path in (SOURCE / "routewright").rglob("*") if path.is_file())
+    source = {
+        path.relative_to(SOURCE).as_posix(): path.read_bytes() for path in packaged if "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(built["wheel"][0]) as wheel:
+        inside = {name: wheel.read(name) for name in wheel.namelist() if ".dist-info/" not in name}
+    assert inside.keys() == source.keys()
+    assert [name for name in source if inside[name] != source[name]] == []
+    assets = [name for name in source if not name.endswith(".py")]
+    assert {Path(name).suffix for name in assets} >= {".artefact", ".sql", ".toml", ".json", ".css"}
+
+
+def test_the_sdist_has_what_git_has(built: Mapping[str, list[Path]], tmp_path: Path) -> None:
+    told = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if told.returncode:
+        pytest.skip("this is no checkout")
+    tree = building.unpacked(built["sdist"][0], tmp_path)
+    assert [name for name in told.stdout.split("\0") if (ROOT / name).is_file() and not (tree / name).is_file()] == []
+
+
+def test_few_things_are_needed_directly() -> None:
+    assert len(PROJECT["dependencies"]) <= MOST_DEPENDENCIES
+
+
+def test_what_the_exact_versions_name_is_what_the_package_asks_for() -> None:
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines()}
+    names = {re.split(r"[\[>=<]", each)[0].lower() for each in PROJECT["dependencies"]}
+    assert names <= {name.replace("_", "-") for name in pinned}
+
+
+def test_importing_all_public_names_opens_no_file_but_code_and_no_socket(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED],
+        env=Terminal(tmp_path).environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["open /dev/null"], "only what is opened to see that it is seen"
