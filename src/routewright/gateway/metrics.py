@@ -11,6 +11,7 @@ from typing import TypeAlias
 from routewright.engine import Engine
 from routewright.gateway.budgets_api import ShowBudgets, no_budgets
 from routewright.gateway.http import Request, Send, respond
+from routewright.gateway.siblings import Siblings
 from routewright.layers.circuit import State
 from routewright.ledger.budgets import Scope
 from routewright.ledger.drift import Key
@@ -37,15 +38,18 @@ class Metrics:
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
         drift: Callable[[], Mapping[Key, bool]] = dict,
+        siblings: Siblings | None = None,
     ) -> None:
         self._engine = engine
         self._backlog_bytes = backlog_bytes
         self._budgets = budgets
         self._alerts = alerts
         self._drift = drift
+        self._siblings = siblings
 
     async def __call__(self, request: Request, send: Send) -> None:
-        await respond(send, 200, [CONTENT_TYPE, (b"cache-control", b"no-store")], self.text().encode())
+        text = self.text() if self._siblings is None else await self._siblings.metrics(request, self.text())
+        await respond(send, 200, [CONTENT_TYPE, (b"cache-control", b"no-store")], text.encode())
 
     def text(self) -> str:
         """All of it, as of now."""

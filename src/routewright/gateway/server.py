@@ -18,6 +18,8 @@ from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.connection import Connection, Entrance, Limits
 from routewright.gateway.memory import limit_bytes, watch_memory
+from routewright.gateway.siblings import Siblings, socket_path
+from routewright.gateway.workers import Worker
 from routewright.jobs.watch import Watch
 from routewright.runtime import Runtime
 from routewright.settings.schema import ServerSettings
@@ -45,12 +47,16 @@ class Server(uvicorn.Server):
         self.gateway = gateway
         self.watch = watch
         self._announce = announce
+        self.ended_by = _ENDS
+        """Which signals, when the second one comes, end what runs at once."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and only then say where."""
         await super().startup(sockets)
-        for listener in self.servers:
-            host, port = listener.sockets[0].getsockname()[:2]
+        for listener in sockets or []:
+            if listener.family == socket.AF_UNIX:
+                continue
+            host, port = listener.getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,7 +81,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets what runs finish, a second one ends it."""
         self.gateway.is_draining = True
-        self.force_exit = self.should_exit
+        self.force_exit = self.force_exit or (self.should_exit and sig in self.ended_by)
         self.should_exit = True
 
     async def follow_parent(self, parent: int) -> None:
@@ -85,10 +91,12 @@ class Server(uvicorn.Server):
             if os.getppid() != parent:
                 log.warning("the process that started this gateway has ended, and so does this one")
                 self.should_exit = True
-                self.handle_exit(signal.SIGTERM, None)
+                self.handle_exit(signal.SIGINT, None)
 
 
-def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limits) -> Server:
+def make_server(
+    runtime: Runtime, announce: Callable[[str], None], limits: Limits, siblings: Siblings | None = None
+) -> Server:
     """A server around the gateway of a runtime; `announce` is given the address once requests are taken."""
     watch = Watch(runtime)
     gateway = Gateway(
@@ -103,6 +111,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
         drift=lambda: watch.standing,
+        siblings=siblings,
     )
     connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
     config = uvicorn.Config(
@@ -120,17 +129,22 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
     return Server(config, gateway, watch, announce)
 
 
-async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None) -> None:
+async def serve(
+    runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None, worker: Worker | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, or until the process `parent` has gone; then close the runtime.
 
-    `announce` is given the address once requests are taken. Raises OSError when the address cannot be had,
-    SettingsError when others reach it and nobody needs a key.
+    `announce` is given the address once requests are taken; a `worker` is one of several processes on its port. Raises
+    OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
     """
     settings = runtime.engine.settings.server
     runtime.open_door()
-    server = make_server(runtime, announce, limits_of(settings))
+    server = make_server(runtime, announce, limits_of(settings), worker and _siblings(runtime, worker))
+    if worker is not None:  # whoever manages a whole group of processes sends SIGTERM to it, and so to us twice
+        server.ended_by = (signal.SIGINT,)
+    memory = limit_bytes(settings.max_memory_mb) // (worker.count if worker else 1)
     follows: tuple[Callable[[], Awaitable[None]], ...] = (
-        partial(watch_memory, server.gateway.workload, limit_bytes(settings.max_memory_mb)),
+        partial(watch_memory, server.gateway.workload, memory),
         runtime.follow_settings,
         runtime.follow_address,
         runtime.follow_ledger,
@@ -149,14 +163,37 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
     following = asyncio.gather(*map(follow_steadily, follows))
     with until_the_end(server.handle_exit):
         try:
-            with listen(settings.host, settings.port) as listener:
-                await server.serve([listener])
+            with contextlib.ExitStack() as listeners:
+                await server.serve([listeners.enter_context(each) for each in _listeners(settings, worker)])
         finally:
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
             await asyncio.to_thread(server.watch.stop)
             await runtime.close()
+
+
+def _siblings(runtime: Runtime, worker: Worker) -> Siblings:
+    engine = runtime.engine
+    return Siblings(
+        worker,
+        max_body_bytes=lambda: engine.settings.server.max_body_bytes,
+        counts_keys=engine.rounds is None,
+    )
+
+
+def _listeners(settings: ServerSettings, worker: Worker | None) -> Iterator[socket.socket]:
+    """For clients; and of a worker for its siblings."""
+    if worker is None:
+        yield listen(settings.host, settings.port)
+        return
+    path = socket_path(worker.folder, worker.number)
+    path.unlink(missing_ok=True)  # of the one that died
+    within = socket.socket(socket.AF_UNIX)
+    within.bind(str(path))
+    within.listen(BACKLOG)
+    yield within
+    yield listen(settings.host, worker.port, is_shared=True)
 
 
 @contextlib.contextmanager
@@ -215,14 +252,16 @@ def _open_files(wanted: int) -> int:
     return raised
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """A listening socket; made here, so that a port in use is an error to tell, not an exit inside the server.
+
+    One that is shared is given some of the connections to its port, as are others of the same user.
 
     Its connections send what they are given at once: without that, and without uvloop, which sees to it itself, the
     body of an answer waits 40 ms for the head to be acknowledged.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=is_shared)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # before Python 3.12 only on some systems
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
