@@ -22,7 +22,7 @@ class JsonLines(logging.Formatter):
     And `worker`, its number, where there are several.
     """
 
-    def __init__(self, worker: int | None) -> None:
+    def __init__(self, worker: int | None = None) -> None:
         super().__init__()
         self._who = {} if worker is None else {"worker": worker}
 

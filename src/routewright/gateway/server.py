@@ -213,7 +213,9 @@ def until_the_end(handle: Callable[[int, FrameType | None], None]) -> Iterator[N
 
 async def watch_promises(runtime: Runtime) -> None:
     """Check what tuned policies were put in force for, and take back what no longer holds, while it is awaited."""
-    from routewright.jobs.promise_watch import PromiseWatch  # it needs numpy, which not every gateway has loaded
+    while not runtime.policies.has_promises:
+        await asyncio.sleep(AGAIN_AFTER_S)
+    from routewright.jobs.promise_watch import PromiseWatch  # with all that tuning takes, which few gateways need
 
     await PromiseWatch(runtime.store.database, runtime.clock).follow()
 
