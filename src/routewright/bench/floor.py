@@ -17,6 +17,7 @@ _REQUEST_HEADERS = {"content-type": "application/json"}
 _CONNECT_TIMEOUT_S = 3.0
 _BACKLOG = 2048
 _IDLE_CONNECTION_S = 75
+_DRAIN_S = 1
 
 
 class Floor:
@@ -84,6 +85,7 @@ def main() -> None:
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_IDLE_CONNECTION_S,
+        timeout_graceful_shutdown=_DRAIN_S,
     )
     socket = config.bind_socket()
     socket.listen(_BACKLOG)  # so that whoever reads the line can connect at once

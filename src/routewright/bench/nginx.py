@@ -48,7 +48,7 @@ def nginx(upstream: Child, folder: Path) -> Iterator[Child | None]:
     if program is None:
         yield None
         return
-    port, config = _free_port(), folder / "nginx.conf"
+    port, config = free_port(), folder / "nginx.conf"
     config.write_text(_CONFIG.format(folder=folder, provider=f"{upstream.host}:{upstream.port}", port=port))
     with started("nginx", [program, "-c", str(config), "-p", str(folder)], folder) as (process, _):
         _await_port(port)
@@ -56,7 +56,8 @@ def nginx(upstream: Child, folder: Path) -> Iterator[Child | None]:
         yield Child(name="nginx", pid=worker, host="127.0.0.1", port=port)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One of the loopback that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port

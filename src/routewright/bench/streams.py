@@ -107,7 +107,7 @@ async def open_figures(plan: Plan, sides: Sides) -> list[Figure]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     figures = []
     for name, child in sides.named().items():
-        share, kb = await _held_open(plan, child)
+        share, kb = await held_open(plan, child)
         where = f"{plan.open_streams:,} open streams at 1 chunk/s"
         is_ours = name == "gateway"
         figures += [
@@ -117,7 +117,7 @@ async def open_figures(plan: Plan, sides: Sides) -> list[Figure]:
     return figures
 
 
-async def _held_open(plan: Plan, child: Child) -> tuple[float, float]:
+async def held_open(plan: Plan, child: Child) -> tuple[float, float]:
     """The share of a core, and KB of each stream."""
     before_mb = child.resident_mb()
     opening_s = plan.open_streams / OPENED_PER_S
