@@ -94,7 +94,9 @@ def keys(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
             home = _home(folder, f"keys-{count}")
             config = write_settings(home, upstream)
             used = _make_keys(home, count)
-            loads[str(count)] = replace(whole(PROMPT_CHARS), headers=tuple(f"authorization: Bearer {key}" for key in used))
+            loads[str(count)] = replace(
+                whole(PROMPT_CHARS), headers=tuple(f"authorization: Bearer {key}" for key in used)
+            )
             them[str(count)] = stack.enter_context(_gateway(config))
         took: dict[str, list[float]] = {name: [] for name in them}
         for _ in range(PLAN.rounds):
@@ -151,7 +153,9 @@ def body(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
             load = Load((chat_body("Why is it so? " * (size // 14), model="vast"),), b"}")
             took[name] = [us / 1000 for us in cpu(asyncio.run(in_turn(plan, them, load, count))["1"])]
     yield _row("a body's size", took, "ms CPU a request", grows="each byte is read, checked, counted and sent on")
-    each = {name: [ms * 1e6 / sizes[name] for ms in rounds] for name, rounds in took.items() if sizes[name] > 1_000_000 / 2}
+    each = {
+        name: [ms * 1e6 / sizes[name] for ms in rounds] for name, rounds in took.items() if sizes[name] > 1_000_000 / 2
+    }
     yield _row("the same", each, "ns CPU a byte")
 
 

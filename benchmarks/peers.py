@@ -173,7 +173,9 @@ async def _figures(sides: Mapping[str, Side]) -> list[Figure]:
             figures.append(figure(name, f"{name}, {kind.name}", "µs CPU", [each.cpu_us for each in spent]))
         for name, side in sides.items():
             if side.is_heavy:
-                ratio = [its.cpu_us / ours.cpu_us for its, ours in zip(rounds[name], rounds["routewright"], strict=True)]
+                ratio = [
+                    its.cpu_us / ours.cpu_us for its, ours in zip(rounds[name], rounds["routewright"], strict=True)
+                ]
                 figures.append(figure(name, f"{name} ÷ routewright, {kind.name}", "×", ratio))
     for name, side in sides.items():
         figures.append(figure(name, f"{name}, memory after that", "MB", [side.child.resident_mb()]))
@@ -185,7 +187,9 @@ async def _figures(sides: Mapping[str, Side]) -> list[Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default=",".join(PEERS))
-    parser.add_argument("--environment", type=Path, help="where to install, or where it was (default: a temporary folder)")
+    parser.add_argument(
+        "--environment", type=Path, help="where to install, or where it was (default: a temporary folder)"
+    )
     parser.add_argument("--into", type=Path, help="the page to write to")
     options = parser.parse_args()
     with ExitStack() as stack:

@@ -30,7 +30,13 @@ OPTIONAL = {
 }  # fmt: skip
 """What nothing loads that was not asked for."""
 DEVELOPERS = ("routewright.bench", "routewright.training", "routewright.testing")
-SELDOM = ("routewright.tuning", "routewright.backtesting", "routewright.migration", "routewright.jobs.ray", "numpy.random")
+SELDOM = (
+    "routewright.tuning",
+    "routewright.backtesting",
+    "routewright.migration",
+    "routewright.jobs.ray",
+    "numpy.random",
+)
 """Large, and needed by few: loaded when they are."""
 
 

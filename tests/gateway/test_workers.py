@@ -126,7 +126,9 @@ def test_requests_are_dealt_out_and_any_worker_tells_the_metrics_of_all(served: 
 
 
 def test_metrics_of_several_workers_need_a_key_where_those_of_one_do(served: Served) -> None:
-    assert [ask(served.url, "/metrics", method="GET", host="evil.example", key="no").status for _ in range(8)] == [401] * 8
+    assert [ask(served.url, "/metrics", method="GET", host="evil.example", key="no").status for _ in range(8)] == [
+        401
+    ] * 8
 
 
 def test_an_idempotency_key_holds_whichever_workers_are_asked(served: Served, bill: Path) -> None:
@@ -140,7 +142,9 @@ def test_an_idempotency_key_holds_whichever_workers_are_asked(served: Served, bi
 def test_an_idempotency_key_holds_for_requests_at_once(served: Served, bill: Path) -> None:
     before = charged(bill)
     with ThreadPoolExecutor(ENOUGH) as threads:
-        asked = [threads.submit(chat, served.url, "long", idempotency_key="at once", stream=True) for _ in range(ENOUGH)]
+        asked = [
+            threads.submit(chat, served.url, "long", idempotency_key="at once", stream=True) for _ in range(ENOUGH)
+        ]
         answers = [each.result() for each in asked]
     assert Counter(answer.status for answer in answers)[200] >= 1
     assert {answer.status for answer in answers} <= {200, 409}
@@ -242,7 +246,9 @@ def test_who_dies_again_and_again_waits_longer_and_at_last_for_ever() -> None:
 
 def test_who_dies_seldom_is_always_started_again_soon() -> None:
     restarts = Restarts()
-    assert [restarts.pause_s(number * WITHIN_S) for number in range(3 * MOST_DEATHS)] == [FIRST_PAUSE_S] * 3 * MOST_DEATHS
+    assert [restarts.pause_s(number * WITHIN_S) for number in range(3 * MOST_DEATHS)] == [
+        FIRST_PAUSE_S
+    ] * 3 * MOST_DEATHS
 
 
 def test_an_address_is_kept_for_those_who_share_it_before_anybody_listens() -> None:

@@ -31,6 +31,7 @@ Progress = Callable[[str], None]
 SETTLED_S = 2.0
 """What a gateway does aside when it starts is over by then."""
 
+
 def run(plan: Plan, progress: Progress) -> Report:
     """Measure what the plan names; `progress` is told each step before it begins.
 
@@ -108,7 +109,9 @@ def _gateway_figures(plan: Plan, config: Path, upstream: Child, progress: Progre
             figures += uvloop.run(delay_figures(plan, upstream, sides))
             progress(f"latency at {plan.paced_per_s} requests/s")
             figures += uvloop.run(latency_figures(plan, upstream, sides))
-            figures.append(figure("gateway_loaded_mb", "gateway, memory after all that", "MB", [gateway.resident_mb()], bar=150))
+            figures.append(
+                figure("gateway_loaded_mb", "gateway, memory after all that", "MB", [gateway.resident_mb()], bar=150)
+            )
         if Part.OPEN in plan.parts:
             progress(f"{plan.open_streams:,} open streams")
             figures += uvloop.run(open_figures(plan, sides))

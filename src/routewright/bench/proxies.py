@@ -108,9 +108,7 @@ def ratios(rounds: Rounds, name: str, base: str) -> list[float]:
 def compared(rounds: Rounds, name: str, what: str, *, bar: float) -> list[Figure]:
     """CPU of each side; and how many times that of the floor, and of nginx (with its bar), the gateway's is."""
     figures = [figure(f"{side}_{name}_us", f"{side}, {what}", "µs CPU", cpu(spent)) for side, spent in rounds.items()]
-    figures.append(
-        figure(f"{name}_ratio", f"gateway ÷ floor, {what}", "×", ratios(rounds, "gateway", "floor"))
-    )
+    figures.append(figure(f"{name}_ratio", f"gateway ÷ floor, {what}", "×", ratios(rounds, "gateway", "floor")))
     if "nginx" in rounds:
         what = f"gateway ÷ nginx, {what}"
         figures.append(figure(f"{name}_nginx_ratio", what, "×", ratios(rounds, "gateway", "nginx"), bar=bar))

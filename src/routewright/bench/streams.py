@@ -47,7 +47,9 @@ class _Reader(asyncio.Protocol):
             self.has_ended.set_result(is_whole)
 
 
-async def _open(child: Child, count: int, per_s: float, delays_ns: list[int], *, chunks: int, **mock: str) -> list[_Reader]:
+async def _open(
+    child: Child, count: int, per_s: float, delays_ns: list[int], *, chunks: int, **mock: str
+) -> list[_Reader]:
     """So many streams, begun one after the other."""
     place = f"{child.host}:{child.port}"
     head = f"POST {PATH} HTTP/1.1\r\nhost: {place}\r\ncontent-type: application/json\r\n".encode()
@@ -59,7 +61,9 @@ async def _open(child: Child, count: int, per_s: float, delays_ns: list[int], *,
         body = bodies[number % len(bodies)]
         request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         try:
-            _, reader = await loop.create_connection(lambda request=request: _Reader(request, delays_ns), child.host, child.port)
+            _, reader = await loop.create_connection(
+                lambda request=request: _Reader(request, delays_ns), child.host, child.port
+            )
         except OSError as error:
             raise child.failure(f"takes no connections beyond {number}: {error.strerror}") from error
         readers.append(reader)
@@ -79,9 +83,7 @@ async def delay_figures(plan: Plan, upstream: Child, sides: Sides) -> list[Figur
         for name in sides.named():
             added = [each[number] - least for each, least in zip(found[name], base, strict=True)]
             what = f"{name}, added delay of a chunk {label}, {plan.delayed_streams} streams"
-            figures.append(
-                figure(f"{name}_chunk_{label}", what, "ms", added, bar=bar if name == "gateway" else None)
-            )
+            figures.append(figure(f"{name}_chunk_{label}", what, "ms", added, bar=bar if name == "gateway" else None))
     return figures
 
 

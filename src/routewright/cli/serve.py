@@ -30,7 +30,10 @@ _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an addre
 @click.option("--host", metavar="HOST", help="Where to listen; any but a loopback address needs a key to be there.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="8484 if not set; 0 takes a free one.")
 @click.option(
-    "--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that share the port, and all else; 1 if not set."
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Processes that share the port, and all else; 1 if not set.",
 )
 @click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one has ended.")
 @simulate_option

@@ -93,9 +93,7 @@ def supervise(
     with _folder() as folder, reserve(host, port) as reserved:
         name, port = reserved.getsockname()[:2]
         address = f"http://{f'[{name}]' if ':' in name else name}:{port}"
-        team = Supervisor(
-            count, port, folder, drain_s=drain_s, announce=lambda: announce(address), parent=parent
-        )
+        team = Supervisor(count, port, folder, drain_s=drain_s, announce=lambda: announce(address), parent=parent)
         return team.run()
 
 
