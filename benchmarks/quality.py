@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-PARTS = ("agreement", "backtest", "drift", "tune")
+PARTS = ("agreement", "backtest", "drift", "shadow", "tune")
 
 
 class Figure(NamedTuple):

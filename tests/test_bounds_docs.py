@@ -36,6 +36,7 @@ from routewright.settings import fetching, given, remote, sources
 from routewright.settings.schema import Sections, ServerSettings, keys_of, without_none
 from routewright.shared import board
 from routewright.shared import connection as shared
+from routewright.telemetry import content, exporter
 
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -60,6 +61,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),
+    "a judge's word on two answers": (shadow.JUDGE_TOKENS,),
+    "a copy's answer": (shadow.LEAST_TOKENS, shadow.TIMES_AS_LONG),
     "an answer that is compared with another": (shadow.LONGEST_BYTES, pairwise.SHOWN_CHARS, shadow.KEPT_CHARS),
     "what is said of an answer beside its score": (feedback.LONGEST_COMMENT, feedback.LONGEST_CORRECTION),
     "feedback on a request that is not recorded yet": (runtime.FLUSHED_WITHIN_S,),
@@ -74,6 +77,9 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),
     "incidents not told yet": (incidents.MOST_UNTOLD,),
+    "spans that wait for the collector": (exporter.MOST_QUEUED_BYTES,),
+    "delivering spans": (exporter.MAX_TRIES, exporter.TRY_LIMIT_S, exporter.LAST_TRY_S),
+    "messages in a span": (content.MOST_CHARS,),
     "streams watched for drift": (watch.MOST_STREAMS,),
     "rows taken in for drift at a time": (watch.PAGE, watch.MOST_PAGES),
     "what the first look for drift goes back": (drift.MOST_HISTORY,),

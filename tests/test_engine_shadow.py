@@ -13,6 +13,7 @@ from builders import message
 from routewright.call import Call, Cause, JsonObject, Options, Priority
 from routewright.dialects.wire import WireRequest
 from routewright.errors import SettingsError
+from routewright.gateway.metrics import Metrics
 from routewright.ids import uuid7
 from routewright.ledger.ledger import ComparisonRecorded, Settled
 from routewright.reply import Answer
@@ -53,6 +54,7 @@ class Cast(Simulator):
     def __init__(self, script: Script) -> None:
         super().__init__(time_scale=0)
         self.script = script
+        self.finish = "stop"
         self.asked: list[JsonObject] = []
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> ScriptedResponse:  # type: ignore[override]
@@ -60,7 +62,7 @@ class Cast(Simulator):
         body = msgspec.json.decode(request.body)
         self.asked.append(body)
         says = self.script(body["model"], body)
-        choice = {"index": 0, "message": {"role": "assistant", "content": says}, "finish_reason": "stop"}
+        choice = {"index": 0, "message": {"role": "assistant", "content": says}, "finish_reason": self.finish}
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         answer = {"id": "1", "object": "chat.completion", "model": body["model"], "choices": [choice], "usage": usage}
         return ScriptedResponse(200 if says else 503, [msgspec.json.encode(answer)])
@@ -203,20 +205,32 @@ async def test_copies_are_nobodys_and_go_last(tmp_path: Path) -> None:
 
 
 async def test_no_copy_exceeds_the_budget_of_shadows_which_pays_for_the_judge_too(tmp_path: Path) -> None:
-    more = f'{JUDGED}\ndaily_usd = "0.002"'  # enough for seven copies at 14,000 nano-USD and 240,000 for the judge
+    more = f'{JUDGED}\ndaily_usd = "0.02"'  # enough for some 70 copies at 14,000 nano-USD and 240,000 for the judge
     async with playing(tmp_path, prefers("by cheap"), more) as (runtime, _):
         for _ in range(100):
             assert (await ask(runtime, max_output_tokens=100)).text == "said by strong"
-        assert runtime.engine.shadows.counts["unsent"] > 0, "in the end there is no money for a copy"
         spent = sum(
             attempt.close.cost_nanousd or 0
             for each in {comparison.request_id for comparison in compared(runtime)}
             for attempt in (runtime.store.request(each) or pytest.fail("it is recorded")).attempts
             if isinstance(attempt.close, Settled) and attempt.close.cause in (Cause.SHADOW, Cause.COMPARISON)
         )
-        assert 1_000_000 < spent <= 2_000_000
+        assert 10_000_000 < spent <= 20_000_000
         results = [each.result for each in compared(runtime)]
-        assert (results[0], results[-1]) == ("win", "different"), "and before that none for the judge"
+        assert (results[0], results[-1]) == ("win", "different"), "in the end there is no money for the judge"
+
+
+async def test_a_copy_that_the_budget_has_no_room_for_says_nothing_of_the_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with playing(tmp_path, prefers("by cheap"), 'daily_usd = "0.00001"') as (runtime, cast):
+        await ask(runtime)
+        await ask(runtime)
+        assert [body["model"] for body in cast.asked] == ["strong", "strong"]
+        assert (compared(runtime), runtime.engine.shadows.counts["unsent"]) == ([], 2)
+    assert [record.levelname for record in caplog.records if "not sent to other models" in record.message] == [
+        "WARNING"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -259,6 +273,19 @@ async def test_content_is_kept_with_a_comparison_only_where_it_may_be(tmp_path: 
             assert [each.shadow_answer for each in compared(runtime)] == [kept]
 
 
+@pytest.mark.parametrize(("own", "most"), [(None, 8_192), (100, 100), (8_000, 8_000)])
+async def test_a_copy_may_be_a_few_times_as_long_as_the_answer_and_is_not_blamed_for_that(
+    tmp_path: Path, own: int | None, most: int
+) -> None:
+    async with playing(tmp_path, lambda model, _: model) as (runtime, cast):
+        cast.finish = "length"
+        await ask(runtime, max_output_tokens=own)
+        assert [body.get("max_tokens") for body in cast.asked] == [own, most]
+        [comparison] = compared(runtime)
+        cut = ("failed", "too_long")
+        assert (comparison.result, comparison.decided_by) == (("different", "") if own == most else cut)
+
+
 async def test_an_answer_that_was_given_up_is_not_compared(tmp_path: Path) -> None:
     async with playing(tmp_path, lambda model, _: model) as (runtime, cast):
         call = Call(id=uuid7(1, Random()), dialect="library", model="strong", messages=(message("Hi"),), body={})
@@ -294,3 +321,13 @@ async def test_settings_that_cannot_be_meant_are_refused(tmp_path: Path, more: s
     with pytest.raises(SettingsError, match=told):
         async with playing(tmp_path, lambda model, _: model, more):
             pytest.fail("it opened")
+
+
+async def test_what_shadows_cost_is_counted_for_monitoring_too(tmp_path: Path) -> None:
+    async with playing(tmp_path, lambda model, body: "the same") as (runtime, _):
+        await ask(runtime)
+        tally = runtime.engine.tally
+        assert tally.attempts["acme/cheap", "shadow", "complete"] == 1
+        assert tally.cost_nanousd["cheap"] == 100 * 100 + 10 * 400
+        assert tally.requests.total() == 1, "a copy is nobody's request"
+        assert "routewright_shadows_total{" in Metrics(runtime.engine, backlog_bytes=lambda: 0).text()

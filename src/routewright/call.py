@@ -17,6 +17,7 @@ from routewright.catalog.registry import Deployment, Model, Tier
 from routewright.check import Check
 from routewright.route import Route
 from routewright.tenant import NOBODY, Tenant
+from routewright.trace import SpanContext
 
 JsonObject: TypeAlias = dict[str, Any]
 """Parsed JSON. The one place where `Any` is honest: its shape is the client's."""
@@ -218,6 +219,8 @@ class Call(Struct, frozen=True, kw_only=True):
     limit or let in anybody."""
     deadline_at: float = math.inf
     """Monotonic seconds; set by the deadline layer."""
+    trace: SpanContext | None = None
+    """The client's span, by its header; below the trace layer, ours for this request."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -287,6 +290,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     cause: Cause
     is_last_model: bool
     """No other model is left to fall back to, so waiting is better than giving up early."""
+    trace: SpanContext | None = None
+    """Its span, which the provider is told of; None where nothing is traced."""
 
     @property
     def call(self) -> Call:

@@ -84,6 +84,8 @@ if TYPE_CHECKING:  # they need numpy, which is imported when there is something 
     from routewright.layers.embedder import Embedder
     from routewright.layers.neighbours import Memory
     from routewright.onnx_model import OnnxModel
+    from routewright.telemetry.exporter import Exporter
+    from routewright.telemetry.tracer import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,7 @@ class Engine:
         """Models that are not chosen by themselves now, each with the reason; replaced whole, from any thread."""
         self.tally = Tally()
         """What became of requests and attempts since the start."""
-        self.shadows = Shadows()
+        self.shadows = Shadows(self.tally.attempt)
         """Copies of requests that wait or run, aside."""
         self._rebuilding = Lock()  # settings and lessons come from threads; one must not undo the other
         self._artefact: tuple[Path | None, Artefact] | None = None
@@ -178,6 +180,7 @@ class Engine:
         self._answers = answers or Places()
         self.artefact_error: str | None = None
         """Why the heuristic stands in for the learned classifier; None while it need not."""
+        self._exporter: Exporter | None = None
         self._in_force = InForce()
         self._flags: tuple[str, Flags] | None = None
         self._snapshot = self._build(settings, registry)
@@ -469,18 +472,17 @@ class Engine:
     ) -> tuple[Service[Call], Service[Call]]:
         """The stack, and the same for calls that bring checks of their own."""
         policy, clock = settings.policy, self._clock
+        record = Record(
+            self._ledger,
+            registry,
+            clock,
+            tally=self.tally,
+            logs_requests=settings.server.log_requests,
+            logs_content=settings.ledger.log_content,
+        )
         above = (
-            # outermost, so that refusals and time-outs are in the ledger too
-            Stack.outermost(
-                Record(
-                    self._ledger,
-                    registry,
-                    clock,
-                    tally=self.tally,
-                    logs_requests=settings.server.log_requests,
-                    logs_content=settings.ledger.log_content,
-                )
-            )
+            # outermost but for the trace, so that refusals and time-outs are in the ledger too
+            self._traced(settings, record)
             # one deadline over the decision, every attempt and every pause
             .then(Deadline(policy.deadline_ms / 1000, clock))
             # a key's own limits; above decide, so that a refused request costs nothing
@@ -542,7 +544,7 @@ class Engine:
             # below retry, so that both attempts are one try; above breaker, which judges each by itself
             hedging = Hedging(policy.hedge_after_ms / 1000, int(policy.hedge_max_usd * 10**9))
             tries = tries.then(Hedge(hedging, clock, self._random))
-        return (
+        measured = (
             # a key that was refused is not offered again; above breaker, as nothing is learned about health
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
@@ -559,14 +561,47 @@ class Engine:
             .then(self._deployment_quota)
             # what is too late is not sent; below quota, as how long it waited here says nothing of the provider
             .then(Measure(self._paces, clock))
+        )
+        if (tracer := self._tracer(settings)) is not None:
+            from routewright.layers.trace import TraceAttempt
+
+            # below all that refuses, so that a span is something sent; above the limit, which the span names
+            measured = measured.then(TraceAttempt(tracer))
+        return (
             # innermost, so that our own queueing is not blamed on the provider
-            .then(
+            measured.then(
                 FirstEventDeadline(
                     policy.fallback_timeout_ms / 1000, policy.response_timeout_ms / 1000, self._waits, clock
                 )
-            )
-            .over(leaf)
+            ).over(leaf)
         )
+
+    def _traced(self, settings: Settings, record: Record) -> Stack[Call, Call]:
+        """Record, and above it the trace, so that the log names it; without a collector nothing of it is there."""
+        tracer = self._tracer(settings)
+        if tracer is None:
+            return Stack.outermost(record)
+        from routewright.layers.trace import TraceCall
+
+        return Stack.outermost(TraceCall(tracer)).then(record)
+
+    def _tracer(self, settings: Settings) -> "Tracer | None":
+        telemetry = settings.telemetry
+        if telemetry.endpoint is None:
+            return None
+        from routewright.telemetry.exporter import Exporter, Target
+        from routewright.telemetry.tracer import Tracer
+
+        if self._exporter is None:
+            self._exporter = Exporter(self._transport, self.tally.spans)
+        self._exporter.target = Target(telemetry.endpoint, settings.telemetry_headers, telemetry.service_name)
+        logs_content = telemetry.log_content and settings.ledger.log_content
+        return Tracer(self._exporter, self._clock, self._random, share=telemetry.sample, logs_content=logs_content)
+
+    async def end_traces(self) -> None:
+        """Send what is left of spans, as far as that takes no time to speak of."""
+        if self._exporter is not None:
+            await self._exporter.close()
 
     def _cache(self, settings: Settings, registry: Registry, decider: Decider) -> Cache:
         cache = settings.cache

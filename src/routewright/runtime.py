@@ -468,6 +468,7 @@ class Runtime:
             return
         self._is_closed = True
         await self.engine.shadows.stop()
+        await self.engine.end_traces()
         await self._transport.close()
         await self._answers.close()
         self.engine.close()

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from routewright.cli.report import read_since
+from routewright.cli.reports.chart_text import MOST_BARS, chart
+from routewright.cli.reports.values import Line, Table
 from routewright.ledger.ledger import OutcomeRecorded, RequestRecorded
+from routewright.ledger.spending import Sums
 from routewright.usage import InputParts, Usage
 from terminal import NOON, Terminal, request, settled
 
@@ -440,3 +443,52 @@ def test_quality_that_nobody_told_is_said_and_wrong_questions_are_usage_errors(t
     assert "nobody has said how an answer turned out" in terminal.run("report", "--quality").stderr
     for words in (("--quality", "--by", "team"), ("--by", "kind"), ("--quality", "--html", "-")):
         assert terminal.run("report", *words).exit_code == 2
+
+
+def test_charts_show_what_was_spent_with_the_baseline_beside_it(terminal: Terminal) -> None:
+    lines = [line.rstrip() for line in terminal.run("report", "--chart").stdout.splitlines()]
+    assert "  █ spent   ░ would have cost at strong" in lines
+    assert [line.strip() for line in lines if line.startswith("  by ")] == ["by day", "by model", "by tier"]
+    [first] = [line for line in lines if "2026-11-01" in line]
+    [second] = [line for line in lines if "2026-11-02" in line]
+    assert "$0.002000" in first
+    assert "saved 80.0 %" in first
+    assert 0 < first.count("█") < first.count("░"), "of ten two were spent"
+    assert second.count("█") > first.count("█") + first.count("░")
+    assert "░" not in second, "it cost more than the baseline"
+    assert max(map(len, lines[3:])) <= 100
+
+
+def test_a_chart_is_of_what_was_asked_for(terminal: Terminal) -> None:
+    text = terminal.run("report", "--chart", "--by", "model").stdout
+    order = [line.split()[0] for line in text.splitlines() if "█" in line and "spent" not in line]
+    assert order == ["strong", "swift"], "dearest first"
+    assert "by tier" not in text
+
+
+@pytest.mark.parametrize("other", [["--csv"], ["--json"], ["--html", "-"], ["--input"], ["--system-prompts"]])
+def test_a_chart_is_one_form_among_others(terminal: Terminal, other: list[str]) -> None:
+    assert terminal.run("report", "--chart", *other).exit_code == 2
+
+
+def test_a_chart_of_nothing_says_so(tmp_path: Path) -> None:
+    assert "the ledger" in Terminal(tmp_path).run("report", "--chart").output
+
+
+def test_of_a_long_time_the_latest_days_are_drawn_and_the_rest_in_one_line() -> None:
+    days = [f"{2026 + at // 336}-{at // 28 % 12 + 1:02}-{at % 28 + 1:02}" for at in range(MOST_BARS + 20)]
+    lines = tuple(Line((day,), Sums(cost_nanousd=10**9 + at)) for at, day in enumerate(days))
+    drawn = list(chart(Table(("day",), lines, Sums()), 80))
+    assert drawn[0] == f"by day, the latest {MOST_BARS} of {len(days)}"
+    assert drawn[1].startswith(days[20])
+    assert drawn[-2].startswith(days[-1])
+    assert drawn[-1].split()[0] == "all"
+    assert max(map(len, drawn)) <= 78
+
+
+def test_names_of_others_are_cut_and_harmless() -> None:
+    line = Line(("\x1b[31m" + "long" * 50,), Sums(cost_nanousd=1))
+    [_, row] = chart(Table(("model",), (line,), Sums()), 80)
+    assert "\x1b" not in row
+    assert row.startswith("longlong")
+    assert "…" in row

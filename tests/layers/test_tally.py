@@ -1,10 +1,15 @@
 import timeit
+from typing import Any
 
 import pytest
 
+from builders import route
+from routewright.catalog.registry import Tier
 from routewright.errors import ProviderFailed, RoutewrightError, Unauthorized
 from routewright.layers.tally import Tally, outcome_class
+from routewright.ledger.ledger import RequestRecorded
 from routewright.reply import AttemptReport
+from routewright.route import Verdict
 from routewright.usage import Usage
 
 REPORT = AttemptReport(
@@ -14,7 +19,7 @@ REPORT = AttemptReport(
     cause="first",
     outcome="complete",
     cost_nanousd=7,
-    usage=Usage(),
+    usage=Usage(input=100, reasoning=2),
     is_estimated=False,
 )
 
@@ -36,22 +41,68 @@ def test_outcomes_are_told_by_whose_they_are(outcome: str, kind: str) -> None:
     assert outcome_class(outcome) == kind
 
 
-def test_requests_attempts_and_money_are_counted() -> None:
+def row(outcome: str = "complete", **fields: Any) -> RequestRecorded:
+    told: dict[str, Any] = {
+        "request_id": "r",
+        "at_ns": 0,
+        "dialect": "openai_chat",
+        "requested_model": "auto",
+        "model": "swift",
+        "tier": "bulk",
+        "confidence": None,
+        "reason": "",
+        "outcome": outcome,
+        "cost_nanousd": 7,
+        "is_estimated": False,
+        "baseline_model": "dear",
+        "baseline_cost_nanousd": 70,
+        "attempts": 1,
+        "stream": True,
+        "total_ms": 200,
+        "overhead_us": 300,
+        "route": route(),
+    }
+    return RequestRecorded(**{**told, **fields})
+
+
+def test_requests_attempts_tokens_and_money_are_counted() -> None:
     tally = Tally()
     for _ in range(3):
-        tally.request("swift", "bulk", "complete")
+        tally.request(row(), 0.2)
         tally.attempt(REPORT)
-    tally.request("", "", "rate_limited")
+    tally.request(row("rate_limited", model=None, tier=None, baseline_model=None, route=None), 0.001)
     assert tally.requests == {("swift", "bulk", "complete"): 3, ("", "", "refused"): 1}
     assert tally.attempts == {("acme/swift", "first", "complete"): 3}
     assert tally.cost_nanousd == {"swift": 21}
+    assert tally.baseline_cost_nanousd == {"dear": 210}
+    assert tally.tokens == {("swift", "input"): 300, ("swift", "reasoning"): 6}
+    courses = dict(tally.durations.courses())
+    assert courses["swift"].count == 3
+    assert courses["swift"].sum == pytest.approx(0.6)
+    assert courses[""].count == 1
+
+
+def test_a_decision_is_told_by_how_its_tier_was_come_by() -> None:
+    tally = Tally()
+    verdict = Verdict(tier=Tier.BULK, confidence=0.6, reason="short", classifier="heuristic@1")
+    for decided in (
+        route(verdict=None, policy="canary@12"),
+        route(verdict=verdict, tier=Tier.BULK, policy="canary@12"),
+        route(verdict=verdict, tier=Tier.STANDARD, policy="canary@12"),
+    ):
+        tally.request(row(route=decided), 0.1)
+    assert tally.decisions == {
+        ("canary", "standard", "named"): 1,
+        ("canary", "bulk", "trusted"): 1,
+        ("canary", "standard", "moved"): 1,
+    }
 
 
 def test_counting_takes_no_time_to_speak_of() -> None:
-    tally = Tally()
+    tally, over = Tally(), row()
 
     def count() -> None:
-        tally.request("swift", "bulk", "complete")
+        tally.request(over, 0.2)
         tally.attempt(REPORT)
 
     assert min(timeit.repeat(count, number=1000, repeat=5)) / 1000 < 20e-6  # a microsecond or so; 20 on a busy machine

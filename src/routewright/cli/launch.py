@@ -20,7 +20,7 @@ from routewright.cli.launching import INSTALLING, Gateway, launch_of
 from routewright.cli.ledger import reading
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options, simulate_option
-from routewright.cli.running import check_admits, is_serving, started
+from routewright.cli.running import address_of, check_admits, is_serving, started
 from routewright.cli.screen import say
 from routewright.cli.session_cost import session_cost, told
 from routewright.errors import LedgerUnavailable, StoreUnavailable
@@ -94,7 +94,7 @@ def _running(settings: Settings) -> str | None:
     host, port = settings.server.host, settings.server.port
     if not port or not is_serving(host, port):
         return None
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return address_of(host, port)
 
 
 def _options(simulate: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> list[str]:

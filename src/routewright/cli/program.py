@@ -43,6 +43,7 @@ VERBS = (
     Verb("batch", "Use", "Ask many questions from a file, each answered and paid for once."),
     Verb("report", "Learn", "What was spent, and what routing saved against the baseline."),
     Verb("backtest", "Learn", "What another policy would have cost on your traffic, and how good it would be."),
+    Verb("top", "Learn", "Watch a running gateway: requests, spending, latency, breakers, budgets."),
     Verb("drift", "Learn", "See whether models are still what they were."),
     Verb("shadow", "Learn", "See how other models did beside those that answered."),
     Verb("eval", "Learn", "Measure on recorded outcomes how well routing decides."),

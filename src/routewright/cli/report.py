@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TABLES: tuple[tuple[Dimension, ...], ...] = (("model",), ("tier",), ("day",))
 """What is told when nothing else is asked for."""
+CHARTS: tuple[tuple[Dimension, ...], ...] = (("day",), ("model",), ("tier",))
 
 HOURS_FOR_NS = 7 * 24 * 3600 * NANOSECONDS
 """How far back people are told of hours unless they say since when: a year has 8,760 of them, for each key."""
@@ -92,6 +93,7 @@ def _dimensions(ctx: click.Context, param: click.Parameter, by: tuple[str, ...])
 @click.option("--system-prompts", is_flag=True, help="Show what system prompts cost by month, and which grew.")
 @click.option("--quality", "of_quality", is_flag=True, help="Show how often answers turned out well, and how surely.")
 @click.option("--view", metavar="NAME", help="Show the cost beside that of a view, kept by prices rerate --save.")
+@click.option("--chart", "as_chart", is_flag=True, help="Draw bars, with what it would have cost beside them.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one table, by model and day unless --by says another.")
 @click.option("--html", metavar="FILE", help="Write a page with charts to this file; - for standard output.")
 @json_option
@@ -109,6 +111,7 @@ def command(
     system_prompts: bool,
     of_quality: bool,
     view: str | None,
+    as_chart: bool,
     as_csv: bool,
     html: str | None,
     as_json: bool,
@@ -121,10 +124,12 @@ def command(
     same tokens cost at the baseline, less the cost of requests that failed; it may be negative. May be used while the
     gateway serves.
     """
-    if as_csv + as_json + (html is not None) > 1:
-        raise click.UsageError("choose one of --csv, --json and --html")
+    if as_chart + as_csv + as_json + (html is not None) > 1:
+        raise click.UsageError("choose one of --chart, --csv, --json and --html")
+    if as_chart and (of_input or system_prompts or view is not None):
+        raise click.UsageError("--chart draws money: leave --input, --system-prompts and --view away")
     if of_quality:
-        others = (team, key, tag, baseline, of_input or None, system_prompts or None, view, html)
+        others = (team, key, tag, baseline, of_input or None, system_prompts or None, as_chart or None, view, html)
         if any(other is not None for other in others):
             raise click.UsageError("--quality goes with --by, --since, --until, --model, --csv and --json only")
         with reading(settings_of(config, flags)) as store:
@@ -136,7 +141,7 @@ def command(
     wanted: dict[Dimension, str | None] = {"model": model, "team": team, "key": key, "tag": tag}
     only = {dimension: name for dimension, name in wanted.items() if name is not None}
     settings = settings_of(config, flags)
-    form = _Form(of_input, as_csv, as_json, html)
+    form = _Form(of_input, as_chart, as_csv, as_json, html)
     if view is not None:
         if by or only or baseline or of_input or system_prompts or as_csv or html:
             raise click.UsageError("--view goes with --since, --until and --json only")
@@ -149,7 +154,7 @@ def command(
         with reading(settings) as store:
             _tell_prompts(store, window, form)
         return
-    tables = _tables(_of(by, get_args(Dimension), "needs --quality"), as_csv=as_csv)
+    tables = _tables(_of(by, get_args(Dimension), "needs --quality"), form)
     _require_sums(tables if html is None else (*tables, *TABLES), only)
     question = Question(
         tables=tables,
@@ -192,17 +197,20 @@ def _last_week(until_ns: int | None) -> int:
 class _Form:
     """How it is told."""
 
-    def __init__(self, of_input: bool, as_csv: bool, as_json: bool, html: str | None) -> None:
+    def __init__(self, of_input: bool, as_chart: bool, as_csv: bool, as_json: bool, html: str | None) -> None:
         self.of_input = of_input
+        self.as_chart = as_chart
         self.as_csv = as_csv
         self.as_json = as_json
         self.html = html
 
 
-def _tables(by: tuple[Dimension, ...], *, as_csv: bool) -> tuple[tuple[Dimension, ...], ...]:
+def _tables(by: tuple[Dimension, ...], form: _Form) -> tuple[tuple[Dimension, ...], ...]:
     if by:
         return (by,)
-    return (("model", "day"),) if as_csv else TABLES
+    if form.as_csv:
+        return (("model", "day"),)
+    return CHARTS if form.as_chart else TABLES
 
 
 def _require_sums(tables: Sequence[tuple[Dimension, ...]], only: Mapping[Dimension, str]) -> None:
@@ -244,9 +252,15 @@ def _tell(store: "Store | None", question: Question, form: _Form) -> bool:
         days, models, tiers = (read_table(store, table, question) for table in (("day",), ("model",), ("tier",)))
         _write(report_page(report, Overview(days, models, tiers), of_input=form.of_input), form.html)
     elif report.totals.attempts + report.totals.requests:
-        from routewright.cli.reports.screen_text import print_report
+        report = _with_key_names(store, report)
+        if form.as_chart:
+            from routewright.cli.reports.chart_text import print_charts
 
-        print_report(_with_key_names(store, report), of_input=form.of_input)
+            print_charts(report)
+        else:
+            from routewright.cli.reports.screen_text import print_report
+
+            print_report(report, of_input=form.of_input)
     else:
         return False
     return True

@@ -22,13 +22,34 @@ END_S = 10.0
 """How long one that we started may take to start, and at the end to bring its ledger home; then it is killed."""
 _SERVING = re.compile(r"routewright serving on (http://\S+)")
 _MOST_BYTES = 64 * 1024
+_MOST_METRICS_BYTES = 16 * 1024 * 1024
 _MOST_LINES = 5
 
 
 def is_serving(host: str, port: int) -> bool:
     """Whether a gateway of ours answers there."""
-    health = _get(f"http://{f'[{host}]' if ':' in host else host}:{port}", "/healthz", key="")[1]
+    health = _get(address_of(host, port), "/healthz", key="")[1]
     return isinstance(health, dict) and "catalog" in health
+
+
+def address_of(host: str, port: int) -> str:
+    """Where a gateway that listens there is reached from this machine."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 not bound here, but asked for
+    host = everywhere.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def read_metrics(url: str, key: str) -> str:
+    """What the gateway at this address says at `/metrics`. Raises GatewayNotReached."""
+    status, body = _answer(url, "/metrics", key, _MOST_METRICS_BYTES)
+    if status in (401, 403):
+        raise GatewayNotReached(
+            f"the gateway at {url} does not let us look",
+            hint="export ROUTEWRIGHT_KEY=… with one of its keys: `routewright keys create NAME --role read`",
+        )
+    if status != 200:
+        raise GatewayNotReached(f"no gateway answers at {url}", hint="start it: routewright serve; or name it: --url")
+    return body.decode(errors="replace")
 
 
 def check_admits(url: str, key: str) -> None:
@@ -45,15 +66,24 @@ def check_admits(url: str, key: str) -> None:
 
 def _get(url: str, path: str, key: str) -> tuple[int, object]:
     """The status and the document; 0 where nobody answers, None for no document."""
+    status, body = _answer(url, path, key, _MOST_BYTES)
+    try:
+        return status, msgspec.json.decode(body)
+    except ValueError:
+        return status, None
+
+
+def _answer(url: str, path: str, key: str, most_bytes: int) -> tuple[int, bytes]:
+    """The status and the body; 0 where nobody answers."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.netloc, timeout=ANSWER_S)
     try:
         connection.request("GET", parts.path.rstrip("/") + path, headers={"authorization": f"Bearer {key}"})
         response = connection.getresponse()
-        return response.status, msgspec.json.decode(response.read(_MOST_BYTES))
-    except (OSError, HTTPException, ValueError) as error:
-        return (response.status if isinstance(error, ValueError) else 0), None
+        return response.status, response.read(most_bytes)
+    except (OSError, HTTPException):
+        return 0, b""
     finally:
         connection.close()
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import NamedTuple
 
@@ -50,6 +50,24 @@ def is_terminal() -> bool:
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, total: Sequence[str] = ()) -> None:
     """A table on stdout, as wide as the terminal at most; `total` is its last row, set apart."""
+    for line in _drawn(columns, rows, total, width=None if is_terminal() else WIDEST, is_styled=is_terminal()):
+        click.echo(f"{MARGIN}{line}".rstrip())
+
+
+def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None) -> Iterator[str]:
+    """The same as plain lines, at most so wide; None where nobody looks at a screen."""
+    for line in _drawn(columns, rows, (), width=width or WIDEST, is_styled=False):
+        yield f"{MARGIN}{line}".rstrip()
+
+
+def _drawn(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    total: Sequence[str],
+    *,
+    width: int | None,
+    is_styled: bool,
+) -> list[str]:
     from rich.console import Console
     from rich.table import Table
 
@@ -64,12 +82,11 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, tot
     text = StringIO()
     console = Console(
         file=text,
-        width=None if is_terminal() else WIDEST,
-        force_terminal=is_terminal(),
+        width=width,
+        force_terminal=is_styled,
         markup=False,
         highlight=False,
         emoji=False,
     )
     console.print(table, width=console.width - len(MARGIN))
-    for line in text.getvalue().splitlines():
-        click.echo(f"{MARGIN}{line}".rstrip())
+    return text.getvalue().splitlines()

@@ -18,6 +18,7 @@ from routewright.gateway.headers import (
     read_forwarded,
     read_options,
     read_session,
+    read_trace,
 )
 from routewright.gateway.http import (
     IS_CUT,
@@ -139,4 +140,5 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
         headers=read_forwarded(request),
         session=read_session(request.headers) or call.session,
         tenant=request.caller.tenant,
+        trace=read_trace(request),
     )

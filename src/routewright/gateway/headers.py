@@ -23,6 +23,7 @@ from routewright.layers.key_quota import Standing
 from routewright.money import exact_usd
 from routewright.reply import Reply
 from routewright.route import Strategy
+from routewright.trace import SpanContext, read_parent
 
 _PREFIX = b"x-routewright-"
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
@@ -57,6 +58,15 @@ def read_session(headers: Mapping[bytes, bytes]) -> str:
         if name in headers and (session := hashed_session(headers[name].decode("latin-1"))):
             return session
     return ""
+
+
+def read_trace(request: Request) -> SpanContext | None:
+    """`Call.trace`; None without a header that names one span."""
+    parent = request.header(b"traceparent")
+    if parent is None or b"traceparent" in request.repeated:
+        return None
+    state = None if b"tracestate" in request.repeated else request.header(b"tracestate")
+    return read_parent(parent, state or "")
 
 
 def check_version(request: Request) -> None:

@@ -53,6 +53,7 @@ class Errands:
         asked = Call(
             id=call.id,
             dialect=DIALECT,
+            trace=call.trace,
             model=errand.model,
             messages=(Message("system", (Text(errand.order),)), Message("user", (Text(errand.prompt),))),
             body={},

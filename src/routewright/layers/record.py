@@ -51,12 +51,21 @@ class Record:
         except BaseException as error:  # a bug too: what attempts cost must be written, and the account be closed
             self._write(call, None, outcome=_outcome(error), receipt=self._receipt(call, None))
             raise
-        return reply.on_close(self._close)
+        began_at = self._clock.monotonic()
+        return reply.on_close(lambda closed: self._close(closed, began_at))
 
-    def _close(self, reply: Reply) -> None:
+    def _close(self, reply: Reply, began_at: float) -> None:
         call = reply.attempt.call
         reply.receipt = self._receipt(call, reply)
+        self._note_beginning(call, reply, began_at - self._ledger.account(call.id).opened_at)
         self._write(call, reply, outcome=reply.outcome, receipt=reply.receipt)
+
+    def _note_beginning(self, call: Call, reply: Reply, took_s: float) -> None:
+        """How long it took to begin, and what of that was ours: what one attempt, if any, was not waited for."""
+        if call.stream:
+            self._tally.first_events.note(reply.attempt.model.name, took_s)
+        if reply.receipt is not None and len(reply.receipt.attempts) <= 1:
+            self._tally.overheads.note(call.dialect, took_s - reply.first_wait_s)
 
     def _receipt(self, call: Call, reply: Reply | None) -> Receipt:
         account = self._ledger.account(call.id)
@@ -86,6 +95,7 @@ class Record:
     def _write(self, call: Call, reply: Reply | None, *, outcome: str, receipt: Receipt) -> None:
         """`reply` is None when nobody answered."""
         account = self._ledger.account(call.id)
+        took_s = self._clock.monotonic() - account.opened_at
         route = sent = account.route if reply is None else reply.route
         answer = None if reply is None else _answering(receipt.attempts, reply)
         if reply is not None and _is_kept(reply):  # nothing was sent for it
@@ -110,7 +120,7 @@ class Record:
             baseline_cost_nanousd=receipt.baseline_cost_nanousd,
             attempts=len(receipt.attempts),
             stream=call.stream,
-            total_ms=round((self._clock.monotonic() - account.opened_at) * 1000),
+            total_ms=round(took_s * 1000),
             overhead_us=None if receipt.overhead_s is None else round(receipt.overhead_s * 1_000_000),
             route=route,
             tags=call.tags,
@@ -128,14 +138,14 @@ class Record:
             cache=cached.state if cached else "",
             cache_saved_nanousd=cached.saved_nanousd if cached else None,
         )
-        self._tally.request(row.model or "", row.tier or "", outcome)
+        self._tally.request(row, took_s)
         for report in receipt.attempts:
             self._tally.attempt(report)
         if cached is not None:
             self._tally.cached[cached.state] += 1
         self._ledger.record(row)
         if self._logs_requests:
-            _log_request(row)
+            _log_request(row, call)
 
 
 def _is_kept(reply: Reply) -> bool:
@@ -161,7 +171,9 @@ def _input_parts(route: Route | None, answer: AttemptReport | None) -> InputPart
     return route.input_parts if answer is None else scaled(route.input_parts, answer.usage.input_total)
 
 
-def _log_request(row: RequestRecorded) -> None:
+def _log_request(row: RequestRecorded, call: Call) -> None:
     """What an operator looks for; never a word of what was asked or answered."""
     told = {name: getattr(row, name) for name in ("request_id", "model", "tier", "reason", "cost_nanousd", "total_ms")}
+    if call.trace is not None:
+        told["trace_id"] = call.trace.trace_id
     log.info("%s", row.outcome, extra=told)

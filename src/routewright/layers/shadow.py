@@ -36,7 +36,11 @@ LONGEST_BYTES = 256 * 1024
 """Of an answer; with a longer one nothing is compared."""
 KEPT_CHARS = 20_000
 """Of an answer that is kept with its comparison, where content is kept."""
-JUDGE_TOKENS = 8
+JUDGE_TOKENS = 2_048
+"""For one word; most of it is for models that think before they say it."""
+LEAST_TOKENS, TIMES_AS_LONG = 8_192, 4
+"""How long a copy's answer may be, at least, or beside the one that was given, whichever is more: without a bound the
+dearest that a copy can cost is that of the model's longest answer, and few fit into a day's money."""
 EVEN = 0.5
 _OPINIONS: Mapping[str, float] = {"win": 1.0, "tie": 1.0, "loss": 0.0}
 """How well a shadow answered: at least as well as the model that was chosen, or worse."""
@@ -65,7 +69,9 @@ class Shadowing(Struct, frozen=True, kw_only=True):
 class Shadows:
     """The copies of a process that wait or run: some at a time, and the others in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[AttemptReport], None] = lambda report: None) -> None:
+        """`note` hears of every attempt that was made for them."""
+        self.note = note
         self.counts: Counter[str] = Counter()
         """What became of them: results of comparisons, and `dropped`."""
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
@@ -88,6 +94,12 @@ class Shadows:
             except RoutewrightError as error:
                 self.counts["dropped"] += 1
                 log.warning("a comparison is not recorded: %s", error.message)
+
+    def note_unsent(self, answer: Answer | RoutewrightError) -> None:
+        """A copy was not sent; the first time, the log says why."""
+        self.counts["unsent"] += 1
+        if self.counts["unsent"] == 1 and isinstance(answer, RoutewrightError):
+            log.warning("copies of requests are not sent to other models: %s", answer.message)
 
     async def stop(self) -> None:
         """Give up what waits and what runs; what was sent is settled."""
@@ -164,7 +176,7 @@ class Shadow:
         call = routed.call
         for model in self._shadowing.models:
             try:
-                copy = self._copied(call, model)
+                copy = self._copied(call, model, given)
             except CallerError:
                 self._shadows.counts["unable"] += 1
                 continue
@@ -175,15 +187,19 @@ class Shadow:
                     if self._ledger.account(call.id).reports:
                         self._write(given, took_s, seen)
                     else:  # its budget is spent, or its places rest: that says nothing of the model
-                        self._shadows.counts["unsent"] += 1
+                        self._shadows.note_unsent(seen.answer)
                 finally:
+                    for report in self._ledger.account(call.id).reports:
+                        self._shadows.note(report)
                     self._ledger.close(call.id)
 
-    def _copied(self, call: Call, model: str) -> Routed:
+    def _copied(self, call: Call, model: str, given: Answer) -> Routed:
         """The same question to one model, as nobody's: no key pays for it or is limited by it. Raises CallerError."""
+        most = max(LEAST_TOKENS, TIMES_AS_LONG * given.usage.output_total)
         copy = replace(
             call,
             model=model,
+            max_output_tokens=min(most, call.max_output_tokens or most),
             options=Options(),
             tenant=NOBODY,
             priority=Priority.SHADOW,
@@ -204,6 +220,9 @@ class Shadow:
         )
         if isinstance(answer, RoutewrightError):
             seen.result, seen.decided_by = "failed", answer.code
+            return seen
+        if answer.finish == "length" and copy.call.max_output_tokens != routed.call.max_output_tokens:
+            seen.result, seen.decided_by = "failed", "too_long"  # we cut it, so there is nothing to hold against it
             return seen
         seen.findings = self._examine(routed.call, routed.route, answer)
         does = all(finding.is_ok for finding in seen.findings)

@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from functools import cache
 
 from routewright.errors import Fault, RoutewrightError
+from routewright.layers.histogram import OVERHEAD_SECONDS, SECONDS, Histogram
+from routewright.ledger.ledger import RequestRecorded
 from routewright.reply import AttemptReport
+from routewright.route import Route
+from routewright.usage import Usage
 
+_KINDS = Usage.__struct_fields__
 _CLASSES = {Fault.CALLER: "refused", Fault.PROVIDER: "provider_failed", Fault.OURS: "failed"}
 
 
@@ -20,21 +25,49 @@ class Tally:
         """By deployment, cause and class of outcome."""
         self.cost_nanousd: Counter[str] = Counter()
         """By model."""
-
+        self.tokens: Counter[tuple[str, str]] = Counter()
+        """By model and class of token, as `Usage` has them."""
+        self.baseline_cost_nanousd: Counter[str] = Counter()
+        """What the tokens of answers would have cost, by the model that they are compared with."""
+        self.decisions: Counter[tuple[str, str, str]] = Counter()
+        """By policy, tier and how the tier was come by: `named`, `trusted`, `moved`."""
+        self.durations = Histogram(SECONDS)
+        """How long requests took, in seconds, by the model that answered; empty where none did."""
+        self.first_events = Histogram(SECONDS)
+        """How long streams took to begin, in seconds, by model."""
+        self.overheads = Histogram(OVERHEAD_SECONDS)
+        """Our part of the time to the first event, in seconds, by the dialect of the client."""
+        self.spans: Counter[str] = Counter()
+        """Spans of traces, by what became of them: `sent`, `dropped` (no room in the queue) and `failed`."""
         self.cached: Counter[str] = Counter()
         """Requests for which the response cache was used: `hit`, `miss` and `stale`."""
         self.policy_fallbacks: Counter[str] = Counter()
         """Requests that the base decided because something was wrong with another policy, or with flags."""
 
-    def request(self, model: str, tier: str, outcome: str) -> None:
-        """A request is over."""
-        self.requests[model, tier, outcome_class(outcome)] += 1
+    def request(self, row: RequestRecorded, took_s: float) -> None:
+        """A request is over, after so many seconds."""
+        model = row.model or ""
+        self.requests[model, row.tier or "", outcome_class(row.outcome)] += 1
+        self.durations.note(model, took_s)
+        if row.route is not None:
+            self._decision(row.route)
+        if row.baseline_model is not None and row.baseline_cost_nanousd:
+            self.baseline_cost_nanousd[row.baseline_model] += row.baseline_cost_nanousd
 
     def attempt(self, report: AttemptReport) -> None:
         """An attempt is over."""
         self.attempts[report.deployment, report.cause, outcome_class(report.outcome)] += 1
         if report.cost_nanousd:
             self.cost_nanousd[report.model] += report.cost_nanousd
+        for kind in _KINDS:
+            if tokens := getattr(report.usage, kind):
+                self.tokens[report.model, kind] += tokens
+
+    def _decision(self, route: Route) -> None:
+        how = "named"
+        if route.verdict is not None:
+            how = "trusted" if route.verdict.tier == route.tier else "moved"
+        self.decisions[route.policy.partition("@")[0], route.tier, how] += 1
 
 
 @cache

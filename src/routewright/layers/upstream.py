@@ -42,6 +42,8 @@ class Upstream:
     async def __call__(self, attempt: Attempt) -> Reply:
         dialect = self._dialects[attempt.deployment.dialect]
         request = dialect.write_request(_carried(attempt, dialect))
+        if attempt.trace is not None:
+            request = replace(request, headers={**request.headers, **attempt.trace.headers})
         sent_at = self.clock.monotonic()
         response = await self._transport.send(request, connect_timeout_s=self._connect_timeout_s)
         try:

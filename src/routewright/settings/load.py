@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +43,7 @@ from routewright.settings.schema import (
     ServerSettings,
     ShadowSettings,
     SpendingSettings,
+    TelemetrySettings,
     allowed,
     dotted,
     keys_of,
@@ -69,6 +71,9 @@ PRICES = "prices.json"
 _BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ALL_PERCENT = 100
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
+"""Where OpenTelemetry has the headers, and we, if nothing else is said."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -89,6 +94,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     access: AccessSettings
     alerts: AlertSettings
     drift: DriftSettings
+    telemetry: TelemetrySettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     rollout: RolloutSettings
@@ -109,6 +115,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook: Secret | None
     """Where alerts go; None for nowhere, as in the next."""
     slack_webhook: Secret | None
+    telemetry_headers: Mapping[str, Secret]
+    """What the collector of traces is told with each batch."""
     keys: Mapping[str, Secret]
     """Provider → its key."""
     unusable: Mapping[str, str]
@@ -239,6 +247,7 @@ def load_settings(
         ),
         webhook=_webhook("webhook", sections.alerts.webhook, environ, stored),
         slack_webhook=_webhook("slack_webhook", sections.alerts.slack_webhook, environ, stored),
+        telemetry_headers=_telemetry_headers(sections.telemetry, environ, stored),
         keys={name: key for name, key in keys.items() if isinstance(key, Secret)},
         unusable={name: reason for name, reason in keys.items() if isinstance(reason, str)},
         origins=given.origins,
@@ -326,6 +335,30 @@ def _webhook(name: str, given: str | None, environ: Mapping[str, str], stored: M
     return address
 
 
+def _telemetry_headers(
+    telemetry: TelemetrySettings, environ: Mapping[str, str], stored: Mapping[str, Secret]
+) -> Mapping[str, Secret]:
+    """As OpenTelemetry writes them: `name=value,name=value`, values percent-encoded. Raises SettingsError."""
+    reference = telemetry.headers
+    if reference is None and environ.get(HEADERS_VARIABLE):
+        reference = f"env:{HEADERS_VARIABLE}"
+    if reference is None or telemetry.endpoint is None:
+        return {}
+    held = resolve(reference, environ, stored)
+    hint = "write it without spaces, like authorization=Bearer%20KEY,x-scope=mine"
+    if isinstance(held, str):
+        raise SettingsError(f"telemetry.headers: {held}", hint=hint)
+    headers = {}
+    for pair in filter(None, held.reveal().split(",")):
+        name, equals, value = pair.partition("=")
+        value = unquote(value)
+        if not (equals and _HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
+            message = f"telemetry.headers: what {reference} holds is not name=value,name=value"
+            raise SettingsError(message, hint=hint)
+        headers[name] = Secret(value)
+    return headers
+
+
 def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
     sections: dict[str, type[Struct]] = {
         "server": ServerSettings,
@@ -339,6 +372,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
         "redis": RedisSettings,
         "access": AccessSettings,
         "alerts": AlertSettings,
+        "telemetry": TelemetrySettings,
         "prices": PriceDocumentSettings,
         "spending": SpendingSettings,
         "rollout": RolloutSettings,

@@ -420,6 +420,16 @@ class DriftSettings(Struct, frozen=True, kw_only=True):
     take_out_of_auto: bool = False
 
 
+class TelemetrySettings(Struct, frozen=True, kw_only=True):
+    """`[telemetry]`: where traces go."""
+
+    endpoint: BaseUrl | None = None
+    headers: KeyReference | None = None
+    service_name: Name = "routewright"
+    sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    log_content: bool = False
+
+
 class PriceDocumentSettings(Struct, frozen=True, kw_only=True):
     """`[prices]`: which price table applies to what has no price in the settings."""
 
@@ -503,6 +513,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     access: AccessSettings
     alerts: AlertSettings
     drift: DriftSettings
+    telemetry: TelemetrySettings
     prices: PriceDocumentSettings
     spending: SpendingSettings
     rollout: RolloutSettings

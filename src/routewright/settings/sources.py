@@ -23,8 +23,10 @@ ALIASES: Mapping[str, KeyPath] = {
     "ROUTING_MAX_RETRIES": ("policy", "max_retry_attempts"),
     "BATCH_CONCURRENCY": ("policy", "batch_concurrency"),
     "COST_ALERT_THRESHOLD": ("policy", "cost_alert_threshold"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "endpoint"),
+    "OTEL_SERVICE_NAME": ("telemetry", "service_name"),
 }
-"""Names of environment variables from the original policy."""
+"""Names of environment variables from the original policy, and of OpenTelemetry."""
 
 CONFIG_VARIABLE = "ROUTEWRIGHT_CONFIG"
 ConfigPlace: TypeAlias = Path | str
