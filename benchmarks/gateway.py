@@ -6,15 +6,16 @@ are told in its terms are not there.
 
 import argparse
 import sys
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.page import put  # noqa: E402 our neighbour
-from routewright.bench.measure import Part, Plan, Report, run  # noqa: E402
+from benchmarks.page import put
+
+from routewright.bench.measure import Part, Plan, Report, run
 
 MARKS = {True: "met", False: "**missed**", None: ""}
 
@@ -27,7 +28,13 @@ def lines(report: Report) -> list[str]:
         f"| {row.what} | {row.value} {row.unit} | {row.bar} | {MARKS[row.is_met]} |".replace("  ", " ")
         for row in report.rows()
     ]
-    return [f"{date.today()}, {where}:", "", "| what | median (lowest–highest) | bar | |", "|---|---|---|---|", *table]
+    return [
+        f"{datetime.now(UTC).date()}, {where}:",
+        "",
+        "| what | median (lowest–highest) | bar | |",
+        "|---|---|---|---|",
+        *table,
+    ]
 
 
 def main() -> None:

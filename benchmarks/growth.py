@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.page import put  # noqa: E402 our neighbours
 from benchmarks.reports import CACHE_KB, ROWS_PER_REQUEST, fill, sqlite_series  # noqa: E402
+
 from routewright.access.description import read_wish  # noqa: E402
 from routewright.access.installation import Installation  # noqa: E402
 from routewright.access.keyring import Keyring  # noqa: E402

@@ -1,4 +1,4 @@
-"""What a start takes, as lists of modules and numbers of values: these are the same on a busy machine, times are not."""
+"""What a start takes, as lists of modules and numbers of values: the same on a busy machine, as times are not."""
 
 import json
 import subprocess

@@ -32,7 +32,8 @@ def request(tenant: Tenant = LIMITED, body: bytes = b"{}", **headers: str) -> Re
     async def receive() -> Message:
         if messages:
             return messages.pop()
-        return await asyncio.Event().wait() or {}
+        await asyncio.Event().wait()
+        raise AssertionError
 
     sent = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     return Request(
@@ -188,7 +189,9 @@ def test_texts_of_metrics_become_one() -> None:
         '# HELP a What.\n# TYPE a counter\na{worker="1",model="m{x}"} 1\na{worker="2",model="n"} 3\n'
         '# HELP b Other.\n# TYPE b gauge\nb{worker="1"} 2\n'
         "# HELP routewright_worker_up Whether this worker answers.\n# TYPE routewright_worker_up gauge\n"
-        'routewright_worker_up{worker="1"} 1\nroutewright_worker_up{worker="2"} 1\nroutewright_worker_up{worker="3"} 0\n'
+        'routewright_worker_up{worker="1"} 1\n'
+        'routewright_worker_up{worker="2"} 1\n'
+        'routewright_worker_up{worker="3"} 0\n'
     )
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -72,7 +72,7 @@ def chat(url: str, model: str = "ok", **more: Any) -> Told:
 
 def metric(text: str, name: str) -> dict[str, float]:
     """By worker, all other labels summed."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for worker, value in re.findall(rf'^routewright_{name}\{{worker="(\d+)".*\}} (\S+)$', text, re.MULTILINE):
         found[worker] += float(value)
     return dict(found)
@@ -254,9 +254,12 @@ def test_who_dies_seldom_is_always_started_again_soon() -> None:
 def test_an_address_is_kept_for_those_who_share_it_before_anybody_listens() -> None:
     with reserve("127.0.0.1", 0) as reserved:
         port = reserved.getsockname()[1]
-        for refused in (lambda: reserve("127.0.0.1", port), lambda: socket.create_server(("127.0.0.1", port))):
-            with pytest.raises(OSError, match="in use"):
-                refused()
-        with listen("127.0.0.1", port, is_shared=True), listen("127.0.0.1", port, is_shared=True):
-            with pytest.raises(OSError, match="in use"):
-                reserve("127.0.0.1", port)
+        with pytest.raises(OSError, match="in use"):
+            reserve("127.0.0.1", port)
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", port))
+        shared = [listen("127.0.0.1", port, is_shared=True) for _ in range(2)]
+        with pytest.raises(OSError, match="in use"):
+            reserve("127.0.0.1", port)
+        for each in shared:
+            each.close()

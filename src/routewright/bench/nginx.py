@@ -51,9 +51,7 @@ def nginx(upstream: Child, folder: Path) -> Iterator[Child | None]:
     port, config = free_port(), folder / "nginx.conf"
     config.write_text(_CONFIG.format(folder=folder, provider=f"{upstream.host}:{upstream.port}", port=port))
     with started("nginx", [program, "-c", str(config), "-p", str(folder)], folder) as (process, _):
-        _await_port(port)
-        (worker,) = children(process.pid)
-        yield Child(name="nginx", pid=worker, host="127.0.0.1", port=port)
+        yield Child(name="nginx", pid=_await_worker(process.pid, port), host="127.0.0.1", port=port)
 
 
 def free_port() -> int:
@@ -63,13 +61,16 @@ def free_port() -> int:
         return port
 
 
-def _await_port(port: int) -> None:
+def _await_worker(master: int, port: int) -> int:
+    """Its process id, when connections are taken."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
+        workers = children(master)
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            time.sleep(0.01)
-        else:
-            return
+            workers = ()
+        if workers:
+            return workers[0]
+        time.sleep(0.01)
     raise BenchFailed(f"nginx did not start within {START_TIMEOUT_S:g} s", program="nginx")

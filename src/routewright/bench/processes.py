@@ -96,7 +96,8 @@ def environment(folder: Path) -> Mapping[str, str]:
 def running(name: str, arguments: Sequence[str], folder: Path) -> Iterator[Child]:
     """Run `python` with these arguments and wait until it says where it serves; stop it at the end.
 
-    Processes that it has started by then are part of it. A BenchFailed that this program is to blame for, here or in the block, is raised with the end of what it wrote.
+    Processes that it has started by then are part of it. A BenchFailed that this program is to blame for, here or in
+    the block, is raised with the end of what it wrote.
     """
     with started(name, [sys.executable, *arguments], folder) as (process, log):
         host, port = _await_address(name, process, log)

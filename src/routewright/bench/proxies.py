@@ -55,12 +55,12 @@ Rounds = Mapping[str, Sequence[Spent]]
 def whole(prompt_chars: int, *, delay_ms: int = 0, model: str = MODEL) -> Load:
     """Requests for answers in one piece."""
     mock = {"delay_ms": str(delay_ms)} if delay_ms else {}
-    return Load(tuple(chat_body(prompt, model=model, **mock) for prompt in prompts(prompt_chars)), _WHOLE_END)
+    return Load(tuple(chat_body(prompt, model=model, mock=mock) for prompt in prompts(prompt_chars)), _WHOLE_END)
 
 
 def streamed(chunks: int, **mock: str) -> Load:
-    """Requests for streams of so many chunks."""
-    return Load(tuple(chat_body(prompt, chunks=chunks, **mock) for prompt in prompts(PROMPT_CHARS)), STREAM_END)
+    """Requests for streams of so many chunks; `mock` as in `chat_body`."""
+    return Load(tuple(chat_body(prompt, chunks=chunks, mock=mock) for prompt in prompts(PROMPT_CHARS)), STREAM_END)
 
 
 async def spend(plan: Plan, child: Child, load: Load, count: int) -> Spent:

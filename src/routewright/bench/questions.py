@@ -1,9 +1,12 @@
 """What is asked: prompts as people write them, of a given size, no two alike."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 VARIANTS = 64
 MODEL = "auto"
+NOTHING: Mapping[str, str] = {}
 
 _CASE = (
     "Order {number}: the customer writes that the parcel arrived on Tuesday with one corner crushed and the lamp in it "
@@ -30,7 +33,9 @@ def prompts(size: int) -> tuple[str, ...]:
     )
 
 
-def chat_body(prompt: str, *, chunks: int | None = None, model: str = MODEL, **mock: str) -> bytes:
+def chat_body(
+    prompt: str, *, chunks: int | None = None, model: str = MODEL, mock: Mapping[str, str] = NOTHING
+) -> bytes:
     """The body of a chat completion; streamed if `chunks` says how many the mock upstream shall send.
 
     `mock` tells it what else to do: see `upstream`.

@@ -1,4 +1,4 @@
-"""What a start costs: a Python that imports routewright, the command line up to its help, a gateway to its first answer."""
+"""What a start costs: an import of routewright, the command line up to its help, a gateway up to its first answer."""
 
 import resource
 import subprocess

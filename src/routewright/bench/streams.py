@@ -4,6 +4,7 @@ import asyncio
 import re
 import resource
 import time
+from functools import partial
 from typing import cast
 
 from routewright.bench.load import PATH
@@ -60,10 +61,9 @@ async def _open(
         await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
         body = bodies[number % len(bodies)]
         request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        open_one = partial(_Reader, request, delays_ns)
         try:
-            _, reader = await loop.create_connection(
-                lambda request=request: _Reader(request, delays_ns), child.host, child.port
-            )
+            _, reader = await loop.create_connection(open_one, child.host, child.port)
         except OSError as error:
             raise child.failure(f"takes no connections beyond {number}: {error.strerror}") from error
         readers.append(reader)

@@ -3,8 +3,9 @@
 What it costs less than the gateway is what the ledger costs: writing down, syncing and draining.
 """
 
-import routewright.runtime
-from routewright.cli.program import main
+import runpy
+
+from routewright import runtime
 from routewright.ledger.journal import Journal
 from routewright.ledger.tape import Position
 
@@ -21,5 +22,5 @@ class NoJournal(Journal):
 
 
 if __name__ == "__main__":
-    routewright.runtime.Journal = NoJournal  # type: ignore[misc]
-    main()
+    vars(runtime)["Journal"] = NoJournal
+    runpy.run_module("routewright", run_name="__main__", alter_sys=True)

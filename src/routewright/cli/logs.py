@@ -42,7 +42,7 @@ class JsonLines(logging.Formatter):
 
 
 class Pretty(logging.Formatter):
-    """`20:15:07 warning message  name=value`, in colour if wanted; of several workers with its number after the time."""
+    """`20:15:07 warning message  name=value`, in colour if wanted; `20:15:07 [2] …` of the second worker."""
 
     def __init__(self, *, is_coloured: bool, worker: int | None = None) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def _added(record: logging.LogRecord) -> dict[str, object]:
 
 
 def configure(*, level: int, no_color: bool, worker: int | None = None) -> None:
-    """Have everything from `level` on written to stderr, in the form that suits what stderr is; said by which worker."""
+    """Have everything from `level` on written to stderr, in the form that suits what stderr is, by this worker."""
     is_terminal = sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Pretty(is_coloured=not no_color, worker=worker) if is_terminal else JsonLines(worker))

@@ -108,8 +108,8 @@ class Gateway:
         siblings: Siblings | None = None,
     ) -> None:
         """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands; `alerts` how
-        many each has raised since the start, by name; `drift` what models are watched for; `siblings` are the other workers
-        of this gateway, if there are any."""
+        many each has raised since the start, by name; `drift` what models are watched for; `siblings` are the other
+        workers of this gateway, if there are any."""
         self.is_draining = False
         self._engine = engine
         self.workload = Workload()

@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
         self.gateway = gateway
         self.watch = watch
         self._announce = announce
-        self.ended_by = _ENDS
+        self.ended_by: tuple[signal.Signals, ...] = _ENDS
         """Which signals, when the second one comes, end what runs at once."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -139,7 +139,8 @@ async def serve(
     """
     settings = runtime.engine.settings.server
     runtime.open_door()
-    server = make_server(runtime, announce, limits_of(settings), worker and _siblings(runtime, worker))
+    siblings = None if worker is None else _siblings(runtime, worker)
+    server = make_server(runtime, announce, limits_of(settings), siblings)
     if worker is not None:  # whoever manages a whole group of processes sends SIGTERM to it, and so to us twice
         server.ended_by = (signal.SIGINT,)
     memory = limit_bytes(settings.max_memory_mb) // (worker.count if worker else 1)
@@ -213,7 +214,7 @@ def until_the_end(handle: Callable[[int, FrameType | None], None]) -> Iterator[N
 
 async def watch_promises(runtime: Runtime) -> None:
     """Check what tuned policies were put in force for, and take back what no longer holds, while it is awaited."""
-    while not runtime.policies.has_promises:
+    while not runtime.policies.has_promises:  # noqa: ASYNC110 the follower tells nobody
         await asyncio.sleep(AGAIN_AFTER_S)
     from routewright.jobs.promise_watch import PromiseWatch  # with all that tuning takes, which few gateways need
 

@@ -1,14 +1,14 @@
 """What the workers of one gateway do for each other, over a Unix socket each: pass requests on, and tell their metrics.
 
-Some things are remembered by a process: the answer to an `Idempotency-Key`, responses to go on from, what a key has used
-of its limits. Each of these has one worker that remembers it, found by a hash of whose it is; whichever worker such a
-request comes to passes it on to that one. So these promises hold as they do in a single process. All other requests are
-answered where they come.
+Some things are remembered by a process: the answer to an `Idempotency-Key`, responses to go on from, what a key has
+used of its limits. Each of these has one worker that remembers it, found by a hash of whose it is; whichever worker
+such a request comes to passes it on to that one. So these promises hold as they do in a single process. All other
+requests are answered where they come.
 """
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import quote
@@ -92,11 +92,12 @@ class Siblings:
                         await send({"type": "http.response.body", "body": part, "more_body": True})
             except (OSError, EOFError, httptools.HttpParserError) as error:
                 raise Overloaded(
-                    f"worker {number}, which remembers this, is away ({error or 'it hung up'})", retry_after_s=PAUSE_S
+                    f"worker {number}, which remembers this, is away ({str(error) or 'it hung up'})",
+                    retry_after_s=PAUSE_S,
                 ) from error
         await send({"type": "http.response.body", "body": b""})
 
-    async def _ask(self, number: int, request: Request, body: bytes = b"") -> AsyncIterator["_Head | bytes"]:
+    async def _ask(self, number: int, request: Request, body: bytes = b"") -> AsyncGenerator["_Head | bytes", None]:
         """The head of a sibling's answer, and its body as it comes. Raises OSError, EOFError, HttpParserError."""
         reader, writer = await asyncio.open_unix_connection(socket_path(self._worker.folder, number))
         try:

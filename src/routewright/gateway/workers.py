@@ -1,8 +1,8 @@
 """Several processes of one gateway: a supervisor that serves nothing, and workers that all listen on one port.
 
-The kernel deals connections out among the workers (SO_REUSEPORT). The supervisor starts them, one alone at first, so that
-what is wrong with the settings or the ledger is told once; starts again those that die; and passes on the signal to end.
-It is forked from, so it has no thread and no event loop.
+The kernel deals connections out among the workers (SO_REUSEPORT). The supervisor starts them, one alone at first, so
+that what is wrong with the settings or the ledger is told once; starts again those that die; and passes on the signal
+to end. It is forked from, so it has no thread and no event loop.
 """
 
 import gc
