@@ -83,6 +83,7 @@ def litellm(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
     settings = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
     settings["LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"] = "true"  # on loopback, without a key of its own
     command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    command += ["--keepalive_timeout", "75"]  # as ours; its default of 5 s cuts who waits between two rounds
     with _answering("litellm", command, port, folder, settings) as side:
         yield side
 

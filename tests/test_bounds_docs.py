@@ -25,6 +25,8 @@ from routewright.gateway import (
     overload,
     responses_kept,
     server,
+    siblings,
+    workers,
 )
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
@@ -42,6 +44,14 @@ ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)`")
 CONSTANTS: dict[str, tuple[float, ...]] = {
+    "restarts of a worker that dies": (
+        workers.FIRST_PAUSE_S,
+        workers.LONGEST_PAUSE_S,
+        workers.MOST_DEATHS,
+        workers.WITHIN_S,
+    ),
+    "drain of workers": (120, workers.LAST_WORDS_S),
+    "metrics of another worker": (siblings.METRICS_S,),
     "files of one key": (files_kept.MOST_FILES, 30, files_kept.KEPT_S),
     "a form": (multipart.MOST_PARTS, multipart.MOST_HEAD_BYTES, multipart.MOST_FIELD_BYTES),
     "body of a batch that is made": (batches_api.MOST_BODY_BYTES,),

@@ -30,6 +30,10 @@ SETTINGS = """
 api_key = "env:OPERATOR"
 workers = 2
 
+[budgets.capped]
+scope = "tag:capped"
+limit_usd = 0.0006
+
 [providers.mock]
 base_url = "http://127.0.0.1:{port}/v1"
 
@@ -167,6 +171,19 @@ def test_limits_of_a_key_are_those_of_all_workers_together(served: Served) -> No
     until(lambda: all(ask(served.url, "/v1/models", method="GET", key=key).status == 200 for _ in range(ENOUGH)))
     statuses = Counter(chat(served.url, key=key).status for _ in range(ENOUGH))
     assert statuses == {200: 5, 429: ENOUGH - 5}
+
+
+def test_m01_workers_over_one_file_spend_what_there_is_and_no_more(served: Served, bill: Path) -> None:
+    before = charged(bill)
+    tagged = {"routewright": {"tags": ["capped"]}, "max_tokens": 8}
+    with ThreadPoolExecutor(2 * ENOUGH) as threads:
+        asked = [threads.submit(chat, served.url, **tagged) for _ in range(2 * ENOUGH)]
+        statuses = Counter(each.result().status for each in asked)
+    spent = [json.loads(line) for line in bill.read_text().splitlines()[before:]]
+    cost_usd = sum(each["input"] * 1 + each["output"] * 2 for each in spent) / 1e6
+    assert statuses.keys() == {200, 402}
+    assert statuses[200] == len(spent)
+    assert 0.0003 < cost_usd <= 0.0006
 
 
 def test_nobody_else_is_taken_for_a_worker(served: Served) -> None:
