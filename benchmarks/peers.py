@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import uvloop
 from msgspec.structs import replace
 
@@ -103,7 +104,26 @@ def portkey(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
         yield side
 
 
-PEERS = {"litellm": litellm, "portkey": portkey}
+def _litellm_version(place: Path) -> str:
+    (found,) = (place / "litellm").glob("lib/python*/site-packages/litellm-*.dist-info")
+    return found.name.removeprefix("litellm-").removesuffix(".dist-info")
+
+
+def _portkey_version(place: Path) -> str:
+    package = place / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "package.json"
+    return str(msgspec.json.decode(package.read_bytes())["version"])
+
+
+class Peer(NamedTuple):
+    """Another gateway."""
+
+    run: Callable[[Child, Path, Path], AbstractContextManager[Side]]
+    version: Callable[[Path], str]
+    bar: float
+    """It takes so many times our CPU for a request of 1 KB, at least."""
+
+
+PEERS = {"litellm": Peer(litellm, _litellm_version, 75), "portkey": Peer(portkey, _portkey_version, 8)}
 
 
 @contextmanager
@@ -145,8 +165,8 @@ async def _ask_once(side: Side) -> None:
 # ---- the run --------------------------------------------------------------------------------------------------------
 
 
-def measure(names: list[str], place: Path) -> list[Figure]:
-    """All of them, in turn."""
+def measure(names: list[str], place: Path, notes: list[str]) -> list[Figure]:
+    """All of them, in turn; `notes` gets what else there is to say."""
     with tempfile.TemporaryDirectory(prefix="routewright-peers-") as name, ExitStack() as stack:
         folder = Path(name)
         upstream = stack.enter_context(running("upstream", ["-m", "routewright.bench.upstream"], folder))
@@ -158,20 +178,22 @@ def measure(names: list[str], place: Path) -> list[Figure]:
         sides["routewright"] = Side(stack.enter_context(running("gateway", serve, folder)))
         for peer in names:
             print(f"installing and starting {peer}", flush=True)
-            sides[peer] = stack.enter_context(PEERS[peer](upstream, place, folder))
-        return uvloop.run(_figures(sides))
+            sides[peer] = stack.enter_context(PEERS[peer].run(upstream, place, folder))
+            notes.append(f"{peer} {PEERS[peer].version(place)}")
+        return uvloop.run(_figures(sides, notes))
 
 
-async def _figures(sides: Mapping[str, Side]) -> list[Figure]:
+async def _figures(sides: Mapping[str, Side], notes: list[str]) -> list[Figure]:
     figures = []
     for kind in KINDS:
         print(kind.name, flush=True)
-        rounds = await _rounds(sides, kind)
+        rounds = await _rounds(sides, kind, notes)
         for name, took in rounds.items():
             figures.append(figure(name, f"{name}, {kind.name}", "µs CPU", took))
         for name in (name for name in rounds if sides[name].is_heavy):
             ratio = [its / ours for its, ours in zip(rounds[name], rounds["routewright"], strict=True)]
-            figures.append(figure(name, f"{name} ÷ routewright, {kind.name}", "×", ratio))
+            least = PEERS[name].bar if kind is KINDS[0] else None
+            figures.append(figure(name, f"{name} ÷ routewright, {kind.name}", "×", ratio, least=least))
     for name, side in sides.items():
         figures.append(figure(name, f"{name}, memory after that", "MB", [side.child.resident_mb()]))
         if side.first_answer_s is not None:
@@ -179,8 +201,8 @@ async def _figures(sides: Mapping[str, Side]) -> list[Figure]:
     return figures
 
 
-async def _rounds(sides: Mapping[str, Side], kind: Kind) -> dict[str, list[float]]:
-    """CPU of a request by side; without a peer that does not answer this kind, which is told."""
+async def _rounds(sides: Mapping[str, Side], kind: Kind, notes: list[str]) -> dict[str, list[float]]:
+    """CPU of a request by side; without a peer that does not answer this kind, which is noted."""
     rounds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(PLAN.rounds):
         for name in list(rounds):
@@ -191,7 +213,7 @@ async def _rounds(sides: Mapping[str, Side], kind: Kind) -> dict[str, list[float
             except BenchFailed as error:
                 if not side.is_heavy:
                     raise
-                print(f"  {name} is left out: {error.message}", flush=True)
+                notes.append(f"{kind.name}: left out, as {error.message}")
                 del rounds[name]
             else:
                 rounds[name].append(spent.cpu_us)
@@ -206,14 +228,16 @@ def main() -> None:
     )
     parser.add_argument("--into", type=Path, help="the page to write to")
     options = parser.parse_args()
+    notes: list[str] = []
     with ExitStack() as stack:
         place = options.environment or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        figures = measure(options.only.split(","), place.absolute())
+        figures = measure(options.only.split(","), place.absolute(), notes)
     from benchmarks.gateway import lines
 
     from routewright.bench.measure import machine
 
     table = lines(Report(machine=machine(), figures=tuple(figures), elapsed_s=0))
+    table += ["", *(f"* {note}" for note in notes)]
     print("\n".join(table))
     if options.into:
         put(options.into, "peers", table)

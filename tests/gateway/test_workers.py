@@ -175,7 +175,7 @@ def test_limits_of_a_key_are_those_of_all_workers_together(served: Served) -> No
 
 def test_m01_workers_over_one_file_spend_what_there_is_and_no_more(served: Served, bill: Path) -> None:
     before = charged(bill)
-    tagged = {"routewright": {"tags": ["capped"]}, "max_tokens": 8}
+    tagged: dict[str, Any] = {"routewright": {"tags": ["capped"]}, "max_tokens": 8}
     with ThreadPoolExecutor(2 * ENOUGH) as threads:
         asked = [threads.submit(chat, served.url, **tagged) for _ in range(2 * ENOUGH)]
         statuses = Counter(each.result().status for each in asked)

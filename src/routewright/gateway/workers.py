@@ -38,7 +38,6 @@ LAST_WORDS_S = 20.0
 WRONG_SETTINGS = 78
 """The exit code of a worker that cannot use the settings (EX_CONFIG)."""
 _ENDS = (signal.SIGINT, signal.SIGTERM)
-_SIGNALS = (*_ENDS, signal.SIGCHLD)
 _LONGEST_FOLDER = 90
 """The path of a Unix socket has at most 107 bytes."""
 
@@ -133,7 +132,7 @@ def _caught_signals() -> Iterator[int]:
     readable, writable = socket.socketpair()
     readable.setblocking(False)
     writable.setblocking(False)
-    handlers = {number: signal.signal(number, _leave_it) for number in _SIGNALS}
+    handlers = {number: signal.signal(number, _leave_it) for number in (*_ENDS, signal.SIGCHLD)}
     before = signal.set_wakeup_fd(writable.fileno())
     try:
         yield readable.fileno()
@@ -282,7 +281,9 @@ class Supervisor:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            self._died(self._alive.pop(pid), pid, os.waitstatus_to_exitcode(status))
+            number = self._alive.pop(pid, None)
+            if number is not None:  # in a container we are also told of whoever lost its parent
+                self._died(number, pid, os.waitstatus_to_exitcode(status))
 
     def _died(self, number: int, pid: int, code: int) -> None:
         """A worker ended: when it should, before all served, or by itself."""
