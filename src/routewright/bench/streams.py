@@ -14,7 +14,7 @@ from routewright.bench.proxies import CHUNKS, STREAM_END, Sides, streamed
 from routewright.bench.report import Figure, figure, percentile
 from routewright.bench.upstream import CHUNK_INTERVAL_S, STAMP_NS
 
-OPENED_PER_S = 500
+OPENED_PER_S = 250
 _STAMP = re.compile(rb"@(\d{15})\b")
 _MILLION = 1_000_000
 
@@ -122,8 +122,7 @@ async def open_figures(plan: Plan, sides: Sides) -> list[Figure]:
 async def held_open(plan: Plan, child: Child) -> tuple[float, float]:
     """The share of a core, and KB of each stream."""
     before_mb = child.resident_mb()
-    opening_s = plan.open_streams / OPENED_PER_S
-    chunks = int(2 * opening_s + plan.open_s) + 20
+    chunks = int(2 * plan.patience_s + plan.open_s)  # more than are waited for, at one a second
     readers = await _open(child, plan.open_streams, OPENED_PER_S, [], chunks=chunks, interval_ms="1000")
     try:
         deadline = time.monotonic() + plan.patience_s
