@@ -5,6 +5,7 @@ are told in its terms are not there.
 """
 
 import argparse
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ MARKS = {True: "met", False: "**missed**", None: ""}
 def lines(report: Report) -> list[str]:
     """Where and when, and a line for each figure."""
     machine = report.machine
-    where = f"{machine.processor}, {machine.cores} cores, {machine.system}, {machine.python}"
+    load = f"a load of {os.getloadavg()[2]:.0f} in the last quarter of an hour"
+    where = f"{machine.processor}, {machine.cores} cores, {load}, {machine.system}, {machine.python}"
     table = [
         f"| {row.what} | {row.value} {row.unit} | {row.bar} | {MARKS[row.is_met]} |".replace("  ", " ")
         for row in report.rows()
