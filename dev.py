@@ -7,6 +7,11 @@ python3 dev.py check --fast    only the tests, stopping at the first failure
 python3 dev.py coverage        set up, then the branch coverage of what money depends on
 python3 dev.py mutate          set up, then small faults in it, of which the tests must notice nine in ten
 python3 dev.py prove [--long]  set up, then the proofs of docs/reliability.md
+python3 dev.py docs            set up, then the pages that are made from the code, and the site in build/site
+python3 dev.py lock            set up, then the hashes of what requirements.txt names, into requirements.lock
+python3 dev.py sbom            set up, then what it is made of, as a CycloneDX document
+python3 dev.py release-notes   set up, then what is unreleased; or `release-notes 0.1.0`
+python3 dev.py screenshots     set up, then the pictures of docs/dashboard.md again (needs chromium)
 """
 
 import hashlib
@@ -18,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-TO_RUN = "requirements.txt"
+TO_RUN = "requirements.lock"
 TO_CHECK = "requirements-dev.txt"
 
 CHECKS = (
@@ -26,6 +31,7 @@ CHECKS = (
     ("lint", ["ruff", "check", "."]),
     ("types", ["mypy"]),
     ("imports", ["lint-imports"]),
+    ("site", ["mkdocs", "build", "--strict", "--quiet"]),
     # Three at once even on two cores, as many tests wait for servers; neighbours share what is dear to start.
     ("tests", ["pytest", "-n", "3", "--dist", "worksteal"]),
 )
@@ -36,13 +42,25 @@ OF_MONEY = [
     *(f"tests/test_{name}.py" for name in ("alerts", "runtime_budgets", "stores")),
 ]
 COVERAGE = (["coverage", "run", "-m", "pytest", *OF_MONEY], ["coverage", "report"])
-SCRIPTS = {"mutate": "benchmarks/mutation.py", "prove": "benchmarks/prove.py"}
+LOCKED = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header")
+SCRIPTS = {
+    "mutate": "benchmarks/mutation.py",
+    "prove": "benchmarks/prove.py",
+    "release-notes": "release/notes.py",
+    "sbom": "release/sbom.py",
+    "screenshots": "benchmarks/screenshots.py",
+}
+COMMANDS = {
+    "coverage": COVERAGE,
+    "docs": (["python", "tests/pages.py"], ["mkdocs", "build", "--strict", "--quiet"]),
+    "lock": (["uv", "pip", "compile", "--quiet", *LOCKED, "requirements.txt", "-o", TO_RUN],),
+}
 
 
 def fingerprint() -> str:
     """What an environment is made from; when it changes, the environment is brought up to date."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in ("pyproject.toml", TO_RUN, TO_CHECK):
+    for name in ("pyproject.toml", "requirements.txt", TO_RUN, TO_CHECK):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
@@ -85,9 +103,9 @@ def check(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def coverage() -> int:
-    """Run the tests of the money with every branch watched, then say what of its code was not reached: 1 if any."""
-    codes = [subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT).returncode for command in COVERAGE]
+def run_all(commands: tuple[list[str], ...]) -> int:
+    """Run them one after the other, also when one fails; the worst exit code."""
+    codes = [subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT).returncode for command in commands]
     return max(codes)
 
 
@@ -104,9 +122,9 @@ def main() -> int:
     if arguments[0] == "check":
         set_up(TO_CHECK)
         return check(arguments[1:])
-    if arguments[0] == "coverage":
+    if arguments[0] in COMMANDS:
         set_up(TO_CHECK)
-        return coverage()
+        return run_all(COMMANDS[arguments[0]])
     if arguments[0] in SCRIPTS:
         set_up(TO_CHECK)
         script = [str(BIN / "python"), SCRIPTS[arguments[0]], *arguments[1:]]

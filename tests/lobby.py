@@ -170,6 +170,8 @@ async def lobby(
     runtime = Runtime.open(source, simulator=simulator or Simulator(time_scale=0), clock=clock)
     try:
         runtime.open_door()
-        yield Lobby(runtime, clock)
+        opened = Lobby(runtime, clock)
+        yield opened
+        opened.gateway.ui.close()
     finally:
         await runtime.close()

@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 
-from routewright import alerts, feedback, names, patterns, runtime, transport, tuning
+from routewright import alerts, feedback, names, patterns, runtime, stores, transport, tuning
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.cli import backtest
+from routewright.cli import backtest, compare, sides
+from routewright.dashboard import (
+    batches,
+    budgets,
+    models,
+    overview,
+    parameters,
+    playground,
+    policies,
+    quality,
+    sessions,
+    shadows,
+)
 from routewright.decision import agreement, checks, pairwise, progress, repair, schemas
 from routewright.dialects import check_options, multipart, options, provider_errors, strict_json
 from routewright.gateway import (
@@ -26,11 +38,15 @@ from routewright.gateway import (
     responses_kept,
     server,
     siblings,
+    ui,
+    ui_playground,
+    ui_requests,
+    ui_sessions,
     workers,
 )
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
-from routewright.ledger import drift, experience, job_holds
+from routewright.ledger import browsing, drift, experience, job_holds
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
 from routewright.policies import store as policy_store
@@ -52,6 +68,23 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     ),
     "drain of workers": (120, workers.LAST_WORDS_S),
     "metrics of another worker": (siblings.METRICS_S,),
+    "outcomes, and comparisons with shadows, that pages of quality look at": (
+        quality.MOST_OUTCOMES,
+        shadows.MOST_COMPARISONS,
+    ),
+    "keys and budgets on a page; models; versions and changes of a policy; comparisons one by one; batches": (
+        budgets.MOST_SHOWN,
+        models.MOST_SHOWN,
+        policies.MOST_SHOWN,
+        shadows.MOST_SHOWN,
+        batches.MOST_SHOWN,
+    ),
+    "items of batches counted for a list of them": (batches.MOST_COUNTED,),
+    "playgrounds that ask at once; an answer; the question": (
+        ui_playground.MOST_ASKED,
+        playground.MOST_TOKENS,
+        parameters.LONGEST_TEXT,
+    ),
     "files of one key": (files_kept.MOST_FILES, 30, files_kept.KEPT_S),
     "a form": (multipart.MOST_PARTS, multipart.MOST_HEAD_BYTES, multipart.MOST_FIELD_BYTES),
     "body of a batch that is made": (batches_api.MOST_BODY_BYTES,),
@@ -68,6 +101,12 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "of these deleted in a round, once an hour": (pruning.MOST_A_ROUND, pruning.AT_ONCE),
     "looking at how it stands": (provider.FIRST_PAUSE_S, provider.LONGEST_PAUSE_S),
     "decisions that a backtest looks at": (experience.MOST_DECISIONS,),
+    "questions of a comparison of two gateways": (
+        compare.USUAL_QUESTIONS,
+        compare.MOST_QUESTIONS,
+        compare.MOST_AT_ONCE,
+    ),
+    "an answer of the other gateway": (sides.MOST_BYTES,),
     "policies of one `backtest --try`": (backtest.MOST_POLICIES,),
     "a claim in a budget for all that a job sends": (job_holds.TRIES, job_holds.PAUSE_S),
     "copies of requests to other models": (shadow.MOST_AT_ONCE, shadow.MOST_WAITING, 120),
@@ -151,6 +190,17 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
         remote.MOST_REDIRECTS,
     ),
     "asking that address for newer ones": (remote.POLL_EVERY_S,),
+    "pages of the dashboard made at once": (ui.AT_ONCE, ui.MOST_WAITING),
+    "a page of the dashboard": (ui.PAGE_TIMEOUT_S,),
+    "a question of a page in SQLite": (stores.LOOK_LIMIT_S,),
+    "a page given to others who ask the same": (ui.KEPT_S, ui.MOST_KEPT),
+    "entries a page of requests walks": (browsing.MOST_WALKED, browsing.MOST_WALKED_ROWS),
+    "requests among which sessions are found": (sessions.LOOKED_AT, sessions.MOST_SESSIONS, sessions.MOST_TURNS),
+    "requests since the start that the overview looks at": (overview.MOST_OF_RUN,),
+    "parameters of a page": (parameters.MOST_PARAMETERS, parameters.LONGEST_VALUE),
+    "a form of the dashboard": (ui.MOST_FORM_BYTES,),
+    "readers who follow requests": (ui_requests.MOST_FOLLOWERS, ui_requests.FOLLOWED_S, ui_requests.MOST_AT_ONCE),
+    "a session of the dashboard": (ui_sessions.LASTS_S,),
 }
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)(?: (KiB|MiB)\b)?")

@@ -1,23 +1,38 @@
 """The examples in the documentation run, and print what the pages say."""
 
 import doctest
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
 import pytest
+import yaml
 
 from routewright.call import Options
+from routewright.cli.program import program
 from routewright.settings import load_settings
 from served import serving
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_RUN = ("python", "pycon", "console", "bash", "toml", "json", "yaml")
+"""Languages whose examples are executed, or read as what they are; `text` is no example."""
+_END = "== end of the example ==\n"
+_EACH = f"""
+import runpy, sys
+for path in sys.argv[1:]:
+    runpy.run_path(path, run_name="__main__")
+    sys.stdout.write({_END!r})
+"""
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _TRAINED = (
     (re.compile(r"\$\d[\d,.]*"), "$N"),
@@ -48,9 +63,9 @@ def blocks(language: str) -> list[object]:
     for page in PAGES:
         content = page.read_text(encoding="utf-8")
         for match in _BLOCK.finditer(content):
-            if match[1] == language:
+            if match["language"] == language and match["reason"] is None:
                 line = content.count("\n", 0, match.start()) + 1
-                found.append(pytest.param(match[2], id=f"{page.relative_to(ROOT)}:{line}"))
+                found.append(pytest.param(match["text"], id=f"{page.relative_to(ROOT)}:{line}"))
     return found
 
 
@@ -59,9 +74,20 @@ def sessions() -> list[object]:
     pages: list[object] = []
     for page in PAGES:
         content = page.read_text(encoding="utf-8")
-        text = "".join(match[2] for match in _BLOCK.finditer(content) if match[1] == "pycon")
+        text = "".join(match["text"] for match in _BLOCK.finditer(content) if match["language"] == "pycon")
         if text:
             pages.append(pytest.param(text, id=str(page.relative_to(ROOT))))
+    return pages
+
+
+def together(language: str) -> list[object]:
+    """The blocks of a language, page by page."""
+    pages: list[object] = []
+    for page in PAGES:
+        found = _BLOCK.finditer(page.read_text(encoding="utf-8"))
+        texts = [match["text"] for match in found if match["language"] == language and match["reason"] is None]
+        if texts:
+            pages.append(pytest.param(texts, id=str(page.relative_to(ROOT))))
     return pages
 
 
@@ -74,8 +100,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     migration = (ROOT / "docs/migration.md").read_text(encoding="utf-8")
-    [yaml] = [match[2] for match in _BLOCK.finditer(migration) if match[1] == "yaml"]
-    (tmp_path / "config.yaml").write_text(yaml, encoding="utf-8")
+    [settings] = [match["text"] for match in _BLOCK.finditer(migration) if match["language"] == "yaml"]
+    (tmp_path / "config.yaml").write_text(settings, encoding="utf-8")
     return tmp_path
 
 
@@ -85,13 +111,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield served.url
 
 
-@pytest.mark.parametrize("source", blocks("python"))
-def test_python_examples_run(source: str, url: str, tmp_path: Path) -> None:
-    example = tmp_path / "example.py"
-    example.write_text(source.replace("http://127.0.0.1:8484", url), encoding="utf-8")
-    ran = subprocess.run([sys.executable, "-W", "error", str(example)], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize("texts", together("python"))
+def test_python_examples_run(texts: Sequence[str], url: str, tmp_path: Path) -> None:
+    """Those of a page one after the other in one process, as each imports what takes seconds to import."""
+    paths = [tmp_path / f"example_{number}.py" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text.replace("http://127.0.0.1:8484", url), encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-c", _EACH, *map(str, paths)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip()
+    *printed, after = ran.stdout.split(_END)
+    assert (len(printed), after.strip()) == (len(texts), "")
+    assert all(each.strip() for each in printed)
 
 
 @pytest.mark.parametrize("text", sessions())
@@ -107,12 +138,71 @@ def test_interactive_examples_print_what_the_page_says(text: str) -> None:
 def test_commands_print_what_the_page_says(text: str) -> None:
     command, _, said = text.partition("\n")
     arguments = shlex.split(command.removeprefix("$ "))
-    if arguments[0] != "routewright":
-        pytest.skip("sets up an environment; what it then runs is tested everywhere else")
     ran = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     if said.strip():
         assert Checker().check_output(said, ran.stdout, _FLAGS), f"it printed:\n{ran.stdout}"
+
+
+@pytest.mark.parametrize("text", blocks("bash"))
+def test_shell_examples_run(text: str, url: str, tmp_path: Path) -> None:
+    shim = tmp_path / "bin" / "routewright"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m routewright "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{shim.parent}:{os.environ['PATH']}"}
+    script = ["bash", "-euo", "pipefail", "-c", text.replace("http://127.0.0.1:8484", url)]
+    ran = subprocess.run(script, env=environ, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+@pytest.mark.parametrize("text", blocks("json"))
+def test_json_examples_are_json(text: str) -> None:
+    assert json.loads(text)
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_yaml_examples_are_yaml(text: str) -> None:
+    assert yaml.safe_load(text)
+
+
+def test_every_example_is_run_or_says_why_it_is_not() -> None:
+    silent = []
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
+        content = page.read_text(encoding="utf-8")
+        found = list(_BLOCK.finditer(content))
+        assert len(re.findall(r"^```", content, re.MULTILINE)) == 2 * len(found), f"a fence of {page} is not closed"
+        silent += [
+            f"{page.relative_to(ROOT)}:{content.count(chr(10), 0, match.start()) + 1}"
+            for match in found
+            if match["language"] not in (*_RUN, "text") and match["reason"] is None
+        ]
+    assert silent == [], "write <!-- not run: why --> above it, or give it a language that is run"
+
+
+def commands_said() -> Iterator[str]:
+    """Every `routewright …` of examples that are not run."""
+    for page in PAGES:
+        for match in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+            lines = match["text"].replace("\\\n", " ").splitlines() if match["language"] == "sh" else []
+            for part in (part.strip() for line in lines for part in re.split(r"&&|\||>|[$][(]", line)):
+                if part.startswith("routewright "):
+                    yield part.rstrip(")")
+
+
+def test_commands_that_are_not_run_have_a_verb_and_options_that_there_are() -> None:
+    said = list(commands_said())
+    assert len(said) > 10
+    for each in said:
+        arguments = shlex.split(each, comments=True)[1:]
+        command: click.Command = program
+        context = click.Context(command)
+        while isinstance(command, click.Group) and (below := command.get_command(context, arguments[0])):
+            command, arguments = below, arguments[1:]
+            context = click.Context(command, parent=context, info_name=command.name)
+        assert command is not program, each
+        command.make_parser(context).parse_args(arguments)  # raises for an option that there is not
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
@@ -120,12 +210,6 @@ def test_settings_examples_are_valid(text: str, desk: Path) -> None:
     (desk / "routewright.toml").write_text(text, encoding="utf-8")
     settings = load_settings(environ={"HOME": str(desk)}, cwd=desk)
     assert any(origin.source == "routewright.toml" for origin in settings.origins.values())
-
-
-def test_every_page_that_is_linked_is_there() -> None:
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
 def test_every_room_is_in_the_plan_of_the_house() -> None:

@@ -11,7 +11,8 @@ RoutewrightError
 │   ├── RequestNotFound · JobNotFound · JobRefused · BadInput · ClusterUnusable
 │   ├── FileNotKept · StorageFull · BatchNotHeld
 │   ├── InvalidCheck · CheckFailed · TooFewOutcomes · NoPromise
-│   └── PolicyNotFound · PolicyRefused
+│   ├── PolicyNotFound · PolicyRefused
+│   └── ForeignForm · PageTooSlow
 ├── ProviderError               one attempt failed; retry or fallback may help
 │   ├── ConnectFailed · TlsFailed                      provably unsent: costs nothing
 │   ├── ConnectionLost · StreamCut · InvalidResponse   sent: the provider may bill it
@@ -327,6 +328,18 @@ class NoPromise(CallerError):
     """No policy in force was tuned, so there is no promise to watch."""
 
     number, code, status = "E139", "no_promise", 404
+
+
+class ForeignForm(CallerError):
+    """A form for the dashboard was sent by somebody else's page, or by no browser."""
+
+    number, code, status = "E148", "foreign_form", 403
+
+
+class PageTooSlow(CallerError):
+    """What a page of the dashboard asks of the ledger takes too long."""
+
+    number, code, status = "E149", "page_too_slow", 504
 
 
 # ---- the provider -----------------------------------------------------------------------------------------------

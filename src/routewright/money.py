@@ -1,4 +1,4 @@
-"""Amounts of money as text: exact, and never by way of a float. For people who want fewer digits, see `cli.text`."""
+"""Amounts of money as text: exact, and never by way of a float. For people who want fewer digits, see `text`."""
 
 NANO = 1_000_000_000
 """Nano-USD in a dollar."""

@@ -434,6 +434,11 @@ class Runtime:
         return JobHolds(job_id, self.store, self._keeper.balances, self.clock)
 
     @property
+    def prices_date(self) -> str:
+        """The day (ISO) of the price table in force; empty without one."""
+        return "" if self.source.prices is None else self.source.prices.date
+
+    @property
     def transport(self) -> Transport:
         """The way out, for what is no attempt."""
         return self._transport

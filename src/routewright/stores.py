@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # it needs the redis package, which is not always installed
     from routewright.shared.connection import Connection
 
 SQLITE_FILE = "ledger.db"
+LOOK_LIMIT_S = 5.0
+"""For one question of the dashboard; PostgreSQL has a limit of its own."""
 
 
 def ledger_file(settings: Settings) -> Path | None:
@@ -29,6 +31,14 @@ def open_store(settings: Settings, *, read_only: bool = False) -> Store:
     not installed or the address is none.
     """
     return Store(open_database(settings, read_only=read_only))
+
+
+def open_to_look(settings: Settings) -> Store:
+    """The same, to read it for people who look: beside all else that reads, and within a time limit for a question."""
+    path = ledger_file(settings)
+    if path is not None:
+        return Store(SqliteDatabase(path, read_only=True, read_limit_s=LOOK_LIMIT_S))
+    return open_store(settings, read_only=True)
 
 
 def open_database(settings: Settings, *, read_only: bool = False) -> Database:

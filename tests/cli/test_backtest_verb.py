@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from decisions import COSTS, HALF, SETTINGS, TRUTH, traffic
 from routewright.ledger.ledger import RequestRecorded
+from routewright.reports.backtests import kept_backtest
 from terminal import Terminal
 
 KEY = {"ACME_KEY": "secret"}
@@ -63,6 +64,20 @@ def test_several_policies_come_as_a_curve(terminal: Terminal) -> None:
     cheapest, dearest = result.stdout.partition("all of them, the cheapest first")[2].splitlines()[2:4]
     assert cheapest.split()[0] == "policy.confidence_threshold=0.5"
     assert dearest.split()[0] == "policy.confidence_threshold=0.95"
+
+
+def test_what_is_to_be_kept_is_kept_for_the_dashboard_in_place_of_the_one_before(terminal: Terminal) -> None:
+    terminal.record(*traffic(400))
+    for values in ("0.5", "0.5,0.95"):
+        result = terminal.run("backtest", "--try", f"policy.confidence_threshold={values}", "--save", environ=KEY)
+        assert result.exit_code == 0, result.output
+    assert "kept for the dashboard" in result.stderr
+    (file,) = terminal.home.rglob("backtest.json")
+    kept = kept_backtest(file.parent)
+    assert kept is not None
+    names = [line.name for line in kept.lines]
+    assert names == ["as it was", "policy.confidence_threshold=0.5", "policy.confidence_threshold=0.95"]
+    assert all(line.cost_nanousd and line.quality for line in kept.lines)
 
 
 def test_a_model_that_was_never_tried_is_said_to_be_unknown_and_its_cost_is_told(terminal: Terminal) -> None:

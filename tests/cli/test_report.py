@@ -10,9 +10,9 @@ import pytest
 
 from routewright.cli.report import read_since
 from routewright.cli.reports.chart_text import MOST_BARS, chart
-from routewright.cli.reports.values import Line, Table
 from routewright.ledger.ledger import OutcomeRecorded, RequestRecorded
 from routewright.ledger.spending import Sums
+from routewright.reports.values import Line, Table
 from routewright.usage import InputParts, Usage
 from terminal import NOON, Terminal, request, settled
 

@@ -15,12 +15,12 @@ import pytest
 
 from lobby import lobby, standing
 from routewright.cli import top
-from routewright.cli.text import plain
 from routewright.cli.top_reading import Look, quantile, snapshot
 from routewright.cli.top_screen import lines
 from routewright.decision.drift import Quantity
 from routewright.gateway.metrics import Metrics
 from routewright.ledger.drift import Key
+from routewright.text import plain
 from served import serving
 from terminal import Terminal
 

@@ -151,3 +151,32 @@ def test_a_model_that_nobody_knows_is_noted_and_may_come_later(terminal: Termina
     assert result.exit_code == 0
     assert "note: the settings know no model 'deepseek-v33' — did you mean \"deepseek-v3\"?" in result.stderr
     assert result.stderr.count("note:") == 1
+
+
+def test_keys_of_litellm_are_made_anew_or_told_why_not(terminal: Terminal) -> None:
+    told = {"keys": [{"key_alias": "reports", "max_budget": 5, "models": []}, {"key_alias": "old", "blocked": True}]}
+    (terminal.home / "keys.json").write_text(json.dumps(told))
+    checked = terminal.run("keys", "import", "keys.json", "--check")
+    assert (checked.exit_code, listed(terminal)) == (0, [])
+    assert "to be made" in checked.stdout
+    made = json.loads(terminal.run("keys", "import", "keys.json", "--json").stdout)["keys"]
+    [key] = listed(terminal)
+    assert (key["name"], key["budgets"][0]["limit_usd"], key["budgets"][0]["period"]) == ("reports", "5", "forever")
+    assert read_id(made[0]["key"]) == key["id"]
+    assert (made[1]["key"], made[1]["plan"]["notes"]) == (None, ["it is blocked there, or its team is"])
+
+
+def test_of_an_export_with_one_wrong_key_none_is_made(terminal: Terminal) -> None:
+    told = {"keys": [{"key_alias": "a"}, {"key_alias": "b", "rpm_limit": -1}]}
+    (terminal.home / "keys.json").write_text(json.dumps(told))
+    done = terminal.run("keys", "import", "keys.json")
+    assert (done.exit_code, listed(terminal)) == (1, [])
+    assert "error[E157]: the key 'b' cannot be made: requests_per_minute" in done.stderr
+
+
+def test_budgets_of_teams_are_printed_as_settings(terminal: Terminal) -> None:
+    (terminal.home / "keys.json").write_text(json.dumps({"keys": [{"key_alias": "a", "team_id": "t1", "models": []}]}))
+    (terminal.home / "teams.json").write_text(json.dumps([{"team_id": "t1", "team_alias": "search", "max_budget": 5}]))
+    done = terminal.run("keys", "import", "keys.json", "--teams", "teams.json")
+    assert '[budgets."team-search"]\nscope = "team:search"\nlimit_usd = "5"' in done.stdout
+    assert [key["team"] for key in listed(terminal)] == ["search"]

@@ -169,7 +169,7 @@ class Fuzzer:
         """Of the requests that got through the connection of a case."""
         self.http = [file.read_bytes() for file in sorted((CORPUS / "http").iterdir())]
         self.bodies: dict[str, list[Any]] = json.loads((CORPUS / "bodies.json").read_text())
-        endpoints = house.gateway.endpoints
+        endpoints = [each for each in house.gateway.endpoints if not each.path.endswith("/tail")]  # which goes on
         self.places = [*endpoints, *(endpoint for endpoint in endpoints for _ in self.bodies.get(endpoint.path, ()))]
         """Every endpoint, and those that read bodies more often."""
         self.answers = {file.stem: file.read_bytes() for file in sorted((CORPUS / "answers").iterdir())}
@@ -246,6 +246,9 @@ class Fuzzer:
             endpoint.method, path, body, key=self.keys.get(who), raw_headers=tuple(sent.items())
         )
         self._note("request", answered)
+        if endpoint.path.startswith("/ui"):
+            judge_page(answered, path)
+            return
         judge(answered, lambda _, code: code in OF_US, path)
         self._judge_entry(endpoint, who, answered, is_foreign=b"origin" in sent)
         if answered.status == 200 and answered.headers["content-type"].startswith("text/event-stream"):
@@ -295,6 +298,14 @@ class Fuzzer:
             judge_stream(answered.body)
         elif answered.status == 200 and not isinstance(json.loads(answered.body), dict):
             raise Finding(f"an answer that is none: {answered.body[:200]!r}")
+
+
+def judge_page(answered: Answered, path: str) -> None:
+    """A page, or one that says in our words why there is none; under the dashboard's policy, whatever was sent."""
+    if answered.status not in (200, 303, 400, 401, 403, 404, 405, 413):
+        raise Finding(f"{path}: {answered.status}")
+    if not path.endswith((".json", ".csv")) and "default-src 'none'" not in answered.headers["content-security-policy"]:
+        raise Finding(f"{path}: {answered.status} without its policy")
 
 
 def _mutate_events(data: bytes, chance: Random) -> bytes:

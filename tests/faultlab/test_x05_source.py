@@ -19,6 +19,8 @@ FORBIDDEN_ATTRIBUTES = {
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 OF_YAML_EVENTS = "migration/yaml_reading.py"
 """Reads YAML by its events alone: what builds objects there are the loaders."""
+OF_TEMPLATES = "dashboard/rendering.py"
+"""Runs templates: files of this package, and no text from anywhere else."""
 TRIMMING = "gateway/memory.py"
 """Calls libc's malloc_trim, with nothing but zero."""
 OF_OURSELVES = {
@@ -41,7 +43,7 @@ PATTERNS_MADE = {
     "gateway/app.py",  # the table of endpoints
     "simulator/answers.py",  # a word of a table
 }
-FACING_CLIENTS = ("gateway", "access", "dialects", "layers", "decision", "ledger")
+FACING_CLIENTS = ("gateway", "dashboard", "access", "dialects", "layers", "decision", "ledger")
 
 
 @cache
@@ -82,12 +84,22 @@ def test_x05_of_yaml_only_events_are_read() -> None:
     assert not any("load" in name.lower() and name not in ("CSafeLoader", "SafeLoader") for name in used)
 
 
+def test_x05_templates_are_files_of_this_package_alone() -> None:
+    tree = dict(sources())[OF_TEMPLATES]
+    used = {node.attr for node in nodes(tree) if isinstance(node, ast.Attribute)}
+    assert "get_template" in used
+    assert not used & {"from_string", "compile", "compile_expression", "overlay"}
+    loaders = [node for node in nodes(tree) if isinstance(node, ast.keyword) and node.arg == "loader"]
+    assert [ast.unparse(node.value) for node in loaders] == ["PackageLoader('routewright.dashboard')"]
+
+
 def test_x05_nothing_makes_code_of_data() -> None:
     seen = 0
     for path, tree in sources():
         seen += 1
         modules = imported(tree)
-        assert not modules & (FORBIDDEN_MODULES - ({"yaml"} if path == OF_YAML_EVENTS else set())), path
+        allowed = {OF_YAML_EVENTS: {"yaml"}, OF_TEMPLATES: {"jinja2"}}.get(path, set())
+        assert not modules & (FORBIDDEN_MODULES - allowed), path
         risky = modules & {"importlib", "subprocess", "multiprocessing", "ctypes"}
         assert risky <= OF_OURSELVES.get(path, set()), path
         if path.startswith(FACING_CLIENTS) and path != TRIMMING:

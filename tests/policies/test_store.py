@@ -54,6 +54,14 @@ def test_the_latest_version_is_in_force_and_each_name_counts_its_own(policies: P
     assert in_force(policies) == {"default": (2, None), "trial": (1, None)}
 
 
+def test_the_newest_come_first_and_only_so_many(policies: PolicyStore) -> None:
+    for floor in (0.1, 0.2, 0.3):
+        policies.apply("trial", Overlay(min_quality=floor), author="a test")
+    policies.apply("other", NOTHING, author="a test")
+    assert [version.number for version in policies.latest_versions("trial", 2)] == [3, 2]
+    assert [(change.name, change.number) for change in policies.latest_changes(2)] == [("other", 1), ("trial", 3)]
+
+
 def test_a_rollback_goes_back_version_by_version_to_what_the_settings_say(policies: PolicyStore) -> None:
     for overlay in (BOLD, SHY):
         policies.apply("default", overlay, author="me")

@@ -97,6 +97,21 @@ class Directory:
             self._check_contact()
         return entry.caller.tenant
 
+    def holder(self, key_id: str) -> Caller | None:
+        """Who has the key of this id, as long as it is active."""
+        entry = self._known.entries.get(key_id)
+        return entry.caller if entry is not None and entry.key.state(self._clock.time_ns()) == "active" else None
+
+    def all_keys(self) -> list[VirtualKey]:
+        """All there ever were, the newest first."""
+        entries = self._known.entries.values()
+        return sorted((entry.key for entry in entries), key=lambda key: (key.created_at_ns, key.id), reverse=True)
+
+    def seal(self, key_id: str) -> str | None:
+        """What is another one once the key has another text: its HMAC. None without such a key."""
+        entry = self._known.entries.get(key_id)
+        return None if entry is None else entry.key.hmac
+
     def _check_contact(self) -> None:
         silent_s = self._clock.monotonic() - self._in_contact_at
         if silent_s > STALE_AFTER_S:

@@ -81,15 +81,27 @@ class Keyring:
         Raises InvalidRequest when there are too many already, SettingsError when the installation's secret cannot be
         used, StoreUnavailable.
         """
-        signer, key_id = self._installation.signer(), new_id(self._random_bytes(16))
-        text = write_key(key_id, self._random_bytes(SECRET_BYTES))
-        key = replace(wish, id=key_id, created_at_ns=self._clock.time_ns(), hmac=signer.sign(text))
+        return self.create_all([wish])[0]
+
+    def create_all(self, wishes: Sequence[VirtualKey]) -> Sequence[Issued]:
+        """All of these new keys, or none. Raises as `create` does."""
+        signer, made = self._installation.signer(), []
+        for wish in wishes:
+            key_id = new_id(self._random_bytes(16))
+            text = write_key(key_id, self._random_bytes(SECRET_BYTES))
+            key = replace(wish, id=key_id, created_at_ns=self._clock.time_ns(), hmac=signer.sign(text))
+            made.append(Issued(key, Secret(text)))
         with self._database.transaction() as transaction:
             version = _bump(transaction, signer, self._installation.place)
-            if transaction.execute(_COUNT)[0]["keys"] >= MOST_KEYS:
+            if transaction.execute(_COUNT)[0]["keys"] + len(made) > MOST_KEYS:
                 raise InvalidRequest(f"there are {MOST_KEYS:,} keys already", hint="change or rotate one of them")
-            transaction.insert("virtual_keys", (*_COLUMNS, "version"), [(*_values(key, _COLUMNS), version)])
-        return Issued(key, Secret(text))
+            rows = [(*_values(issued.key, _COLUMNS), version) for issued in made]
+            transaction.insert("virtual_keys", (*_COLUMNS, "version"), rows)
+        return made
+
+    def installation_signer(self) -> Signer:
+        """By the installation's secret, which is made if there is none yet. Raises SettingsError."""
+        return self._installation.signer()
 
     def list(self) -> list[VirtualKey]:
         """All keys, the oldest first. Raises StoreUnavailable."""

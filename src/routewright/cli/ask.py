@@ -11,11 +11,11 @@ from routewright.cli import logs
 from routewright.cli.opening import asked, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import is_terminal, print_json, say
-from routewright.cli.text import plain, usd
 from routewright.client import AnswerStream, Ask, read_question
 from routewright.reply import Answer, Reply
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
 from routewright.settings.sources import ConfigPlace
+from routewright.text import plain, usd
 
 
 @click.command("ask", short_help="Ask one question; the answer comes as it is written.")

@@ -12,6 +12,8 @@ from routewright.cli.opening import source_of
 from routewright.cli.options import json_option, settings_options, simulate_option
 from routewright.cli.report import moment
 from routewright.cli.screen import print_json, say
+from routewright.clock import SystemClock
+from routewright.reports.backtests import keep_backtest
 
 if TYPE_CHECKING:
     from routewright.backtesting import World
@@ -57,6 +59,7 @@ def _tries(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
 @click.option("--key", metavar="ID", help='Only this virtual key; "" for requests without one.')
 @click.option("--tag", metavar="TAG", help="Only requests with this tag.")
 @click.option("--seed", type=int, metavar="N", default=1, show_default=True, help="Whatever is drawn is drawn from it.")
+@click.option("--save", is_flag=True, help="Keep the result for the dashboard, in place of the one before.")
 @simulate_option
 @json_option
 @settings_options
@@ -70,6 +73,7 @@ def command(
     key: str | None,
     tag: str | None,
     seed: int,
+    save: bool,
     simulate: bool,
     as_json: bool,
     config: Path | None,
@@ -83,6 +87,7 @@ def command(
     enough data, that is said. Nothing is called, and nothing is changed.
     """
     from routewright.backtesting import backtest
+    from routewright.cli.backtested import kept_of, show
     from routewright.ledger.experience import FOREVER_NS, Only, read_decisions
 
     settings, now = _world("now", config, _ledger_only(flags), simulate=simulate)
@@ -103,12 +108,13 @@ def command(
             "no decision in the ledger says enough to be replayed",
             hint="decisions are logged in full from this version on; `--simulate` takes models without a key as well",
         )
+    if save:
+        path = keep_backtest(settings.ledger.path, kept_of(result, SystemClock().time_ns()))
+        say(f"kept for the dashboard: {path}")
     if as_json:
         kept = {"unanswered": found.unanswered, "cached": found.cached, "cut": found.cut}
         print_json({"left_out": kept, "result": result})
         return
-    from routewright.cli.backtested import show
-
     show(result, found)
     for other, world in others:
         if differs := _not_replayed(settings, other):

@@ -6,10 +6,11 @@ import click
 
 from routewright.backtesting import FEWEST_SCORED, Backtest, Comparison, Line
 from routewright.cli.screen import Column, print_table
-from routewright.cli.text import counted, one_line, usd
 from routewright.decision.backtest import FEWEST_EFFECTIVE, FEWEST_OF_MODEL, MOST_MISSING, Estimate, Valuation
 from routewright.decision.replay import UNREPLAYED
 from routewright.ledger.experience import MOST_DECISIONS, Reading
+from routewright.reports import backtests
+from routewright.text import counted, one_line, usd
 
 _SIDES = (
     Column(""),
@@ -35,6 +36,35 @@ _CURVE = (
     Column("same choice", is_number=True),
 )
 ESTIMATORS = {"direct": "replayed", "dr": "doubly robust", "": "not enough data"}
+
+
+def kept_of(result: Backtest, at_ns: int) -> backtests.KeptBacktest:
+    """What pages show of it: what was done, as the first comparison has it, and every other policy beside it."""
+    first = result.comparisons[0]
+    done = backtests.BacktestLine(
+        name="as it was",
+        policy="",
+        requests=first.requests,
+        cost_nanousd=_kept(first.cost_now),
+        quality=_kept(first.quality_now),
+    )
+    others = [
+        backtests.BacktestLine(
+            name=each.name,
+            policy=each.policy,
+            requests=each.requests,
+            cost_nanousd=_kept(each.cost.best),
+            quality=_kept(each.quality.best if each.quality else None),
+            same=each.same,
+            by=ESTIMATORS[each.quality.by] if each.quality else "",
+        )
+        for each in result.comparisons
+    ]
+    return backtests.KeptBacktest(at_ns=at_ns, decisions=result.decisions, lines=(done, *others))
+
+
+def _kept(estimate: Estimate | None) -> backtests.Estimate | None:
+    return None if estimate is None else backtests.Estimate(estimate.value, estimate.low, estimate.high)
 
 
 def show(result: Backtest, found: Reading) -> None:

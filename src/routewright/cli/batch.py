@@ -1,7 +1,6 @@
 """`routewright batch`: many questions from a file, and how batches stand."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -11,9 +10,8 @@ from routewright.cli.opening import database_of, settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
 from routewright.clock import SystemClock
-from routewright.errors import JobRefused
-from routewright.jobs.job import Job, JobState
-from routewright.jobs.output import LineFile, unordered
+from routewright.jobs.cancelling import cancel, is_running
+from routewright.jobs.job import JobState
 from routewright.jobs.parts import PartStore
 from routewright.jobs.store import JobStore
 from routewright.settings.sources import ConfigPlace
@@ -76,23 +74,9 @@ def cancel_job(job_id: str, config: ConfigPlace | None, flags: Mapping[str, str]
         if job.state.is_over:
             say(f"{job.id} is {job.state} already")
             return
-        if _is_running(job):
-            store.move(job, JobState.CANCELLING, at_ns=now_ns)
-            say(f"{job.id} ends when what is in flight is answered")
-        elif PartStore(database).open(job):
-            store.move(job, JobState.CANCELLING, at_ns=now_ns)
-            say(f"{job.id} has files at a provider: run it again, and they are called back")
-        else:
-            store.move(job, JobState.CANCELLED, at_ns=now_ns)
+        if cancel(store, PartStore(database), job, now_ns=now_ns).state is JobState.CANCELLED:
             say(f"{job.id} is cancelled; what is answered is in {job.output}")
-
-
-def _is_running(job: Job) -> bool:
-    """Whether a process has its files; of those that share a database with other machines, as far as is known here."""
-    try:
-        for path in (Path(job.output), unordered(Path(job.output))):
-            if path.exists():
-                LineFile(path).close()
-    except JobRefused:
-        return True
-    return False
+        elif is_running(job):
+            say(f"{job.id} ends when what is in flight is answered")
+        else:
+            say(f"{job.id} has files at a provider: run it again, and they are called back")

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from routewright.cli.text import usd
+from routewright.text import usd
 
 if TYPE_CHECKING:
     from routewright.jobs.runner import Progress

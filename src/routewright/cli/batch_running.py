@@ -19,10 +19,10 @@ from routewright.cli import logs
 from routewright.cli.opening import source_of
 from routewright.cli.options import json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
-from routewright.cli.text import counted
 from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted
 
 if TYPE_CHECKING:
     from routewright.jobs.opening import Wish

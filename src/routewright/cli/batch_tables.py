@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from routewright.cli.screen import Column, print_table, say
-from routewright.cli.text import counted, percent, usd
 from routewright.errors import JobNotFound
 from routewright.jobs.job import Counts, Job, JobState, Share
 from routewright.jobs.store import JobStore
 from routewright.ledger.database import Database
 from routewright.ledger.store import Store
+from routewright.text import counted, percent, usd
 
 if TYPE_CHECKING:  # it reads every dialect
     from routewright.jobs.forecast import Forecast

@@ -13,7 +13,6 @@ from routewright.cli.ledger import reading
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line, percent, usd
 from routewright.ledger.alerts import AlertBook
 from routewright.ledger.budgets import Budget, window_at, zone_of
 from routewright.ledger.escrow import DatabaseEscrow
@@ -22,6 +21,7 @@ from routewright.ledger.windows import WindowRow
 from routewright.settings.budgets import budgets_of
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import open_store
+from routewright.text import one_line, percent, usd
 
 _COLUMNS = (
     Column("budget"),

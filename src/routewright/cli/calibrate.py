@@ -9,7 +9,7 @@ import click
 from routewright.cli.eval import DATA, named_pair
 from routewright.cli.options import json_option
 from routewright.cli.screen import print_json
-from routewright.cli.text import one_line
+from routewright.text import one_line
 
 if TYPE_CHECKING:
     from routewright.cli.outcome_tables import Table

@@ -12,10 +12,10 @@ from routewright.catalog.registry import Registry
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table
-from routewright.cli.text import counted, one_line
 from routewright.settings import Settings
 from routewright.settings.schema import dotted
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted, one_line
 
 
 @click.group("config", short_help="Check the settings, or show where each comes from.")

@@ -19,7 +19,6 @@ from routewright.cli import logs
 from routewright.cli.comparison import Comparison, Line, Outcome, Prompt, Trouble, agreement, compare
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table
-from routewright.cli.text import counted, percent, usd
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
 from routewright.errors import RoutewrightError
@@ -28,6 +27,7 @@ from routewright.reply import Answer
 from routewright.runtime import Runtime, SettingsSource
 from routewright.settings.sources import ConfigPlace
 from routewright.simulator import FaultPlan, FaultRates, Simulator, succeeds
+from routewright.text import counted, percent, usd
 
 FAULTS = FaultPlan(
     rates=FaultRates(rate_limited=0.02, failed=0.02, slow=0.01),

@@ -20,7 +20,6 @@ from routewright.cli.opening import deciding_only, settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.running import is_serving
 from routewright.cli.screen import print_json
-from routewright.cli.text import counted, one_line
 from routewright.cli.virtual_keys import has_ledger, keyring_of
 from routewright.detection import detect
 from routewright.errors import LedgerUnavailable, SettingsError, StoreUnavailable
@@ -29,6 +28,7 @@ from routewright.runtime import SIMULATOR_SCHEME
 from routewright.settings import Settings, check_binding
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import open_redis, open_store
+from routewright.text import counted, one_line
 
 OLDEST_PYTHON = (3, 11)
 STALE_DAYS = 90

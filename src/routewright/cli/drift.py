@@ -11,12 +11,12 @@ from routewright.cli.failures import NotRecorded
 from routewright.cli.opening import database_of, settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.decision.drift import Alarm, Quantity, Stream
 from routewright.jobs.drift_news import minute, name_of, shown
 from routewright.ledger.drift import DriftBook, Key
 from routewright.settings.schema import DriftSettings
 from routewright.stores import open_database
+from routewright.text import one_line
 
 _COLUMNS = (
     Column("model"),

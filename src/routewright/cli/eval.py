@@ -12,7 +12,7 @@ import click
 from routewright.cli.options import json_option
 from routewright.cli.program import version_line
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
+from routewright.text import one_line
 
 if TYPE_CHECKING:
     from routewright.cli.evaluating import Plan, Result, Tick

@@ -11,12 +11,12 @@ from routewright.cli.screen import Column, print_json, print_table
 from routewright.errors import Fault, Remedy, RoutewrightError
 from routewright.gateway import workers as _worker_errors  # noqa: F401 so that they are in the tree
 
-_FAULTS = {
+FAULTS = {
     Fault.CALLER: "whoever made the request",
     Fault.PROVIDER: "the provider",
     Fault.OURS: "this installation",
 }
-_REMEDIES = {
+REMEDIES = {
     Remedy.NOTHING: "The same request would fail again, so it is not repeated.",
     Remedy.ELSEWHERE: "The next model or deployment is tried.",
     Remedy.OTHER_MODEL: "The next model is tried.",
@@ -63,6 +63,10 @@ HELP: Mapping[str, str] = {
     "E151": "Leave server.workers at 1 on this system, or run several gateways behind a proxy, with PostgreSQL.",
     "E152": "The log says why each worker ended: out of memory, a plug-in, a bug; `--workers 1` shows it by itself.",
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
+    "E148": "Use the dashboard's own pages; a proxy before the gateway must pass the Host header on as it came.",
+    "E149": "Ask for a shorter time or fewer filters; if every page is slow, look at the disk that has the ledger.",
+    "E156": "Start the other gateway or correct --against and --via; keys are named by --against-key env:NAME.",
+    "E157": "Take the export as docs/migration.md says: GET /key/list?return_full_object=true, of every page.",
     "E201": "Check the provider's base_url and this machine's network; `routewright doctor` looks at local servers.",
     "E202": "Check this machine's date and certificate authorities, and for a proxy that intercepts TLS.",
     "E203": "Usually passes; if not, look for a proxy or firewall between here and the provider.",
@@ -125,8 +129,8 @@ def command(number: str | None, as_json: bool) -> None:
         print_json(described(error))
         return
     click.echo(f"{error.number} {error.__name__}: {meaning(error)}")
-    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {_FAULTS[error.fault]}")
-    click.echo(f"  by itself {_REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
+    click.echo(f"  code      {error.code}\n  HTTP      {error.status}\n  lies with {FAULTS[error.fault]}")
+    click.echo(f"  by itself {REMEDIES[error.remedy]}\n  you       {HELP[error.number]}")
 
 
 def errors() -> list[type[RoutewrightError]]:

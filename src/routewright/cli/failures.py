@@ -49,3 +49,15 @@ class NothingLogged(OperatorError):
     """The ledger has no decision that can be held against another policy."""
 
     number, code, status = "E136", "nothing_logged", 404
+
+
+class OtherSideNotReached(OperatorError):
+    """A gateway that is to be compared does not answer, or does not take the key."""
+
+    number, code = "E156", "other_side_not_reached"
+
+
+class BadKeysExport(OperatorError):
+    """What another gateway told of its keys cannot be read, or nothing of it can be taken over."""
+
+    number, code, status = "E157", "bad_keys_export", 400

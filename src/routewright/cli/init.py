@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from routewright.cli.options import json_option
 from routewright.cli.screen import print_json
-from routewright.cli.text import counted, one_line
 from routewright.cli.trial import Trial, try_out
 from routewright.detection import Found, detect
 from routewright.errors import SettingsError
 from routewright.migration.draft import Draft, Fate, Finding, as_toml, one_comment
 from routewright.settings import Settings, load_settings
 from routewright.settings.sources import read_bounded
+from routewright.text import counted, one_line
 
 _HEAD = "# routewright's settings, by `routewright init`. docs/settings.md has every key with its default.\n"
 _STARTER = """

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 import click
 
 from routewright.cli.failures import NotRecorded
+from routewright.cli.keys_import import import_keys
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.cli.virtual_keys import create, print_virtual_keys, revoke, rotate, virtual_keys
 from routewright.secret import Secret
 from routewright.settings import Folders, KeyStore
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line
 
 
 @click.group("keys", short_help="Keys of providers, and virtual keys for those who use the gateway.")
@@ -26,12 +27,12 @@ def command() -> None:
     """Keys of providers, and virtual keys for those who use the gateway.
 
     `set` and `remove` are for keys of providers: they are in a file that only you can read, settings refer to them as
-    "keys:NAME", and they are never printed. `create`, `revoke` and `rotate` are for virtual keys, by which others use
-    this gateway. `list` shows both.
+    "keys:NAME", and they are never printed. `create`, `import`, `revoke` and `rotate` are for virtual keys, by which
+    others use this gateway. `list` shows both.
     """
 
 
-for _verb in (create, revoke, rotate):
+for _verb in (create, import_keys, revoke, rotate):
     command.add_command(_verb)
 
 

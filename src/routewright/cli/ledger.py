@@ -16,7 +16,6 @@ from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.reconcile import reconcile
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
-from routewright.cli.text import one_line, usd
 from routewright.feedback import check_remarks
 from routewright.ids import uuid7
 from routewright.ledger.ledger import (
@@ -27,11 +26,13 @@ from routewright.ledger.ledger import (
     Settled,
     encode_event,
 )
-from routewright.ledger.store import AttemptRecord, OutcomeRow, RequestRecord, Store, as_good_as_its_checks
+from routewright.ledger.store import AttemptRecord, OutcomeRow, Store, as_good_as_its_checks
 from routewright.money import NANO
+from routewright.reports.request_text import facts
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
+from routewright.text import one_line, usd
 
 EMPTY = "the ledger is empty: ask something first, as in `routewright ask --simulate hello`"
 
@@ -147,7 +148,7 @@ def show(request_id: str, as_json: bool, config: ConfigPlace | None, flags: Mapp
     if as_json:
         print_json(found)
         return
-    for name, value in _facts(found):
+    for name, value in facts(found):
         click.echo(f"  {name:<11} {value}")
     click.echo()
     print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found.attempts])
@@ -247,48 +248,6 @@ def as_example(rows: Iterable[OutcomeRow]) -> dict[str, object]:
         if row.output_tokens is not None:
             example[f"o:{row.model}"] = row.output_tokens
     return example
-
-
-def _facts(found: RequestRecord) -> Iterator[tuple[str, str]]:
-    request = found.request
-    if request is None:
-        yield "request", "not over yet, or its process died: these are its attempts so far"
-        return
-    yield "request", one_line(request.request_id)
-    yield "time (UTC)", when(request.at_ns)
-    yield "asked for", f"{one_line(request.requested_model)} through {request.dialect}"
-    yield "decision", one_line(f"{request.tier or '–'}: {request.reason}") + _confidence(request)
-    yield "outcome", f"{request.outcome} by {one_line(request.model or 'nobody')} after {request.total_ms:,} ms"
-    yield "cost", usd(request.cost_nanousd) + (" at most, estimated" if request.is_estimated else "")
-    if request.baseline_cost_nanousd is not None:
-        yield "baseline", f"{usd(request.baseline_cost_nanousd)} at {one_line(request.baseline_model or '')}"
-    if request.cache:
-        saved = request.cache_saved_nanousd
-        yield "cache", request.cache + (f": {usd(saved)} when it was made" if saved is not None else "")
-    if request.input_parts.total:
-        yield "input", _input(request)
-    if request.overhead_us is not None:
-        yield "overhead", f"{request.overhead_us:,} µs before the first byte was sent"
-    if request.tags:
-        yield "tags", one_line(", ".join(request.tags))
-    for outcome in found.outcomes:
-        yield outcome.source, _said(outcome)
-
-
-def _said(outcome: OutcomeRecorded) -> str:
-    of = f" of {one_line(outcome.model)}" if outcome.model else ""
-    remarks = [one_line(remark) for remark in (outcome.comment, outcome.correction and f"→ {outcome.correction}")]
-    return " · ".join([f"{outcome.score:g}{of}", *filter(None, remarks)])
-
-
-def _input(request: RequestRecorded) -> str:
-    parts = request.input_parts
-    told = f"system {parts.system:,} · history {parts.history:,} · tools {parts.tools:,} · user {parts.user:,} tokens"
-    return told + (", estimated" if request.input_is_estimated else "")
-
-
-def _confidence(request: RequestRecorded) -> str:
-    return "" if request.confidence is None else f" (confidence {request.confidence:.2f})"
 
 
 def _request_row(request: RequestRecorded) -> tuple[str, ...]:

@@ -13,13 +13,13 @@ from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.report import read_since
 from routewright.cli.screen import print_json, say
-from routewright.cli.text import counted, one_line
 from routewright.ledger.database import Database
 from routewright.ledger.export_files import WRITERS, write_file
 from routewright.ledger.exporting import FIELDS, pages
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
+from routewright.text import counted, one_line
 
 FOREVER_NS = 2**63 - 1
 

@@ -11,7 +11,6 @@ from routewright.cli.ledger import EMPTY
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import counted, one_line
 from routewright.clock import SystemClock
 from routewright.errors import LedgerInUse
 from routewright.ledger.copying import Copied, copy_ledger
@@ -21,6 +20,7 @@ from routewright.ledger.sqlite import SqliteDatabase
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import SQLITE_FILE, ledger_file, open_store
+from routewright.text import counted, one_line
 
 _TABLE = (Column("table"), Column("rows", is_number=True))
 

@@ -11,13 +11,13 @@ from routewright.cli.ledger_exporting import database_of, moment
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
-from routewright.cli.text import counted
 from routewright.ledger.database import Database
 from routewright.ledger.retention import Due, Pruned, due, free_bytes
 from routewright.ledger.retention import prune as pruned_from
 from routewright.ledger.sealed_rows import PAGE, day_of
 from routewright.ledger.seals import seal_due
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted
 
 _MIB = 1024 * 1024
 

@@ -9,11 +9,11 @@ from routewright.cli.ledger import EMPTY
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
-from routewright.cli.text import counted
 from routewright.clock import SystemClock
 from routewright.ledger.recovery import Recovery
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
+from routewright.text import counted
 
 
 @click.command("recover", short_help="Settle what dead processes left open.")

@@ -11,7 +11,6 @@ from routewright.cli.ledger_exporting import database_of, moment
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import print_json, say
-from routewright.cli.text import counted, one_line
 from routewright.ledger.checks import verify as verified
 from routewright.ledger.database import Database
 from routewright.ledger.findings import Finding, Subject, Verdict
@@ -19,6 +18,7 @@ from routewright.ledger.sealed_rows import PAGE, Pause
 from routewright.ledger.seals import last_seal, seal_due
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted, one_line
 
 _MARKS = {Verdict.OK: "✓", Verdict.DIFFERENCE: "✗", Verdict.SKIPPED: "–"}
 

@@ -12,7 +12,6 @@ from routewright.cli.ledger import reading
 from routewright.cli.opening import in_force_of, settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.clock import SystemClock
 from routewright.errors import PolicyNotFound
 from routewright.policies.overlay import NOTHING, document_of, read_table
@@ -23,6 +22,7 @@ from routewright.settings import Origin, Settings
 from routewright.settings.schema import Overlay, dotted
 from routewright.settings.sources import ConfigPlace, flat, from_file
 from routewright.stores import open_store
+from routewright.text import one_line
 
 AUTHOR = "command line"
 

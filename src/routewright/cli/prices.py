@@ -16,8 +16,8 @@ from routewright.cli.price_places import Desk, condition, find_priced, open_desk
 from routewright.cli.prices_sync import diff, sync
 from routewright.cli.rerate import rerate
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import counted, one_line
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted, one_line
 
 STALE_DAYS = 30
 _OVERVIEW = ("model", "input", "cached", "output", "also as", "version", "source")

@@ -19,9 +19,9 @@ from routewright.cli.opening import database_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.price_places import Desk, condition, find_priced, models_with, open_desk, per_million
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import counted, one_line
 from routewright.ledger.price_history import PriceHistory
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted, one_line
 
 PREVIOUS = "previous"
 MOST_ROWS = 200

@@ -13,8 +13,8 @@ from typing import IO, Any, NamedTuple
 
 import click
 
-from routewright.cli.text import plain
 from routewright.errors import RoutewrightError, SchemaRefused, SettingsError
+from routewright.text import plain
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
@@ -51,6 +51,7 @@ VERBS = (
     Verb("tune", "Learn", "Propose the cheapest policy that keeps a promise, from the ledger; apply and watch it."),
     Verb("policies", "Learn", "See and change which policy decides, for whom."),
     Verb("train", "Learn", "Make the artefact that requests are classified by; for developers."),
+    Verb("compare", "Check", "Ask this router and another gateway the same, and see what differs."),
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),
     Verb("config", "Check", "Check the settings, or show where each comes from."),

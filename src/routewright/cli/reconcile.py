@@ -14,7 +14,6 @@ from routewright.cli.opening import database_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.price_places import open_desk
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import counted, one_line, usd
 from routewright.exports import MOST_BYTES, Export, ExportError, read_export
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.database import Database
@@ -23,6 +22,7 @@ from routewright.ledger.rerating import Settlement, settlements
 from routewright.reconciliation import MONEY, Comparison, Difference, Reconciliation, Recorded, only_key
 from routewright.settings.catalog import SIMULATOR
 from routewright.settings.sources import ConfigPlace
+from routewright.text import counted, one_line, usd
 from routewright.usage import Usage
 
 _OPEN = """

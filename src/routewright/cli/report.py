@@ -14,16 +14,16 @@ from routewright.cli.failures import NotRecorded
 from routewright.cli.ledger import EMPTY, reading, when
 from routewright.cli.opening import settings_of, source_of
 from routewright.cli.options import json_option, settings_options
-from routewright.cli.reports.reading import END_NS, Baseline, Question, Window, read_report, read_table
-from routewright.cli.reports.values import Report, with_key_names
 from routewright.cli.screen import print_json, say
-from routewright.cli.text import one_line
 from routewright.decision.success_rates import Aspect
 from routewright.errors import UnpricedModel
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension
+from routewright.reports.reading import END_NS, Baseline, Question, Window, read_report, read_table
+from routewright.reports.values import Report, with_key_names
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line
 
 if TYPE_CHECKING:
     from routewright.ledger.store import Store
@@ -241,8 +241,8 @@ def _tell(store: "Store | None", question: Question, form: _Form) -> bool:
     if form.as_json:
         print_json(report)
     elif form.as_csv:
-        from routewright.cli.reports.csv_text import table_csv
-        from routewright.cli.reports.values import measures
+        from routewright.reports.csv_text import table_csv
+        from routewright.reports.values import measures
 
         click.echo(table_csv(report.tables[0], measures(report.tables[0].by, of_input=form.of_input)), nl=False)
     elif form.html is not None:

@@ -19,7 +19,6 @@ from routewright.cli.price_places import Desk, models_with, open_desk
 from routewright.cli.report import read_since
 from routewright.cli.reports.rerated import print_rerating
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.ledger.database import Database
 from routewright.ledger.price_history import PriceHistory
 from routewright.ledger.rerating import (
@@ -33,6 +32,7 @@ from routewright.ledger.rerating import (
 )
 from routewright.ledger.rerating import rerate as rerate_history
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line
 
 FOREVER_NS = 2**63 - 1
 

@@ -11,12 +11,13 @@ from routewright.catalog.registry import Tier
 from routewright.cli.opening import asked, deciding_only, in_force_if_known, source_of, wished
 from routewright.cli.options import json_option, question_options, read_prompt, settings_options, simulate_option
 from routewright.cli.screen import Column, print_json, print_table
-from routewright.cli.text import one_line, usd
 from routewright.client import read_question
 from routewright.engine import Engine
 from routewright.errors import CallerError
-from routewright.route import Candidate, Route, Strategy, Verdict
+from routewright.reports.decision_text import because, headline, rows, strategy_text
+from routewright.route import Route, Verdict
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line, usd
 
 _COLUMNS = (
     Column("model"),
@@ -69,63 +70,6 @@ def command(
     print_table(_COLUMNS, rows(route))
     if change := would_change(call, route, engine):
         click.echo(f"  would change if: {change}")
-
-
-def headline(route: Route) -> str:
-    """What was decided."""
-    confidence = "" if route.confidence is None else f"confidence {route.confidence:.2f} · "
-    return (
-        f"→ {route.tier}  {one_line(route.chosen.model)}  "
-        f"{confidence}est. {_cost(route.chosen.expected_cost_nanousd)} · policy {route.policy}"
-    )
-
-
-def because(route: Route) -> str:
-    """What it was decided on: the reason, the kinds of work it may be, and what else was seen or said."""
-    parts = [route.reason]
-    if route.verdict is not None:
-        kinds = [f"{share.kind.replace('_', ' ')} {share.probability:.0%}" for share in route.verdict.kinds]
-        parts += [f"signals: {', '.join(route.verdict.signals)}"] if route.verdict.signals else []
-        parts += [f"kinds: {', '.join(kinds)}"] if kinds else []
-    return one_line(" · ".join(parts))
-
-
-def strategy_text(strategy: Strategy) -> str:
-    """How more than one answer may come to be made, and what all of them are expected to cost."""
-    first = " and ".join(strategy.asked)
-    told = [f"{strategy.kind}: {first}{f' compared as {strategy.task}' if strategy.task else ''}"]
-    if strategy.checks:
-        told.append(f"checked: {', '.join(strategy.checks)}")
-    if strategy.streams == "record":
-        told.append("a stream is passed on, and checked at its end")
-    if strategy.then:
-        share = "" if strategy.escalation is None else f" in {strategy.escalation:.0%} of cases"
-        told.append(f"else {strategy.then}{share}")
-    cost = strategy.expected_cost_nanousd
-    told.append("est. cost is not known" if cost is None else f"est. {usd(cost)} in all")
-    return one_line(" · ".join(told))
-
-
-def rows(route: Route) -> list[tuple[str, ...]]:
-    """Every candidate, in order of trial, then those that were removed."""
-    return [
-        (
-            one_line(candidate.model),
-            candidate.tier,
-            _success(candidate),
-            _cost(candidate.expected_cost_nanousd),
-            "yes" if candidate.is_eligible else "no",
-            one_line(candidate.reason),
-        )
-        for candidate in route.candidates
-    ]
-
-
-def _success(candidate: Candidate) -> str:
-    """The probability of a good answer, and behind it how many outcomes of such work it rests on."""
-    if candidate.success is None:
-        return "–"
-    return f"{candidate.success:.2f}" + (f" ({candidate.outcomes})" if candidate.outcomes else "")
 
 
 # ---- what would change it ---------------------------------------------------------------------------------------
@@ -209,7 +153,3 @@ def _instead(route: Route, model: str) -> str:
     if before is None or after is None:
         return told
     return f"{told}, saves {usd(before - after)}" if after < before else f"{told}, costs {usd(after - before)} more"
-
-
-def _cost(nanousd: int | None) -> str:
-    return "no price" if nanousd is None else usd(nanousd)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from routewright.cli.text import plain
+from routewright.text import plain
 
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 MARGIN = "  "

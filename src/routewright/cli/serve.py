@@ -16,12 +16,12 @@ from routewright.cli.failures import AddressUnavailable
 from routewright.cli.opening import source_of
 from routewright.cli.options import settings_options, simulate_option
 from routewright.cli.screen import say
-from routewright.cli.text import counted
 from routewright.gateway.workers import Worker, supervise
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file
+from routewright.text import counted
 
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
 

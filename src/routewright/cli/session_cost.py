@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from routewright.cli.text import counted, one_line, percent, usd
 from routewright.ledger.ledger import Settled
 from routewright.ledger.store import RequestRecord
+from routewright.text import counted, one_line, percent, usd
 
 _SIMULATOR = "simulator/"
 

@@ -9,12 +9,12 @@ from routewright.cli.ledger import reading, when
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.report import since_option, until_option
-from routewright.cli.reports.reading import END_NS
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line, percent, usd
 from routewright.decision.shadow_standing import LEAST_RATED, ShadowStanding, Share, standings
 from routewright.ledger.ledger import ComparisonRecorded
+from routewright.reports.reading import END_NS
 from routewright.settings.sources import ConfigPlace
+from routewright.text import one_line, percent, usd
 
 RESULTS = ("win", "loss", "tie", "different", "failed")
 EMPTY = "no model was asked beside another in that time: [shadow] in routewright.toml says which"

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from routewright.cli.reports.figures import bar, short
 from routewright.cli.screen import Column, table_lines
-from routewright.cli.text import counted, one_line, percent, usd
 from routewright.cli.top_reading import BudgetNow, ModelNow, Snapshot
+from routewright.reports.figures import bar, short
+from routewright.text import counted, one_line, percent, usd
 
 MOST_MODELS = 20
 MOST_OTHERS = 10

@@ -13,11 +13,11 @@ from routewright.cli.opening import database_of, settings_of, source_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.report import moment
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
-from routewright.cli.text import counted, one_line
 from routewright.clock import SystemClock
 from routewright.errors import NoPromise, TooFewOutcomes
 from routewright.policies.overlay import NOTHING, applied, document_of
 from routewright.policies.store import AS_SETTINGS, PolicyStore, Standing
+from routewright.text import counted, one_line
 
 if TYPE_CHECKING:  # numpy takes longer to import than other verbs need to do their work
     from routewright.catalog.registry import Registry

@@ -16,13 +16,13 @@ from routewright.catalog.registry import VIRTUAL_MODELS, Tier
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.clock import SystemClock
 from routewright.settings import Settings
 from routewright.settings.given import did_you_mean
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file, open_store
 from routewright.tenant import WhenLeft
+from routewright.text import one_line
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")

@@ -66,6 +66,16 @@ def success_by(
 
     By check, only checks are looked at.
     """
+    scores: dict[tuple[str, ...], list[float]] = {}
+    for each in believed(told, most_trusted_last, aspects):
+        scores.setdefault(tuple(_READ[aspect](each) for aspect in aspects), []).append(each.score)
+    return tuple(_success(keys, its) for keys, its in sorted(scores.items()))
+
+
+def believed(
+    told: Iterable[Told], most_trusted_last: Sequence[str], aspects: Sequence[Aspect] = ()
+) -> tuple[Told, ...]:
+    """Of opinions, in the order they were told, the one of each answer that counts; by source or check, of each."""
     opinions: dict[tuple[str, ...], Told] = {}
     for each in told:
         if "check" in aspects and not each.check:
@@ -74,10 +84,7 @@ def success_by(
         before = opinions.get(key)
         if before is None or most_trusted_last.index(each.source) >= most_trusted_last.index(before.source):
             opinions[key] = each
-    scores: dict[tuple[str, ...], list[float]] = {}
-    for each in opinions.values():
-        scores.setdefault(tuple(_READ[aspect](each) for aspect in aspects), []).append(each.score)
-    return tuple(_success(keys, its) for keys, its in sorted(scores.items()))
+    return tuple(opinions.values())
 
 
 def _judged(told: Told, aspects: Sequence[Aspect]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from routewright.access.directory import Directory
 from routewright.access.keyring import Keyring
 from routewright.clock import Clock
+from routewright.dashboard.pages import PAGES
 from routewright.dialects.anthropic_messages import VERSION_HEADER, AnthropicMessages
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
@@ -54,13 +55,20 @@ from routewright.gateway.http import (
 from routewright.gateway.idempotency import Idempotent
 from routewright.gateway.metrics import Metrics
 from routewright.gateway.models_api import Models, RouteOnly
+from routewright.gateway.openapi import Described
 from routewright.gateway.overload import Workload
 from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
 from routewright.gateway.siblings import Siblings
+from routewright.gateway.ui import KINDS, UI, Ui, is_for_people
+from routewright.gateway.ui_forms import UiForms
+from routewright.gateway.ui_playground import UiPlayground
+from routewright.gateway.ui_requests import UiRequests
+from routewright.gateway.ui_sessions import UiSessions
 from routewright.ledger.drift import Key
 from routewright.policies.following import PolicyFollower
 from routewright.settings import is_loopback
+from routewright.stores import open_to_look
 
 log = logging.getLogger(__name__)
 
@@ -105,16 +113,33 @@ class Gateway:
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
         drift: Callable[[], Mapping[Key, bool]] = dict,
+        prices_date: Callable[[], str] = str,
         siblings: Siblings | None = None,
     ) -> None:
         """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands; `alerts` how
-        many each has raised since the start, by name; `drift` what models are watched for; `siblings` are the other
-        workers of this gateway, if there are any."""
+        many each has raised since the start, by name; `drift` what models are watched for; `prices_date` the day of the
+        prices in force; `siblings` are the other workers of this gateway, if there are any."""
         self.is_draining = False
         self._engine = engine
         self.workload = Workload()
         self._finishing: set[Departure] = set()
-        self._door = Door(engine, directory, is_local=is_loopback(engine.settings.server.host))
+        sessions = UiSessions(
+            directory,
+            clock,
+            signer=keyring.installation_signer,
+            operator_key=lambda: engine.settings.server_key,
+        )
+        self._door = Door(engine, directory, sessions, is_local=is_loopback(engine.settings.server.host))
+        self.ui = Ui(
+            engine,
+            clock,
+            self._door,
+            sessions,
+            directory=directory,
+            ledger=lambda: open_to_look(engine.settings),
+            drift=drift,
+            prices_date=prices_date,
+        )
         self._siblings = siblings
         metrics = Metrics(
             engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts, drift=drift, siblings=siblings
@@ -133,7 +158,15 @@ class Gateway:
             *self._batching(Batches(kept, self.batch_work, clock)),
             *self._admin(AdminKeys(keyring, directory, clock), budgets),
             *self._policies(AdminPolicies(engine, policies)),
+            *self._dashboard(self.ui),
+            *self._acting(
+                UiForms(
+                    self.ui, keyring=keyring, directory=directory, policies=policies, batches=kept, work=self.batch_work
+                ),
+                UiPlayground(self.ui, engine, clock),
+            ),
             *self._operations(metrics),
+            *self._described(),
         )
         self._by_path: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.endpoints:
@@ -205,6 +238,36 @@ class Gateway:
             Endpoint("POST", f"{POLICIES}/*/rollback", Access.ADMIN, policies.rollback),
         )
 
+    def _dashboard(self, ui: Ui) -> tuple[Endpoint, ...]:
+        requests = UiRequests(ui, self._engine, is_draining=lambda: self.is_draining)
+        pages = [
+            Endpoint("GET", f"{UI}/{page.name}{kind}", Access.SEE, ui.page(page))
+            for page in PAGES
+            for kind in ([""] if page.name.endswith("*") else KINDS)
+        ]
+        return (
+            Endpoint("GET", UI, Access.SEE, ui.home),
+            Endpoint("GET", f"{UI}/static/*/*", Access.OPEN, ui.static),
+            Endpoint("GET", f"{UI}/login", Access.OPEN, ui.login_page),
+            Endpoint("POST", f"{UI}/login", Access.OPEN, ui.login),
+            Endpoint("POST", f"{UI}/logout", Access.OPEN, ui.logout),
+            Endpoint("GET", f"{UI}/requests/tail", Access.SEE, requests.tail),
+            Endpoint("POST", f"{UI}/requests/*/feedback", Access.SAY, requests.feedback),
+            *pages,
+        )
+
+    def _acting(self, forms: UiForms, playground: UiPlayground) -> tuple[Endpoint, ...]:
+        return (
+            Endpoint("POST", f"{UI}/keys", Access.ACT, forms.create_key),
+            Endpoint("POST", f"{UI}/keys/*/revoke", Access.ACT, forms.revoke_key),
+            Endpoint("POST", f"{UI}/keys/*/limits", Access.ACT, forms.limit_key),
+            Endpoint("POST", f"{UI}/keys/*/budget", Access.ACT, forms.budget_key),
+            Endpoint("POST", f"{UI}/policies/rollback", Access.ACT, forms.roll_back),
+            Endpoint("POST", f"{UI}/batches/*/cancel", Access.ACT, forms.cancel_batch),
+            Endpoint("POST", f"{UI}/batches/*/resume", Access.ACT, forms.resume_batch),
+            Endpoint("POST", f"{UI}/playground", Access.SAY, playground),
+        )
+
     def _operations(self, metrics: Metrics) -> tuple[Endpoint, ...]:
         return (
             Endpoint("GET", "/metrics", Access.LOCAL, metrics),
@@ -213,6 +276,13 @@ class Gateway:
             Endpoint("GET", "/health/liveliness", Access.OPEN, self._health),
             Endpoint("GET", "/readyz", Access.OPEN, self._ready),
             Endpoint("GET", "/health/readiness", Access.OPEN, self._ready),
+        )
+
+    def _described(self) -> tuple[Endpoint, ...]:
+        described = Described(lambda: self.endpoints)
+        return (
+            Endpoint("GET", "/openapi.json", Access.OPEN, described.json),
+            Endpoint("GET", "/docs", Access.OPEN, described.html),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -280,6 +350,9 @@ class Gateway:
     async def _refuse(self, request: Request, sent: "_Sent", error: RoutewrightError) -> None:
         if sent.has_begun:
             log.error("an answer broke off after its head was sent: %s", error.message)
+            return
+        if is_for_people(request.path):
+            await self.ui.refuse(request, sent, _for_clients(error))
             return
         body = self._dialect_for(request).write_error(_for_clients(error), request.id)
         limits = limit_headers(self._engine.standing(request.caller.tenant))

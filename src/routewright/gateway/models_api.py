@@ -12,6 +12,8 @@ from routewright.dialects.wire import Downstream
 from routewright.engine import Engine
 from routewright.gateway.generation import read_call
 from routewright.gateway.http import JSON_TYPE, Request, Send, respond
+from routewright.route import Route
+from routewright.tenant import Tenant
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,12 +27,16 @@ class RouteOnly:
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = await read_call(request, self._engine, self._dialect)
-        route = self._engine.route(call)
-        if is_restricted(call.tenant):  # what the key may not use does not exist for it
-            shown = tuple(each for each in route.candidates if not each.reason.startswith(NOT_ALLOWED))
-            baseline = route.baseline_model if route.baseline_model in [each.model for each in shown] else None
-            route = replace(route, candidates=shown, baseline_model=baseline)
-        await respond(send, 200, [JSON_TYPE], _encode(route))
+        await respond(send, 200, [JSON_TYPE], _encode(shown_to(call.tenant, self._engine.route(call))))
+
+
+def shown_to(tenant: Tenant, route: Route) -> Route:
+    """A decision as a key's holder may see it: what the key may not use does not exist for it."""
+    if not is_restricted(tenant):
+        return route
+    shown = tuple(each for each in route.candidates if not each.reason.startswith(NOT_ALLOWED))
+    baseline = route.baseline_model if route.baseline_model in [each.model for each in shown] else None
+    return replace(route, candidates=shown, baseline_model=baseline)
 
 
 class Models:

@@ -112,6 +112,7 @@ def make_server(
         alerts=lambda: runtime.alerts.raised,
         drift=lambda: watch.standing,
         siblings=siblings,
+        prices_date=lambda: runtime.prices_date,
     )
     connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
     config = uvicorn.Config(
@@ -171,6 +172,7 @@ async def serve(
             with contextlib.suppress(asyncio.CancelledError):
                 await following
             await asyncio.to_thread(server.watch.stop)
+            server.gateway.ui.close()
             await runtime.close()
 
 

@@ -118,6 +118,11 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def database(self) -> Database:
+        """Where they are."""
+        return self._database
+
     # -- jobs
 
     def create(self, job: Job) -> Job:

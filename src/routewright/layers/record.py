@@ -9,6 +9,7 @@ from routewright.catalog.pricing import cost_nanousd
 from routewright.catalog.registry import Registry
 from routewright.clock import Clock
 from routewright.decision.audit import PREVIEW_CHARS, scaled, share_nanousd, system_text, text_hash
+from routewright.decision.session import session_of
 from routewright.errors import RoutewrightError
 from routewright.layers.service import Service
 from routewright.layers.tally import Tally
@@ -137,6 +138,7 @@ class Record:
             system_preview=prompt[:PREVIEW_CHARS] if self._logs_content and not call.options.no_log else "",
             cache=cached.state if cached else "",
             cache_saved_nanousd=cached.saved_nanousd if cached else None,
+            session=session_of(call),
         )
         self._tally.request(row, took_s)
         for report in receipt.attempts:

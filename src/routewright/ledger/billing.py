@@ -79,7 +79,7 @@ class Pinned:
         tariff, version = (self._tariff, self.version) if other is None else (other.tariff, other.version)
         if tariff is None:
             return Bill(None, version, service_tier, is_estimated=False)
-        rates = _rates_of(tariff, usage, self._now, service_tier)
+        rates = rates_of(tariff, usage, self._now, service_tier)
         cost = cost_nanousd(usage, rates)
         return Bill(
             cost,
@@ -92,10 +92,11 @@ class Pinned:
 
 def priced_usage(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> int:
     """What usage costs at `now` (UTC epoch seconds), nano-USD; in a tier without a price, at the dearest there is."""
-    return cost_nanousd(usage, _rates_of(tariff, usage, now, service_tier))
+    return cost_nanousd(usage, rates_of(tariff, usage, now, service_tier))
 
 
-def _rates_of(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> Rates:
+def rates_of(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> Rates:
+    """The rates that usage is billed at; in a tier without a price, the dearest there are."""
     schedule = tariff.served_as(service_tier)
     unknown = BATCH if service_tier == BATCH else ANY_TIER
     schedules = tariff.within_reach(unknown) if schedule is None else [schedule]

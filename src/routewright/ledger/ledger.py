@@ -172,6 +172,8 @@ class RequestRecorded(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     """`hit` or `stale` for an answer that was kept, `miss` for a new one; empty without the response cache."""
     cache_saved_nanousd: int | None = None
     """What an answer that was kept cost when it was made; None for all others, and without a price."""
+    session: str = ""
+    """Which conversation it belongs to, hashed (`decision.session.session_of`); empty where there is none."""
 
 
 OutcomeSource: TypeAlias = Literal["feedback", "check", "shadow", "judge"]

@@ -6,6 +6,7 @@ journal may forget what it has handed over.
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -57,6 +58,9 @@ _NEW_ROWS = "(SELECT * FROM {table} WHERE rowid > (SELECT row_id FROM last_rows 
 _STATEMENTS = 512  # the most there can be
 """Places for statements that SQLite has read. Each use takes a new place, and the oldest has to go for it: of the usual
 hundred, a batch's insertions take so many that nothing lasts to the next batch."""
+
+_STEPS_BETWEEN_LOOKS = 100_000
+"""Of SQLite's machine, between looks at the time: a millisecond or two."""
 
 ROWS_AT_ONCE = (64, 8, 1)
 """Rows of one statement: each hands the interpreter's lock over and takes it back, which the event loop feels."""
@@ -118,6 +122,7 @@ def _translated(path: Path) -> Iterator[None]:
         apsw.NoMemError,
         apsw.CorruptError,
         apsw.NotADBError,
+        apsw.InterruptError,  # by our own time limit
     ) as error:
         raise StoreUnavailable(
             f"the ledger {path} does not answer: {error}", hint="check its disk and who uses it"
@@ -213,8 +218,12 @@ def _fetched(connection: apsw.Connection, sql: str, bindings: Sequence[Value]) -
 class SqliteDatabase:
     """Implements `Database` over one file: one connection writes, one reads."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, vfs: str | None = None, read_limit_s: float | None = None
+    ) -> None:
         """Open or create the ledger at `path`; `read_only` opens one that is there, and changes nothing of it.
+
+        A question that takes longer than `read_limit_s` is broken off, with StoreUnavailable.
 
         `vfs` names another file layer for SQLite, as tests of disks have.
 
@@ -237,6 +246,10 @@ class SqliteDatabase:
             self._reader.set_busy_timeout(_BUSY_MS)
             if read_only:
                 _require_schema(self._reader, steps[-1].number)
+        self._read_limit_s = read_limit_s
+        self._read_until = 0.0
+        if read_limit_s is not None:
+            self._reader.set_progress_handler(lambda: time.monotonic() > self._read_until, _STEPS_BETWEEN_LOOKS)
 
     @property
     def name(self) -> str:
@@ -272,13 +285,20 @@ class SqliteDatabase:
 
     def read(self, sql: str, *bindings: Value) -> list[Row]:
         """The rows of one query."""
-        with self._reading, _translated(self._path):
-            return _fetched(self._reader, sql, bindings)
+        with self._to_read() as reader:
+            return _fetched(reader, sql, bindings)
 
     def read_plain(self, sql: str, *bindings: Value) -> list[tuple[Any, ...]]:
         """The same, as tuples."""
+        with self._to_read() as reader:
+            return reader.execute(sql, bindings).fetchall()
+
+    @contextmanager
+    def _to_read(self) -> Iterator[apsw.Connection]:
         with self._reading, _translated(self._path):
-            return self._reader.execute(sql, bindings).fetchall()
+            if self._read_limit_s is not None:
+                self._read_until = time.monotonic() + self._read_limit_s
+            yield self._reader
 
     def tables(self) -> list[Table]:
         """All tables that hold data, by name."""

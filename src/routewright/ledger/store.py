@@ -20,6 +20,7 @@ from routewright.decision.success_rates import Told
 from routewright.ledger import rollups
 from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
+from routewright.ledger.latencies import keep_latencies
 from routewright.ledger.ledger import (
     JOB_HOLDS_LAST_NS,
     JOB_PREFIX,
@@ -315,6 +316,7 @@ class Store:
                 for statement in _KEEP_OPEN_HOLDS:
                     transaction.execute(statement.format(new=new["events"]))
             rollups.keep(self._database, transaction, new)
+            keep_latencies(transaction, new)
             if "requests" in new:
                 absorb_prompts(transaction, new["requests"])
                 keep_baselines(transaction, new["requests"])

@@ -26,7 +26,7 @@ def put_budget(table: Mapping[str, Node], scope: str, name: str, draft: Draft) -
             draft.tell(node, Fate.DROPPED, why=why)
         return
     section = ("budgets", _free_name(name, draft))
-    usd, period, is_exact = _in_calendar(limit.number, duration.text if duration else None)
+    usd, period, is_exact = in_calendar(limit.number, duration.text if duration else None)
     fate, why = (Fate.KEPT, "") if is_exact else (Fate.CHANGED, "no more can be spent in any time than before")
     if draft.put((*section, "limit_usd"), usd, limit, fate=fate, why=why):
         draft.add((*section, "scope"), scope, limit, "whose spending it limits")
@@ -47,7 +47,7 @@ def _free_name(name: str, draft: Draft) -> str:
     )
 
 
-def _in_calendar(usd: Decimal, duration: str | None) -> tuple[Decimal, Period, bool]:
+def in_calendar(usd: Decimal, duration: str | None) -> tuple[Decimal, Period, bool]:
     """Limit and period, and whether they are as long as what was said."""
     if duration is None:
         return usd, Period.FOREVER, True

@@ -35,8 +35,10 @@ _VERSIONS = "SELECT * FROM policy_versions"
 _ONE = f"{_VERSIONS} WHERE name = ? AND number = ?"
 _OF_NAME = f"{_VERSIONS} WHERE name = ? ORDER BY number"
 _ALL = f"{_VERSIONS} ORDER BY name, number"
+_LATEST_OF_NAME = f"{_VERSIONS} WHERE name = ? ORDER BY number DESC LIMIT ?"
 _CHANGES = "SELECT * FROM policy_changes"
 _HISTORY = f"{_CHANGES} ORDER BY sequence"
+_LATEST_CHANGES = f"{_CHANGES} ORDER BY sequence DESC LIMIT ?"
 _STANDING = f"{_CHANGES} WHERE name = ? ORDER BY sequence DESC LIMIT 1"
 _IN_FORCE = """
 SELECT c.name, c.kind, c.share, v.number, v.at_ns, v.overlay, v.evidence, v.author
@@ -220,6 +222,10 @@ class PolicyStore:
         rows = self._database.read(_ALL) if name is None else self._database.read(_OF_NAME, name)
         return [_version(row) for row in rows]
 
+    def latest_versions(self, name: str, limit: int) -> list[Version]:
+        """The newest `limit` of one policy, newest first. Raises as `versions` does."""
+        return [_version(row) for row in self._database.read(_LATEST_OF_NAME, name, limit)]
+
     def version(self, name: str, number: int) -> Version:
         """One of them. Raises PolicyNotFound, and as `versions` does."""
         rows = self._database.read(_ONE, name, number)
@@ -230,6 +236,10 @@ class PolicyStore:
     def history(self) -> list[Change]:
         """Everything that was put in force, in order. Raises StoreUnavailable."""
         return [msgspec.convert(row, Change) for row in self._database.read(_HISTORY)]
+
+    def latest_changes(self, limit: int) -> list[Change]:
+        """The last `limit` of it, newest first. Raises StoreUnavailable."""
+        return [msgspec.convert(row, Change) for row in self._database.read(_LATEST_CHANGES, limit)]
 
 
 def _check(name: str, share: float | None) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from routewright.cli.reports.page import MOST_ROWS
 from routewright.cli.reports.spending_page import MOST_COLUMNS, Overview, by_span, report_page
-from routewright.cli.reports.values import Line, Report, Table, saving_of, together
 from routewright.ledger.spending import Sums
+from routewright.reports.values import Line, Report, Table, saving_of, together
 from routewright.usage import InputParts, Usage
 
 EVIL = [

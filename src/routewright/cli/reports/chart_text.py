@@ -5,11 +5,11 @@ from shutil import get_terminal_size
 
 import click
 
-from routewright.cli.reports.figures import bar, sparkline
 from routewright.cli.reports.screen_text import summary
-from routewright.cli.reports.values import Line, Report, Table, name_of
 from routewright.cli.screen import MARGIN, is_terminal
-from routewright.cli.text import one_line, percent, usd
+from routewright.reports.figures import bar, sparkline
+from routewright.reports.values import Line, Report, Table, name_of
+from routewright.text import one_line, percent, usd
 
 MOST_BARS = 60
 """Of a chart; of days the latest, else the dearest."""

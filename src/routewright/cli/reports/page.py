@@ -4,20 +4,14 @@ All text from outside is escaped, and a policy in the page's head forbids whatev
 """
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.resources import files
 
-from routewright.cli.text import plain
+from routewright.reports.markup import text_of
 
 MOST_ROWS = 1_000
 """Lines of a table in a page; what is beyond them is said, or one more line."""
 
 _LONG_CHARS = 48
-
-
-def text_of(text: str) -> str:
-    """Any text as HTML: escaped, without what a terminal would obey, a percent sign in one line with its number."""
-    return escape(plain(text)).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def heading(text: str, scope: str, *, is_text: bool = True) -> str:
@@ -31,7 +25,7 @@ def _kind(text: str) -> str:
 
 def page(title: str, subtitle: str, body: str) -> str:
     """A whole page around a body that is HTML already."""
-    style = (files("routewright.cli.reports") / "style.css").read_text("utf-8")
+    style = (files("routewright.reports") / "style.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"

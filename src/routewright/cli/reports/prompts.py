@@ -4,13 +4,13 @@ A prompt that is edited is another prompt, with another hash; what its versions 
 told of all prompts with the same opening together: their tokens per request, this month against the month before.
 """
 
-from routewright.cli.reports.charts import Point, columns, curve
-from routewright.cli.reports.csv_text import guarded, rows_csv
-from routewright.cli.reports.figures import exact_usd, short, short_usd
 from routewright.cli.reports.page import MOST_ROWS, cards, figure, page, plain_table, section
-from routewright.cli.reports.reading import moment
-from routewright.cli.text import counted, one_line, percent, usd
 from routewright.ledger.prompt_audit import OTHER, Month, Prompt, PromptAudit, month_before
+from routewright.reports.charts import Point, columns, curve
+from routewright.reports.csv_text import guarded, rows_csv
+from routewright.reports.figures import exact_usd, short, short_usd
+from routewright.reports.reading import moment
+from routewright.text import counted, one_line, percent, usd
 
 MONTHS = ("month", "prompts", "requests", "tokens", "tokens/request", "growth", "cost")
 _NAMES = ("prompt", "opening", "begins", "first seen")

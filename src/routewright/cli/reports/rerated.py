@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import click
 
 from routewright.cli.screen import Column, print_table
-from routewright.cli.text import counted, one_line, percent, usd
 from routewright.ledger.rerating import Beside, Line, Rerating
+from routewright.text import counted, one_line, percent, usd
 
 _COLUMNS = (
     Column("attempts", is_number=True),

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from routewright.cli.reports.figures import OFTEN_NOTHING, bar, shown, sparkline
 from routewright.cli.reports.prompts import MONTHS, PROMPTS, WORDS, month_rows, prompt_rows
-from routewright.cli.reports.values import Measure, Report, Saving, Table, measures, name_of
 from routewright.cli.screen import Column, print_table
-from routewright.cli.text import counted, one_line, percent, usd
 from routewright.ledger.prompt_audit import PromptAudit
 from routewright.ledger.spending import Sums
+from routewright.reports.figures import OFTEN_NOTHING, bar, shown, sparkline
+from routewright.reports.values import Measure, Report, Saving, Table, measures, name_of
+from routewright.text import counted, one_line, percent, usd
 
 MOST_ROWS = 100
 """Lines of a table; of more, the last line says how many there are."""

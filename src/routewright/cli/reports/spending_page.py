@@ -5,12 +5,13 @@ from datetime import date, timedelta
 
 from msgspec import Struct
 
-from routewright.cli.reports.charts import WIDE, Point, Share, columns, curve, legend, shares
-from routewright.cli.reports.figures import OFTEN_NOTHING, exact, short, short_usd, shown
-from routewright.cli.reports.page import MOST_ROWS, cards, figure, heading, page, plain_table, section, text_of
-from routewright.cli.reports.values import Line, Measure, Report, Table, measures, name_of, together
-from routewright.cli.text import counted, percent, plain, usd
+from routewright.cli.reports.page import MOST_ROWS, cards, figure, heading, page, plain_table, section
 from routewright.ledger.spending import Sums
+from routewright.reports.charts import WIDE, Point, Share, columns, curve, legend, shares
+from routewright.reports.figures import OFTEN_NOTHING, exact, short, short_usd, shown
+from routewright.reports.markup import text_of
+from routewright.reports.values import Line, Measure, Report, Table, measures, name_of, together
+from routewright.text import counted, percent, plain, usd
 from routewright.usage import InputParts
 
 MOST_SHARES = 8

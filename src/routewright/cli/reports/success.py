@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import click
 from msgspec import Struct
 
-from routewright.cli.reports.csv_text import guarded, rows_csv
 from routewright.cli.screen import Column, print_json, print_table, say
-from routewright.cli.text import one_line
 from routewright.decision.success_rates import Aspect, Success, Told, success_by
 from routewright.ledger.ledger import MOST_TRUSTED_LAST
+from routewright.reports.csv_text import guarded, rows_csv
+from routewright.text import one_line
 
 TABLES: tuple[tuple[Aspect, ...], ...] = (("model",), ("model", "kind"), ("check", "model"), ("week", "model"))
 """What is told when nothing else is asked for."""

@@ -1,0 +1,78 @@
+"""The latest outcomes and comparisons, a bounded number of each: what a page shows, however long the ledger is."""
+
+import msgspec
+from msgspec import Struct
+
+from routewright.decision.success_rates import Told
+from routewright.ledger.database import Database, Row
+from routewright.ledger.ledger import ComparisonRecorded
+from routewright.ledger.rows import event_of
+from routewright.route import Verdict
+
+_OUTCOMES = """
+SELECT o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o."check", o.score, r.tier,
+       r.route
+FROM (SELECT * FROM outcomes ORDER BY sequence DESC LIMIT ?) AS o JOIN requests AS r USING (request_id)
+WHERE o.model <> '' OR r.model IS NOT NULL
+ORDER BY o.sequence
+"""
+_COMPARISONS = "SELECT 'comparison' AS kind, * FROM comparisons ORDER BY sequence DESC LIMIT ?"
+_RATINGS = """
+SELECT o.request_id, coalesce(nullif(o.model, ''), c.model) AS model, o.score
+FROM (SELECT request_id, model FROM comparisons ORDER BY sequence DESC LIMIT ?) AS c
+JOIN outcomes AS o USING (request_id)
+WHERE o.source = 'feedback' ORDER BY o.sequence
+"""
+
+
+class Opinion(Struct, frozen=True):
+    """What was said of an answer, and what had been claimed of it."""
+
+    told: Told
+    claimed: float | None
+    """The probability of success that the decision gave this model; None where nobody could say."""
+
+
+class Compared(Struct, frozen=True):
+    """Comparisons, the newest first, and what people say of the answers to these requests."""
+
+    comparisons: list[ComparisonRecorded]
+    ratings: dict[tuple[str, str], float]
+    """(request id, model) → the last word of feedback, from 0 to 1."""
+
+
+class _Candidate(Struct, frozen=True):
+    model: str
+    success: float | None = None
+
+
+class _Decided(Struct, frozen=True):
+    """What is looked at of a route."""
+
+    verdict: Verdict | None
+    candidates: tuple[_Candidate, ...] = ()
+
+
+_decided: msgspec.json.Decoder[_Decided | None] = msgspec.json.Decoder(_Decided | None)
+
+
+def latest_opinions(database: Database, limit: int) -> list[Opinion]:
+    """Of the latest `limit` outcomes those whose request is recorded, in the order told. Raises StoreUnavailable."""
+    return [_opinion(row) for row in database.read(_OUTCOMES, limit)]
+
+
+def latest_comparisons(database: Database, limit: int) -> Compared:
+    """The latest `limit`. Raises StoreUnavailable."""
+    events = (event_of(row) for row in database.read(_COMPARISONS, limit))
+    return Compared(
+        [event for event in events if isinstance(event, ComparisonRecorded)],
+        {(row["request_id"], row["model"]): row["score"] for row in database.read(_RATINGS, limit)},
+    )
+
+
+def _opinion(row: Row) -> Opinion:
+    decided = _decided.decode(row.pop("route") or "null")
+    verdict = decided and decided.verdict
+    told = Told(kinds=verdict.kinds if verdict else (), **row)
+    claims = {each.model: each.success for each in decided.candidates} if decided else {}
+    return Opinion(told, claims.get(told.model))
