@@ -37,10 +37,12 @@ from routewright.gateway import (
     overload,
     responses_kept,
     server,
+    siblings,
     ui,
     ui_playground,
     ui_requests,
     ui_sessions,
+    workers,
 )
 from routewright.http1 import pool
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
@@ -59,6 +61,14 @@ ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)`")
 CONSTANTS: dict[str, tuple[float, ...]] = {
+    "restarts of a worker that dies": (
+        workers.FIRST_PAUSE_S,
+        workers.LONGEST_PAUSE_S,
+        workers.MOST_DEATHS,
+        workers.WITHIN_S,
+    ),
+    "drain of workers": (120, workers.LAST_WORDS_S),
+    "metrics of another worker": (siblings.METRICS_S,),
     "outcomes, and comparisons with shadows, that pages of quality look at": (
         quality.MOST_OUTCOMES,
         shadows.MOST_COMPARISONS,

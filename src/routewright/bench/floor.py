@@ -24,6 +24,7 @@ _LIMITS = Limits(
 )
 _REFUSAL = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _IDLE_CONNECTION_S = 75
+_DRAIN_S = 1
 
 
 class Floor:
@@ -92,6 +93,7 @@ def main() -> None:
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_IDLE_CONNECTION_S,
+        timeout_graceful_shutdown=_DRAIN_S,
     )
     socket = config.bind_socket()
     socket.listen(_BACKLOG)  # so that whoever reads the line can connect at once
