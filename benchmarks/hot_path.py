@@ -23,9 +23,9 @@ from pathlib import Path
 import uvloop
 
 from routewright.bench.decision import decision_us
-from routewright.bench.measure import write_settings
 from routewright.bench.processes import Child, environment
 from routewright.bench.questions import chat_body, prompts
+from routewright.bench.settings import write_settings
 from routewright.bench.upstream import WHOLE
 from routewright.call import Options
 from routewright.dialects.known import DOWNSTREAMS

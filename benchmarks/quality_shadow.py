@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from benchmarks.quality import Figure
 
 from routewright.bench.load import Clients, Load
-from routewright.bench.measure import write_settings
 from routewright.bench.processes import Child, running
 from routewright.bench.proxies import whole
+from routewright.bench.settings import write_settings
 
 ROUNDS = 21
 REQUESTS = 600

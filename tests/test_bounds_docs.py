@@ -37,11 +37,14 @@ from routewright.gateway import (
     overload,
     responses_kept,
     server,
+    siblings,
     ui,
     ui_playground,
     ui_requests,
     ui_sessions,
+    workers,
 )
+from routewright.http1 import pool
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
 from routewright.ledger import browsing, drift, experience, job_holds
@@ -58,6 +61,14 @@ ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)`")
 CONSTANTS: dict[str, tuple[float, ...]] = {
+    "restarts of a worker that dies": (
+        workers.FIRST_PAUSE_S,
+        workers.LONGEST_PAUSE_S,
+        workers.MOST_DEATHS,
+        workers.WITHIN_S,
+    ),
+    "drain of workers": (120, workers.LAST_WORDS_S),
+    "metrics of another worker": (siblings.METRICS_S,),
     "outcomes, and comparisons with shadows, that pages of quality look at": (
         quality.MOST_OUTCOMES,
         shadows.MOST_COMPARISONS,
@@ -112,6 +123,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "pace of a body": (connection.BODY_PACE_BYTES, connection.BODY_PACE_S),
     "read of a body that was refused": (connection.MOST_DISCARDED_BYTES,),
     "idle connections": (server.IDLE_CONNECTION_S,),
+    "an idle connection to a provider": (pool.IDLE_CONNECTION_MAX_S,),
+    "another address of a host": (pool.NEXT_ADDRESS_S,),
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),

@@ -130,10 +130,11 @@ class Engine:
         keeper: Keeper | None = None,
         board: Board | None = None,
         answers: Places | None = None,
+        workers: int = 1,
     ) -> None:
         """`classifier` goes before what the settings say; without `experiences` no neighbours are asked, without a
         `keeper` no budget limits anything, and without a `board` nothing is shared with other gateways. `answers` is
-        where the response cache finds its store.
+        where the response cache finds its store. This engine is that of one of so many `workers`.
 
         Raises SettingsError if the settings name a classifier or a model file that cannot be loaded.
         """
@@ -153,7 +154,7 @@ class Engine:
         self._refusals = Refusals()
         self._estimator = TokenEstimator()
         self._sessions = Sessions()
-        self._deployment_quota = DeploymentQuota(self._clock)
+        self._deployment_quota = DeploymentQuota(self._clock, workers)
         self._key_quota = KeyQuota(self._clock)
         self.lanes = Lanes(self._clock)
         """What batches may do at a time."""

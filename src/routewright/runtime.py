@@ -237,8 +237,15 @@ class Runtime:
         self._is_closed = False
 
     @classmethod
-    def open(cls, source: SettingsSource, *, simulator: Simulator | None = None, clock: Clock | None = None) -> Self:
-        """Read the settings, recover and open the ledger, build the engine.
+    def open(
+        cls,
+        source: SettingsSource,
+        *,
+        simulator: Simulator | None = None,
+        clock: Clock | None = None,
+        is_worker: bool = False,
+    ) -> Self:
+        """Read the settings, recover and open the ledger, build the engine; `is_worker` where `server.workers` do so.
 
         Raises SettingsError, LedgerUnavailable.
         """
@@ -270,6 +277,7 @@ class Runtime:
             keeper=keeper,
             board=None if redis is None else RedisBoard(redis, journal.boot),
             answers=answers,
+            workers=settings.server.workers if is_worker else 1,
         )
         # Last, so that no thread is left running where the settings are refused.
         _recover(journal, store, escrow, clock, is_shared=ledger_file(settings) is None)

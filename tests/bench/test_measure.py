@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from routewright.bench.measure import Part, Plan, run, write_settings
+from routewright.bench.measure import Part, Plan, run
 from routewright.bench.processes import Child, environment
+from routewright.bench.settings import write_settings
 from routewright.catalog.registry import Tier
 from routewright.runtime import SettingsSource
 

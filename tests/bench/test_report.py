@@ -25,6 +25,13 @@ def test_a_figure_on_its_bar_does_not_meet_it() -> None:
     assert figure("x", "x", "ms", [249.9]).is_met is None
 
 
+def test_a_figure_may_have_to_reach_its_bar() -> None:
+    assert figure("x", "x", "×", [1.8], least=1.8).is_met is True
+    slow = figure("x", "x", "×", [1.7], least=1.8)
+    assert slow.is_met is False
+    assert Report(machine=MACHINE, figures=(slow,), elapsed_s=1).rows() == [Row("x", "1.70", "×", "≥ 1.8", False)]
+
+
 def test_rows_are_ready_for_a_table() -> None:
     assert REPORT.rows() == [
         Row("fast", "120 (90.0–310)", "µs CPU", "< 400", True),

@@ -36,6 +36,28 @@ routewright_strange{} many
 """
 
 
+def test_workers_of_one_gateway_are_seen_as_one() -> None:
+    told = """
+routewright_requests_total{worker="1",model="a",outcome="complete"} 3
+routewright_requests_total{worker="2",model="a",outcome="complete"} 4
+routewright_ledger_up{worker="1"} 1
+routewright_ledger_up{worker="2"} 0
+routewright_breaker_state{worker="1",deployment="acme/a"} 2
+routewright_breaker_state{worker="2",deployment="acme/a"} 2
+routewright_budget_limit_usd{worker="1",budget="all"} 10
+routewright_budget_limit_usd{worker="2",budget="all"} 10
+routewright_budget_remaining_usd{worker="1",budget="all"} 4
+routewright_budget_remaining_usd{worker="2",budget="all"} 5
+routewright_drift_alarm{worker="1",model="a",stream="success",family="change"} 1
+routewright_drift_alarm{worker="2",model="a",stream="success",family="change"} 1
+"""
+    now = snapshot("http://gateway", Look.read(told, 0), Look.read(told, 1))
+    assert (now.requests, now.breakers) == (7, {"acme/a": "open"})
+    (budget,) = now.budgets
+    assert (budget.limit_nanousd, budget.remaining_nanousd) == (10 * 10**9, 4 * 10**9)
+    assert now.alarms == ("the ledger takes nothing new: requests are refused", "drift: a success change")
+
+
 def test_samples_are_read_with_their_labels_and_nothing_else_matters() -> None:
     look = Look.read(TEXT, 0)
     assert look.by("requests_total", "model") == {'a"\\\n': 30, "b": 10}

@@ -155,6 +155,18 @@ def test_pages_are_light_or_dark_and_good_to_read(browser: Browser, url: str, sc
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == after
 
 
+def test_a_key_is_exchanged_for_a_session_and_given_up(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "routewright.toml").write_text('[server]\napi_key = "env:DOOR"\n')
+    with serving(tmp_path, "--simulate", environ={"DOOR": "the-operators-own-key"}) as served, tab(browser) as page:
+        page.goto(f"{served.url}/ui/requests?tier=bulk")
+        page.get_by_role("link", name="Sign in").click()
+        page.get_by_label(re.compile("A key with")).fill("the-operators-own-key")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign out operator").click()
+        expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+        assert page.context.cookies() == []
+
+
 def test_charts_follow_the_pointer(page: Page, url: str) -> None:
     page.goto(f"{url}/ui/overview")
     plot = page.locator("figure[data-chart=spend] .uplot")

@@ -27,6 +27,8 @@ class Load(Struct, frozen=True):
 
     bodies: tuple[bytes, ...]
     ending: bytes
+    headers: tuple[str, ...] = ()
+    """Further lines of the head, one or several for a request, in turn."""
 
 
 class Run(Struct, frozen=True):
@@ -104,7 +106,11 @@ class Clients:
     def _written(self, load: Load) -> Sequence[bytes]:
         place = f"{self._server.host}:{self._server.port}"
         head = f"POST {PATH} HTTP/1.1\r\nhost: {place}\r\ncontent-type: application/json\r\n".encode()
-        return [b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body) for body in load.bodies]
+        whole = [b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body) for body in load.bodies]
+        if not load.headers:
+            return whole
+        lines = [f"\r\n{line}\r\n".encode() for line in load.headers]
+        return [each.replace(b"\r\n", line, 1) for line, each in zip(lines, cycle(whole), strict=False)]
 
 
 class _Tally:

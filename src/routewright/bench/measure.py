@@ -1,5 +1,6 @@
 """`run`: everything that a plan asks for, as one report."""
 
+import asyncio
 import os
 import platform
 import time
@@ -10,33 +11,25 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from routewright.bench.configurations import all_running, configuration_figures
 from routewright.bench.decision import decision_us
 from routewright.bench.library import library_us
+from routewright.bench.nginx import nginx
 from routewright.bench.plan import Part, Plan
 from routewright.bench.processes import Child, require_linux, running
-from routewright.bench.proxies import PROMPT_CHARS, ask_once, latency_figures, request_figures, stream_figures
+from routewright.bench.proxies import PROMPT_CHARS, Sides, ask_once, latency_figures, request_figures, stream_figures
 from routewright.bench.report import Figure, Machine, Report, figure
-from routewright.bench.starting import starts
+from routewright.bench.settings import write_settings
+from routewright.bench.starting import first_answers, starts
+from routewright.bench.streams import delay_figures, open_figures
+from routewright.bench.workers import worker_figures
 
 __all__ = ["Part", "Plan", "Report", "run"]
 
 Progress = Callable[[str], None]
 
-_SETTINGS = """\
-[server]
-drain_seconds = 1
-
-[ledger]
-path = "{folder}/ledger"
-
-[providers.bench]
-base_url = "{upstream}/v1"
-"""
-_MODEL = """
-[models."{name}"]
-deployments = ["bench/{name}"]
-"""
-_MODELS = ("claude-opus-4.7", "claude-sonnet-4.6", "gpt-5.5", "deepseek-v3")
+SETTLED_S = 2.0
+"""What a gateway does aside when it starts is over by then."""
 
 
 def run(plan: Plan, progress: Progress) -> Report:
@@ -58,21 +51,20 @@ def run(plan: Plan, progress: Progress) -> Report:
             figures += _decision_figures(plan, config)
         if Part.START in plan.parts:
             progress("starting Python and the command line")
-            figures += _start_figures(plan, folder)
-        if Part.GATEWAY in plan.parts:
+            figures += _start_figures(plan, config)
+        if plan.parts & {Part.GATEWAY, Part.OPEN}:
             figures += _gateway_figures(plan, config, upstream, progress)
+        if Part.CONFIGURATIONS in plan.parts:
+            progress("the gateway in its configurations")
+            with all_running(upstream, folder) as gateways:
+                figures += uvloop.run(configuration_figures(plan, gateways))
+        if Part.WORKERS in plan.parts:
+            progress("two processes against one")
+            figures += worker_figures(plan, upstream, folder, cores=os.cpu_count() or 1)
         if Part.LIBRARY in plan.parts:
             progress("asking from Python")
             figures += _library_figures(plan, config)
-    return Report(machine=_machine(), figures=tuple(figures), elapsed_s=time.monotonic() - begun)
-
-
-def write_settings(folder: Path, upstream: Child) -> Path:
-    """A settings file that takes the built-in models, one of each tier, from the mock; its ledger is in `folder`."""
-    config = folder / "routewright.toml"
-    models = "".join(_MODEL.format(name=name) for name in _MODELS)
-    config.write_text(_SETTINGS.format(folder=folder, upstream=upstream.url) + models)
-    return config
+    return Report(machine=machine(), figures=tuple(figures), elapsed_s=time.monotonic() - begun)
 
 
 def _decision_figures(plan: Plan, config: Path) -> list[Figure]:
@@ -80,8 +72,8 @@ def _decision_figures(plan: Plan, config: Path) -> list[Figure]:
     return [figure("decision_us", "decision (features, classify, select), 1 KB prompt", "µs CPU", rounds, bar=150)]
 
 
-def _start_figures(plan: Plan, folder: Path) -> list[Figure]:
-    figures = []
+def _start_figures(plan: Plan, config: Path) -> list[Figure]:
+    folder, figures = config.parent, []
     for name, what, arguments, bar in (
         ("python", "python -c pass", ["-c", "pass"], None),
         ("import", "import routewright", ["-c", "import routewright"], 150),
@@ -91,34 +83,55 @@ def _start_figures(plan: Plan, folder: Path) -> list[Figure]:
         rounds = starts(arguments, folder, rounds=plan.rounds)
         figures.append(figure(f"{name}_cpu_ms", what, "ms CPU", [each.cpu_ms for each in rounds], bar=bar))
         figures.append(figure(f"{name}_wall_ms", what, "ms", [each.wall_ms for each in rounds], bar=bar))
+    answers, what = first_answers(config, rounds=plan.rounds), "gateway, from its start to its first answer"
+    figures.append(figure("first_answer_cpu_ms", what, "ms CPU", [each.cpu_ms for each in answers]))
+    figures.append(figure("first_answer_wall_ms", what, "ms", [each.wall_ms for each in answers], bar=1000))
     return figures
 
 
 def _gateway_figures(plan: Plan, config: Path, upstream: Child, progress: Progress) -> list[Figure]:
     folder = config.parent
     serve = ["-m", "routewright", "serve", "--port", "0", "--config", str(config)]
-    progress("starting the gateway and the floor")
+    progress("starting the gateway, the floor and nginx")
     with (
-        running("gateway", serve, folder) as gateway,
+        nginx(upstream, folder) as plain,
         running("floor", ["-m", "routewright.bench.floor", "--upstream", upstream.url], folder) as floor,
+        running("gateway", serve, folder) as gateway,
     ):
-        figures = uvloop.run(_memory_figures(plan, gateway, floor))
-        progress("unstreamed requests, gateway and floor in turn")
-        figures += uvloop.run(request_figures(plan, gateway, floor))
-        progress("streams, gateway and floor in turn")
-        figures += uvloop.run(stream_figures(plan, gateway, floor))
-        progress(f"latency at {plan.paced_per_s} requests/s")
-        figures += uvloop.run(latency_figures(plan, upstream, gateway, floor))
+        sides = Sides(gateway, floor, plain)
+        figures = uvloop.run(_idle_figures(plan, sides))
+        if Part.GATEWAY in plan.parts:
+            progress("unstreamed requests, in turn")
+            figures += uvloop.run(request_figures(plan, sides))
+            progress("streams, in turn")
+            figures += uvloop.run(stream_figures(plan, sides))
+            progress("delays of chunks")
+            figures += uvloop.run(delay_figures(plan, upstream, sides))
+            progress(f"latency at {plan.paced_per_s} requests/s")
+            figures += uvloop.run(latency_figures(plan, upstream, sides))
+            figures.append(
+                figure("gateway_loaded_mb", "gateway, memory after all that", "MB", [gateway.resident_mb()], bar=150)
+            )
+        if Part.OPEN in plan.parts:
+            progress(f"{plan.open_streams:,} open streams")
+            figures += uvloop.run(open_figures(plan, sides))
     return figures
 
 
-async def _memory_figures(plan: Plan, gateway: Child, floor: Child) -> list[Figure]:
-    """Memory after the first request, when everything is loaded that serving takes."""
-    await ask_once(plan, gateway)
-    await ask_once(plan, floor)
+async def _idle_figures(plan: Plan, sides: Sides) -> list[Figure]:
+    """Memory a while after the first request, when everything is loaded that serving takes."""
+    for child in sides.named().values():
+        await ask_once(plan, child)
+    await asyncio.sleep(SETTLED_S)
     return [
-        figure("gateway_resident_mb", "gateway, idle memory", "MB", [gateway.resident_mb()], bar=80),
-        figure("floor_resident_mb", "floor, idle memory", "MB", [floor.resident_mb()]),
+        figure(
+            f"{name}_resident_mb",
+            f"{name}, idle memory",
+            "MB",
+            [child.resident_mb()],
+            bar=60 if name == "gateway" else None,
+        )
+        for name, child in sides.named().items()
     ]
 
 
@@ -132,10 +145,11 @@ def _library_figures(plan: Plan, config: Path) -> list[Figure]:
             rounds=plan.rounds,
         )
     )
-    return [figure("library_us", "library, `await router.ask`, 1 KB prompt, ledger on", "µs CPU", rounds)]
+    return [figure("library_us", "library, `await router.ask`, 1 KB prompt, ledger on", "µs CPU", rounds, bar=250)]
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """This one."""
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,

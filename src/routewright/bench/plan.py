@@ -16,13 +16,19 @@ class Part(StrEnum):
     START = "start"
     """Starting Python with routewright in it."""
     GATEWAY = "gateway"
-    """The gateway beside the floor."""
+    """The gateway beside the floor, and beside nginx where it is installed."""
+    CONFIGURATIONS = "configurations"
+    """The gateway with less, and with more, of what it does."""
+    OPEN = "open"
+    """Many streams that are open at once."""
+    WORKERS = "workers"
+    """Two processes against one."""
     LIBRARY = "library"
     """Asking from Python."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Sizes of a run; the default one takes about three minutes."""
+    """Sizes of a run; the default one takes about five minutes."""
 
     parts: frozenset[Part] = frozenset(Part)
     rounds: Count = 5
@@ -37,6 +43,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     paced_requests: Count = 500
     """For the latency figures, per round, side and kind of upstream."""
     paced_per_s: Count = 200
+    delayed_streams: Count = 32
+    """At once, for the delay of chunks, per round and side."""
+    open_streams: Count = 5_000
+    """At once, with a chunk each second."""
+    open_s: Count = 8
+    """How long they are looked at."""
     concurrency: Count = 64
     patience_s: float = 60.0
     """No load of one round may take longer."""
@@ -44,4 +56,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     @classmethod
     def quick(cls) -> Self:
         """For a first impression, in about a minute."""
-        return cls(rounds=3, decisions=500, requests=500, large_requests=200, streams=64, paced_requests=200)
+        return cls(
+            rounds=3,
+            decisions=500,
+            requests=500,
+            large_requests=200,
+            streams=64,
+            paced_requests=200,
+            open_streams=500,
+            open_s=3,
+        )

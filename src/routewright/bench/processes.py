@@ -44,6 +44,8 @@ class Child(Struct, frozen=True, kw_only=True):
     pid: int
     host: str
     port: int
+    others: tuple[int, ...] = ()
+    """Further processes that are part of it."""
 
     @property
     def url(self) -> str:
@@ -55,21 +57,24 @@ class Child(Struct, frozen=True, kw_only=True):
         return BenchFailed(f"the {self.name} {how}", program=self.name, hint=hint)
 
     def cpu_s(self) -> float:
-        """Seconds of CPU, user and system, that all its threads took since it started; also those that have ended.
+        """Seconds of CPU, user and system, that all its threads took since they started; also those that have ended.
 
         /proc/PID/stat says the same in ticks of 10 ms; the process's own clock, clock_getcpuclockid(3), in nanoseconds.
         """
         try:
-            return time.clock_gettime(~self.pid << 3 | 2)
+            return sum(time.clock_gettime(~pid << 3 | 2) for pid in (self.pid, *self.others))
         except OSError as error:
             raise self.failure("has ended in the middle of the measurement") from error
 
     def resident_mb(self) -> float:
-        """Memory of the process that is in RAM, in MB of 2²⁰ bytes."""
-        found = _RESIDENT.search(Path(f"/proc/{self.pid}/status").read_text())
-        if found is None:
-            raise self.failure("has ended in the middle of the measurement")
-        return int(found[1]) / 1024
+        """Memory of its processes that is in RAM, in MB of 2²⁰ bytes; what they share counts for each."""
+        total_kb = 0
+        for pid in (self.pid, *self.others):
+            found = _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())
+            if found is None:
+                raise self.failure("has ended in the middle of the measurement")
+            total_kb += int(found[1])
+        return total_kb / 1024
 
 
 def require_linux() -> None:
@@ -91,12 +96,26 @@ def environment(folder: Path) -> Mapping[str, str]:
 def running(name: str, arguments: Sequence[str], folder: Path) -> Iterator[Child]:
     """Run `python` with these arguments and wait until it says where it serves; stop it at the end.
 
-    A BenchFailed that this program is to blame for, here or in the block, is raised with the end of what it wrote.
+    Processes that it has started by then are part of it. A BenchFailed that this program is to blame for, here or in
+    the block, is raised with the end of what it wrote.
     """
+    with started(name, [sys.executable, *arguments], folder) as (process, log):
+        host, port = _await_address(name, process, log)
+        yield Child(name=name, pid=process.pid, host=host, port=port, others=children(process.pid))
+
+
+def children(pid: int) -> tuple[int, ...]:
+    """The processes that this one has started, and not ended."""
+    return tuple(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+@contextmanager
+def started(name: str, command: Sequence[str], folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """Run a command, and stop it at the end; yields it, and the file of what it says. See `running`."""
     log = folder / f"{name}.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, *arguments],
+        process = subprocess.Popen(  # noqa: S603 - our own modules, and proxies to compare with
+            command,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -104,8 +123,7 @@ def running(name: str, arguments: Sequence[str], folder: Path) -> Iterator[Child
             preexec_fn=_follower(),
         )
     try:
-        host, port = _await_address(name, process, log)
-        yield Child(name=name, pid=process.pid, host=host, port=port)
+        yield process, log
     except BenchFailed as error:
         if error.program != name:
             raise

@@ -1,14 +1,14 @@
-"""The gateway beside the floor: what a request, a large one and a streamed chunk cost, and what latency they add."""
+"""The gateway beside the floor and nginx: what a request, a large one and a stream cost, and what latency they add."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from routewright.bench.load import Clients, Load, Run
 from routewright.bench.plan import Plan
 from routewright.bench.processes import Child
-from routewright.bench.questions import chat_body, prompts
+from routewright.bench.questions import MODEL, chat_body, prompts
 from routewright.bench.report import Figure, figure, percentile
 
 PROMPT_CHARS = 1_024
@@ -17,8 +17,8 @@ CHUNKS = 50
 SLOW_MS = 50
 """An answer that takes this long hides the wait for the ledger's disk, as real providers' answers all do."""
 
+STREAM_END = b"data: [DONE]\n\n"
 _WHOLE_END = b"}"
-_STREAM_END = b"data: [DONE]\n\n"
 _QUIET_S = 0.1
 _QUIET_CPU_S = 0.001
 _MOST_CHECKS = 30
@@ -31,26 +31,47 @@ class Spent(Struct, frozen=True):
     """Per request."""
     pieces: float
     """Per answer."""
+    per_s: float
+    """Requests a second."""
 
 
-def whole(prompt_chars: int, *, delay_ms: int = 0) -> Load:
+class Sides(Struct, frozen=True):
+    """What is held against what; nginx where it is installed."""
+
+    gateway: Child
+    floor: Child
+    nginx: Child | None = None
+
+    def named(self) -> dict[str, Child]:
+        """Those that there are, in the order in which they take turns."""
+        found = {"nginx": self.nginx, "floor": self.floor, "gateway": self.gateway}
+        return {name: child for name, child in found.items() if child is not None}
+
+
+Rounds = Mapping[str, Sequence[Spent]]
+"""By side; one round of all, then the next, so that a machine that becomes slower does so for each."""
+
+
+def whole(prompt_chars: int, *, delay_ms: int = 0, model: str = MODEL) -> Load:
     """Requests for answers in one piece."""
-    return Load(tuple(chat_body(prompt, delay_ms=delay_ms) for prompt in prompts(prompt_chars)), _WHOLE_END)
+    mock = {"delay_ms": str(delay_ms)} if delay_ms else {}
+    return Load(tuple(chat_body(prompt, model=model, mock=mock) for prompt in prompts(prompt_chars)), _WHOLE_END)
 
 
-def streamed(chunks: int) -> Load:
-    """Requests for streams of so many chunks."""
-    return Load(tuple(chat_body(prompt, chunks=chunks) for prompt in prompts(PROMPT_CHARS)), _STREAM_END)
+def streamed(chunks: int, **mock: str) -> Load:
+    """Requests for streams of so many chunks; `mock` as in `chat_body`."""
+    return Load(tuple(chat_body(prompt, chunks=chunks, mock=mock) for prompt in prompts(PROMPT_CHARS)), STREAM_END)
 
 
 async def spend(plan: Plan, child: Child, load: Load, count: int) -> Spent:
     """One round: fresh connections, a warm-up that is not counted, then `count` requests. Raises BenchFailed."""
     async with Clients(child, patience_s=plan.patience_s) as clients:
         await clients.closed_loop(load, plan.concurrency, concurrency=plan.concurrency)
-        before = await _cpu_at_rest(child)
+        before, begun = await _cpu_at_rest(child), asyncio.get_running_loop().time()
         run = await clients.closed_loop(load, count, concurrency=plan.concurrency)
+        took_s = asyncio.get_running_loop().time() - begun
         after = await _cpu_at_rest(child)
-    return Spent((after - before) / count * 1e6, run.pieces / count)
+    return Spent((after - before) / count * 1e6, run.pieces / count, count / took_s)
 
 
 async def _cpu_at_rest(child: Child) -> float:
@@ -65,62 +86,83 @@ async def _cpu_at_rest(child: Child) -> float:
     return spent
 
 
-async def request_figures(plan: Plan, gateway: Child, floor: Child) -> list[Figure]:
-    """CPU of unstreamed requests, small and large, and how many times the floor's that is."""
-    small = await _in_turn(plan, gateway, floor, whole(PROMPT_CHARS), plan.requests)
-    large = await _in_turn(plan, gateway, floor, whole(LARGE_PROMPT_CHARS), plan.large_requests)
-    return [
-        figure("gateway_request_us", "gateway, 1 KB request, ledger on", "µs CPU", _cpu(small.gateway), bar=400),
-        figure("floor_request_us", "floor, 1 KB request", "µs CPU", _cpu(small.floor)),
-        figure("request_ratio", "gateway ÷ floor, 1 KB request", "×", small.cpu_ratios()),
-        figure("gateway_large_us", "gateway, 32 KB request, ledger on", "µs CPU", _cpu(large.gateway)),
-        figure("floor_large_us", "floor, 32 KB request", "µs CPU", _cpu(large.floor)),
-        figure("large_ratio", "gateway ÷ floor, 32 KB request", "×", large.cpu_ratios()),
-    ]
+async def in_turn(plan: Plan, sides: Mapping[str, Child], load: Load, count: int) -> Rounds:
+    """All rounds of all sides."""
+    rounds: dict[str, list[Spent]] = {name: [] for name in sides}
+    for _ in range(plan.rounds):
+        for name, child in sides.items():
+            rounds[name].append(await spend(plan, child, load, count))
+    return rounds
 
 
-async def stream_figures(plan: Plan, gateway: Child, floor: Child) -> list[Figure]:
-    """CPU of a streamed chunk: a stream of 50 chunks less one of 1, divided by the 49 between them."""
-    short = await _in_turn(plan, gateway, floor, streamed(1), plan.streams)
-    long = await _in_turn(plan, gateway, floor, streamed(CHUNKS), plan.streams)
-    gateway_us = per_chunk_us(short.gateway, long.gateway)
-    floor_us = per_chunk_us(short.floor, long.floor)
-    extra_us = [mine - least for mine, least in zip(gateway_us, floor_us, strict=True)]
+def cpu(rounds: Sequence[Spent]) -> list[float]:
+    """Of each round."""
+    return [each.cpu_us for each in rounds]
+
+
+def ratios(rounds: Rounds, name: str, base: str) -> list[float]:
+    """How many times the CPU of `base` another side took, round by round."""
+    return [mine / least for mine, least in zip(cpu(rounds[name]), cpu(rounds[base]), strict=True)]
+
+
+def compared(rounds: Rounds, name: str, what: str, *, bar: float) -> list[Figure]:
+    """CPU of each side; and how many times that of the floor, and of nginx (with its bar), the gateway's is."""
+    figures = [figure(f"{side}_{name}_us", f"{side}, {what}", "µs CPU", cpu(spent)) for side, spent in rounds.items()]
+    figures.append(figure(f"{name}_ratio", f"gateway ÷ floor, {what}", "×", ratios(rounds, "gateway", "floor")))
+    if "nginx" in rounds:
+        what = f"gateway ÷ nginx, {what}"
+        figures.append(figure(f"{name}_nginx_ratio", what, "×", ratios(rounds, "gateway", "nginx"), bar=bar))
+    return figures
+
+
+async def request_figures(plan: Plan, sides: Sides) -> list[Figure]:
+    """CPU of unstreamed requests, small and large."""
+    small = await in_turn(plan, sides.named(), whole(PROMPT_CHARS), plan.requests)
+    large = await in_turn(plan, sides.named(), whole(LARGE_PROMPT_CHARS), plan.large_requests)
+    return compared(small, "request", "1 KB request", bar=8) + compared(large, "large", "32 KB request", bar=6)
+
+
+async def stream_figures(plan: Plan, sides: Sides) -> list[Figure]:
+    """CPU of a stream of 50 chunks, and of a single chunk: that less a stream of 1, divided by the 49 between them."""
+    short = await in_turn(plan, sides.named(), streamed(1), plan.streams)
+    long = await in_turn(plan, sides.named(), streamed(CHUNKS), plan.streams)
+    chunk_us = {name: per_chunk_us(short[name], long[name]) for name in short}
+    extra_us = [mine - least for mine, least in zip(chunk_us["gateway"], chunk_us["floor"], strict=True)]
     return [
+        *compared(long, "stream", f"stream of {CHUNKS} chunks, same dialect", bar=2.5),
         figure("chunk_extra_us", "gateway − floor, streamed chunk, same dialect", "µs CPU", extra_us, bar=25),
-        figure("gateway_chunk_us", "gateway, streamed chunk", "µs CPU", gateway_us),
-        figure("floor_chunk_us", "floor, streamed chunk", "µs CPU", floor_us),
-        figure("gateway_stream_us", "gateway, stream of 1 chunk", "µs CPU", _cpu(short.gateway)),
-        figure("floor_stream_us", "floor, stream of 1 chunk", "µs CPU", _cpu(short.floor)),
+        *(figure(f"{name}_chunk_us", f"{name}, streamed chunk", "µs CPU", took) for name, took in chunk_us.items()),
+        figure("gateway_short_us", "gateway, stream of 1 chunk", "µs CPU", cpu(short["gateway"])),
         figure("stream_pieces", f"pieces in which a stream of {CHUNKS} chunks and its end left the gateway", "",
-               [round_.pieces for round_ in long.gateway]),
+               [round_.pieces for round_ in long["gateway"]]),
     ]  # fmt: skip
 
 
-async def latency_figures(plan: Plan, upstream: Child, gateway: Child, floor: Child) -> list[Figure]:
-    """What gateway and floor add to the latency of the upstream alone, at a fixed rate that all of them bear easily."""
-    at_once = await _added(plan, upstream, gateway, floor, delay_ms=0)
-    return at_once + await _added(plan, upstream, gateway, floor, delay_ms=SLOW_MS)
+async def latency_figures(plan: Plan, upstream: Child, sides: Sides) -> list[Figure]:
+    """What each side adds to the latency of the upstream alone, at a fixed rate that all of them bear easily."""
+    bars = {"p50": 0.6, "p99": 3.0}
+    return await _added(plan, upstream, sides, 0, bars) + await _added(plan, upstream, sides, SLOW_MS, {})
 
 
-async def _added(plan: Plan, upstream: Child, gateway: Child, floor: Child, *, delay_ms: int) -> list[Figure]:
+async def _added(plan: Plan, upstream: Child, sides: Sides, delay_ms: int, bars: Mapping[str, float]) -> list[Figure]:
     load = whole(PROMPT_CHARS, delay_ms=delay_ms)
     direct: list[Run] = []
-    through_floor: list[Run] = []
-    through_gateway: list[Run] = []
+    through: dict[str, list[Run]] = {name: [] for name in sides.named()}
     for _ in range(plan.rounds):
-        for child, runs in ((upstream, direct), (floor, through_floor), (gateway, through_gateway)):
-            runs.append(await _paced(plan, child, load))
+        direct.append(await _paced(plan, upstream, load))
+        for name, child in sides.named().items():
+            through[name].append(await _paced(plan, child, load))
     kind = f"after_{delay_ms}_ms" if delay_ms else "at_once"
     where = f"{plan.paced_per_s} requests/s, answers {f'after {delay_ms} ms' if delay_ms else 'at once'}"
     figures = []
     for share, label in ((0.50, "p50"), (0.99, "p99")):
         base = [_latency_ms(run, share) for run in direct]
         figures.append(figure(f"direct_{label}_{kind}", f"upstream alone, latency {label}, {where}", "ms", base))
-        for name, runs in (("floor", through_floor), ("gateway", through_gateway)):
+        for name, runs in through.items():
             added = [_latency_ms(run, share) - least for run, least in zip(runs, base, strict=True)]
             what = f"{name}, added latency {label}, {where}"
-            figures.append(figure(f"{name}_added_{label}_{kind}", what, "ms", added))
+            bar = bars.get(label) if name == "gateway" else None
+            figures.append(figure(f"{name}_added_{label}_{kind}", what, "ms", added, bar=bar))
     return figures
 
 
@@ -134,28 +176,6 @@ async def _paced(plan: Plan, child: Child, load: Load) -> Run:
     async with Clients(child, patience_s=plan.patience_s) as clients:
         await clients.closed_loop(load, plan.concurrency, concurrency=min(8, plan.concurrency))
         return await clients.open_loop(load, plan.paced_requests, per_s=plan.paced_per_s)
-
-
-class _Sides(Struct, frozen=True):
-    """Rounds of both, taken in turn."""
-
-    gateway: list[Spent]
-    floor: list[Spent]
-
-    def cpu_ratios(self) -> list[float]:
-        return [mine.cpu_us / least.cpu_us for mine, least in zip(self.gateway, self.floor, strict=True)]
-
-
-async def _in_turn(plan: Plan, gateway: Child, floor: Child, load: Load, count: int) -> _Sides:
-    sides = _Sides([], [])
-    for _ in range(plan.rounds):
-        sides.gateway.append(await spend(plan, gateway, load, count))
-        sides.floor.append(await spend(plan, floor, load, count))
-    return sides
-
-
-def _cpu(rounds: Sequence[Spent]) -> list[float]:
-    return [each.cpu_us for each in rounds]
 
 
 def per_chunk_us(short: Sequence[Spent], long: Sequence[Spent]) -> list[float]:

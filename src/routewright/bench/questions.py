@@ -1,9 +1,12 @@
 """What is asked: prompts as people write them, of a given size, no two alike."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 VARIANTS = 64
 MODEL = "auto"
+NOTHING: Mapping[str, str] = {}
 
 _CASE = (
     "Order {number}: the customer writes that the parcel arrived on Tuesday with one corner crushed and the lamp in it "
@@ -30,18 +33,20 @@ def prompts(size: int) -> tuple[str, ...]:
     )
 
 
-def chat_body(prompt: str, *, chunks: int | None = None, delay_ms: int = 0) -> bytes:
+def chat_body(
+    prompt: str, *, chunks: int | None = None, model: str = MODEL, mock: Mapping[str, str] = NOTHING
+) -> bytes:
     """The body of a chat completion; streamed if `chunks` says how many the mock upstream shall send.
 
-    A whole answer it gives after `delay_ms`.
+    `mock` tells it what else to do: see `upstream`.
     """
     messages = [
         {"role": "system", "content": "You answer the mail of a small shop for lamps."},
         {"role": "user", "content": prompt},
     ]
-    body: dict[str, object] = {"model": MODEL, "temperature": 0.2, "messages": messages}
+    body: dict[str, object] = {"model": model, "temperature": 0.2, "messages": messages}
     if chunks is not None:
         body |= {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": chunks}
-    if delay_ms:
-        body["metadata"] = {"delay_ms": str(delay_ms)}
+    if mock:
+        body["metadata"] = mock
     return msgspec.json.encode(body)

@@ -21,6 +21,8 @@ class Figure(Struct, frozen=True, kw_only=True):
     rounds: int
     bar: float | None = None
     """The median must stay below it; None for a figure that is only told."""
+    least: float | None = None
+    """Or must reach it."""
     is_met: bool | None = None
 
 
@@ -62,9 +64,14 @@ class Report(Struct, frozen=True, kw_only=True):
         raise KeyError(name)
 
 
-def figure(name: str, what: str, unit: str, rounds: Sequence[float], *, bar: float | None = None) -> Figure:
+def figure(
+    name: str, what: str, unit: str, rounds: Sequence[float], *, bar: float | None = None, least: float | None = None
+) -> Figure:
     """The figure that these rounds make; at least one."""
     median = statistics.median(rounds)
+    is_met = None if bar is None else median < bar
+    if least is not None:
+        is_met = median >= least
     return Figure(
         name=name,
         what=what,
@@ -74,7 +81,8 @@ def figure(name: str, what: str, unit: str, rounds: Sequence[float], *, bar: flo
         high=max(rounds),
         rounds=len(rounds),
         bar=bar,
-        is_met=None if bar is None else median < bar,
+        least=least,
+        is_met=is_met,
     )
 
 
@@ -90,6 +98,8 @@ def _value(each: Figure) -> str:
 
 
 def _bar(each: Figure) -> str:
+    if each.least is not None:
+        return f"≥ {each.least:g}"
     return "" if each.bar is None else f"< {each.bar:g}"
 
 

@@ -1,15 +1,19 @@
-"""What a start costs: a Python that imports routewright, and the command line up to its help."""
+"""What a start costs: an import of routewright, the command line up to its help, a gateway up to its first answer."""
 
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 
 from msgspec import Struct
 
-from routewright.bench.processes import LOG_TAIL_CHARS, START_TIMEOUT_S, BenchFailed, environment
+from routewright.bench.load import PATH
+from routewright.bench.processes import LOG_TAIL_CHARS, START_TIMEOUT_S, BenchFailed, Child, environment, running
+from routewright.bench.proxies import PROMPT_CHARS
+from routewright.bench.questions import chat_body, prompts
 
 
 class Start(Struct, frozen=True):
@@ -46,6 +50,35 @@ def _start(arguments: Sequence[str], folder: Path) -> Start:
         raise BenchFailed(f"python {' '.join(arguments)} ended with status {error.returncode}: {told}") from error
     wall_s = time.perf_counter() - begun
     return Start(cpu_ms=(_children_cpu_s() - cpu_before) * 1e3, wall_ms=wall_s * 1e3)
+
+
+def first_answers(config: Path, *, rounds: int) -> list[Start]:
+    """Start a gateway with these settings and ask it at once, `rounds` times, after one that is not counted.
+
+    Raises BenchFailed.
+    """
+    _first_answer(config)
+    return [_first_answer(config) for _ in range(rounds)]
+
+
+def _first_answer(config: Path) -> Start:
+    begun = time.perf_counter()
+    serve = ["-m", "routewright", "serve", "--port", "0", "--config", str(config)]
+    with running("gateway", serve, config.parent) as gateway:
+        _ask(gateway)
+        return Start(cpu_ms=gateway.cpu_s() * 1e3, wall_ms=(time.perf_counter() - begun) * 1e3)
+
+
+def _ask(gateway: Child) -> None:
+    connection = HTTPConnection(gateway.host, gateway.port, timeout=START_TIMEOUT_S)
+    try:
+        connection.request("POST", PATH, chat_body(prompts(PROMPT_CHARS)[0]), {"content-type": "application/json"})
+        response = connection.getresponse()
+        if response.status != 200:
+            raise gateway.failure(f"answered with status {response.status}: {response.read()[:LOG_TAIL_CHARS]!r}")
+        response.read()
+    finally:
+        connection.close()
 
 
 def _children_cpu_s() -> float:

@@ -23,7 +23,7 @@ _MARKS = {True: "✓", False: "✗ missed", None: ""}
 def command(quick: bool, as_json: bool) -> None:
     """Measure on this machine what routing costs in time.
 
-    Takes about three minutes, everything on loopback and in a temporary folder. Nothing is called and nothing is spent.
+    Takes about five minutes, everything on loopback and in a temporary folder. Nothing is called and nothing is spent.
     """
     from routewright.bench.measure import Plan, run
 

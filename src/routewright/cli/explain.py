@@ -9,6 +9,7 @@ from routewright.cli import failures as _command_line_errors  # noqa: F401 so th
 from routewright.cli.options import json_option
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.errors import Fault, Remedy, RoutewrightError
+from routewright.gateway import workers as _worker_errors  # noqa: F401 so that they are in the tree
 
 FAULTS = {
     Fault.CALLER: "whoever made the request",
@@ -59,6 +60,8 @@ HELP: Mapping[str, str] = {
     "E139": "Put a policy in force by `routewright tune --apply`: what it was promised for is watched from then on.",
     "E142": "`routewright policies list` has all names; `routewright policies list NAME` the versions of one.",
     "E143": "Do what the message says: correct the names of models in it, or go on with a version that is there.",
+    "E151": "Leave server.workers at 1 on this system, or run several gateways behind a proxy, with PostgreSQL.",
+    "E152": "The log says why each worker ended: out of memory, a plug-in, a bug; `--workers 1` shows it by itself.",
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
     "E154": "Install routewright into a Python of 3.11 or newer; `uv tool install --python 3.12` finds one.",
     "E155": "Install it again, with what it needs: `pip install --force-reinstall routewright`, without --no-deps.",

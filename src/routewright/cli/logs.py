@@ -17,7 +17,14 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: `time` (UTC), `level`, `logger`, `message`, what `extra` added, `error` (a traceback)."""
+    """One JSON object a line: `time` (UTC), `level`, `logger`, `message`, what `extra` added, `error` (a traceback).
+
+    And `worker`, its number, where there are several.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._who = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -26,6 +33,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._who,
             **_added(record),
         }
         if record.exc_info:
@@ -34,11 +42,12 @@ class JsonLines(logging.Formatter):
 
 
 class Pretty(logging.Formatter):
-    """`20:15:07 warning message  name=value`, in colour if wanted."""
+    """`20:15:07 warning message  name=value`, in colour if wanted; `20:15:07 [2] …` of the second worker."""
 
-    def __init__(self, *, is_coloured: bool) -> None:
+    def __init__(self, *, is_coloured: bool, worker: int | None = None) -> None:
         super().__init__()
         self._is_coloured = is_coloured
+        self._who = "" if worker is None else f" [{worker}]"
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the traceback below it."""
@@ -48,7 +57,7 @@ class Pretty(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         extra = "".join(f"  {name}={value}" for name, value in _added(record).items())
         error = f"\n{plain(_traceback(record))}" if record.exc_info else ""
-        return f"{time} {level} {plain(record.getMessage() + extra)}{error}"
+        return f"{time}{self._who} {level} {plain(record.getMessage() + extra)}{error}"
 
 
 def _added(record: logging.LogRecord) -> dict[str, object]:
@@ -56,11 +65,11 @@ def _added(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("_")}
 
 
-def configure(*, level: int, no_color: bool) -> None:
-    """Have everything from `level` on written to stderr, in the form that suits what stderr is."""
+def configure(*, level: int, no_color: bool, worker: int | None = None) -> None:
+    """Have everything from `level` on written to stderr, in the form that suits what stderr is, by this worker."""
     is_terminal = sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Pretty(is_coloured=not no_color) if is_terminal else JsonLines())
+    handler.setFormatter(Pretty(is_coloured=not no_color, worker=worker) if is_terminal else JsonLines(worker))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that it starts and ends, we say ourselves
 

@@ -16,6 +16,7 @@ from routewright.cli.failures import AddressUnavailable
 from routewright.cli.opening import source_of
 from routewright.cli.options import settings_options, simulate_option
 from routewright.cli.screen import say
+from routewright.gateway.workers import Worker, supervise
 from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
@@ -28,12 +29,19 @@ _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an addre
 @click.command("serve", short_help="Serve the OpenAI API, routed, on this machine.")
 @click.option("--host", metavar="HOST", help="Where to listen; any but a loopback address needs a key to be there.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="8484 if not set; 0 takes a free one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Processes that share the port, and all else; 1 if not set.",
+)
 @click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one has ended.")
 @simulate_option
 @settings_options
 def command(
     host: str | None,
     port: int | None,
+    workers: int | None,
     exit_with_parent: bool,
     simulate: bool,
     config: ConfigPlace | None,
@@ -46,28 +54,55 @@ def command(
     """
     parent = os.getppid() if exit_with_parent else None
     logs.configure(level=logging.INFO, no_color="NO_COLOR" in os.environ)
-    named = {"server.host": host, "server.port": port}
+    named = {"server.host": host, "server.port": port, "server.workers": workers}
     given = {key: value for key, value in named.items() if value is not None}
     source = source_of(config, {**flags, **given}, simulate=simulate)
-    run(_serve(source, parent))
+    settings, registry = source.load()
+    worker = None
+    if settings.server.workers > 1:
+        worker = _worker(settings, registry, parent)
+        parent = worker.supervisor
+        logs.configure(level=logging.INFO, no_color="NO_COLOR" in os.environ, worker=worker.number)
+    run(_serve(source, parent, worker))
 
 
-async def _serve(source: SettingsSource, parent: int | None) -> None:
+def _worker(settings: Settings, registry: Registry, parent: int | None) -> Worker:
+    """Returns in each worker, and nowhere else."""
+    import routewright.gateway.server  # noqa: F401 before there are several, so that they share it
+
+    def announce(address: str) -> None:
+        say(f"routewright serving on {address} by {settings.server.workers} workers")
+        for line in introduction(address, settings, registry, needs_key=settings.server_key is not None):
+            say(line)
+
+    server = settings.server
+    try:
+        return supervise(
+            server.workers, server.host, server.port, drain_s=server.drain_seconds, announce=announce, parent=parent
+        )
+    except OSError as error:
+        raise _refused(settings, error) from error
+
+
+async def _serve(source: SettingsSource, parent: int | None, worker: Worker | None) -> None:
     from routewright.gateway.server import serve
 
-    runtime = Runtime.open(source)
+    runtime = Runtime.open(source, is_worker=worker is not None)
     settings, registry = runtime.engine.settings, runtime.engine.registry
     is_serving = False
 
     def announce(address: str) -> None:
         nonlocal is_serving
         is_serving = True
+        if worker is not None:
+            worker.tell_ready()
+            return
         say(f"routewright serving on {address}")
         for line in introduction(address, settings, registry, needs_key=runtime.needs_key):
             say(line)
 
     try:
-        await serve(runtime, announce, parent=parent)
+        await serve(runtime, announce, parent=parent, worker=worker)
     except OSError as error:
         if is_serving:
             raise

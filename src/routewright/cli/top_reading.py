@@ -1,7 +1,7 @@
 """What `routewright top` shows: two looks at `/metrics`, and what they tell together. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
 
@@ -15,6 +15,11 @@ _ESCAPED = re.compile(r"\\(.)")
 _STATES = ("closed", "half open", "open")
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
+Fold: TypeAlias = Callable[[list[Decimal]], Decimal]
+
+
+def _total(values: list[Decimal]) -> Decimal:
+    return sum(values, Decimal())
 
 
 class Look(Struct, frozen=True):
@@ -45,13 +50,12 @@ class Look(Struct, frozen=True):
         wanted = set(only.items())
         return sum((value for labels, value in self._of(name).items() if wanted <= labels), Decimal())
 
-    def by(self, name: str, label: str) -> Mapping[str, Decimal]:
-        """A metric's samples added up by one of its labels."""
-        sums: dict[str, Decimal] = {}
+    def by(self, name: str, label: str, fold: Fold = _total) -> Mapping[str, Decimal]:
+        """A metric's samples by one of its labels, added up; or folded otherwise, where workers tell of one thing."""
+        found: dict[str, list[Decimal]] = {}
         for labels, value in self._of(name).items():
-            key = dict(labels).get(label, "")
-            sums[key] = sums.get(key, Decimal()) + value
-        return sums
+            found.setdefault(dict(labels).get(label, ""), []).append(value)
+        return {key: fold(values) for key, values in found.items()}
 
     def buckets(self, name: str, **only: str) -> list[tuple[Decimal, int]]:
         """A histogram's bounds, each with how many values were not above it; the last bound is infinite."""
@@ -140,7 +144,8 @@ def snapshot(gateway: str, before: Look, after: Look) -> Snapshot:
         )
         for name in names
     ]
-    limits = after.by("budget_limit_usd", "budget")
+    limits = after.by("budget_limit_usd", "budget", max)
+    breakers = after.by("breaker_state", "deployment", max)
     return Snapshot(
         gateway=gateway,
         version=next(iter(after.by("build_info", "version")), "unknown"),
@@ -157,17 +162,17 @@ def snapshot(gateway: str, before: Look, after: Look) -> Snapshot:
         overhead_p99_s=_time(before, after, "overhead_seconds", 0.99),
         ledger_queue_bytes=int(after.sum("ledger_queue_depth")),
         models=tuple(sorted(models, key=lambda each: (-each.requests_per_s, -each.requests, each.model))),
-        breakers={name: _STATES[int(state)] for name, state in after.by("breaker_state", "deployment").items()},
+        breakers={name: _STATES[int(state)] for name, state in breakers.items()},
         budgets=tuple(
             BudgetNow(budget=name, limit_nanousd=_nano(limits.get(name, left)), remaining_nanousd=_nano(left))
-            for name, left in after.by("budget_remaining_usd", "budget").items()
+            for name, left in after.by("budget_remaining_usd", "budget", min).items()
         ),
-        alarms=tuple(_alarms(after)),
+        alarms=tuple(dict.fromkeys(_alarms(after))),
     )
 
 
 def _alarms(look: Look) -> Iterable[str]:
-    if look.sum("ledger_up") == 0:
+    if not all(look.by("ledger_up", "worker").values() or (0,)):
         yield "the ledger takes nothing new: requests are refused"
     if look.sum("settings_refused"):
         yield "newer settings have a mistake; the last good ones stay in force"

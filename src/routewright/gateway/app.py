@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 import msgspec
 from msgspec import Struct
@@ -59,6 +60,7 @@ from routewright.gateway.openapi import Described
 from routewright.gateway.overload import Workload
 from routewright.gateway.policies_api import POLICIES, AdminPolicies
 from routewright.gateway.responses_api import RESPONSES, Conversations
+from routewright.gateway.siblings import Siblings
 from routewright.gateway.ui import KINDS, UI, Ui, is_for_people
 from routewright.gateway.ui_forms import UiForms
 from routewright.gateway.ui_playground import UiPlayground
@@ -113,10 +115,11 @@ class Gateway:
         alerts: Callable[[], Mapping[str, int]] = dict,
         drift: Callable[[], Mapping[Key, bool]] = dict,
         prices_date: Callable[[], str] = str,
+        siblings: Siblings | None = None,
     ) -> None:
         """`backlog_bytes` is what the journal has not handed over yet; `budgets` how each of them stands; `alerts` how
         many each has raised since the start, by name; `drift` what models are watched for; `prices_date` the day of the
-        prices in force."""
+        prices in force; `siblings` are the other workers of this gateway, if there are any."""
         self.is_draining = False
         self._engine = engine
         self.workload = Workload()
@@ -138,7 +141,10 @@ class Gateway:
             drift=drift,
             prices_date=prices_date,
         )
-        metrics = Metrics(engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts, drift=drift)
+        self._siblings = siblings
+        metrics = Metrics(
+            engine, backlog_bytes=backlog_bytes, budgets=budgets, alerts=alerts, drift=drift, siblings=siblings
+        )
         self.files = KeptFiles(
             engine.settings.ledger.path / "files",
             clock,
@@ -174,9 +180,9 @@ class Gateway:
         return (
             self._generation("/v1/chat/completions", _OPENAI, clock),
             self._generation(RESPONSES, DOWNSTREAMS["openai_responses"], clock, earlier),
-            Endpoint("GET", f"{RESPONSES}/*", Access.USE, earlier.show),
-            Endpoint("DELETE", f"{RESPONSES}/*", Access.USE, earlier.delete),
-            Endpoint("GET", f"{RESPONSES}/*/input_items", Access.USE, earlier.input_items),
+            Endpoint("GET", f"{RESPONSES}/*", Access.USE, self._remembered(earlier.show)),
+            Endpoint("DELETE", f"{RESPONSES}/*", Access.USE, self._remembered(earlier.delete)),
+            Endpoint("GET", f"{RESPONSES}/*/input_items", Access.USE, self._remembered(earlier.input_items)),
             self._generation("/v1/messages", _ANTHROPIC, clock),
             Endpoint(
                 "POST", "/v1/messages/count_tokens", Access.USE, CountTokens(self._engine, _ANTHROPIC), _ANTHROPIC
@@ -207,7 +213,11 @@ class Gateway:
 
     def _generation(self, path: str, dialect: Downstream, clock: Clock, memory: Memory = NO_MEMORY) -> Endpoint:
         handler = Idempotent(Generation(self._engine, dialect, clock, self._finishing, memory), self._engine, clock)
-        return Endpoint("POST", path, Access.USE, handler, dialect)
+        return Endpoint("POST", path, Access.USE, self._remembered(handler, is_kept=memory is not NO_MEMORY), dialect)
+
+    def _remembered(self, handler: Handler, *, is_kept: bool = True) -> Handler:
+        """Where there are several workers, in the one that remembers it."""
+        return handler if self._siblings is None else self._siblings.remembering(handler, is_kept=is_kept)
 
     def _admin(self, keys: AdminKeys, budgets: ShowBudgets) -> tuple[Endpoint, ...]:
         return (
@@ -282,7 +292,13 @@ class Gateway:
         try:
             endpoint = self._find(request)
             request = replace(request, caller=self._door.admit(request, endpoint.access))
-            await self._answer(endpoint, request, sent)
+            # operators look in also when there is too much to do
+            with (
+                self.workload.during(request.caller.tenant.key, request.work)
+                if endpoint.access is Access.USE
+                else nullcontext()
+            ):
+                await endpoint.handler(request, sent)
         except ClientLeft:
             return
         except RoutewrightError as error:
@@ -303,17 +319,6 @@ class Gateway:
         nothing = Request("", "", {}, _nothing, self._engine.mint_id())
         headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
         return whole_answer(error.http_status, headers, _OPENAI.write_error(error, nothing.id))
-
-    async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
-        if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
-            await endpoint.handler(request, send)
-            return
-        tenant = request.caller.tenant.key
-        self.workload.admit(tenant, request.work)
-        try:
-            await endpoint.handler(request, send)
-        finally:
-            self.workload.leave(tenant, request.work)
 
     def _dialect_for(self, request: Request) -> Downstream:
         spoken = _ANTHROPIC if VERSION_HEADER.encode() in request.headers else _OPENAI

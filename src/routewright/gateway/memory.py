@@ -72,6 +72,7 @@ def give_back() -> None:
 
 async def watch_memory(workload: Workload, limit: int, read: Callable[[], int | None] = resident_bytes) -> None:
     """Have the workload kept within `limit` bytes, for as long as it is awaited, or until nobody says what is used."""
+    give_back()  # what starting took
     while (used := read()) is not None:
         if used >= REFUSE_AT * limit:
             give_back()

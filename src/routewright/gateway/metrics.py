@@ -9,6 +9,7 @@ from routewright.engine import Engine
 from routewright.gateway.budgets_api import ShowBudgets, no_budgets
 from routewright.gateway.families import METRICS, Metric, Sources
 from routewright.gateway.http import Request, Send, respond
+from routewright.gateway.siblings import Siblings
 from routewright.layers.histogram import Course
 from routewright.ledger.drift import Key
 
@@ -27,11 +28,14 @@ class Metrics:
         budgets: ShowBudgets = no_budgets,
         alerts: Callable[[], Mapping[str, int]] = dict,
         drift: Callable[[], Mapping[Key, bool]] = dict,
+        siblings: Siblings | None = None,
     ) -> None:
+        self._siblings = siblings
         self._sources = Sources(engine, backlog_bytes, budgets, alerts, drift)
 
     async def __call__(self, request: Request, send: Send) -> None:
-        await respond(send, 200, [CONTENT_TYPE, (b"cache-control", b"no-store")], self.text().encode())
+        text = self.text() if self._siblings is None else await self._siblings.metrics(request, self.text())
+        await respond(send, 200, [CONTENT_TYPE, (b"cache-control", b"no-store")], text.encode())
 
     def text(self) -> str:
         """All of it, as of now; nothing of a metric that has no samples."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -20,6 +21,8 @@ from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.connection import Connection, Entrance, Limits
 from routewright.gateway.lingering import let_in
 from routewright.gateway.memory import limit_bytes, watch_memory
+from routewright.gateway.siblings import Siblings, socket_path
+from routewright.gateway.workers import Worker
 from routewright.jobs.watch import Watch
 from routewright.runtime import Runtime
 from routewright.settings.schema import ServerSettings
@@ -37,6 +40,8 @@ SPARE_FILES = 256
 """Kept for the ledger and everything else when connections are counted by how many files may be open."""
 LAST_WORDS_S = 5.0
 """For what is cut off at the end to say so to its clients, and to settle."""
+COLLECT_AFTER = (10_000, 20, 50)
+"""New values, and collections of the younger ones, after which the collector looks for cycles."""
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -57,12 +62,16 @@ class Server(uvicorn.Server):
         self.watch = watch
         self._announce = announce
         self._linger_s = linger_s
+        self.ended_by: tuple[signal.Signals, ...] = _ENDS
+        """Which signals, when the second one comes, end what runs at once."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and only then say where."""
         await super().startup(sockets)
-        for listener in self.servers:
-            host, port = listener.sockets[0].getsockname()[:2]
+        for listener in sockets or []:
+            if listener.family == socket.AF_UNIX:
+                continue
+            host, port = listener.getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -99,7 +108,7 @@ class Server(uvicorn.Server):
         if sig == signal.SIGINT:  # of somebody at a terminal, who waits for it
             self._linger_s = 0
         self.gateway.is_draining = True
-        self.force_exit = self.should_exit
+        self.force_exit = self.force_exit or (self.should_exit and sig in self.ended_by)
         self.should_exit = True
 
     async def follow_parent(self, parent: int) -> None:
@@ -109,10 +118,12 @@ class Server(uvicorn.Server):
             if os.getppid() != parent:
                 log.warning("the process that started this gateway has ended, and so does this one")
                 self.should_exit = True
-                self.handle_exit(signal.SIGTERM, None)
+                self.handle_exit(signal.SIGINT, None)
 
 
-def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limits) -> Server:
+def make_server(
+    runtime: Runtime, announce: Callable[[str], None], limits: Limits, siblings: Siblings | None = None
+) -> Server:
     """A server around the gateway of a runtime; `announce` is given the address once requests are taken."""
     watch = Watch(runtime)
     gateway = Gateway(
@@ -127,6 +138,7 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
         budgets=runtime.engine.budgets,
         alerts=lambda: runtime.alerts.raised,
         drift=lambda: watch.standing,
+        siblings=siblings,
         prices_date=lambda: runtime.prices_date,
     )
     connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
@@ -145,17 +157,23 @@ def make_server(runtime: Runtime, announce: Callable[[str], None], limits: Limit
     return Server(config, gateway, watch, announce, runtime.engine.settings.server.linger_seconds)
 
 
-async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None) -> None:
+async def serve(
+    runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None, worker: Worker | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, or until the process `parent` has gone; then close the runtime.
 
-    `announce` is given the address once requests are taken. Raises OSError when the address cannot be had,
-    SettingsError when others reach it and nobody needs a key.
+    `announce` is given the address once requests are taken; a `worker` is one of several processes on its port. Raises
+    OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
     """
     settings = runtime.engine.settings.server
     runtime.open_door()
-    server = make_server(runtime, announce, limits_of(settings))
+    siblings = None if worker is None else _siblings(runtime, worker)
+    server = make_server(runtime, announce, limits_of(settings), siblings)
+    if worker is not None:  # whoever manages a whole group of processes sends SIGTERM to it, and so to us twice
+        server.ended_by = (signal.SIGINT,)
+    memory = limit_bytes(settings.max_memory_mb) // (worker.count if worker else 1)
     follows: tuple[Callable[[], Awaitable[None]], ...] = (
-        partial(watch_memory, server.gateway.workload, limit_bytes(settings.max_memory_mb)),
+        partial(watch_memory, server.gateway.workload, memory),
         runtime.follow_settings,
         runtime.follow_address,
         runtime.follow_ledger,
@@ -172,10 +190,11 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
         *([] if parent is None else [partial(server.follow_parent, parent)]),
     )
     following = asyncio.gather(*map(follow_steadily, follows))
+    _spare_the_collector()
     with until_the_end(server.handle_exit):
         try:
-            with listen(settings.host, settings.port) as listener:
-                await server.serve([listener])
+            with contextlib.ExitStack() as listeners:
+                await server.serve([listeners.enter_context(each) for each in _listeners(settings, worker)])
         finally:
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -183,6 +202,37 @@ async def serve(runtime: Runtime, announce: Callable[[str], None], *, parent: in
             await asyncio.to_thread(server.watch.stop)
             server.gateway.ui.close()
             await runtime.close()
+
+
+def _spare_the_collector() -> None:
+    """What there is when serving begins stays for ever, and hardly a request leaves a cycle: to look for some in all of
+    it after every few hundred values took a tenth of a request's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
+def _siblings(runtime: Runtime, worker: Worker) -> Siblings:
+    engine = runtime.engine
+    return Siblings(
+        worker,
+        max_body_bytes=lambda: engine.settings.server.max_body_bytes,
+        counts_keys=engine.rounds is None,
+    )
+
+
+def _listeners(settings: ServerSettings, worker: Worker | None) -> Iterator[socket.socket]:
+    """For clients; and of a worker for its siblings."""
+    if worker is None:
+        yield listen(settings.host, settings.port)
+        return
+    path = socket_path(worker.folder, worker.number)
+    path.unlink(missing_ok=True)  # of the one that died
+    within = socket.socket(socket.AF_UNIX)
+    within.bind(str(path))
+    within.listen(BACKLOG)
+    yield within
+    yield listen(settings.host, worker.port, is_shared=True)
 
 
 @contextlib.contextmanager
@@ -202,7 +252,9 @@ def until_the_end(handle: Callable[[int, FrameType | None], None]) -> Iterator[N
 
 async def watch_promises(runtime: Runtime) -> None:
     """Check what tuned policies were put in force for, and take back what no longer holds, while it is awaited."""
-    from routewright.jobs.promise_watch import PromiseWatch  # it needs numpy, which not every gateway has loaded
+    while not runtime.policies.has_promises:  # noqa: ASYNC110 the follower tells nobody
+        await asyncio.sleep(AGAIN_AFTER_S)
+    from routewright.jobs.promise_watch import PromiseWatch  # with all that tuning takes, which few gateways need
 
     await PromiseWatch(runtime.store.database, runtime.clock).follow()
 
@@ -241,14 +293,16 @@ def _open_files(wanted: int) -> int:
     return raised
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """A listening socket; made here, so that a port in use is an error to tell, not an exit inside the server.
+
+    One that is shared is given some of the connections to its port, as are others of the same user.
 
     Its connections send what they are given at once: without that, and without uvloop, which sees to it itself, the
     body of an answer waits 40 ms for the head to be acknowledged.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=is_shared)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # before Python 3.12 only on some systems
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

@@ -6,7 +6,6 @@ who asks models; and what fails here is told here.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -100,7 +99,7 @@ class Ui:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="dashboard")
         self._waiting = 0
         self._ledger: asyncio.Future[Store] | None = None
-        self._kept: OrderedDict[_KeptKey, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
+        self._kept: dict[_KeptKey, tuple[float, asyncio.Task[bytes]]] = {}
 
     # ---- pages
 
@@ -128,9 +127,10 @@ class Ui:
             return await asyncio.shield(kept[1])
         task = asyncio.ensure_future(self.in_thread(make(request)))
         task.add_done_callback(_look_at)
+        self._kept.pop(key, None)  # so that it stands behind all that are older
         self._kept[key] = (now, task)
-        while len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
         return await asyncio.shield(task)
 
     async def in_thread(self, make: Callable[[Store], T]) -> T:

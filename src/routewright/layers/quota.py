@@ -278,8 +278,10 @@ class Slots:
 class DeploymentQuota:
     """Below the budget's hold, directly above what is sent: a place is held for as long as the answer lasts."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, workers: int = 1) -> None:
+        """Each of so many `workers` keeps to its part of what a deployment takes at once, and to one at least."""
         self._clock = clock
+        self._workers = workers
         self._slots: dict[str, Slots] = {}
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
@@ -300,7 +302,9 @@ class DeploymentQuota:
     def _of(self, deployment: Deployment) -> Slots:
         slots = self._slots.get(deployment.id)
         if slots is None:
-            slots = self._slots[deployment.id] = Slots(deployment.concurrency, self._clock)
+            most = deployment.concurrency
+            part = most if most is None else -(-most // self._workers)
+            slots = self._slots[deployment.id] = Slots(part, self._clock)
         return slots
 
     def ahead(self, deployment: Deployment, now: float) -> float:

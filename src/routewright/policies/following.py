@@ -26,6 +26,11 @@ class PolicyFollower:
         self._refreshing = Lock()
         self._told = ""
 
+    @property
+    def has_promises(self) -> bool:
+        """Whether anything that is in force was promised to hold, and is to be watched."""
+        return any("promise" in standing.version.evidence for standing in self._known.standings.values())
+
     def refresh(self) -> None:
         """Read what has changed; a trouble is told once in the log."""
         with self._refreshing:

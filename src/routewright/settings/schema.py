@@ -190,6 +190,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
 
     host: Name = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8484
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
     api_key: KeyReference | None = None
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 10 * MIB
     max_file_bytes: Annotated[int, Meta(ge=1024, le=1024 * MIB)] = 200 * MIB
