@@ -24,7 +24,7 @@ async def test_requests_after_sigterm_are_answered_and_their_connections_end(tmp
             kept.write(READY)
             assert (await kept.one()).headers.get("connection") is None
             opened.server.handle_exit(signal.SIGTERM, None)
-            await opened.until(lambda: (b"connection", b"close") in opened.server.server_state.default_headers)
+            await opened.until(lambda: opened.server._entrance.keeps_alive is False)
             kept.write(READY)
             heard = await kept.rest()
             assert (heard.statuses, heard.headers["connection"]) == ([503], "close")

@@ -78,7 +78,12 @@ def _worker(settings: Settings, registry: Registry, parent: int | None) -> Worke
     server = settings.server
     try:
         return supervise(
-            server.workers, server.host, server.port, drain_s=server.drain_seconds, announce=announce, parent=parent
+            server.workers,
+            server.host,
+            server.port,
+            drain_s=server.linger_seconds + server.drain_seconds,
+            announce=announce,
+            parent=parent,
         )
     except OSError as error:
         raise _refused(settings, error) from error

@@ -59,6 +59,8 @@ class Entrance:
     def __init__(self, limits: Limits, write_refusal: Callable[[RoutewrightError], bytes]) -> None:
         self.limits = limits
         self.write_refusal = write_refusal
+        self.keeps_alive = True
+        """Connections, for another request; no more when the gateway is about to end."""
         self._by_address: Counter[str] = Counter()
 
     def admit(self, address: str) -> None:
@@ -229,7 +231,10 @@ class Connection(asyncio.Protocol):
             scope,
             self._transport,
             self._flow,
-            keeps_alive=version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade(),
+            keeps_alive=self._entrance.keeps_alive
+            and version == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade(),
             is_awaited=(b"expect", b"100-continue") in self._headers,
             common=b"".join([b"%b: %b\r\n" % pair for pair in self._state.default_headers]),
             on_complete=self._answered,

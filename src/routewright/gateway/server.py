@@ -54,13 +54,15 @@ class Server(uvicorn.Server):
         gateway: Gateway,
         watch: Watch,
         announce: Callable[[str], None],
-        linger_s: float = 0,
+        entrance: Entrance,
+        linger_s: float,
     ) -> None:
         """`linger_s` is for how long requests are still taken after SIGTERM."""
         super().__init__(config)
         self.gateway = gateway
         self.watch = watch
         self._announce = announce
+        self._entrance = entrance
         self._linger_s = linger_s
         self.ended_by: tuple[signal.Signals, ...] = _ENDS
         """Which signals, when the second one comes, end what runs at once."""
@@ -87,7 +89,7 @@ class Server(uvicorn.Server):
 
     async def _linger(self, listeners: list[socket.socket]) -> None:
         """Go on serving, one request per connection, while proxies learn to go elsewhere; then let in who knocked."""
-        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        self._entrance.keeps_alive = False
         ends = time.monotonic() + self._linger_s
         while time.monotonic() < ends and not self.force_exit:  # noqa: ASYNC110 a signal handler ends it
             await asyncio.sleep(LOOK_FOR_FORCE_EVERY_S)
@@ -141,7 +143,8 @@ def make_server(
         siblings=siblings,
         prices_date=lambda: runtime.prices_date,
     )
-    connection: Any = partial(Connection, entrance=Entrance(limits, gateway.write_refusal))
+    entrance = Entrance(limits, gateway.write_refusal)
+    connection: Any = partial(Connection, entrance=entrance)
     config = uvicorn.Config(
         gateway,
         http=connection,
@@ -154,7 +157,7 @@ def make_server(
         timeout_keep_alive=IDLE_CONNECTION_S,
         timeout_graceful_shutdown=runtime.engine.settings.server.drain_seconds,
     )
-    return Server(config, gateway, watch, announce, runtime.engine.settings.server.linger_seconds)
+    return Server(config, gateway, watch, announce, entrance, runtime.engine.settings.server.linger_seconds)
 
 
 async def serve(
