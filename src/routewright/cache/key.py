@@ -28,7 +28,7 @@ _SAID_BY_THE_BODY = {
 }  # fmt: skip
 _WHO_AND_WHEN = {
     "id", "tenant", "session", "deadline_at", "priority", "service_tier", "wants_usage", "max_retries",
-    "lane",
+    "lane", "trace",
 }  # fmt: skip
 _OF_CALL = sorted({*Call.__struct_fields__} - _SAID_BY_THE_BODY - _WHO_AND_WHEN - {"body", "options"})
 _OF_OPTIONS = sorted({*Options.__struct_fields__} - {"deadline_s", "tags", "user", "no_log", "cache", "shadow"})
