@@ -9,6 +9,7 @@ A candidate that is not installed is skipped.
 
 import asyncio
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -178,8 +179,16 @@ async def with_aiohttp() -> AsyncIterator[Call]:
         yield call
 
 
+@asynccontextmanager
+async def with_libcurl() -> AsyncIterator[Call]:
+    os.environ |= {"ALL_PROXY": "http://127.0.0.1:1", "NO_PROXY": "*"}  # the way for proxies, here without one
+    async with with_routewright() as call:
+        yield call
+
+
 CANDIDATES: dict[str, tuple[str, Callable[[], AbstractAsyncContextManager[Call]]]] = {
-    "routewright.transport": ("pycurl", with_routewright),
+    "routewright.transport": ("httptools", with_routewright),
+    "routewright.transport, libcurl": ("pycurl", with_libcurl),
     "pycurl AsyncCurlMulti": ("pycurl", with_async_curl_multi),
     "pyreqwest": ("pyreqwest", with_pyreqwest),
     "aiohttp": ("aiohttp", with_aiohttp),

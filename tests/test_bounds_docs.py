@@ -42,6 +42,7 @@ from routewright.gateway import (
     ui_requests,
     ui_sessions,
 )
+from routewright.http1 import pool
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
 from routewright.ledger import browsing, drift, experience, job_holds
@@ -112,6 +113,8 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "pace of a body": (connection.BODY_PACE_BYTES, connection.BODY_PACE_S),
     "read of a body that was refused": (connection.MOST_DISCARDED_BYTES,),
     "idle connections": (server.IDLE_CONNECTION_S,),
+    "an idle connection to a provider": (pool.IDLE_CONNECTION_MAX_S,),
+    "another address of a host": (pool.NEXT_ADDRESS_S,),
     "requests waiting on one connection": (connection.MOST_PIPELINED,),
     "a client that takes nothing": (connection.WRITE_STALL_S,),
     "bytes buffered for a slow client": (transport.BUFFERED_BYTES_MAX, server.UNSENT_BYTES),

@@ -110,7 +110,7 @@ async def test_u02_a_name_that_is_late_takes_no_longer_than_connecting_may(resol
     await transport.close()
 
 
-async def test_u02_what_was_found_is_where_libcurl_connects(resolver: Resolver) -> None:
+async def test_u02_what_was_found_is_where_we_connect(resolver: Resolver) -> None:
     async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")

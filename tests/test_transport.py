@@ -34,6 +34,14 @@ HELLO = b"5\r\nhello\r\n"
 Answer = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 
+@pytest.fixture(autouse=True, params=["our own", "libcurl"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways must do the same; libcurl is the one where there is a proxy, which here nothing goes through."""
+    if request.param == "libcurl":
+        monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+        monkeypatch.setenv("NO_PROXY", "*")
+
+
 def on_both_loops(
     test: Callable[[], Coroutine[None, None, None]],
 ) -> Callable[[Callable[[], asyncio.AbstractEventLoop]], None]:
@@ -567,6 +575,7 @@ async def test_proxy_of_the_environment_is_used(
         sink.close()
 
     async with serving(OK, tls=tls) as server, serving(tunnel) as proxy:
+        monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with transport_of(ca_file=str(certificate)) as transport:
             response = await send(transport, f"https://127.0.0.1:{server.port}/")

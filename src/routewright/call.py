@@ -101,6 +101,8 @@ class Message(Struct, frozen=True):
     @property
     def text(self) -> str:
         """The words of all text parts, joined by line breaks."""
+        if len(self.parts) == 1 and type(only := self.parts[0]) is Text:  # as most are
+            return only.text
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 
@@ -225,7 +227,8 @@ class Call(Struct, frozen=True, kw_only=True):
     @property
     def tags(self) -> tuple[str, ...]:
         """Those of who pays, and the request's own; each once."""
-        return tuple(dict.fromkeys((*self.tenant.tags, *self.options.tags)))
+        of_tenant, own = self.tenant.tags, self.options.tags
+        return tuple(dict.fromkeys((*of_tenant, *own))) if of_tenant or own else ()
 
 
 class Cause(StrEnum):

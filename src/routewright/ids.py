@@ -12,11 +12,14 @@ def uuid7(time_ns: int, random: Random) -> str:
     `time_ns` is UTC in nanoseconds since 1970. `random` must have been seeded by the operating system (as `Random()`
     is): the ids need to differ, not to be secret, and asking the kernel for each would cost more than all the rest.
     """
-    value = (time_ns // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | random.getrandbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    milliseconds, chance = time_ns // 1_000_000 & 0xFFFF_FFFF_FFFF, random.getrandbits(80)
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - in half the time of any other way to write it
+        milliseconds >> 16,
+        milliseconds & 0xFFFF,
+        chance >> 64 & 0xFFF,
+        chance >> 48 & 0x3FFF | 0x8000,
+        chance & 0xFFFF_FFFF_FFFF,
+    )
 
 
 def is_uuid7(text: str) -> bool:

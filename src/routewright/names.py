@@ -1,7 +1,7 @@
 """Names: the addresses of hosts, looked up aside; one lookup of a name at a time, whoever asks for it.
 
-libcurl would look a name up for each request anew, in one of twenty threads: a name server that hangs for one provider
-had them all within a second, and no other provider was found any more. Here a name that hangs holds up nobody but
+With a few threads for all lookups, as event loops and libcurl have them, a name server that hangs for one provider has
+them all within a second, and no other provider is found any more. Here a name that hangs holds up nobody but
 those who ask for it. What was found is used for a minute, and while newer addresses are looked for: that a name server
 is down is not noticed for ten minutes by who was in use before.
 """

@@ -323,7 +323,9 @@ class Reply:
 
     def _note(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self.text_bytes += utf8_length(event.text) + utf8_length(event.reasoning) + utf8_length(event.refusal)
+            for words in (event.text, event.reasoning, event.refusal):
+                if words:
+                    self.text_bytes += utf8_length(words)
             for delta in event.tool_calls:
                 self.text_bytes += utf8_length(delta.name) + utf8_length(delta.arguments)
             if event.usage is not None:

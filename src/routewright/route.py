@@ -164,7 +164,7 @@ class Route(Struct, frozen=True, kw_only=True):
     @property
     def eligible(self) -> tuple[Candidate, ...]:
         """The candidates that will be tried, in order; never empty in a route that `select` returned."""
-        return tuple(candidate for candidate in self.candidates if candidate.is_eligible)
+        return tuple([candidate for candidate in self.candidates if candidate.is_eligible])
 
     @property
     def chosen(self) -> Candidate:

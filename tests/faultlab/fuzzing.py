@@ -210,10 +210,10 @@ class Fuzzer:
             if chance.random() < 0.1:
                 await asyncio.sleep(0)
         turns = 0
-        while state.tasks and (turns < 5 or not protocol.cycle.more_body):
+        while state.tasks and (turns < 5 or not protocol.exchange.has_more):
             await asyncio.sleep(0 if turns < 50 else 0.0005)
             turns += 1
-        whole = len(self.methods) - (protocol.cycle is not None and protocol.cycle.more_body)
+        whole = len(self.methods) - (protocol.exchange is not None and protocol.exchange.has_more)
         protocol.connection_lost(None)
         while state.tasks:  # noqa: ASYNC110 whoever waited for more is told that none will come
             await asyncio.sleep(0)

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,6 +30,8 @@ from routewright.dialects.wire import WireRequest
 from routewright.errors import StreamCut
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
+from routewright.gateway.connection import Connection, Entrance
+from routewright.gateway.server import limits_of
 from routewright.runtime import Runtime, SettingsSource
 from routewright.transport import HttpTransport
 
@@ -250,9 +253,9 @@ async def listening(runtime: Runtime) -> AsyncIterator[int]:
         policies=runtime.policies,
         payer_of=runtime.payer_of,
     )
-    config = uvicorn.Config(
-        application, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, server_header=False
-    )
+    entrance = Entrance(limits_of(runtime.engine.settings.server), application.write_refusal)
+    http: Any = partial(Connection, entrance=entrance)
+    config = uvicorn.Config(application, http=http, ws="none", lifespan="off", access_log=False, log_config=None)
     config.load()
     server = uvicorn.Server(config)
     listener = await asyncio.get_running_loop().create_server(

@@ -15,6 +15,6 @@ def test_u02_a_late_name_and_one_that_is_not_there_go_elsewhere_and_hold_nobody_
     assert CONNECT_S <= met["late"] < CONNECT_S + 1, "the limit on connecting has the lookup in it"
     assert met["fell_back"] > 0
     assert met["gone"] < CONNECT_S, "that there is no such name is known at once"
-    assert met["others"] == 20, "though more wait for a name than libcurl has threads"
+    assert met["others"] == 20, "though more wait for a name than a pool has threads"
     assert met["lag_s"] < MOST_S, "E13"
     assert met["outcomes"] == ["upstream_connect_failed"]

@@ -131,7 +131,7 @@ async def test_a_cancelled_request_gives_its_place_back(clock: FakeClock) -> Non
         await asyncio.Event().wait()
         raise AssertionError
 
-    waiting = asyncio.create_task(quota(asked, never))
+    waiting = asyncio.ensure_future(quota(asked, never))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

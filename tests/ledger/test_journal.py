@@ -246,6 +246,15 @@ async def test_durable_does_not_suspend_when_it_is_durable_already(open_journal:
         journal.durable(position).send(None)
 
 
+def test_after_a_quiet_moment_nobody_waits_for_company(tmp_path: Path) -> None:
+    files = FailingFiles()
+    journal = Journal(tmp_path, pace=Pace(gather_s=3600, drain_s=3600), files=files)
+    before = files.syncs
+    journal.durable_blocking(journal.append(b"{}"))
+    assert files.syncs == before + 1
+    journal.close()
+
+
 def test_who_waits_does_not_wait_for_a_group_to_fill(tmp_path: Path) -> None:
     journal = Journal(tmp_path, pace=Pace(idle_s=3600, drain_s=3600))
     store = Store()

@@ -6,16 +6,23 @@ decides nothing and writes nothing down; what the gateway costs above it is what
 
 import argparse
 import sys
+from functools import partial
+from typing import Any
 
 import uvicorn
 
 from routewright.dialects.wire import WireRequest
+from routewright.gateway.connection import Connection, Entrance, Limits
 from routewright.gateway.http import Receive, Scope, Send
 from routewright.transport import HttpTransport, WireResponse
 
 _REQUEST_HEADERS = {"content-type": "application/json"}
 _CONNECT_TIMEOUT_S = 3.0
 _BACKLOG = 2048
+_LIMITS = Limits(
+    max_connections=10_000, max_connections_per_address=10_000, max_header_bytes=64 * 1024, header_timeout_s=10
+)
+_REFUSAL = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _IDLE_CONNECTION_S = 75
 
 
@@ -70,12 +77,13 @@ def main() -> None:
     """Serve on a free port of the loopback until told to stop."""
     parser = argparse.ArgumentParser(description="the plain proxy that routewright is compared with")
     parser.add_argument("--upstream", required=True, metavar="URL")
+    http: Any = partial(Connection, entrance=Entrance(_LIMITS, lambda _: _REFUSAL))
     config = uvicorn.Config(
         Floor(parser.parse_args().upstream),
         host="127.0.0.1",
         port=0,
         loop="uvloop",
-        http="httptools",
+        http=http,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -133,7 +133,7 @@ class PriceSchedule(Struct, frozen=True, array_like=True):
 
     def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
         """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
-        current = max((price.since for price in self.prices if price.since <= now), default=0)
+        current = max([price.since for price in self.prices if price.since <= now], default=0)
         latest = now + SECONDS_PER_DAY
         return [p for p in self.prices if current <= p.since <= latest and p.above_tokens < input_tokens_ub]
 
@@ -218,7 +218,7 @@ def upper_bound_nanousd(
     """
     output_tokens = output_tokens_max * n
     prices = schedule.within_a_day(now, input_tokens_ub)
-    bounds = (price.upper_bound_picousd(input_tokens_ub, output_tokens, may_sound=may_sound) for price in prices)
+    bounds = [price.upper_bound_picousd(input_tokens_ub, output_tokens, may_sound=may_sound) for price in prices]
     return (max(bounds) + 500) // 1000
 
 

@@ -31,11 +31,12 @@ def scaled(parts: InputParts, total: int) -> InputParts:
         return parts
     if not estimated:
         return InputParts(user=total)
-    shares = [part * total for part in (parts.system, parts.history, parts.tools, parts.user)]
-    counts = [share // estimated for share in shares]
-    by_loss = sorted(range(4), key=lambda at: -(shares[at] % estimated))
-    for at in by_loss[: total - sum(counts)]:
-        counts[at] += 1
+    shares = [divmod(part * total, estimated) for part in (parts.system, parts.history, parts.tools, parts.user)]
+    counts = [count for count, _ in shares]
+    if left := total - sum(counts):
+        by_loss = sorted(range(4), key=lambda at: -shares[at][1])
+        for at in by_loss[:left]:
+            counts[at] += 1
     return InputParts(*counts)
 
 

@@ -15,34 +15,52 @@ OPENING_CHARS = 2_000
 """Of a system prompt."""
 
 _WANTED = (
-    ("a title", re.compile(r"\b(?:title|name)\b.{0,120}\b(?:session|conversation)\b", re.DOTALL | re.IGNORECASE)),
+    (
+        "a title",
+        ("title", "name"),
+        re.compile(r"\b(?:title|name)\b.{0,120}\b(?:session|conversation)\b", re.DOTALL | re.IGNORECASE),
+    ),
     (
         "a recap",
+        ("summar", "recap", "label"),
         re.compile(
             r"\b(?:summar(?:y|ize|ise)|recap|label)\b.{0,80}\b(?:session|conversation|tool calls?)\b",
             re.DOTALL | re.IGNORECASE,
         ),
     ),
-    ("file paths", re.compile(r"\bextract\b.{0,20}\bfile ?paths\b", re.IGNORECASE)),
-    ("a command's prefix", re.compile(r"\bcommand(?:'s)? prefix\b|\bprefix of the command\b", re.IGNORECASE)),
-    ("whether the topic is new", re.compile(r"\bnew (?:conversation )?topic\b", re.IGNORECASE)),
+    ("file paths", ("extract",), re.compile(r"\bextract\b.{0,20}\bfile ?paths\b", re.IGNORECASE)),
+    (
+        "a command's prefix",
+        ("prefix",),
+        re.compile(r"\bcommand(?:'s)? prefix\b|\bprefix of the command\b", re.IGNORECASE),
+    ),
+    ("whether the topic is new", ("topic",), re.compile(r"\bnew (?:conversation )?topic\b", re.IGNORECASE)),
 )
+"""What is wanted; words of which one must be there, which are found in a tenth of the time; and the pattern."""
 
 
 def background_work(call: Call) -> str:
     """What is wanted beside the work, e.g. `a title`; empty for a request that is not of this kind."""
-    if call.tools or len(call.messages) > 4 or any(message.role in ("assistant", "tool") for message in call.messages):
+    if call.tools or len(call.messages) > 4:
         return ""
-    texts = [message.text for message in call.messages]
-    if sum(map(len, texts)) > MOST_CHARS:
+    chars, system = 0, []
+    for message in call.messages:
+        if message.role in ("assistant", "tool"):
+            return ""
+        text = message.text
+        chars += len(text)
+        if message.role == "system":
+            system.append(text)
+    if chars > MOST_CHARS:
         return ""
     if call.max_output_tokens == 1:
         return "a single token"
-    system = " ".join([text for message, text in zip(call.messages, texts, strict=True) if message.role == "system"])
-    if not system:
-        return ""
-    opening = system[:OPENING_CHARS]
-    return next((what for what, pattern in _WANTED if pattern.search(opening)), "")
+    opening = " ".join(system)[:OPENING_CHARS]
+    small = opening.casefold()
+    for what, words, pattern in _WANTED:
+        if any(map(small.__contains__, words)) and pattern.search(opening):
+            return what
+    return ""
 
 
 def is_for_small_model(name: str) -> bool:

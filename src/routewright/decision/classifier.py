@@ -90,10 +90,11 @@ class HeuristicClassifier:
     def classify(self, features: Features) -> Verdict:
         """The tier that suits the request, and how sure that is."""
         evidence = _Evidence()
-        evidence.read(features.words, features.script)
-        if not evidence.signals and features.earlier_words:
+        words = features.words
+        evidence.read(words, features.script)
+        if not evidence.signals and features.earlier_task:
             evidence.read(features.earlier_words, features.script)
-        scores = evidence.scores(features)
+        scores = evidence.scores(features, words)
         _add_shape(scores, features, evidence.signals)
         tier, confidence, reason = _decide(scores)
         return Verdict(
@@ -163,7 +164,7 @@ class _Evidence:
                     self.commands[stem.family] += stem.weight
                     self.signals.append(f"stem:{stem.text}")
 
-    def scores(self, features: Features) -> list[int]:
+    def scores(self, features: Features, words: tuple[str, ...]) -> list[int]:
         """One number per family, after asking whether the words are the work or only what the work is about."""
         is_question = self.leading in ASKING_ABOUT
         is_about_code = not self.unique.keys().isdisjoint(TRANSFORMED_CODE)
@@ -173,13 +174,12 @@ class _Evidence:
             structured //= 2
         if self.commands[PLAIN] and not self.unique.keys().isdisjoint(PROGRAMS):
             structured, demand = structured // 2, demand // 2
-        routine = self._routine(features, is_question, is_about_code)
+        routine = self._routine(words, is_question, is_about_code, has_tools=features.tools > 0)
         if is_question or plain > ENOUGH:
             structured, routine = structured // 2, routine // 2
-        return [structured + demand, self._reasoning(features.words, is_question), routine, plain]
+        return [structured + demand, self._reasoning(words, is_question), routine, plain]
 
-    def _routine(self, features: Features, is_question: bool, is_about_code: bool) -> int:
-        words = features.words
+    def _routine(self, words: tuple[str, ...], is_question: bool, is_about_code: bool, *, has_tools: bool) -> int:
         routine = self.commands[ROUTINE] + self.subjects[ROUTINE] + self.phrases[ROUTINE]
         entry = None if is_question else LEXICON.get(self.leading)
         if entry is None and not self.commands[ROUTINE] and len(words) > DEFINITION_WORDS:
@@ -189,7 +189,7 @@ class _Evidence:
                 routine -= 2
             elif not GIVEN.isdisjoint(words[1:5]):
                 routine += 1
-        if features.tools and len(words) <= CHORE_WORDS:
+        if has_tools and len(words) <= CHORE_WORDS:
             routine += self.commands[CHORE]
         return routine
 
@@ -247,7 +247,7 @@ def _shape_cues(features: Features) -> list[tuple[Family, int, str]]:
         cues.append((STRUCTURED, 3, "extraction tool"))
     if features.user_chars > LONG_INPUT_CHARS:
         cues.append((REASONING, 3, "long input"))
-    if len(features.words) > LONG_TASK_WORDS:
+    if features.word_count > LONG_TASK_WORDS:
         cues.append((REASONING, 1, "long task"))
     if features.list_items >= MANY_LIST_ITEMS:
         cues.append((REASONING, 1, "many points"))

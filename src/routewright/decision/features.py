@@ -66,10 +66,11 @@ class Features(Struct, frozen=True, kw_only=True):
     text: str = ""
     """The last user turn as it was written, pasted context included; with the turn before when it is very short. Of a
     long one its start and its end."""
-    words: tuple[str, ...]
-    """Of the task, in order, lower-case, without punctuation."""
-    earlier_words: tuple[str, ...] = ()
-    """Of the user turn before, when the last one is too short to stand alone."""
+    task: str
+    """What the user wrote in the last turn, without what was pasted; of a long one its start and its end."""
+    word_count: int
+    earlier_task: str = ""
+    """The same of the user turn before, when the last one is too short to stand alone."""
     script: Script = Script.LATIN
     task_chars: int
     """What the user wrote in the last turn, without what was pasted."""
@@ -112,6 +113,16 @@ class Features(Struct, frozen=True, kw_only=True):
     input_parts: InputParts = NO_INPUT
     """What that consists of."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of the task, in order, lower-case, without punctuation. Found anew each time: not every classifier looks."""
+        return _words_of(self.task)
+
+    @property
+    def earlier_words(self) -> tuple[str, ...]:
+        """The same of the earlier task."""
+        return _words_of(self.earlier_task)
+
 
 def extract(call: Call) -> Features:
     """Look at a call once and take down what a decision may depend on."""
@@ -120,13 +131,14 @@ def extract(call: Call) -> Features:
     schema = b"" if call.output_format.schema is None else msgspec.json.encode(call.output_format.schema)
     turns = walk.turns
     last_chars = len(turns[-1]) if turns else 0
-    task, earlier_words = _read_turns(turns)
+    task, earlier = _read_turns(turns)
     text = task.text
     parts = walk.parts(estimate_tokens(definitions.decode()) + estimate_tokens(schema.decode()))
     return Features(
-        text=_read_text(turns, has_earlier=bool(earlier_words)),
-        words=task.words,
-        earlier_words=earlier_words,
+        text=_read_text(turns, has_earlier=bool(earlier.words)),
+        task=text,
+        word_count=task.words,
+        earlier_task=earlier.text if earlier.words else "",
         script=_script_of(text),
         task_chars=task.chars,
         question_marks=text.count("?") + text.count("？") + text.count("؟"),
@@ -289,6 +301,8 @@ _WORD_BYTES = bytes(
     byte if byte >= 0x80 else ord(chr(byte).lower()) if chr(byte) in _IN_WORDS else 0x20 for byte in range(256)
 )
 """For `bytes.translate`: ASCII punctuation to blanks, capitals to small letters, everything else as it is."""
+_WORD_MARKS = bytes(ord(" ") if byte == ord(" ") else ord("w") for byte in _WORD_BYTES)
+"""The same, with one letter for all that is in a word."""
 _TYPOGRAPHIC = "“”„’«»…–—¿¡।،؟。、，！？：「」（）\u00a0"
 
 
@@ -297,27 +311,31 @@ class _Task(Struct, frozen=True):
 
     text: str
     """Bounded."""
-    words: tuple[str, ...]
+    words: int
+    """How many."""
     chars: int
     """Unbounded."""
     has_code: bool = False
     has_data: bool = False
 
 
-def _read_turns(turns: list[str]) -> tuple[_Task, tuple[str, ...]]:
-    """The task of the last turn that has words of its own, and the words of the one before when that is very short."""
-    pasted = _Task("", (), 0)
+_NO_TASK = _Task("", 0, 0)
+
+
+def _read_turns(turns: list[str]) -> tuple[_Task, _Task]:
+    """The task of the last turn that has words of its own, and that of the one before when it is very short."""
+    pasted = _NO_TASK
     for at in range(len(turns) - 1, max(len(turns) - 1 - _MOST_TURNS_BACK, -1), -1):
         task = _read_task(turns[at])
         if task.words:
             task = _with_pasted(task, pasted)
-            is_short = len(task.words) <= SHORT_TASK_WORDS and at > 0
-            return task, _read_task(turns[at - 1]).words if is_short else ()
+            is_short = task.words <= SHORT_TASK_WORDS and at > 0
+            return task, _read_task(turns[at - 1]) if is_short else _NO_TASK
         pasted = _with_pasted(task, pasted)
     if not turns:
-        return pasted, ()
+        return pasted, _NO_TASK
     text = _bounded(turns[-1], TASK_CHARS)  # all of it looks pasted: better to read that than nothing
-    return _Task(text, _words_of(text), len(turns[-1]), pasted.has_code, pasted.has_data), ()
+    return _Task(text, _count_words(text), len(turns[-1]), pasted.has_code, pasted.has_data), _NO_TASK
 
 
 def _read_text(turns: list[str], *, has_earlier: bool) -> str:
@@ -359,7 +377,7 @@ def _read_task(turn: str) -> _Task:
         if mark in text:
             text = quotation.sub(" ", text)
     text = _bounded(text, TASK_CHARS)
-    return _Task(text, _words_of(text), chars, has_code, has_data)
+    return _Task(text, _count_words(text), chars, has_code, has_data)
 
 
 def _bounded(text: str, limit: int) -> str:
@@ -459,6 +477,13 @@ def _words_of(text: str) -> tuple[str, ...]:
             text = text.replace(mark, " ")
         text = unicodedata.normalize("NFC", text.replace("i\u0307", "i"))  # Turkish İ, lower-case
     return tuple(text.encode(errors="surrogatepass").translate(_WORD_BYTES).decode(errors="surrogatepass").split())
+
+
+def _count_words(text: str) -> int:
+    """How many words there are: of plain text by where they begin, without making them."""
+    if not text.isascii():
+        return len(_words_of(text))
+    return (b" " + text.encode().translate(_WORD_MARKS)).count(b" w")
 
 
 # ---- what kind of text it is --------------------------------------------------------------------------------------

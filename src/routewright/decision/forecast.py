@@ -1,10 +1,11 @@
 """What can be expected of each model for one request: success, length of the answer, and what is paid for failures.
 
 A `Forecaster` belongs to one state of catalog and evidence and has everything laid out by model, so that a request
-costs three small products of vectors and matrices. A `Forecast` is its answer for one request: plain numbers by model.
+costs one small product of a vector and a matrix. A `Forecast` is its answer for one request: plain numbers by model.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import sqrt
 
 import numpy as np
 from msgspec import Struct
@@ -63,11 +64,12 @@ class Forecaster:
         names = [model.name for model in self._models]
         posteriors = [evidence.posterior(model.name, model.tier) for model in self._models]
         kinds = len(artefact.kinds)
-        self._means = _columns([mean for mean, _ in posteriors], kinds)
-        self._variances = _columns([doubt**2 for _, doubt in posteriors], kinds)
+        means = [mean for mean, _ in posteriors]
+        variances = [doubt**2 for _, doubt in posteriors]
         tried = [evidence.tallies[name].tried if name in evidence.tallies else np.zeros(kinds) for name in names]
-        self._outcomes = _columns(tried, kinds)
-        self._lengths = _columns([_length(artefact.output_tokens, lengths.get(name)) for name in names], kinds)
+        tokens = [_length(artefact.output_tokens, lengths.get(name)) for name in names]
+        self._columns = _columns([*means, *variances, *tried, *tokens], kinds)
+        """[K, 4 · models], side by side, so that one product is enough."""
         self._waste = [_waste(lengths.get(name)) for name in names]
         self._names = names
         self._residual_at = [at for at, name in enumerate(names) if name in evidence.residuals]
@@ -78,16 +80,19 @@ class Forecaster:
 
     def forecast(self, kinds: FloatArray, seen: Sketch) -> Forecast:
         """What to expect for a request that is of each kind with these probabilities."""
-        success = kinds @ self._means
+        models = len(self._names)
+        means = kinds @ self._columns
+        success = means[:models]
         if self._residuals is not None:
             correction = features_of(seen, self.evidence.prior.weights) @ self._residuals + self._biases
             success[self._residual_at] = expit(logit(success[self._residual_at]) + correction)
+        numbers = means.tolist()
         rows = zip(
             self._names,
-            success.tolist(),
-            np.sqrt(kinds @ self._variances).tolist(),
-            (kinds @ self._outcomes).tolist(),
-            (kinds @ self._lengths).tolist(),
+            numbers[:models],
+            map(sqrt, numbers[models : 2 * models]),
+            numbers[2 * models : 3 * models],
+            numbers[3 * models :],
             self._waste,
             strict=True,
         )

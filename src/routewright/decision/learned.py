@@ -11,7 +11,7 @@ from routewright.decision.features import Features
 from routewright.decision.forecast import Forecaster, Lessons
 from routewright.decision.posterior import kinds_of, look
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, fold
+from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, folded
 from routewright.decision.success import FEATURES, Experience, dense_row
 from routewright.route import KindShare, Verdict
 
@@ -41,11 +41,12 @@ class LearnedClassifier:
         seen, shape = look(features)
         kinds, _ = kinds_of(self._artefact, seen, shape)
         tiers = (kinds @ self._forecaster.right_tiers) ** self._artefact.tier_sharpness
-        best = int(tiers.argmax())
+        odds = tiers.tolist()
+        most = max(odds)
         shares = self._shares(kinds)
         verdict = Verdict(
-            tier=_TIERS[best],
-            confidence=round(float(tiers[best] / tiers.sum()), 4),
+            tier=_TIERS[odds.index(most)],
+            confidence=round(most / sum(odds), 4),
             reason=f"looks like {_told(shares)}" if features.text else "there are no words to go by",
             classifier=self.name,
             kinds=shares,
@@ -55,9 +56,10 @@ class LearnedClassifier:
 
     def _shares(self, kinds: FloatArray) -> tuple[KindShare, ...]:
         most = kinds.argsort()[: -MOST_KINDS - 1 : -1].tolist()
-        names = self._artefact.kinds
-        shares = [KindShare(names[at], round(float(kinds[at]), 3)) for at in most]
-        return tuple([share for share in shares if share.probability >= LEAST_SHARE]) or (shares[0],)
+        names, probabilities = self._artefact.kinds, kinds.tolist()
+        shares = [(names[at], round(probabilities[at], 3)) for at in most]
+        told = [share for share in shares if share[1] >= LEAST_SHARE] or shares[:1]
+        return tuple([KindShare(*share) for share in told])
 
 
 def _told(shares: tuple[KindShare, ...]) -> str:
@@ -72,10 +74,8 @@ def _told(shares: tuple[KindShare, ...]) -> str:
 
 def fingerprint(seen: Sketch) -> bytes:
     """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
-    bits = np.zeros(FOLDED, np.uint8)
-    bits[fold(seen.words)] = 1
     counts = np.rint(seen.counts * (1 / _COUNT_STEP)).astype(np.int8)
-    return bytes(np.packbits(bits)) + bytes(counts)
+    return bytes(np.packbits(folded(seen.words))) + bytes(counts)
 
 
 def experience(artefact: Artefact, request: str, model: str, score: float, verdict: Verdict) -> Experience | None:

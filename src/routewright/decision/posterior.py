@@ -20,49 +20,63 @@ _WORD_STEPS = 7
 
 def shape_of(features: Features) -> Numbers:
     """`SHAPE` numbers, each 0 to 1: what the request looks like beside its words."""
-    shape = np.zeros(SHAPE, np.float32)
-    words = np.log2(len(features.words) + 1)
-    shape[:_WORD_STEPS] = np.maximum(1 - np.abs(words - np.arange(1, 1 + _WORD_STEPS)), 0)
-    shape[_WORD_STEPS:] = (
-        features.has_code,
-        features.has_data,
-        min(features.formulas, 3) / 3,
-        min(features.list_items, 5) / 5,
-        features.output_format.kind == "json_schema",
-        features.output_format.kind == "json_object",
-        features.forced_tool is not None,
-        features.tools > 0,
-        features.tools > 4,
-        features.tools > 15,
-        features.is_agent_step,
-        features.turns > 1,
-        features.turns > 3,
-        features.images > 0,
-        features.tool_result_chars > 0,
-        len(features.earlier_words) > 0,
-        features.user_chars > 4 * max(features.task_chars, 1),
+    words = math.log2(features.word_count + 1)
+    form = features.output_format.kind
+    return np.array(
+        (
+            *[max(1 - abs(words - step), 0) for step in range(1, 1 + _WORD_STEPS)],
+            features.has_code,
+            features.has_data,
+            min(features.formulas, 3) / 3,
+            min(features.list_items, 5) / 5,
+            form == "json_schema",
+            form == "json_object",
+            features.forced_tool is not None,
+            features.tools > 0,
+            features.tools > 4,
+            features.tools > 15,
+            features.is_agent_step,
+            features.turns > 1,
+            features.turns > 3,
+            features.images > 0,
+            features.tool_result_chars > 0,
+            bool(features.earlier_task),
+            features.user_chars > 4 * max(features.task_chars, 1),
+        ),
+        np.float32,
     )
-    return shape
 
 
 def kinds_of(artefact: Artefact, seen: Sketch, shape: Numbers) -> tuple[FloatArray, float]:
     """Probability of each kind [K], and the log odds that a strong model is needed."""
-    rows = known_features(artefact.vocabulary, seen)
+    is_there = _known(artefact.vocabulary, seen, COUNTS + SHAPE)
+    is_there[-COUNTS - SHAPE :] = True  # so that one product is enough for all
+    rows = is_there.nonzero()[0]
+    known = len(rows) - COUNTS - SHAPE
+    inputs = np.empty(len(rows), np.float32)
     # Features that are there weigh alike; their sum is brought to unit length whatever their number.
-    share = np.full(len(rows), 1 / math.sqrt(max(len(rows), 1)), np.float32)
-    odds = share @ artefact.weights.take(rows, axis=0)
-    odds += np.concatenate((seen.counts, shape)) @ artefact.weights[-COUNTS - SHAPE :] + artefact.bias
-    needed = float(odds[-1])
-    kinds = np.exp(odds[:-1] - odds[:-1].max()).astype(np.float64)
-    return kinds / kinds.sum(), needed
+    inputs[:known] = 1 / math.sqrt(max(known, 1))
+    inputs[known:-SHAPE] = seen.counts
+    inputs[-SHAPE:] = shape
+    odds = inputs @ artefact.weights.take(rows, axis=0)
+    odds += artefact.bias
+    kinds = odds[:-1]
+    kinds = np.exp(kinds - np.maximum.reduce(kinds)).astype(np.float64)
+    kinds /= np.add.reduce(kinds)
+    return kinds, float(odds[-1])
 
 
 def known_features(vocabulary: Vocabulary, seen: Sketch) -> NDArray[np.int64]:
     """The rows of the features that are there, ascending, each once; what an artefact does not know is passed over."""
-    is_there = np.zeros(vocabulary.size + 1, np.bool_)
-    is_there[vocabulary.row_of_word[seen.words]] = True
-    is_there[vocabulary.row_of_run[seen.runs]] = True
-    return np.flatnonzero(is_there[:-1])
+    return _known(vocabulary, seen, 1)[:-1].nonzero()[0]
+
+
+def _known(vocabulary: Vocabulary, seen: Sketch, others: int) -> NDArray[np.bool_]:
+    """[size + others]: which rows are there. The first of the `others` stands for all that is not known."""
+    is_there = np.zeros(vocabulary.size + others, np.bool_)
+    is_there[vocabulary.row_of_word.take(seen.words)] = True
+    is_there[vocabulary.row_of_run.take(seen.runs)] = True
+    return is_there
 
 
 def look(features: Features) -> tuple[Sketch, Numbers]:

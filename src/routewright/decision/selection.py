@@ -11,7 +11,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from routewright.call import Call
-from routewright.catalog.registry import Registry, Tier
+from routewright.catalog.registry import Deployment, Registry, Tier
 from routewright.decision.eligibility import (
     ALL_MODELS,
     LACKS,
@@ -135,73 +135,58 @@ def _candidates(
     dropped_fields: Callable[[str, Call], tuple[str, ...]],
 ) -> tuple[Candidate, ...]:
     ranking, propensities = draw
+    eligible, warm = ranking.eligible, examiner.warm
+    why_not = reasons_not_to_try(intent, ranking)
+    dropped: dict[str, tuple[str, ...]] = {}
     candidates = []
-    for name, reason in ranking.eligible.items():
+    for name in (*eligible, *[name for name in findings if name not in eligible]):
         finding = findings[name]
-        deployments = examiner.deployments(finding.model)
-        dialect = deployments[0].dialect
+        model, expectation, obstacle = finding.model, finding.expectation, finding.obstacle
+        reason, is_eligible = eligible.get(name), name in eligible
+        if reason is None:
+            reason = ranking.removed.get(name) or (why_not[model.tier] if obstacle is None else finding.reason)
+        deployments: tuple[Deployment, ...] = ()
+        dropped_here: tuple[str, ...] = ()
+        if is_eligible or _is_in_reserve(intent, name, finding, ranking):
+            deployments = examiner.deployments(model)
+        if is_eligible:
+            dialect = deployments[0].dialect
+            if dialect not in dropped:
+                dropped[dialect] = dropped_fields(dialect, call)
+            dropped_here = dropped[dialect]
         candidates.append(
             Candidate(
                 model=name,
-                tier=finding.model.tier,
-                is_eligible=True,
-                reason=_with_warmth(reason, examiner.warm.get(name, 0)),
+                tier=model.tier,
+                is_eligible=is_eligible,
+                reason=_with_warmth(reason, warm[name]) if name in warm else reason,
                 expected_cost_nanousd=finding.cost_nanousd,
                 cold_cost_nanousd=finding.cold_cost_nanousd,
-                success=_rounded_success(finding),
-                outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
-                doubt=_rounded_doubt(finding),
+                success=None if expectation is None else _rounded(expectation.success),
+                outcomes=0 if expectation is None else expectation.outcomes,
+                doubt=None if expectation is None else _rounded(expectation.doubt),
                 output_tokens=finding.output_tokens,
-                hindrance="resting" if finding.reason else "",
+                hindrance="unable" if obstacle is not None else "resting" if finding.reason else "",
                 propensity=propensities.get(name, 0.0),
                 deployments=tuple([deployment.id for deployment in deployments]),
-                dropped_fields=dropped_fields(dialect, call),
+                dropped_fields=dropped_here,
             )
         )
-    why_not = reasons_not_to_try(intent, ranking)
-    candidates += [
-        Candidate(
-            model=name,
-            tier=finding.model.tier,
-            is_eligible=False,
-            reason=_with_warmth(
-                ranking.removed.get(name)
-                or (why_not[finding.model.tier] if finding.obstacle is None else finding.reason),
-                examiner.warm.get(name, 0),
-            ),
-            expected_cost_nanousd=finding.cost_nanousd,
-            cold_cost_nanousd=finding.cold_cost_nanousd,
-            success=_rounded_success(finding),
-            outcomes=0 if finding.expectation is None else finding.expectation.outcomes,
-            deployments=_reserve(intent, name, finding, ranking, examiner),
-            doubt=_rounded_doubt(finding),
-            output_tokens=finding.output_tokens,
-            hindrance="unable" if finding.obstacle is not None else "resting" if finding.reason else "",
-            propensity=propensities.get(name, 0.0),
-        )
-        for name, finding in findings.items()
-        if name not in ranking.eligible
-    ]
     return tuple(candidates)
 
 
-def _reserve(intent: Intent, name: str, finding: Finding, ranking: Ranking, examiner: Examiner) -> tuple[str, ...]:
-    """Where a model that is not tried could be called, should an answer not do: by no means if another was named."""
-    if intent.named is not None or finding.obstacle is not None or name in ranking.removed:
-        return ()
-    return tuple([deployment.id for deployment in examiner.deployments(finding.model)])
+def _is_in_reserve(intent: Intent, name: str, finding: Finding, ranking: Ranking) -> bool:
+    """Whether a model that is not tried could be called, should an answer not do: not if another was named."""
+    return intent.named is None and finding.obstacle is None and name not in ranking.removed
 
 
 def _with_warmth(reason: str, tokens: int) -> str:
     return f"{reason}; {tokens:,} tokens warm" if tokens else reason
 
 
-def _rounded_success(finding: Finding) -> float | None:
-    return None if finding.expectation is None else round(finding.expectation.success, 4)
-
-
-def _rounded_doubt(finding: Finding) -> float | None:
-    return None if finding.expectation is None else round(finding.expectation.doubt, 4)
+def _rounded(number: float) -> float:
+    """To four digits, of a number that is not negative; `round` takes five times as long, as it goes by way of text."""
+    return int(number * 10_000 + 0.5) / 10_000
 
 
 def _baseline(findings: Mapping[str, Finding], registry: Registry, policy: Policy) -> Finding | None:

@@ -33,6 +33,7 @@ _BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
 _SHIFT = np.uint64(64 - BUCKET_BITS)
 _PAIR = np.uint64(0x9E3779B1)
+_ONE = np.uint64(1)
 
 
 def _powers(base: int) -> NDArray[np.uint64]:
@@ -42,7 +43,8 @@ def _powers(base: int) -> NDArray[np.uint64]:
 
 
 _POWERS = _powers(_BASE)
-_INVERSES = _powers(pow(_BASE, -1, 2**64))
+_MIXED_INVERSES = _powers(pow(_BASE, -1, 2**64)) * _MIX
+"""`_MIX` is in them already: modulo 2⁶⁴ it does not matter when a product is multiplied."""
 
 _LOWER = bytes(byte + 32 if 65 <= byte <= 90 else 32 if byte < 33 else byte for byte in range(256))
 _IS_WORD = np.array([97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128 for byte in range(256)])
@@ -57,8 +59,8 @@ class _Class:
     SIZE = 12
 
 
-def _classes() -> NDArray[np.uint8]:
-    table = np.full(256, _Class.OTHER, np.uint8)
+def _classes() -> NDArray[np.intp]:
+    table = np.full(256, _Class.OTHER, np.intp)  # as wide as `bincount` counts, so that it casts nothing
     for characters, kind in (
         ("abcdefghijklmnopqrstuvwxyz", _Class.LETTER),
         ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _Class.CAPITAL),
@@ -94,17 +96,15 @@ _LENGTH_STEPS = 9
 _SHORTEST = 4
 """The first step of lengths is at 2⁴ characters."""
 _NUMBER_STEPS = 6
-_SHARES = np.array(
-    [
-        _Class.CAPITAL,
-        _Class.DIGIT,
-        _Class.MATHS,
-        _Class.CODE,
-        _Class.PUNCTUATION,
-        _Class.FOREIGN,
-        _Class.QUOTE,
-        _Class.LINE,
-    ]
+_SHARES = (
+    _Class.CAPITAL,
+    _Class.DIGIT,
+    _Class.MATHS,
+    _Class.CODE,
+    _Class.PUNCTUATION,
+    _Class.FOREIGN,
+    _Class.QUOTE,
+    _Class.LINE,
 )
 """Classes whose part of the text counts."""
 COUNTS = _LENGTH_STEPS + _NUMBER_STEPS + len(_SHARES) + 4
@@ -127,73 +127,95 @@ def sketch(text: str) -> Sketch:
 
 def _buckets(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[Buckets, Buckets]:
     size = len(data)
-    prefixes = np.zeros(size + 1, np.uint64)
-    np.cumsum((data + np.uint64(1)) * _POWERS[:size], out=prefixes[1:])
-    starts, ends = _word_bounds(data, is_ascii=is_ascii)
-    words = (prefixes[ends] - prefixes[starts]) * _INVERSES[starts]
-    words = np.concatenate((words, words[:-1] * _PAIR + words[1:]))
-    runs = words[:0]
-    if size >= RUN:
-        runs = prefixes[RUN:] - prefixes[:-RUN]
-        runs *= _INVERSES[: size + 1 - RUN]
-    return _bucket_of(words), _bucket_of(runs)
+    prefixes = np.empty(size + 1, np.uint64)
+    prefixes[0] = 0
+    weighed = data.astype(np.uint64)
+    weighed += _ONE
+    weighed *= _POWERS[:size]
+    np.add.accumulate(weighed, out=prefixes[1:])
+    runs = prefixes[RUN:] - prefixes[:-RUN] if size >= RUN else prefixes[:0]
+    runs *= _MIXED_INVERSES[: len(runs)]
+    runs >>= _SHIFT
+    return _word_buckets(prefixes, *_word_bounds(data, is_ascii=is_ascii)), runs.view(np.int64)
 
 
-def _word_bounds(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where words start and end; a blank stands before and after them all."""
-    is_word = _IS_WORD[data]
-    if is_ascii:
-        bounds = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
-        return bounds[0::2], bounds[1::2]
-    is_alone = _IS_ALONE[data[1:]]
-    starts = np.flatnonzero(is_word[1:] & (is_alone | ~is_word[:-1])) + 1
-    ends = np.flatnonzero(is_word[:-1] & (is_alone | ~is_word[1:])) + 1
-    return starts, ends
-
-
-def _bucket_of(hashes: NDArray[np.uint64]) -> Buckets:
-    hashes = hashes * _MIX
+def _word_buckets(prefixes: NDArray[np.uint64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Buckets:
+    """Of the words, then of each two that are neighbours."""
+    count = len(starts)
+    hashes = np.empty(max(2 * count - 1, 0), np.uint64)
+    words, pairs = hashes[:count], hashes[count:]
+    np.subtract(prefixes.take(ends), prefixes.take(starts), out=words)
+    words *= _MIXED_INVERSES.take(starts)
+    np.multiply(words[:-1], _PAIR, out=pairs)
+    pairs += words[1:]
     hashes >>= _SHIFT
     return hashes.view(np.int64)
 
 
+def _word_bounds(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where words start and end; a blank stands before and after them all."""
+    is_word = _IS_WORD.take(data)
+    if is_ascii:
+        bounds = (is_word[1:] != is_word[:-1]).nonzero()[0]
+        bounds += 1
+        return bounds[0::2], bounds[1::2]
+    is_alone = _IS_ALONE.take(data[1:])
+    starts = (is_word[1:] & (is_alone | ~is_word[:-1])).nonzero()[0] + 1
+    ends = (is_word[:-1] & (is_alone | ~is_word[1:])).nonzero()[0] + 1
+    return starts, ends
+
+
 def fold(words: Buckets) -> Buckets:
     """The buckets of a fingerprint, ascending, each once: words and pairs only, which predict as well as all."""
+    return folded(words).nonzero()[0]
+
+
+def folded(words: Buckets) -> NDArray[np.bool_]:
+    """[FOLDED]: which of these buckets are there."""
     is_there = np.zeros(FOLDED, np.bool_)
     is_there[words & (FOLDED - 1)] = True
-    return np.flatnonzero(is_there)
+    return is_there
 
 
 def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
-    classes = _CLASS_OF[data]
-    by_class = np.bincount(classes, minlength=_Class.SIZE)
-    is_digit = classes == _Class.DIGIT
-    numbers = int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + bool(is_digit[:1].any())
-    questions, lines = int(by_class[_Class.QUESTION]), int(by_class[_Class.LINE])
+    classes = _CLASS_OF.take(data)
+    by_class = np.bincount(classes, minlength=_Class.SIZE).tolist()
+    questions, lines = by_class[_Class.QUESTION], by_class[_Class.LINE]
     size = math.log2(length + 1)
-    counts = np.zeros(COUNTS, np.float32)
-    _step(counts, 0, _LENGTH_STEPS, size - _SHORTEST)
-    _step(counts, _LENGTH_STEPS, _NUMBER_STEPS, math.log2(numbers + 1))
-    counts[-len(_SHARES) - 4 : -4] = np.minimum(by_class[_SHARES] * (5 / max(len(data), 1)), 1)
-    counts[-4:] = (
-        min(questions, 3) / 3,
-        min(_options(classes), 10) / 10 if lines else 0,
-        min(lines, 20) / 20,
-        size / 12 - 1,
+    per_byte = 5 / max(len(data), 1)
+    numbers = _numbers(classes) if by_class[_Class.DIGIT] else 0
+    return np.array(
+        (
+            *_ladder(_LENGTH_STEPS, size - _SHORTEST),
+            *_ladder(_NUMBER_STEPS, math.log2(numbers + 1)),
+            *[min(by_class[kind] * per_byte, 1) for kind in _SHARES],
+            min(questions, 3) / 3,
+            min(_options(classes), 10) / 10 if lines else 0,
+            min(lines, 20) / 20,
+            size / 12 - 1,
+        ),
+        np.float32,
     )
-    return counts
 
 
-def _step(counts: Numbers, start: int, steps: int, height: float) -> None:
-    """A height becomes two neighbouring steps of a ladder, so that a linear model can bend over it."""
+def _ladder(steps: int, height: float) -> list[float]:
+    """A height as two neighbouring steps of a ladder, so that a linear model can bend over it."""
+    ladder = [0.0] * steps
     below = math.floor(height)
     if 0 <= below < steps:
-        counts[start + below] = 1 - (height - below)
+        ladder[below] = 1 - (height - below)
     if 0 <= below + 1 < steps:
-        counts[start + below + 1] = height - below
+        ladder[below + 1] = height - below
+    return ladder
 
 
-def _options(classes: NDArray[np.uint8]) -> int:
+def _numbers(classes: NDArray[np.intp]) -> int:
+    """Runs of digits."""
+    is_digit = classes == _Class.DIGIT
+    return int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + bool(is_digit[0])
+
+
+def _options(classes: NDArray[np.intp]) -> int:
     """Lines that begin like `A.` or `B)`."""
-    starts = np.flatnonzero(classes[:-2] == _Class.LINE)
+    starts = (classes[:-2] == _Class.LINE).nonzero()[0]
     return int(np.count_nonzero((classes[starts + 1] == _Class.CAPITAL) & (classes[starts + 2] >= _Class.MATHS)))

@@ -88,9 +88,11 @@ class StreamDecoder:
     def _events(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []
         try:
-            for candidate in map(legible, frames):
+            for candidate in frames:
                 if self._reader.is_done:
                     break
+                if not candidate.raw.isascii():
+                    candidate = legible(candidate)
                 found = self._read(candidate)
                 if found is not None:
                     events += found

@@ -249,6 +249,8 @@ def _events(raw: bytes, chunk: _Chunk, choices: list[_Choice], usage: Usage | No
 def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, is_usage_odd: bool = False) -> Event:
     content = choice.delta or choice.message or _NOTHING
     text = content.content or ""
+    if _is_plain(content, choice) and type(text) is str and usage is None and not (is_usage_odd or chunk.service_tier):
+        return Event(raw=raw, text=text, choice=choice.index, model=chunk.model or "", provider_id=chunk.id or "")
     reasoning = content.reasoning_content or content.reasoning or ""
     if isinstance(text, list):
         text, reasoning = _text_in_parts(text)
@@ -267,6 +269,20 @@ def _event(raw: bytes, chunk: _Chunk, choice: _Choice, usage: Usage | None, *, i
         model=chunk.model or "",
         provider_id=chunk.id or "",
         service_tier=told(chunk.service_tier) if chunk.service_tier else "",
+    )
+
+
+def _is_plain(content: _Content, choice: _Choice) -> bool:
+    """Whether there is nothing in it but text, as in nearly every chunk: an event with few fields is made sooner."""
+    return not (
+        choice.finish_reason
+        or content.reasoning_content
+        or content.reasoning
+        or content.refusal
+        or content.tool_calls
+        or content.function_call
+        or choice.stop_reason
+        or choice.logprobs != _NULL
     )
 
 

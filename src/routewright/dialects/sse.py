@@ -137,6 +137,8 @@ class Splitter:
 
 def _split_at_line_feeds(data: bytes) -> tuple[list[Frame], bytes]:
     """The frames of data without a CR, and the unfinished rest: the fast way, for what nearly every provider sends."""
+    if data.startswith(b"data: ") and data.find(_LF) == len(data) - 2 and data.endswith(b"\n\n"):
+        return [Frame(data, data[6:-2])], b""  # one chunk, one event, one line: the usual case
     frames = []
     *pieces, rest = data.split(b"\n\n")
     for piece in pieces:

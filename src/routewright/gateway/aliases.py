@@ -18,7 +18,8 @@ from routewright.errors import InvalidRequest
 SESSIONS = (b"helicone-session-id", b"x-litellm-session-id")
 """Headers that name a conversation."""
 
-_PREFIXES = (b"helicone-", b"x-litellm-")
+PREFIXES = (b"helicone-", b"x-litellm-")
+"""What all of them begin with, but for a conversation's."""
 _PROPERTY = "helicone-property-"
 _YES = ("true", "1")
 _NO = ("false", "0")
@@ -30,7 +31,7 @@ def read_aliases(headers: Mapping[bytes, bytes]) -> JsonObject:
     """Options by the names that bodies have for them. Raises InvalidRequest for a value that cannot be read."""
     fields: JsonObject = {}
     for raw, value in headers.items():
-        if raw.startswith(_PREFIXES):
+        if raw.startswith(PREFIXES):
             name, text = raw.decode("latin-1"), value.decode("latin-1").strip()
             if name.startswith(_PROPERTY):
                 _tag(fields, f"{name.removeprefix(_PROPERTY)}:{text}")

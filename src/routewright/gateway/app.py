@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 import msgspec
 from msgspec import Struct
@@ -282,7 +283,13 @@ class Gateway:
         try:
             endpoint = self._find(request)
             request = replace(request, caller=self._door.admit(request, endpoint.access))
-            await self._answer(endpoint, request, sent)
+            # operators look in also when there is too much to do
+            with (
+                self.workload.during(request.caller.tenant.key, request.work)
+                if endpoint.access is Access.USE
+                else nullcontext()
+            ):
+                await endpoint.handler(request, sent)
         except ClientLeft:
             return
         except RoutewrightError as error:
@@ -303,17 +310,6 @@ class Gateway:
         nothing = Request("", "", {}, _nothing, self._engine.mint_id())
         headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
         return whole_answer(error.http_status, headers, _OPENAI.write_error(error, nothing.id))
-
-    async def _answer(self, endpoint: Endpoint, request: Request, send: Send) -> None:
-        if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
-            await endpoint.handler(request, send)
-            return
-        tenant = request.caller.tenant.key
-        self.workload.admit(tenant, request.work)
-        try:
-            await endpoint.handler(request, send)
-        finally:
-            self.workload.leave(tenant, request.work)
 
     def _dialect_for(self, request: Request) -> Downstream:
         spoken = _ANTHROPIC if VERSION_HEADER.encode() in request.headers else _OPENAI

@@ -1,21 +1,25 @@
-"""One client's connection: uvicorn's HTTP, with the limits and the strictness that it leaves to others.
+"""One client's connection: HTTP/1.1 as httptools reads it, with limits and with strictness.
 
-Added to it: bounds on what a head and a connection may cost (size, number, time), a head that two readers could read in
-two ways is refused (request smuggling), trailers are not headers, who does not read is cut, and errors have our shape.
+Bounds on what a head and a connection may cost (size, number, time); a head that two readers could read in two ways is
+refused (request smuggling), trailers are not headers, who does not read is cut, and errors have our shape.
 What comes in one piece, as nearly all requests do, is never timed: a timer is set only for what is not complete yet.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from functools import lru_cache, partial
+from typing import Any, TypeAlias, cast
+from urllib.parse import unquote
 
+import httptools
 from msgspec import Struct
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from routewright.errors import CallerError, HeadTooLarge, InvalidHttp, Overloaded, RequestTimeout, RoutewrightError
+from routewright.gateway.exchange import Exchange, Flow
+from routewright.gateway.http import RawHeaders, Receive, Scope, Send
 
 OVERLOAD_PAUSE_S = 1.0
 MOST_HEADERS = 100
@@ -25,6 +29,9 @@ BODY_PACE_S, BODY_PACE_BYTES = 10.0, 1024
 WRITE_STALL_S = 60.0
 MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 """Read, and thrown away, of a body that was refused: most clients look at the answer when all is sent."""
+
+
+App: TypeAlias = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 
 class Limits(Struct, frozen=True):
@@ -70,8 +77,8 @@ class Entrance:
             del self._by_address[address]
 
 
-class Connection(HttpToolsProtocol):
-    """A connection within the limits of its entrance."""
+class Connection(asyncio.Protocol):
+    """A connection within the limits of its entrance, hosted by uvicorn, which starts and ends servers."""
 
     def __init__(
         self,
@@ -82,9 +89,21 @@ class Connection(HttpToolsProtocol):
         *,
         entrance: Entrance,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        self.loop = _loop or asyncio.get_running_loop()
+        self.exchange: Exchange | None = None
+        """The request that came last."""
+        self._answering: Exchange | None = None
+        """The one that is answered now, or was last: those after it wait in the pipeline."""
+        self._app: App = config.loaded_app
+        self._idle_s = config.timeout_keep_alive
+        self._state = server_state
         self._entrance = entrance
         self._limits = entrance.limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # the good request before it is answered
+        self._pipeline: deque[Exchange] = deque()
+        self._url = b""
+        self._headers: RawHeaders = []
         self._address: str | None = None
         self._is_between = True
         """Nothing of a message has come that is not complete."""
@@ -98,14 +117,19 @@ class Connection(HttpToolsProtocol):
         self._refusal: CallerError | None = None
         self._sender_watch: asyncio.TimerHandle | None = None
         self._reader_watch: asyncio.TimerHandle | None = None
+        self._idle_watch: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
         self._unread = 0
 
     # ---- the connection ---------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or refuse it where there are too many."""
-        super().connection_made(transport)
-        address = self.client[0] if self.client else ""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop does not subclass it
+        self._flow = Flow(self._transport)
+        self._state.connections.add(self)  # type: ignore[arg-type] # uvicorn knows its own only
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
         try:
             self._entrance.admit(address)
         except Overloaded as error:
@@ -118,9 +142,21 @@ class Connection(HttpToolsProtocol):
         """It has ended, whoever ended it."""
         self._stop_watching_sender()
         self._stop_watching_reader()
+        if self._idle_watch is not None:
+            self._idle_watch.cancel()
         if self._address is not None:
             self._entrance.leave(self._address)
-        super().connection_lost(exc)
+        self._state.connections.discard(self)
+        if self._answering is not None:
+            self._answering.leave()
+        self._flow.resume_writing()
+
+    def shutdown(self) -> None:
+        """The server ends: what is being answered may come to its end."""
+        if self.exchange is None or self.exchange.is_complete:
+            self._transport.close()
+        else:
+            self.exchange.keeps_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Some bytes: of a head, of a body, of several requests."""
@@ -128,7 +164,12 @@ class Connection(HttpToolsProtocol):
             return
         self._is_between = False
         self._idle_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_deaf = True  # a request to change the protocol is answered in this one, and the connection ends
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or InvalidHttp("this is not HTTP/1.1 as RFC 9112 has it"))
         if self._is_between or self._is_deaf:
             return
         self._arrived += len(data)
@@ -136,16 +177,26 @@ class Connection(HttpToolsProtocol):
             self._refuse(self._too_large())
         elif self._sender_watch is None:
             self._watch_sender()
-        if not self._is_in_head and self.cycle.response_complete:
+        if not self._is_in_head and self.exchange is not None and self.exchange.is_complete:
             self._discard(len(data))
 
     # ---- what the parser finds --------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
         self._is_between = False
         self._idle_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or, once the head is complete, a trailer, which no part of us may take for a header."""
+        if self._is_in_head:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """A whole head: refused, or on its way to the application."""
@@ -154,40 +205,79 @@ class Connection(HttpToolsProtocol):
         except CallerError as error:
             self._refusal = error  # the parser wraps what is raised within it
             raise
-        super().on_headers_complete()
         self._is_in_head = False
         self._stop_watching_sender()
-        self.headers = []  # what comes from here on are trailers, which no part of us may take for headers
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = False
+        before, self.exchange = self.exchange, self._exchange()
+        if before is None or before.is_complete:
+            self._begin(self.exchange)
+        else:
+            self._flow.pause_reading()
+            self._pipeline.append(self.exchange)
+
+    def _exchange(self) -> Exchange:
+        version, parser = self._parser.get_http_version(), self._parser
+        path, query = _split_target(self._url)
+        scope = {
+            "type": "http",
+            "http_version": version,
+            "method": parser.get_method().decode("ascii"),
+            "path": path,
+            "query_string": query,
+            "headers": self._headers,
+        }
+        return Exchange(
+            scope,
+            self._transport,
+            self._flow,
+            keeps_alive=version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade(),
+            is_awaited=(b"expect", b"100-continue") in self._headers,
+            common=b"".join([b"%b: %b\r\n" % pair for pair in self._state.default_headers]),
+            on_complete=self._answered,
+        )
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._answering = exchange
+        task = self.loop.create_task(self._app(exchange.scope, exchange.receive, exchange.send))
+        self._state.tasks.add(task)
+        task.add_done_callback(partial(self._end, exchange))
+
+    def _end(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        self._state.tasks.discard(task)
+        if not (exchange.is_complete or exchange.has_left):
+            self._transport.close()
+
+    def _answered(self) -> None:
+        if self._transport.is_closing():
+            return
+        self._flow.resume_reading()
+        if self._pipeline:
+            self._begin(self._pipeline.popleft())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_watch is None:
+            self._idle_watch = self.loop.call_later(self._idle_s, self._look_if_idle)
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
         self._idle_bytes = 0
-        super().on_body(body)
+        if self.exchange is not None and not self.exchange.is_complete:
+            self.exchange.add(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
-        super().on_message_complete()
         self._is_between = self._is_in_head = True
         self._stop_watching_sender()
-
-    def send_400_response(self, msg: str) -> None:
-        """The parser gave up, for a reason of its own or one of ours."""
-        self._refuse(self._refusal or InvalidHttp("this is not HTTP/1.1 as RFC 9112 has it"))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """A request to change the protocol is answered in this one; the connection ends with the answer."""
-        self._is_deaf = True
+        if self.exchange is not None:
+            self.exchange.end()
 
     def _check_head(self) -> None:
         """Raises InvalidHttp, HeadTooLarge."""
-        headers = self.headers
-        size = len(self.url) + sum([len(name) + len(value) for name, value in headers])
-        if size > self._limits.max_header_bytes or len(headers) > MOST_HEADERS or len(self.url) > MOST_TARGET_BYTES:
+        headers, url = self._headers, self._url
+        size = len(url) + sum([len(name) + len(value) for name, value in headers])
+        if size > self._limits.max_header_bytes or len(headers) > MOST_HEADERS or len(url) > MOST_TARGET_BYTES:
             raise self._too_large()
         names = [name for name, _ in headers]
-        version = self.parser.get_http_version()
+        version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise InvalidHttp(f"HTTP/{version} is not spoken here")
         hosts = names.count(b"host")
@@ -195,11 +285,11 @@ class Connection(HttpToolsProtocol):
             raise InvalidHttp("a request has one Host header")
         if b"transfer-encoding" in names:
             _check_encoding(dict(headers)[b"transfer-encoding"], version)
-        if not self.url.startswith(b"/"):
-            _check_target(self.url, dict(headers).get(b"host"))
-        if self.parser.should_upgrade() and (b"transfer-encoding" in names or b"content-length" in names):
+        if not url.startswith(b"/"):
+            _check_target(url, dict(headers).get(b"host"))
+        if self._parser.should_upgrade() and (b"transfer-encoding" in names or b"content-length" in names):
             raise InvalidHttp("only HTTP/1.1 is spoken here", hint="have the client use it, without an Upgrade header")
-        if len(self.pipeline) >= MOST_PIPELINED:
+        if len(self._pipeline) >= MOST_PIPELINED:
             raise InvalidHttp(f"more than {MOST_PIPELINED} requests wait for their turn")
 
     def _too_large(self) -> HeadTooLarge:
@@ -212,7 +302,7 @@ class Connection(HttpToolsProtocol):
     def _discard(self, count: int) -> None:
         self._discarded += count
         if self._discarded > MOST_DISCARDED_BYTES:
-            self.transport.abort()
+            self._transport.abort()
 
     # ---- refusing ---------------------------------------------------------------------------------------------
 
@@ -220,16 +310,16 @@ class Connection(HttpToolsProtocol):
         """Say so where the client can still understand it, and end the connection."""
         self._is_deaf = True
         self._stop_watching_sender()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or (self._is_in_head and cycle.response_complete):
-            self.transport.write(self._entrance.write_refusal(error))
+        exchange = self.exchange
+        if exchange is None or (self._is_in_head and exchange.is_complete):
+            self._transport.write(self._entrance.write_refusal(error))
         elif self._is_in_head:  # the good request before it is answered first
-            cycle.keep_alive = False
-            self.flow.resume_reading()  # so that its client's departure is noticed
+            exchange.keeps_alive = False
+            self._flow.resume_reading()  # so that its client's departure is noticed
             return
-        elif not cycle.response_started and not self.pipeline:
-            self.transport.write(self._entrance.write_refusal(error))
-        self.transport.close()
+        elif not exchange.is_begun and not self._pipeline:
+            self._transport.write(self._entrance.write_refusal(error))
+        self._transport.close()
 
     # ---- clients that send slowly, or do not read ---------------------------------------------------------------
 
@@ -239,10 +329,10 @@ class Connection(HttpToolsProtocol):
         self._sender_watch = self.loop.call_later(pause_s, self._look_at_sender)
 
     def _look_at_sender(self) -> None:
-        if self.flow.read_paused or (not self._is_in_head and self._arrived >= self._limits.body_pace_bytes):
+        if not self._flow.is_reading or (not self._is_in_head and self._arrived >= self._limits.body_pace_bytes):
             self._watch_sender()
         elif self._is_between:
-            self.transport.close()
+            self._transport.close()
         else:
             self._refuse(RequestTimeout(f"the {'head' if self._is_in_head else 'body'} came too slowly"))
 
@@ -251,25 +341,36 @@ class Connection(HttpToolsProtocol):
             self._sender_watch.cancel()
             self._sender_watch = None
 
+    def _look_if_idle(self) -> None:
+        """One timer for all the pauses between requests, which looks, when it goes off, whether it is too early."""
+        self._idle_watch = None
+        if self.exchange is not None and not self.exchange.is_complete:
+            return  # the next one is set when it is
+        left_s = self._idle_since + self._idle_s - self.loop.time()
+        if left_s > 0:
+            self._idle_watch = self.loop.call_later(left_s, self._look_if_idle)
+        elif self._is_between:
+            self._transport.close()
+
     def pause_writing(self) -> None:
         """The client takes less than we send: whoever writes waits, and so does the provider."""
-        super().pause_writing()
+        self._flow.pause_writing()
         self._watch_reader()
 
     def resume_writing(self) -> None:
         """It takes more again."""
-        super().resume_writing()
+        self._flow.resume_writing()
         self._stop_watching_reader()
 
     def _watch_reader(self) -> None:
-        self._unread = self.transport.get_write_buffer_size()
+        self._unread = self._transport.get_write_buffer_size()
         self._reader_watch = self.loop.call_later(self._limits.write_stall_s, self._look_at_reader)
 
     def _look_at_reader(self) -> None:
-        if self.transport.get_write_buffer_size() < self._unread:
+        if self._transport.get_write_buffer_size() < self._unread:
             self._watch_reader()
         else:
-            self.transport.abort()
+            self._transport.abort()
 
     def _stop_watching_reader(self) -> None:
         if self._reader_watch is not None:
@@ -287,3 +388,10 @@ def _check_target(target: bytes, host: bytes | None) -> None:
     scheme, _, rest = target.partition(b"://")
     if scheme.lower() not in (b"http", b"https") or rest.partition(b"/")[0] != host:
         raise InvalidHttp("the target is not a path of this server", hint="this is a gateway, not a proxy")
+
+
+@lru_cache(maxsize=256)
+def _split_target(target: bytes) -> tuple[str, bytes]:
+    """Path, decoded, and query of a request's target. Raises ValueError or what the parser does for what is neither."""
+    url = httptools.parse_url(target)
+    return unquote(url.path.decode("ascii")), url.query or b""

@@ -6,6 +6,7 @@ Without any key at all, in the settings or in the ledger, only this machine is s
 
 import hmac
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from routewright.access.directory import Directory
@@ -168,9 +169,14 @@ def _foreign_address(request: Request) -> str | None:
     rebinding), by `Host`."""
     for name in (b"origin", b"host"):
         address = request.header(name)
-        if address is not None and not is_loopback(_host_of(address)):
+        if address is not None and not _is_here(address):
             return address
     return None
+
+
+@lru_cache(maxsize=256)
+def _is_here(address: str) -> bool:
+    return is_loopback(_host_of(address))
 
 
 def _host_of(address: str) -> str:

@@ -17,6 +17,7 @@ from routewright.errors import (
     RequestTimeout,
     RoutewrightError,
 )
+from routewright.gateway.aliases import PREFIXES as ALIAS_PREFIXES
 from routewright.gateway.aliases import SESSIONS, read_aliases
 from routewright.gateway.http import RawHeaders, Request
 from routewright.layers.key_quota import Standing
@@ -26,6 +27,10 @@ from routewright.route import Strategy
 from routewright.trace import SpanContext, read_parent
 
 _PREFIX = b"x-routewright-"
+_PREFIXES = (_PREFIX, *ALIAS_PREFIXES)
+_NO_OPTIONS = Options()
+_FORWARDED = [(name.encode(), name) for name in FORWARDED_HEADERS]
+_VERSION = VERSION_HEADER.encode()
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
@@ -34,8 +39,11 @@ _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
     """The caller's wishes from `x-routewright-…` headers, and what other gateways call them. Raises InvalidRequest for
     one we cannot read."""
-    fields = read_aliases(headers)
-    for name, value in headers.items():
+    said = {name: value for name, value in headers.items() if name.startswith(_PREFIXES)}
+    if not said:
+        return _NO_OPTIONS
+    fields = read_aliases(said)
+    for name, value in said.items():
         if name.startswith(_PREFIX):
             _add(fields, name[len(_PREFIX) :].decode("latin-1"), value.decode("latin-1").strip())
     return options_from(fields, at="x-routewright-") if fields else Options()
@@ -74,7 +82,7 @@ def check_version(request: Request) -> None:
 
     Raises InvalidRequest. Who does not say it is taken to speak the first one, though Anthropic itself would refuse.
     """
-    version = request.header(VERSION_HEADER.encode())
+    version = request.header(_VERSION)
     if version is not None and version not in VERSIONS:
         raise InvalidRequest(
             f"{VERSION_HEADER} {version[:40]!r} is not spoken here",
@@ -86,11 +94,11 @@ def check_version(request: Request) -> None:
 def read_forwarded(request: Request) -> Mapping[str, str]:
     """`Call.headers`. Raises InvalidRequest for one that came twice, as only one could go on, or is not plain text."""
     forwarded = {}
-    for name in FORWARDED_HEADERS:
-        value = request.header(name.encode())
+    for raw, name in _FORWARDED:
+        value = request.header(raw)
         if value is None:
             continue
-        if name.encode() in request.repeated or not (value.isascii() and value.isprintable()):
+        if raw in request.repeated or not (value.isascii() and value.isprintable()):
             hint = "send it once, in printable ASCII, its values joined by commas"
             raise InvalidRequest(f"{name} cannot be passed on as it came", param=name, hint=hint)
         forwarded[name] = value

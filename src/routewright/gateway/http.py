@@ -82,10 +82,8 @@ class Request(Struct, frozen=True):
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises BodyTooLarge as soon as it is known to be over `limit` bytes."""
-        whole = bytearray()
-        async for piece in self.pieces(limit, "server.max_body_bytes"):
-            whole += piece
-        return bytes(whole)
+        pieces = [piece async for piece in self.pieces(limit, "server.max_body_bytes")]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def pieces(self, limit: int, setting: str) -> AsyncIterator[bytes]:
         """The body as it comes. Raises BodyTooLarge beyond `limit` bytes, which `setting` raises; ClientLeft."""

@@ -7,6 +7,7 @@ forgotten, so that trying again is worth it. All of this is in the memory of one
 
 import re
 from collections import OrderedDict
+from collections.abc import Awaitable
 from hashlib import sha256
 
 from msgspec import Struct
@@ -105,11 +106,12 @@ class Idempotent:
         self._clock = clock
         self._answers = Answers()
 
-    async def __call__(self, request: Request, send: Send) -> None:
+    def __call__(self, request: Request, send: Send) -> Awaitable[None]:
+        """The handler's own awaitable where there is no key: what is around a stream costs every chunk of it."""
         key = request.header(HEADER)
-        if key is None:
-            await self._handler(request, send)
-            return
+        return self._handler(request, send) if key is None else self._once(key, request, send)
+
+    async def _once(self, key: str, request: Request, send: Send) -> None:
         if HEADER in request.repeated or not _NAME.fullmatch(key):
             raise InvalidRequest("Idempotency-Key has 1 to 255 printable characters, once", param="Idempotency-Key")
         body = await request.body(self._engine.settings.server.max_body_bytes)

@@ -74,9 +74,10 @@ class Afford:
             WhenFull.SHORTEN: self._shorten,
         }
 
-    async def __call__(self, routed: Routed, forward: Service[Routed]) -> Reply:
-        if not self._keeper.balances.has_hard:
-            return await forward(routed)
+    def __call__(self, routed: Routed, forward: Service[Routed]) -> Awaitable[Reply]:
+        return self._within(routed, forward) if self._keeper.balances.has_hard else forward(routed)
+
+    async def _within(self, routed: Routed, forward: Service[Routed]) -> Reply:
         self._keeper.start()
         affordable = await self._affordable(routed)
         try:

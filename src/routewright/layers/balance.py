@@ -5,7 +5,7 @@ Balancing", 2001): nearly as good as the least loaded of all, without everybody 
 stays where its beginning is in the provider's cache, which is worth more than a shorter queue.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -57,11 +57,11 @@ class Balance:
         self._random = random
         self._warm_places = warm_places
 
-    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
+    def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         if attempt.others:
             first, *others = self._arranged(attempt)
             attempt = replace(attempt, deployment=first, others=tuple(others))
-        return await forward(attempt)
+        return forward(attempt)
 
     def _arranged(self, attempt: Attempt) -> list[Deployment]:
         """The place to begin at, then its equals by their load, then the rest in the order of the settings."""

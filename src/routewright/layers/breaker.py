@@ -6,8 +6,8 @@ the caller's mistake, never a client that left, nothing that was met while our o
 
 from asyncio import CancelledError
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from random import Random
+from types import MappingProxyType
 
 from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
@@ -20,6 +20,8 @@ from routewright.layers.service import Service
 from routewright.layers.slowness import FEWEST, Wait, Waits
 from routewright.reply import Ending, Reply
 from routewright.secret import Secret
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class Circuits:
@@ -39,10 +41,11 @@ class Circuits:
 
     def resting(self, now: float) -> Mapping[str, str]:
         """Deployment → why it is not called now; for the decision, which puts such a model last."""
-        return dict(self._resting(now))
+        ill = [(name, circuit) for (name, _), circuit in self._circuits.items() if not circuit.is_calm(now)]
+        return dict(self._resting(ill, now)) if ill else NOBODY
 
-    def _resting(self, now: float) -> Iterator[tuple[str, str]]:
-        for (name, _), circuit in self._circuits.items():
+    def _resting(self, circuits: Iterable[tuple[str, Circuit]], now: float) -> Iterator[tuple[str, str]]:
+        for name, circuit in circuits:
             rest_s = circuit.rests_for_s(now)
             if rest_s > 0:
                 yield name, f"circuit open for {rest_s:.1f} s: {circuit.why}"
@@ -79,40 +82,36 @@ class Breaker:
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         circuit = self._circuits.of(attempt.deployment)
         started_at = self._clock.monotonic()
-        with self._told(attempt):
-            passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
+        state = circuit.state
+        passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
+        self._note_move(attempt, circuit, state)
         self._lag.begin()
         try:
             if passed.is_probe and not await self._turns.take(attempt.deployment):
                 passed = self._leave_turn(attempt, circuit, passed)
             reply = await forward(attempt)
         except BaseException as error:
-            with self._told(attempt):
-                if isinstance(error, CancelledError) and self._has_become_slow(
-                    attempt, passed, started_at, Wait.BEGINNING
-                ):
-                    self._lag.end()
-                    circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
-                else:
-                    self._judge(circuit, passed, error, started_at)
-            raise
-        now = self._clock.monotonic()
-        with self._told(attempt):
-            if circuit.is_current(passed) and self._is_slow(
-                attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s
-            ):
-                circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
+            state = circuit.state
+            if isinstance(error, CancelledError) and self._has_become_slow(attempt, passed, started_at, Wait.BEGINNING):
+                self._lag.end()
+                circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
             else:
-                circuit.answered(passed, now)
+                self._judge(circuit, passed, error, started_at)
+            self._note_move(attempt, circuit, state)
+            raise
+        now, state = self._clock.monotonic(), circuit.state
+        if circuit.is_current(passed) and self._is_slow(
+            attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s
+        ):
+            circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
+        else:
+            circuit.answered(passed, now)
+        self._note_move(attempt, circuit, state)
         return reply.on_close(lambda closed: self._close(circuit, passed, closed, started_at))
 
-    @contextmanager
-    def _told(self, attempt: Attempt) -> Iterator[None]:
-        """Within, a circuit is told something. When that moves it, what its place was waited for is forgotten: a place
-        that rests, or takes few calls yet, is not as slow, or as fast, as one that takes all."""
-        circuit = self._circuits.of(attempt.deployment)
-        before = circuit.state
-        yield
+    def _note_move(self, attempt: Attempt, circuit: Circuit, before: State) -> None:
+        """A circuit was told something. When that moved it, what its place was waited for is forgotten: a place that
+        rests, or takes few calls yet, is not as slow, or as fast, as one that takes all."""
         if circuit.state is not before:
             self._waits.forget(attempt.deployment.id, self._clock.monotonic())
 
@@ -140,16 +139,20 @@ class Breaker:
         return all(name in ailing or name == attempt.deployment.id for name in places)
 
     def _is_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait: Wait, wait_s: float) -> bool:
-        """Whether its place has become so with this wait."""
-        if attempt.call.stream:
-            self._waits.note(attempt.deployment.id, wait, self._clock.monotonic(), wait_s)
+        """Whether its place has become so with this wait. What comes whole is made in that time, so its wait says
+        nothing."""
+        if not attempt.call.stream:
+            return False
+        self._waits.note(attempt.deployment.id, wait, self._clock.monotonic(), wait_s)
         return self._has_become_slow(attempt, passed, started_at, wait)
 
     def _has_become_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait: Wait) -> bool:
         """Whether its place is far slower now than the model's other places that take calls."""
         places = attempt.model.deployments
+        if len(places) == 1 or not attempt.call.stream:
+            return False
         now, name = self._clock.monotonic(), attempt.deployment.id
-        if len(places) == 1 or not attempt.call.stream or self._lag.stood_still(started_at, now):
+        if self._lag.stood_still(started_at, now):
             return False
         siblings = [place.id for place in places if self._circuits.of(place).state is State.CLOSED and place.id != name]
         if 2 * len(siblings) < len(places):  # with fewer than half of them, those left would be slow next
@@ -160,8 +163,9 @@ class Breaker:
         return is_slow
 
     def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
-        with self._told(reply.attempt):
-            self._tell_end(circuit, passed, reply, started_at)
+        state = circuit.state
+        self._tell_end(circuit, passed, reply, started_at)
+        self._note_move(reply.attempt, circuit, state)
 
     def _tell_end(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
         if reply.ending is Ending.COMPLETE:

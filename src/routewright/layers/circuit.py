@@ -158,6 +158,10 @@ class Circuit:
         self._probe, self._probed_at = Pass(self._usual.opening, is_probe=True), now
         return self._probe
 
+    def is_calm(self, now: float) -> bool:
+        """Whether it takes calls, and nothing is being found out about it: of most circuits, most of the time."""
+        return self.state is State.CLOSED and self._probe is None and now >= self._cools_until
+
     def cools_for_s(self, now: float) -> float:
         """How long the pause lasts that the provider asked for, in seconds; 0 when it is over."""
         return max(0.0, self._cools_until - now)

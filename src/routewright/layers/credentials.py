@@ -37,6 +37,8 @@ class Refusals:
 
     def admits(self, place: Deployment, now: float) -> bool:
         """Whether a call may use its key; the one that may after a rest is the only one until that is answered."""
+        if not self._refused:
+            return True
         for key in _keys(place):
             if key not in self._refused:
                 continue

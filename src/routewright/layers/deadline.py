@@ -8,6 +8,7 @@ import msgspec
 from routewright.call import Attempt, Call
 from routewright.clock import Clock
 from routewright.errors import DeadlineExceeded, FirstEventTimeout
+from routewright.layers.alarms import Alarms
 from routewright.layers.service import Service
 from routewright.layers.slowness import HARMLESS_S, Wait, Waits
 from routewright.reply import Reply
@@ -22,12 +23,13 @@ class Deadline:
     def __init__(self, limit_s: float, clock: Clock) -> None:
         self._limit_s = limit_s
         self._clock = clock
+        self._alarms = Alarms(clock)
 
     async def __call__(self, call: Call, forward: Service[Call]) -> Reply:
         limit_s = min(call.options.deadline_s or self._limit_s, self._limit_s)
         deadline_at = min(call.deadline_at, self._clock.monotonic() + limit_s)
         try:
-            async with asyncio.timeout_at(deadline_at):
+            with self._alarms.at(deadline_at):
                 return await forward(msgspec.structs.replace(call, deadline_at=deadline_at))
         except TimeoutError as error:
             raise DeadlineExceeded(
@@ -49,11 +51,14 @@ class FirstEventDeadline:
         self._whole_limit_s = whole_limit_s
         self._waits = waits
         self._clock = clock
+        self._alarms = Alarms(clock)
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         limit_s, began_at = self._limit_s(attempt), self._clock.monotonic()
         try:
-            async with asyncio.timeout(None if limit_s == inf else limit_s):
+            if limit_s == inf:
+                return await forward(attempt)
+            with self._alarms.at(began_at + limit_s):
                 return await forward(attempt)
         except asyncio.CancelledError:
             waited_s = self._clock.monotonic() - began_at

@@ -30,8 +30,8 @@ class Fallback:
                 routed=routed,
                 model=self._registry.models[candidate.model],
                 deployment=self._registry.deployments[candidate.deployments[0]],
-                others=tuple(self._registry.deployments[name] for name in candidate.deployments[1:]),
-                number=1 + routed.attempts_before + sum(not error.is_unsent for _, error in failures),
+                others=tuple([self._registry.deployments[name] for name in candidate.deployments[1:]]),
+                number=1 + routed.attempts_before + sum([not error.is_unsent for _, error in failures]),
                 cause=Cause.FALLBACK if failures and not routed.cause.is_errand else routed.cause,
                 is_last_model=left == 0,
             )

@@ -10,7 +10,7 @@ gateways within that time, each of them may give all of it, once: it is a debt t
 runs at once is counted by each gateway.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
@@ -193,10 +193,11 @@ class KeyQuota:
         """Keys that were used since all were told of them, in that order."""
         self._swept_at = clock.monotonic()
 
-    async def __call__(self, call: Call, forward: Service[Call]) -> Reply:
+    def __call__(self, call: Call, forward: Service[Call]) -> Awaitable[Reply]:
+        return self._limited(call, forward) if _is_limited(call.tenant) else forward(call)
+
+    async def _limited(self, call: Call, forward: Service[Call]) -> Reply:
         tenant = call.tenant
-        if not _is_limited(tenant):
-            return await forward(call)
         state = self._state(tenant)
         tokens = 0 if tenant.tokens_per_minute is None else expected_tokens(call)
         self._touched[tenant.key] = None

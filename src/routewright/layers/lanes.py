@@ -8,7 +8,7 @@ has come.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from routewright.call import Attempt
@@ -104,10 +104,11 @@ class Lanes:
         finally:
             del self._lanes[name]
 
-    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
+    def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         lane = self._lanes.get(attempt.call.lane)
-        if lane is None:
-            return await forward(attempt)
+        return forward(attempt) if lane is None else self._placed(lane, attempt, forward)
+
+    async def _placed(self, lane: Lane, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         try:
             await lane.places.enter()
         except asyncio.CancelledError as error:

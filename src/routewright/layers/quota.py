@@ -123,7 +123,7 @@ class Limit:
         """A call has ended well. The longer no other was too much, the larger is the step."""
         self._answers |= started_at >= self._judged_at
         calm_s = now - self._cut_at - BACK_IN_S
-        if calm_s > 0:
+        if calm_s > 0 and self._aim < self._most:
             self._aim = min(self._most, self._aim + max(1.0, calm_s) / self._aim)
 
 

@@ -78,7 +78,7 @@ class Record:
             answer = _answering(reports, reply)
             usage = reply.usage if _is_kept(reply) else answer.usage if answer else None
         return Receipt(
-            cost_nanousd=sum(report.cost_nanousd or 0 for report in reports),
+            cost_nanousd=sum([report.cost_nanousd or 0 for report in reports]),
             is_estimated=any(report.is_estimated for report in reports),
             attempts=reports,
             baseline_model=baseline,
@@ -104,6 +104,7 @@ class Record:
         parts = _input_parts(sent, answer)
         input_cost = answer.input_cost_nanousd if answer else None
         prompt = system_text(call.messages) if sent else ""
+        opening, hashed = prompt[:PREVIEW_CHARS], text_hash(prompt)
         cached = reply.cached if reply is not None else None
         row = RequestRecorded(
             request_id=call.id,
@@ -132,10 +133,10 @@ class Record:
             input_is_estimated=sent is not None and (answer is None or answer.is_estimated),
             input_cost_nanousd=input_cost,
             system_cost_nanousd=None if input_cost is None else share_nanousd(input_cost, parts.system, parts.total),
-            system_hash=text_hash(prompt),
-            system_opening=text_hash(prompt[:PREVIEW_CHARS]),
+            system_hash=hashed,
+            system_opening=hashed if opening == prompt else text_hash(opening),
             system_chars=len(prompt),
-            system_preview=prompt[:PREVIEW_CHARS] if self._logs_content and not call.options.no_log else "",
+            system_preview=opening if self._logs_content and not call.options.no_log else "",
             cache=cached.state if cached else "",
             cache_saved_nanousd=cached.saved_nanousd if cached else None,
             session=session_of(call),
@@ -157,7 +158,10 @@ def _is_kept(reply: Reply) -> bool:
 
 def _answering(reports: Sequence[AttemptReport], reply: Reply) -> AttemptReport | None:
     """Of the attempts that were made, the one whose answer it is; as a rule the last to close."""
-    return next((report for report in reversed(reports) if report.attempt_id == reply.attempt.id), None)
+    for report in reversed(reports):
+        if report.attempt_id == reply.attempt.id:
+            return report
+    return None
 
 
 def _outcome(error: BaseException) -> str:

@@ -42,13 +42,14 @@ class Retry:
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         failures: list[tuple[str, ProviderError]] = []
-        places = _Places(attempt)
+        places: _Places | None = None
         while True:
             self._check_time(attempt)
             try:
                 return await forward(attempt)
             except ProviderError as error:
                 failures.append((attempt.deployment.id, error))
+                places = places or _Places(attempt)
                 places.note(attempt.deployment, error, self._clock.monotonic())
                 pause_s = self._pause_s(attempt, error, places)
                 if pause_s is None:

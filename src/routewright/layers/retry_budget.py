@@ -8,6 +8,8 @@ An attempt at a place that was last heard of well takes nothing: it multiplies n
 for. In an outage of everything nobody is well, so the bound holds when it is needed.
 """
 
+from collections.abc import Awaitable
+
 from routewright.call import Attempt, Cause
 from routewright.clock import Clock
 from routewright.errors import RetriesSpent
@@ -58,13 +60,13 @@ class FurtherAttempts:
         self._circuits = circuits
         self._clock = clock
 
-    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
+    def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         now = self._clock.monotonic()
         if attempt.number == 1:
             self._budget.request(now)
         elif not (self._is_free(attempt, now) or self._budget.take(now)):
             raise RetriesSpent(f"{attempt.deployment.id} is not tried as well: too many attempts fail just now")
-        return await forward(attempt)
+        return forward(attempt)
 
     def _is_free(self, attempt: Attempt, now: float) -> bool:
         """A hedge never is: it adds to what is asked of those that do well."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from math import inf
 
 from msgspec.structs import replace
 
@@ -65,12 +66,12 @@ class Upstream:
             response.abort()
             raise
 
-    def wait_s(self, attempt: Attempt) -> float:
-        """How long the next piece of a stream may take. Raises DeadlineExceeded when the request's time is up."""
-        left_s = attempt.call.deadline_at - self.clock.monotonic()
-        if left_s <= 0:
+    def patient_until(self, attempt: Attempt, now: float) -> float:
+        """When the next piece of a stream must be there. Raises DeadlineExceeded when the request's time is up."""
+        deadline_at = attempt.call.deadline_at
+        if deadline_at <= now:
             raise DeadlineExceeded("the deadline passed while the answer was coming")
-        return min(left_s, self._idle_timeout_s)
+        return min(deadline_at, now + self._idle_timeout_s)
 
     def check_size(self, attempt: Attempt, size: int) -> None:
         """Raises InvalidResponse when an answer is over the bound."""
@@ -99,7 +100,8 @@ class Decoded:
         """
         opening: tuple[Event, ...] = ()
         while not self._has_ended:
-            events = await self._pull()
+            data = await self._response.next()
+            events = self._take(data) if data else self._end()
             opening += events
             if any(_says_something(event) for event in events):
                 return opening
@@ -111,21 +113,26 @@ class Decoded:
         """The events that arrived together; empty at the proper end."""
         if self._has_ended:
             return ()
-        self._patience.begin(self._upstream.wait_s(self._attempt))
-        began_at = self._upstream.clock.monotonic()
+        clock = self._upstream.clock
+        began_at = clock.monotonic()
+        self._patience.begin(self._upstream.patient_until(self._attempt, began_at))
         try:
-            return await self._pull()
+            while data := await self._response.next():
+                if events := self._take(data):
+                    return events
+            return self._end()
         except asyncio.CancelledError as error:
             if not self._patience.took_back():
                 raise
-            self._upstream.wait_s(self._attempt)  # raises, if it was the deadline
+            self._upstream.patient_until(self._attempt, clock.monotonic())  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
         except ProviderError as error:
             _hide_key(error, self._attempt)
             raise
         finally:
             self._patience.end()
-            self._longest_pause_s = max(self._longest_pause_s, self._upstream.clock.monotonic() - began_at)
+            if (pause_s := clock.monotonic() - began_at) > self._longest_pause_s:
+                self._longest_pause_s = pause_s
 
     def tell(self, reply: Reply) -> None:
         """How long the provider kept us waiting."""
@@ -136,12 +143,12 @@ class Decoded:
         self._patience.stop()
         self._response.abort()
 
-    async def _pull(self) -> tuple[Event, ...]:
-        while data := await self._response.next():
-            self._size += len(data)
-            self._upstream.check_size(self._attempt, self._size)
-            if events := self._decoder.feed(data):
-                return events
+    def _take(self, data: bytes) -> tuple[Event, ...]:
+        self._size += len(data)
+        self._upstream.check_size(self._attempt, self._size)
+        return self._decoder.feed(data)
+
+    def _end(self) -> tuple[Event, ...]:
         self._has_ended = True
         self._patience.stop()
         return self._decoder.end()
@@ -155,16 +162,18 @@ class _Patience:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._ends_at = 0.0
+        self._goes_off_at = inf
         self._waiter: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._was_cancelled = False
 
-    def begin(self, limit_s: float) -> None:
-        """The current task waits from now on, for `limit_s` seconds at most; then it is cancelled."""
-        self._ends_at = self._clock.monotonic() + limit_s
-        self._waiter = asyncio.current_task()
-        if self._timer is None or self._timer.when() > self._ends_at:
+    def begin(self, ends_at: float) -> None:
+        """The current task waits from now on, at most until then, in monotonic seconds; then it is cancelled."""
+        self._ends_at = ends_at
+        self._waiter = asyncio.current_task(self._loop)
+        if ends_at < self._goes_off_at:
             self._arm()
 
     def end(self) -> None:
@@ -179,14 +188,15 @@ class _Patience:
         """There will be no more waits."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._goes_off_at = None, inf
 
     def _arm(self) -> None:
         self.stop()
-        self._timer = asyncio.get_running_loop().call_at(self._ends_at, self._look)
+        self._goes_off_at = self._ends_at
+        self._timer = self._loop.call_at(self._ends_at, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self._goes_off_at = None, inf
         if self._waiter is None:
             return
         if self._clock.monotonic() < self._ends_at:

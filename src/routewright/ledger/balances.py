@@ -408,7 +408,7 @@ class Balances:
     def remaining(self, charges: Sequence[Charge]) -> int | None:
         """What is left, in all, of the hard budget that has the least left; None without any, or when they are over."""
         found = [account for charge in charges if (account := self._accounts.get(charge)) is not None]
-        return min((account.remaining for account in found if account.budget.is_hard), default=None)
+        return min([account.remaining for account in found if account.budget.is_hard], default=None)
 
     def window_of(self, charge: Charge) -> tuple[Budget, Window]:
         """What stands behind a charge that `charges_of` has just given."""

@@ -56,7 +56,7 @@ class Pinned:
         call, model = self._attempt.call, self._attempt.model
         # Another dialect than the client's does not carry the client's wish; how it is sent does not depend on that.
         is_carried = self._attempt.deployment.dialect == call.dialect or call.service_tier == BATCH
-        return max(
+        bounds = [
             upper_bound_nanousd(
                 schedule,
                 self._now,
@@ -66,7 +66,8 @@ class Pinned:
                 may_sound=schedule.prices_sound and may_sound(call),
             )
             for schedule in self._tariff.within_reach(call.service_tier if is_carried else "")
-        )
+        ]
+        return max(bounds)
 
     def bill(self, usage: Usage, *, served_model: str, service_tier: str) -> Bill:
         """What this usage costs, by the model that answered and the way in which it was served.
@@ -99,9 +100,11 @@ def rates_of(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> Rates
     """The rates that usage is billed at; in a tier without a price, the dearest there are."""
     schedule = tariff.served_as(service_tier)
     unknown = BATCH if service_tier == BATCH else ANY_TIER
-    schedules = tariff.within_reach(unknown) if schedule is None else [schedule]
+    if schedule is not None:
+        return schedule.rates_at(now, usage.input_total)
     return max(
-        (each.rates_at(now, usage.input_total) for each in schedules), key=lambda rates: cost_nanousd(usage, rates)
+        (each.rates_at(now, usage.input_total) for each in tariff.within_reach(unknown)),
+        key=lambda rates: cost_nanousd(usage, rates),
     )
 
 

@@ -19,6 +19,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from msgspec import Struct
@@ -34,7 +35,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     """How long the threads gather work before they begin, in seconds."""
 
     gather_s: float = 0.002
-    """Before a sync, in any case."""
+    """Between a sync and the next, at least: what is written after a quiet moment is synced at once."""
     idle_s: float = 0.02
     """Before a sync that nobody waits for yet: most are over before the provider's answer begins. Who comes to wait
     cuts it short."""
@@ -143,15 +144,19 @@ class Journal:
             self._tape.poison(f"the journal's syncer failed: {error!r}; restart the process")
 
     def _sync_until_stopped(self) -> None:
-        pause_s = self._pace.retry_s
+        pause_s, synced_at = self._pace.retry_s, -inf
         while not self._stopping.is_set():
             self._to_sync.wait(self._pace.retry_s if self._tape.shortage else None)
             self._is_awaited.wait(self._pace.idle_s)
-            self._stopping.wait(self._pace.gather_s)
+            self._sleep_if_idle()
+            gather_s = synced_at + self._pace.gather_s - time.monotonic()
+            if gather_s > 0:
+                self._stopping.wait(gather_s)
             self._is_awaited.clear()
-            self._to_sync.clear()
             self._tape.sync()
-            self._to_drain.set()
+            synced_at = time.monotonic()
+            if not self._to_drain.is_set():
+                self._to_drain.set()
             if self._stopping.is_set():
                 return
             if self._tape.failure is None:
@@ -161,6 +166,13 @@ class Journal:
                 self._heal(pause_s)
                 pause_s = min(2 * pause_s, self._pace.longest_retry_s)
         self._tape.sync()
+
+    def _sleep_if_idle(self) -> None:
+        """Have the next append wake the syncer, if nothing came for a while; while something comes, it looks by itself:
+        to wake a thread takes the event loop longer than to write."""
+        self._to_sync.clear()  # before the looks: whatever comes after them sets it
+        if self._stopping.is_set() or self._tape.appended > self._tape.synced.reached:
+            self._to_sync.set()
 
     def _heal(self, pause_s: float) -> None:
         """Go on after a disk failure, once the store has all that the disk may have lost; ask again after a pause."""

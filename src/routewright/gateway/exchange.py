@@ -1,0 +1,215 @@
+"""One request of a client and its answer: an ASGI application on one side, the bytes of HTTP/1.1 on the other.
+
+The head of an answer waits for the first of its body, so that both are one write; a piece of a stream is one write.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+
+from routewright.gateway.http import Message, RawHeaders, Scope
+
+MOST_WAITING_BYTES = 64 * 1024
+"""Of a body that nobody has read yet; beyond it no more is taken from the socket."""
+JOINED_BYTES = 16 * 1024
+"""A body up to this is copied behind its head, so that both are one piece."""
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_BODILESS = frozenset({204, 304})
+_LAST_CHUNK = b"0\r\n\r\n"
+_LEFT: Message = {"type": "http.disconnect"}
+
+
+class Flow:
+    """Whether a connection is read from and written to now."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.is_reading = True
+        self._transport = transport
+        self._writable: asyncio.Event | None = None
+        """While the client takes less than we send."""
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket."""
+        if self.is_reading:
+            self.is_reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        if not self.is_reading:
+            self.is_reading = True
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Whoever writes had better wait."""
+        if self._writable is None:
+            self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """Or need not any more."""
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether there is room for more."""
+        return self._writable is None
+
+    async def writable(self) -> None:
+        """Wait until there is room for more, or the connection is gone."""
+        if self._writable is not None:
+            await self._writable.wait()
+
+
+class Exchange:
+    """A request whose head has come, and its answer."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        transport: asyncio.Transport,
+        flow: Flow,
+        *,
+        keeps_alive: bool,
+        is_awaited: bool,
+        common: bytes,
+        on_complete: Callable[[], None],
+    ) -> None:
+        """`is_awaited`: the client sends the body only when told to; `common` are header lines of every answer."""
+        self.scope = scope
+        self.keeps_alive = keeps_alive
+        """The connection stays open after the answer."""
+        self.has_more = True
+        """Of the body not all has come."""
+        self.is_begun = False
+        self.is_complete = False
+        """The answer is, whatever has become of the request's body."""
+        self.has_left = False
+        self._transport = transport
+        self._flow = flow
+        self._is_awaited = is_awaited
+        self._common = common
+        self._on_complete = on_complete
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
+        self._is_read = False
+        """The application has the whole body."""
+        self._news: asyncio.Future[None] | None = None
+        self._head: bytes | None = None
+        """Of an answer, as long as it is not sent."""
+        self._is_chunked = False
+        self._is_bodiless = False
+        self._bytes_due: int | None = None
+        """What is missing of a body whose length was told; None where it was not."""
+
+    # ---- the request, as the parser finds it
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the body."""
+        self._pieces.append(piece)
+        self._waiting_bytes += len(piece)
+        if self._waiting_bytes > MOST_WAITING_BYTES:
+            self._flow.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self.has_more = False
+        self._wake()
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        if not self.is_complete:
+            self.has_left = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    # ---- the application's side
+
+    async def receive(self) -> Message:
+        """What has come of the body since the last time; once it was all read, that the client has left."""
+        if self._is_awaited and not self._transport.is_closing():
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._is_awaited = False
+        if not (self.has_left or self.is_complete):
+            self._flow.resume_reading()
+        while not (self.has_left or self.is_complete):
+            if not self._is_read and (self._pieces or not self.has_more):
+                return self._read()
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        return _LEFT
+
+    def _read(self) -> Message:
+        pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
+        self._is_read = not self.has_more
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return {"type": "http.request", "body": body, "more_body": self.has_more}
+
+    async def send(self, message: Message) -> None:
+        """The head of the answer, or a piece of its body."""
+        if not self._flow.is_writable and not self.has_left:
+            await self._flow.writable()
+        if self.has_left:
+            return
+        if not self.is_begun:
+            self._begin(message["status"], message["headers"])
+        else:
+            self._write(message.get("body", b""), is_last=not message.get("more_body"))
+
+    def _begin(self, status: int, headers: RawHeaders) -> None:
+        self.is_begun, self._is_awaited = True, False
+        if _CONTROL.search(b"".join([value for _, value in headers])):
+            raise ValueError("a header of an answer has a control character in it")
+        lines = [_STATUS_LINES[status], self._common]
+        for name, value in headers:
+            lines += (name, b": ", value, b"\r\n")
+            if name == b"content-length":
+                self._bytes_due = int(value)
+        if self.scope["method"] == "HEAD" or status in _BODILESS:
+            self._is_bodiless = True
+        elif self._bytes_due is None:
+            self._is_chunked = self.scope["http_version"] == "1.1"
+            self.keeps_alive = self.keeps_alive and self._is_chunked
+        if self._is_chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if not self.keeps_alive:
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        self._head = b"".join(lines)
+
+    def _write(self, body: bytes, *, is_last: bool) -> None:
+        data = b"" if self._is_bodiless else self._framed(body, is_last=is_last)
+        if self._head is not None:
+            head, self._head = self._head, None
+            if len(data) > JOINED_BYTES:
+                self._transport.writelines((head, data))
+            else:
+                self._transport.write(head + data)
+        elif data:
+            self._transport.write(data)
+        if is_last:
+            self.is_complete = True
+            self._wake()
+            if not self.keeps_alive:
+                self._transport.close()
+            self._on_complete()
+
+    def _framed(self, body: bytes, *, is_last: bool) -> bytes:
+        if self.is_complete:
+            raise ValueError("an answer goes on after its end")
+        if self._is_chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return chunk + _LAST_CHUNK if is_last else chunk
+        if self._bytes_due is not None:
+            self._bytes_due -= len(body)
+            if self._bytes_due < 0 or (is_last and self._bytes_due):
+                raise ValueError("an answer has another length than it said")
+        return body
