@@ -141,8 +141,7 @@ class AnswerStream:
     async def next(self) -> str | None:
         """The next piece of text; None at the end. Raises ProviderError when the answer breaks off."""
         while events := await self._reply.next():
-            for event in events:
-                self._draft.add(event)
+            self._draft.hear(events)
             if text := "".join(event.text for event in events if not event.choice):
                 return text
         return None

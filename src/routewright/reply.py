@@ -5,7 +5,7 @@ nothing is restarted. Closing (at the end, on an error, or because the client le
 left behind, innermost first. Closing never awaits, so a cancelled request cannot leak a connection, a hold or an entry.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
@@ -388,6 +388,11 @@ class Draft:
         self.stop_sequence = ""
         self.refusal: list[str] = []
         self.calls: dict[int, _DraftCall] = {}
+
+    def hear(self, events: Iterable[Event]) -> None:
+        """Add events that arrived together: what `Reply.overhear` may be given."""
+        for event in events:
+            self.add(event)
 
     def add(self, event: Event) -> None:
         if event.choice:

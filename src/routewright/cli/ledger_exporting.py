@@ -1,6 +1,5 @@
 """`routewright ledger export`: attempts, requests or outcomes as a file for other programs."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from routewright.cli.counting import counting
 from routewright.cli.ledger import EMPTY
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
-from routewright.cli.report import read_since
+from routewright.cli.report import moment
 from routewright.cli.screen import print_json, say
 from routewright.ledger.database import Database
 from routewright.ledger.export_files import WRITERS, write_file
@@ -33,16 +32,6 @@ def database_of(settings: Settings, *, read_only: bool = False) -> Iterator[Data
         return
     with closing(open_store(settings, read_only=read_only)) as store:
         yield store.database
-
-
-def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
-    """UTC nanoseconds of `7d`, `24h`, `2w` or a day like `2026-11-01`; None where nothing is said."""
-    try:
-        return None if text is None else read_since(text, time.time_ns())
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is neither a time like 7d, 24h or 2w nor a day like 2026-11-01", ctx, param
-        ) from None
 
 
 @click.command("export", short_help="Write attempts, requests or outcomes to a file.")

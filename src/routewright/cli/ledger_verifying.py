@@ -7,9 +7,10 @@ import click
 
 from routewright.cli.counting import counting
 from routewright.cli.ledger import EMPTY
-from routewright.cli.ledger_exporting import database_of, moment
+from routewright.cli.ledger_exporting import database_of
 from routewright.cli.opening import settings_of
 from routewright.cli.options import json_option, settings_options
+from routewright.cli.report import moment
 from routewright.cli.screen import print_json, say
 from routewright.ledger.checks import verify as verified
 from routewright.ledger.database import Database

@@ -88,8 +88,7 @@ async def _result(asker: Asker, one: Listed) -> BatchResult:
     draft = Draft()
 
     def take(reply: Reply, events: tuple[Event, ...]) -> None:
-        for event in events:
-            draft.add(event)
+        draft.hear(events)
 
     try:
         reply = await asker.ask(one.call, take)

@@ -31,8 +31,7 @@ def answered_of(reply: Reply, events: tuple[Event, ...], now_s: int) -> Answered
         body = b"".join([event.raw for event in events])
     else:
         draft = Draft()
-        for event in events:
-            draft.add(event)
+        draft.hear(events)
         body = DOWNSTREAMS[call.dialect].write_answer(reply, draft.answer(reply, NOT_CHARGED), now_s)
     return Answered(
         request_id=call.id,

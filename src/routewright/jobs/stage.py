@@ -225,8 +225,7 @@ class _Work:
         """Ask, keep the answer, settle."""
         reply, draft = await self._runtime.engine.ask(call), Draft()
         try:
-            for event in await reply.next():
-                draft.add(event)
+            draft.hear(await reply.next())
             text = draft.answer(reply, NOT_CHARGED).text
             kept = StageAnswer(answer=text, model=reply.attempt.model.name, request_id=reply.attempt.call.id)
             await self._keep(custom_id, kept)

@@ -93,16 +93,12 @@ class Cascade:
         """The reply as it comes; it is checked when it has ended, and its attempt has been settled."""
         draft = Draft()
 
-        def hear(events: tuple[Event, ...]) -> None:
-            for event in events:
-                draft.add(event)
-
         def examine(closed: Reply) -> None:
             if closed.ending is Ending.COMPLETE:
                 closed.findings = findings_of(plan, draft.answer(closed, NOT_CHARGED), closed.attempt.call)
                 self.tell(closed, closed.findings)
 
-        reply.overhear(hear)
+        reply.overhear(draft.hear)
         return reply.on_close(examine)
 
     def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
@@ -111,8 +107,7 @@ class Cascade:
         plan = self.planner.plan(call, reply.route)
         if plan is None:
             return ()
-        for event in events:
-            draft.add(event)
+        draft.hear(events)
         findings = findings_of(plan, draft.answer(reply, NOT_CHARGED), call)
         self.tell(reply, findings)
         return findings

@@ -24,7 +24,7 @@ from routewright.ids import uuid7
 from routewright.layers.errand import Errand, Errands
 from routewright.layers.service import Service
 from routewright.ledger.ledger import ComparisonRecorded, ComparisonResult, Ledger, OutcomeRecorded, OutcomeSource
-from routewright.reply import NOT_CHARGED, Answer, AttemptReport, Draft, Ending, Event, Reply
+from routewright.reply import NOT_CHARGED, Answer, AttemptReport, Draft, Ending, Reply
 from routewright.route import Route
 from routewright.tenant import NOBODY
 
@@ -155,14 +155,14 @@ class Shadow:
             return await forward(routed)
         begun_at = self._clock.monotonic()
         reply = await forward(routed)
-        heard = _Heard()
-        reply.overhear(heard.hear)
+        draft = Draft()
+        reply.overhear(draft.hear)
 
         def closed(reply: Reply) -> None:
             if reply.ending is Ending.COMPLETE and reply.text_bytes <= LONGEST_BYTES:
                 took_s = self._clock.monotonic() - begun_at
                 # a task of its own: it begins when the request has its row and receipt, which come last of all
-                self._shadows.begin(lambda: self._compare(heard.draft.answer(reply), took_s, routed, forward))
+                self._shadows.begin(lambda: self._compare(draft.answer(reply), took_s, routed, forward))
 
         return reply.on_close(closed)
 
@@ -335,26 +335,15 @@ class Shadow:
         return uuid7(self._clock.time_ns(), self._random)
 
 
-class _Heard:
-    """What passed of an answer."""
-
-    def __init__(self) -> None:
-        self.draft = Draft()
-
-    def hear(self, events: tuple[Event, ...]) -> None:
-        for event in events:
-            self.draft.add(event)
-
-
 async def _read(reply: Reply) -> Answer:
     """The whole answer. Raises ProviderError, DeadlineExceeded."""
-    heard = _Heard()
+    draft = Draft()
     try:
         while events := await reply.next():
-            heard.hear(events)
+            draft.hear(events)
     finally:
         reply.close()
-    return heard.draft.answer(reply, NOT_CHARGED)
+    return draft.answer(reply, NOT_CHARGED)
 
 
 def _total(attempts: Iterable[AttemptReport]) -> int | None:
