@@ -1,0 +1,367 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# distutils: extra_compile_args = -O3
+"""The look at a text, compiled: what `glance.NumpyGlancer` does by some sixty calls of numpy, in one pass over the bytes.
+
+Numbers of the hash, tables and sizes are those of `sketch`, read when this module is imported. Words, runs, rows, counts
+and fingerprint come out the same to the bit; what is added up in single precision may differ in the last digit, as it
+is added in another order.
+
+Nothing here checks an index where it is used; each is within its bounds for one of these reasons:
+
+* a byte looks up in a table of 256;
+* a bucket is what `SHIFT` leaves of 64 bits, below `BUCKETS`, which is the size of both tables of the vocabulary;
+* a row is what those tables hold, no more than the size, as `__cinit__` has seen;
+* a text has room in `_line`, or `glance` raises ValueError;
+* a row is in `_rows` once, and one more place is there for the one that is looked at.
+
+A glancer works in buffers of its own, so two threads must not look by it at once. They do not: whatever could let
+another thread run is done before the first buffer is written, or after the last one was read (see `glance`).
+"""
+
+from array import array
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.math cimport exp, floor, log2, rintf, sqrt
+from libc.stdint cimport int8_t, uint8_t, uint16_t, uint64_t
+from libc.string cimport memset
+
+from routewright.decision import sketch
+from routewright.decision.artefact import SHAPE as _SHAPE
+from routewright.decision.glance import MOST_KINDS, Glance
+from routewright.decision.sketch import ByteClass, edges
+from routewright.decision.success import COUNTS_SCALE as _COUNTS_SCALE
+
+# ---- numbers and tables, from where they are said -------------------------------------------------------------------
+
+cdef enum:
+    CLASSES = 16  # no fewer than there are
+    LANES = 4  # neighbouring bytes are counted apart, so that none waits for the one before to be counted
+    MOST_SHARES = 16
+    RUN = 4
+    WORD = 1  # a byte of words
+    ALONE = 3  # one that begins a word wherever it stands
+    BLANK = 32
+
+cdef uint64_t BASE = sketch.BASE
+cdef uint64_t MIX = int(sketch.MIX)
+cdef uint64_t PAIR = int(sketch.PAIR)
+cdef int SHIFT = int(sketch.SHIFT)
+cdef Py_ssize_t BUCKETS = sketch.BUCKETS
+cdef Py_ssize_t FOLDED = sketch.FOLDED
+cdef Py_ssize_t MOST_BYTES = sketch.MOST_BYTES
+cdef Py_ssize_t COUNTS = sketch.COUNTS
+cdef Py_ssize_t SHAPE = _SHAPE
+cdef float COUNTS_SCALE = _COUNTS_SCALE
+cdef float STEPS_OF_COUNT = 1 / sketch.COUNT_STEP
+cdef int LENGTH_STEPS = sketch.LENGTH_STEPS
+cdef int NUMBER_STEPS = sketch.NUMBER_STEPS
+cdef int SHORTEST = sketch.SHORTEST
+cdef int CAPITAL = ByteClass.CAPITAL
+cdef int DIGIT = ByteClass.DIGIT
+cdef int LINE = ByteClass.LINE
+cdef int MATHS = ByteClass.MATHS
+cdef int QUESTION = ByteClass.QUESTION
+cdef Py_ssize_t SHARES_SIZE = len(sketch.SHARES)
+cdef int SHARES[MOST_SHARES]
+cdef uint8_t LOWER[256]
+cdef uint8_t CLASS_OF[256]
+cdef uint8_t MEMBERSHIP[256]
+cdef uint64_t PART_OF_RUN[RUN][256]  # what a byte adds to the hash of a run, by its place there; mixed already
+
+
+cdef void _read_tables() except *:
+    cdef int byte, place
+    if ByteClass.SIZE > CLASSES or SHARES_SIZE > MOST_SHARES or sketch.RUN != RUN:
+        raise ImportError("the sketch is another than this was compiled for")
+    for place in range(SHARES_SIZE):
+        SHARES[place] = sketch.SHARES[place]
+    for byte in range(256):
+        LOWER[byte], CLASS_OF[byte] = sketch.LOWER[byte], sketch.CLASS_OF[byte]
+        MEMBERSHIP[byte] = ALONE if sketch.IS_ALONE[byte] else WORD if sketch.IS_WORD[byte] else 0
+        for place in range(RUN):
+            PART_OF_RUN[place][byte] = (byte + 1) * pow(int(BASE), place, 2**64) * int(MIX) % 2**64
+
+
+_read_tables()
+
+
+cdef class CompiledGlancer:
+    """As `glance.Glancer` says."""
+
+    cdef tuple _kinds
+    cdef Py_ssize_t _size
+    """Known features; also the row that stands for all that is not known."""
+    cdef const uint16_t[::1] _row_of_word
+    cdef const uint16_t[::1] _row_of_run
+    cdef const float[:, ::1] _weights
+    cdef const float[::1] _bias
+    cdef const double[:, ::1] _columns
+    cdef const float[::1] _feature_weights
+    cdef const float[:, ::1] _residuals
+
+    # what is written in a look
+    cdef uint8_t[::1] _line
+    cdef uint8_t[::1] _is_there
+    """[size + 1]: which rows are in `_rows`; between two looks only the one of what is not known."""
+    cdef uint16_t[::1] _rows
+    cdef Py_ssize_t _known
+    """So many of `_rows` are meant."""
+    cdef uint8_t[::1] _fingerprint
+    cdef float[::1] _inputs
+    """Counts, then shape."""
+    cdef float[::1] _odds
+    cdef double[::1] _probabilities
+    cdef double[::1] _means
+    cdef float[::1] _corrections
+
+    def __cinit__(self, artefact, columns, residuals):
+        vocabulary, kinds = artefact.vocabulary, len(artefact.kinds)
+        self._kinds, self._size = tuple(artefact.kinds), vocabulary.size
+        self._row_of_word, self._row_of_run = vocabulary.row_of_word, vocabulary.row_of_run
+        self._weights, self._bias, self._feature_weights = artefact.weights, artefact.bias, artefact.prior.weights
+        self._columns, self._residuals = columns, residuals
+        if not (
+            self._row_of_word.shape[0] == self._row_of_run.shape[0] == BUCKETS
+            and max(int(vocabulary.row_of_word.max()), int(vocabulary.row_of_run.max())) <= self._size
+            and self._weights.shape[0] == self._size + COUNTS + SHAPE
+            and self._weights.shape[1] == self._bias.shape[0] == kinds + 1
+            and self._columns.shape[0] == kinds > 0
+            and self._feature_weights.shape[0] == FOLDED
+            and self._residuals.shape[0] == FOLDED + COUNTS
+        ):
+            raise ValueError("what texts are to be looked up in does not fit together")
+        self._line = bytearray(MOST_BYTES)
+        self._is_there = bytearray(self._size + 1)
+        self._is_there[self._size] = True
+        self._rows = _zeros("H", self._size + 1)
+        self._fingerprint = bytearray(FOLDED // 8 + COUNTS)
+        self._inputs = _zeros("f", COUNTS + SHAPE)
+        self._odds = _zeros("f", kinds + 1)
+        self._probabilities = _zeros("d", kinds)
+        self._means = _zeros("d", self._columns.shape[1])
+        self._corrections = _zeros("f", self._residuals.shape[1])
+
+    def glance(self, str text not None, tuple shape not None):
+        """Look at a text, and at the `SHAPE` numbers beside it; any text will do, and the time is bounded."""
+        cdef str seen = edges(text)
+        cdef bytes data = seen.encode("utf-8", "surrogatepass")
+        cdef bytes small = data if seen.isascii() else seen.lower().encode("utf-8", "surrogatepass")
+        if len(small) + 2 > self._line.shape[0] or len(shape) != SHAPE:
+            raise ValueError("a look is at the edges of a text, and at a shape")
+        cdef Py_ssize_t at, kind, told = min(<Py_ssize_t>MOST_KINDS, self._probabilities.shape[0])
+        cdef list kinds = [None] * told
+        cdef list probabilities = [None] * told
+        cdef list means = [None] * self._means.shape[0]
+        cdef list corrections = [None] * self._corrections.shape[0]
+        for at in range(SHAPE):
+            self._inputs[COUNTS + at] = shape[at]
+        # From here to the fingerprint nothing is made that the garbage collector counts, and no Python is run.
+        self._count(data, len(data), len(text))
+        self._find(small, len(small))
+        self._weigh()
+        self._correct()
+        for at in range(told):
+            kind = self._likeliest()
+            kinds[at], probabilities[at] = self._kinds[kind], self._probabilities[kind]
+            self._probabilities[kind] = -1  # told
+        for at in range(len(means)):
+            means[at] = self._means[at]
+        for at in range(len(corrections)):
+            corrections[at] = self._corrections[at]
+        fingerprint = PyBytes_FromStringAndSize(<const char*>&self._fingerprint[0], self._fingerprint.shape[0])
+        return Glance(kinds, probabilities, means, corrections, fingerprint)
+
+    # ---- what is there: `sketch.sketch` -----------------------------------------------------------------------------
+
+    cdef void _count(self, const uint8_t* data, Py_ssize_t size, Py_ssize_t length) noexcept:
+        """`sketch._counts`, and their bytes of the fingerprint."""
+        cdef Py_ssize_t tally[LANES][CLASSES]
+        cdef Py_ssize_t at, numbers = 0, options = 0
+        cdef int kind, before = -1, lane
+        memset(tally, 0, sizeof(tally))
+        for at in range(size):
+            kind = CLASS_OF[data[at]]
+            tally[at % LANES][kind] += 1
+            numbers += (kind == DIGIT) & (before != DIGIT)
+            if before == LINE and kind == CAPITAL and at + 1 < size and CLASS_OF[data[at + 1]] >= MATHS:
+                options += 1
+            before = kind
+        for lane in range(1, LANES):
+            for kind in range(CLASSES):
+                tally[0][kind] += tally[lane][kind]
+
+        cdef float* counts = &self._inputs[0]
+        cdef double size_steps = log2(<double>length + 1)
+        cdef double per_byte = 5 / <double>max(size, 1)
+        memset(counts, 0, COUNTS * sizeof(float))
+        _climb(counts, LENGTH_STEPS, size_steps - SHORTEST)
+        counts += LENGTH_STEPS
+        _climb(counts, NUMBER_STEPS, log2(<double>numbers + 1))
+        counts += NUMBER_STEPS
+        for at in range(SHARES_SIZE):
+            counts[at] = min(tally[0][SHARES[at]] * per_byte, 1.0)
+        counts += SHARES_SIZE
+        counts[0] = min(tally[0][QUESTION], 3) / 3.0
+        counts[1] = min(options, 10) / 10.0
+        counts[2] = min(tally[0][LINE], 20) / 20.0
+        counts[3] = size_steps / 12 - 1
+        for at in range(COUNTS):
+            self._fingerprint[FOLDED // 8 + at] = <uint8_t><int8_t>rintf(self._inputs[at] * STEPS_OF_COUNT)
+
+    cdef void _find(self, const uint8_t* text, Py_ssize_t size) noexcept:
+        """The rows of what an artefact knows of a text in small letters, each once, and the bits of its fingerprint."""
+        cdef uint8_t* line = &self._line[0]
+        cdef Py_ssize_t at
+        line[0] = line[size + 1] = BLANK
+        for at in range(size):
+            line[at + 1] = LOWER[text[at]]
+        memset(&self._fingerprint[0], 0, FOLDED // 8)
+        for at in range(self._known):
+            self._is_there[self._rows[at]] = False
+        self._known = 0
+        self._find_words(line, size + 2)
+        self._find_runs(line, size + 2)
+
+    cdef void _find_runs(self, const uint8_t* line, Py_ssize_t size) noexcept:
+        cdef const uint16_t* row_of_run = &self._row_of_run[0]
+        cdef uint64_t mixed
+        cdef Py_ssize_t at
+        for at in range(size - RUN + 1):
+            mixed = (
+                PART_OF_RUN[0][line[at]]
+                + PART_OF_RUN[1][line[at + 1]]
+                + PART_OF_RUN[2][line[at + 2]]
+                + PART_OF_RUN[3][line[at + 3]]
+            )
+            self._note(row_of_run[mixed >> SHIFT])
+
+    cdef void _find_words(self, const uint8_t* line, Py_ssize_t size) noexcept:
+        """A blank stands before and after them all."""
+        cdef uint64_t word = 0, power = 1, before = 0
+        cdef bint is_inside = False, is_second = False
+        cdef Py_ssize_t at
+        cdef int membership
+        for at in range(size):
+            membership = MEMBERSHIP[line[at]]
+            if is_inside and membership != WORD:  # one ends here
+                word *= MIX
+                self._note_word(word)
+                if is_second:
+                    self._note_word(before * PAIR + word)
+                before, is_second, is_inside = word, True, False
+            if membership:
+                if not is_inside:
+                    word, power, is_inside = 0, 1, True
+                word += (line[at] + <uint64_t>1) * power
+                power *= BASE
+
+    cdef inline void _note_word(self, uint64_t mixed) noexcept:
+        cdef Py_ssize_t bucket = mixed >> SHIFT, bit = bucket & (FOLDED - 1)
+        self._note(self._row_of_word[bucket])
+        self._fingerprint[bit >> 3] |= 0x80 >> (bit & 7)
+
+    cdef inline void _note(self, uint16_t row) noexcept:
+        """Without a branch, as nobody could guess it: a row that is there already is overwritten by the next."""
+        self._rows[self._known] = row
+        self._known += not self._is_there[row]
+        self._is_there[row] = True
+
+    # ---- what that says: `posterior.kinds_of` and `success.features_of` ---------------------------------------------
+
+    cdef void _weigh(self) noexcept:
+        """Probabilities of the kinds, and the columns' means over them."""
+        cdef Py_ssize_t at, kind, column, kinds = self._probabilities.shape[0]
+        cdef float* odds = &self._odds[0]
+        cdef double* probabilities = &self._probabilities[0]
+        cdef double* means = &self._means[0]
+        cdef const float* weights
+        cdef const double* numbers
+        cdef float most, scale = 1 / sqrt(<double>max(self._known, 1))
+        cdef double total = 0
+        self._add_known()
+        for kind in range(kinds):
+            odds[kind] = odds[kind] * scale + self._bias[kind]
+        for at in range(COUNTS + SHAPE):
+            if self._inputs[at]:
+                weights = &self._weights[self._size + at, 0]
+                for kind in range(kinds):
+                    odds[kind] += self._inputs[at] * weights[kind]
+        most = odds[0]
+        for kind in range(1, kinds):
+            most = max(most, odds[kind])
+        for kind in range(kinds):
+            probabilities[kind] = exp(<double>(odds[kind] - most))
+            total += probabilities[kind]
+        for column in range(self._means.shape[0]):
+            means[column] = 0
+        for kind in range(kinds):
+            probabilities[kind] /= total
+            numbers = &self._columns[kind, 0]
+            for column in range(self._means.shape[0]):
+                means[column] += probabilities[kind] * numbers[column]
+
+    cdef void _add_known(self) noexcept:
+        """The sum of the weights of all rows that are there; four rows at a time, as half of it is moving the sums."""
+        cdef const float* one
+        cdef const float* two
+        cdef const float* three
+        cdef const float* four
+        cdef float* odds = &self._odds[0]
+        cdef Py_ssize_t at, kind, size = self._odds.shape[0], fours = self._known - self._known % 4
+        for kind in range(size):
+            odds[kind] = 0
+        for at in range(0, fours, 4):
+            one, two = &self._weights[self._rows[at], 0], &self._weights[self._rows[at + 1], 0]
+            three, four = &self._weights[self._rows[at + 2], 0], &self._weights[self._rows[at + 3], 0]
+            for kind in range(size):
+                odds[kind] += (one[kind] + two[kind]) + (three[kind] + four[kind])
+        for at in range(fours, self._known):
+            one = &self._weights[self._rows[at], 0]
+            for kind in range(size):
+                odds[kind] += one[kind]
+
+    cdef void _correct(self) noexcept:
+        """What the residuals say of the folded words and of the counts."""
+        cdef Py_ssize_t at, column, size = self._corrections.shape[0]
+        cdef float* sums = &self._corrections[0]
+        cdef const float* weights
+        cdef float weight, squares = 0, scale
+        if not size:
+            return
+        for column in range(size):
+            sums[column] = 0
+        for at in range(FOLDED):
+            if self._fingerprint[at >> 3] & (0x80 >> (at & 7)):
+                weight = self._feature_weights[at]
+                squares += weight * weight
+                weights = &self._residuals[at, 0]
+                for column in range(size):
+                    sums[column] += weight * weights[column]
+        scale = 1 / max(sqrt(squares), 1e-6)
+        for column in range(size):
+            sums[column] *= scale
+        for at in range(COUNTS):
+            weights = &self._residuals[FOLDED + at, 0]
+            for column in range(size):
+                sums[column] += self._inputs[at] * COUNTS_SCALE * weights[column]
+
+    cdef Py_ssize_t _likeliest(self) noexcept:
+        """Of equals the last."""
+        cdef Py_ssize_t kind, best = 0
+        for kind in range(1, self._probabilities.shape[0]):
+            if self._probabilities[kind] >= self._probabilities[best]:
+                best = kind
+        return best
+
+
+cdef void _climb(float* ladder, int steps, double height) noexcept:
+    """`sketch._ladder`, on zeros."""
+    cdef double below = floor(height)
+    if 0 <= below < steps:
+        ladder[<int>below] = 1 - (height - below)
+    if 0 <= below + 1 < steps:
+        ladder[<int>below + 1] = height - below
+
+
+def _zeros(str kind, Py_ssize_t size):
+    return array(kind, bytes(size * array(kind).itemsize))
