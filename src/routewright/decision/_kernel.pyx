@@ -11,7 +11,6 @@ Nothing here checks an index where it is used; each is within its bounds for one
 * a byte looks up in a table of 256;
 * a bucket is what `SHIFT` leaves of 64 bits, below `BUCKETS`, which is the size of both tables of the vocabulary;
 * a row is what those tables hold, no more than the size, as `__cinit__` has seen;
-* a text has room in `_line`, or `glance` raises ValueError;
 * a row is in `_rows` once, and one more place is there for the one that is looked at.
 
 A glancer works in buffers of its own, so two threads must not look by it at once. They do not: whatever could let
@@ -40,7 +39,6 @@ cdef enum:
     RUN = 4
     WORD = 1  # a byte of words
     ALONE = 3  # one that begins a word wherever it stands
-    BLANK = 32
 
 cdef uint64_t BASE = sketch.BASE
 cdef uint64_t MIX = int(sketch.MIX)
@@ -48,7 +46,6 @@ cdef uint64_t PAIR = int(sketch.PAIR)
 cdef int SHIFT = int(sketch.SHIFT)
 cdef Py_ssize_t BUCKETS = sketch.BUCKETS
 cdef Py_ssize_t FOLDED = sketch.FOLDED
-cdef Py_ssize_t MOST_BYTES = sketch.MOST_BYTES
 cdef Py_ssize_t COUNTS = sketch.COUNTS
 cdef Py_ssize_t SHAPE = _SHAPE
 cdef float COUNTS_SCALE = _COUNTS_SCALE
@@ -63,23 +60,26 @@ cdef int MATHS = ByteClass.MATHS
 cdef int QUESTION = ByteClass.QUESTION
 cdef Py_ssize_t SHARES_SIZE = len(sketch.SHARES)
 cdef int SHARES[MOST_SHARES]
-cdef uint8_t LOWER[256]
 cdef uint8_t CLASS_OF[256]
+# by a byte of any case
 cdef uint8_t MEMBERSHIP[256]
-cdef uint64_t PART_OF_RUN[RUN][256]  # what a byte adds to the hash of a run, by its place there; mixed already
+cdef uint64_t LETTER[256]  # what is hashed of it
+cdef uint64_t PART_OF_RUN[RUN][256]  # what it adds to the hash of a run, by its place there; mixed already
 
 
 cdef void _read_tables() except *:
-    cdef int byte, place
+    cdef int byte, small, place
     if ByteClass.SIZE > CLASSES or SHARES_SIZE > MOST_SHARES or sketch.RUN != RUN:
         raise ImportError("the sketch is another than this was compiled for")
     for place in range(SHARES_SIZE):
         SHARES[place] = sketch.SHARES[place]
     for byte in range(256):
-        LOWER[byte], CLASS_OF[byte] = sketch.LOWER[byte], sketch.CLASS_OF[byte]
-        MEMBERSHIP[byte] = ALONE if sketch.IS_ALONE[byte] else WORD if sketch.IS_WORD[byte] else 0
+        small = sketch.LOWER[byte]
+        CLASS_OF[byte] = sketch.CLASS_OF[byte]
+        MEMBERSHIP[byte] = ALONE if sketch.IS_ALONE[small] else WORD if sketch.IS_WORD[small] else 0
+        LETTER[byte] = small + 1
         for place in range(RUN):
-            PART_OF_RUN[place][byte] = (byte + 1) * pow(int(BASE), place, 2**64) * int(MIX) % 2**64
+            PART_OF_RUN[place][byte] = (int(small) + 1) * pow(sketch.BASE, place, 2**64) * int(MIX) % 2**64
 
 
 _read_tables()
@@ -100,7 +100,6 @@ cdef class CompiledGlancer:
     cdef const float[:, ::1] _residuals
 
     # what is written in a look
-    cdef uint8_t[::1] _line
     cdef uint8_t[::1] _is_there
     """[size + 1]: which rows are in `_rows`; between two looks only the one of what is not known."""
     cdef uint16_t[::1] _rows
@@ -130,7 +129,6 @@ cdef class CompiledGlancer:
             and self._residuals.shape[0] == FOLDED + COUNTS
         ):
             raise ValueError("what texts are to be looked up in does not fit together")
-        self._line = bytearray(MOST_BYTES)
         self._is_there = bytearray(self._size + 1)
         self._is_there[self._size] = True
         self._rows = _zeros("H", self._size + 1)
@@ -145,9 +143,9 @@ cdef class CompiledGlancer:
         """Look at a text, and at the `SHAPE` numbers beside it; any text will do, and the time is bounded."""
         cdef str seen = edges(text)
         cdef bytes data = seen.encode("utf-8", "surrogatepass")
-        cdef bytes small = data if seen.isascii() else seen.lower().encode("utf-8", "surrogatepass")
-        if len(small) + 2 > self._line.shape[0] or len(shape) != SHAPE:
-            raise ValueError("a look is at the edges of a text, and at a shape")
+        cdef bytes line = b" %b " % (data if seen.isascii() else seen.lower().encode("utf-8", "surrogatepass"))
+        if len(shape) != SHAPE:
+            raise ValueError(f"a shape is {SHAPE} numbers, not {len(shape)}")
         cdef Py_ssize_t at, kind, told = min(<Py_ssize_t>MOST_KINDS, self._probabilities.shape[0])
         cdef list kinds = [None] * told
         cdef list probabilities = [None] * told
@@ -157,7 +155,7 @@ cdef class CompiledGlancer:
             self._inputs[COUNTS + at] = shape[at]
         # From here to the fingerprint nothing is made that the garbage collector counts, and no Python is run.
         self._count(data, len(data), len(text))
-        self._find(small, len(small))
+        self._find(line, len(line))
         self._weigh()
         self._correct()
         for at in range(told):
@@ -181,10 +179,10 @@ cdef class CompiledGlancer:
         memset(tally, 0, sizeof(tally))
         for at in range(size):
             kind = CLASS_OF[data[at]]
-            tally[at % LANES][kind] += 1
-            numbers += (kind == DIGIT) & (before != DIGIT)
-            if before == LINE and kind == CAPITAL and at + 1 < size and CLASS_OF[data[at + 1]] >= MATHS:
-                options += 1
+            tally[at & (LANES - 1)][kind] += 1
+            numbers += (kind == DIGIT) > (before == DIGIT)
+            if kind == LINE and at + 2 < size:
+                options += CLASS_OF[data[at + 1]] == CAPITAL and CLASS_OF[data[at + 2]] >= MATHS
             before = kind
         for lane in range(1, LANES):
             for kind in range(CLASSES):
@@ -208,35 +206,18 @@ cdef class CompiledGlancer:
         for at in range(COUNTS):
             self._fingerprint[FOLDED // 8 + at] = <uint8_t><int8_t>rintf(self._inputs[at] * STEPS_OF_COUNT)
 
-    cdef void _find(self, const uint8_t* text, Py_ssize_t size) noexcept:
-        """The rows of what an artefact knows of a text in small letters, each once, and the bits of its fingerprint."""
-        cdef uint8_t* line = &self._line[0]
+    cdef void _find(self, const uint8_t* line, Py_ssize_t size) noexcept:
+        """The rows of what an artefact knows of a line, each once, and the bits of its fingerprint."""
         cdef Py_ssize_t at
-        line[0] = line[size + 1] = BLANK
-        for at in range(size):
-            line[at + 1] = LOWER[text[at]]
         memset(&self._fingerprint[0], 0, FOLDED // 8)
         for at in range(self._known):
             self._is_there[self._rows[at]] = False
         self._known = 0
-        self._find_words(line, size + 2)
-        self._find_runs(line, size + 2)
-
-    cdef void _find_runs(self, const uint8_t* line, Py_ssize_t size) noexcept:
-        cdef const uint16_t* row_of_run = &self._row_of_run[0]
-        cdef uint64_t mixed
-        cdef Py_ssize_t at
-        for at in range(size - RUN + 1):
-            mixed = (
-                PART_OF_RUN[0][line[at]]
-                + PART_OF_RUN[1][line[at + 1]]
-                + PART_OF_RUN[2][line[at + 2]]
-                + PART_OF_RUN[3][line[at + 3]]
-            )
-            self._note(row_of_run[mixed >> SHIFT])
+        self._find_words(line, size)
+        self._find_runs(line, size)
 
     cdef void _find_words(self, const uint8_t* line, Py_ssize_t size) noexcept:
-        """A blank stands before and after them all."""
+        """And pairs of neighbours. A blank stands before and after them all."""
         cdef uint64_t word = 0, power = 1, before = 0
         cdef bint is_inside = False, is_second = False
         cdef Py_ssize_t at
@@ -252,19 +233,25 @@ cdef class CompiledGlancer:
             if membership:
                 if not is_inside:
                     word, power, is_inside = 0, 1, True
-                word += (line[at] + <uint64_t>1) * power
+                word += LETTER[line[at]] * power
                 power *= BASE
 
     cdef inline void _note_word(self, uint64_t mixed) noexcept:
         cdef Py_ssize_t bucket = mixed >> SHIFT, bit = bucket & (FOLDED - 1)
-        self._note(self._row_of_word[bucket])
+        self._known = _note(self._row_of_word[bucket], &self._rows[0], &self._is_there[0], self._known)
         self._fingerprint[bit >> 3] |= 0x80 >> (bit & 7)
 
-    cdef inline void _note(self, uint16_t row) noexcept:
-        """Without a branch, as nobody could guess it: a row that is there already is overwritten by the next."""
-        self._rows[self._known] = row
-        self._known += not self._is_there[row]
-        self._is_there[row] = True
+    cdef void _find_runs(self, const uint8_t* line, Py_ssize_t size) noexcept:
+        cdef const uint16_t* row_of_run = &self._row_of_run[0]
+        cdef uint16_t* rows = &self._rows[0]
+        cdef uint8_t* is_there = &self._is_there[0]
+        cdef uint64_t mixed
+        cdef Py_ssize_t at, known = self._known
+        for at in range(size - RUN + 1):
+            mixed = PART_OF_RUN[0][line[at]] + PART_OF_RUN[1][line[at + 1]]
+            mixed += PART_OF_RUN[2][line[at + 2]] + PART_OF_RUN[3][line[at + 3]]
+            known = _note(row_of_run[mixed >> SHIFT], rows, is_there, known)
+        self._known = known
 
     # ---- what that says: `posterior.kinds_of` and `success.features_of` ---------------------------------------------
 
@@ -352,6 +339,17 @@ cdef class CompiledGlancer:
             if self._probabilities[kind] >= self._probabilities[best]:
                 best = kind
         return best
+
+
+cdef inline Py_ssize_t _note(uint16_t row, uint16_t* rows, uint8_t* is_there, Py_ssize_t known) noexcept:
+    """How many rows there are with this one: one that was there already is written, but not counted.
+
+    There is no branch in this, as nobody could guess it.
+    """
+    rows[known] = row
+    known += not is_there[row]
+    is_there[row] = True
+    return known
 
 
 cdef void _climb(float* ladder, int steps, double height) noexcept:

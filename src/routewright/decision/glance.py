@@ -6,7 +6,6 @@ with numpy, and is what the other is tested against; `_kernel.CompiledGlancer` d
 is taken wherever it was compiled.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -46,7 +45,7 @@ class Glancer(Protocol):
         Raises ValueError when they do not fit the artefact, or that does not fit itself.
         """
 
-    def glance(self, text: str, shape: Sequence[float]) -> Glance:
+    def glance(self, text: str, shape: tuple[float, ...]) -> Glance:
         """Look at a text, and at the `SHAPE` numbers beside it; any text will do, and the time is bounded."""
 
 
@@ -58,7 +57,7 @@ class NumpyGlancer:
         self._columns = columns
         self._residuals = residuals
 
-    def glance(self, text: str, shape: Sequence[float]) -> Glance:
+    def glance(self, text: str, shape: tuple[float, ...]) -> Glance:
         """As `Glancer` says."""
         seen = sketch(text)
         kinds, _ = kinds_of(self._artefact, seen, np.array(shape, np.float32))

@@ -18,10 +18,12 @@ _WORD_STEPS = 7
 """Of the ladder that the number of words becomes: 1, 3, 7, … 127."""
 
 
-_LADDERS = tuple([
-    tuple([max(1 - abs(math.log2(words + 1) - step), 0.0) for step in range(1, 1 + _WORD_STEPS)])
-    for words in range(2 ** (_WORD_STEPS + 1))
-])
+_LADDERS = tuple(
+    [
+        tuple([max(1 - abs(math.log2(words + 1) - step), 0.0) for step in range(1, 1 + _WORD_STEPS)])
+        for words in range(2 ** (_WORD_STEPS + 1))
+    ]
+)
 """Number of words → its ladder; that of the last one goes for all higher ones too, which are beyond all steps."""
 
 
