@@ -178,9 +178,20 @@ def _classifier(settings: Settings, registry: Registry) -> Iterator[Check]:
     if artefact is None:
         yield Check("classifier", Verdict.OK, settings.policy.classifier)
         return
+    from routewright.decision.learned import is_compiled  # with numpy, which an artefact has imported anyway
+
     outcomes = 0 if lessons is None else sum(tally.outcomes for tally in lessons.evidence.tallies.values())
     learned = f"{counted(outcomes, 'outcome')} learned from" if outcomes else "nothing learned here yet"
     yield Check("classifier", Verdict.OK, f"learned, artefact {artefact.version} of {artefact.card.made_on}; {learned}")
+    yield kernel_check(is_compiled())
+
+
+def kernel_check(is_compiled: bool) -> Check:
+    """Whether compiled code looks at requests: without it they are decided alike, only later."""
+    if is_compiled:
+        return Check("decision kernel", Verdict.OK, "compiled")
+    fix = "install a wheel for this platform, or anew from source where there is a C compiler"
+    return Check("decision kernel", Verdict.NOTE, "not compiled: numpy decides, at five times the CPU", fix)
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:

@@ -33,6 +33,11 @@ GLANCER = _best_glancer()
 """What looks at requests here."""
 
 
+def is_compiled() -> bool:
+    """Whether that is compiled code, rather than numpy."""
+    return GLANCER is not NumpyGlancer
+
+
 class LearnedClassifier:
     """Hashed words and counts → kinds of work → tiers and expectations, by one look at the request."""
 
