@@ -29,7 +29,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
 def test_figures_are_shown_with_their_bars(tmp_path: Path, plans: list[Plan]) -> None:
     result = Terminal(tmp_path).run("bench")
     assert result.exit_code == 0
-    assert result.stdout.startswith("made up, 2 cores, Linux, CPython 3.13\n")
+    assert result.stdout.startswith("made up, 2 cores, Linux, CPython 3.13, decision: compiled\n")
     assert "✗ missed" in next(line for line in result.stdout.splitlines() if "a thing" in line)
     assert result.stderr == ""
     assert plans == [Plan()]

@@ -1,6 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# distutils: extra_compile_args = -O3
-"""The look at a text, compiled: what `glance.NumpyGlancer` does by some sixty calls of numpy, in one pass over the bytes.
+"""The look at a text, compiled: what `glance.NumpyGlancer` does by some sixty calls of numpy, in a few loops.
 
 Numbers of the hash, tables and sizes are those of `sketch`, read when this module is imported. Words, runs, rows, counts
 and fingerprint come out the same to the bit; what is added up in single precision may differ in the last digit, as it
@@ -69,6 +68,7 @@ cdef uint64_t PART_OF_RUN[RUN][256]  # what it adds to the hash of a run, by its
 
 cdef void _read_tables() except *:
     cdef int byte, small, place
+    cdef uint64_t power = MIX
     if ByteClass.SIZE > CLASSES or SHARES_SIZE > MOST_SHARES or sketch.RUN != RUN:
         raise ImportError("the sketch is another than this was compiled for")
     for place in range(SHARES_SIZE):
@@ -78,8 +78,10 @@ cdef void _read_tables() except *:
         CLASS_OF[byte] = sketch.CLASS_OF[byte]
         MEMBERSHIP[byte] = ALONE if sketch.IS_ALONE[small] else WORD if sketch.IS_WORD[small] else 0
         LETTER[byte] = small + 1
-        for place in range(RUN):
-            PART_OF_RUN[place][byte] = (int(small) + 1) * pow(sketch.BASE, place, 2**64) * int(MIX) % 2**64
+    for place in range(RUN):
+        for byte in range(256):
+            PART_OF_RUN[place][byte] = LETTER[byte] * power
+        power *= BASE
 
 
 _read_tables()
@@ -139,9 +141,9 @@ cdef class CompiledGlancer:
         self._means = _zeros("d", self._columns.shape[1])
         self._corrections = _zeros("f", self._residuals.shape[1])
 
-    def glance(self, str text not None, tuple shape not None):
+    def glance(self, text, tuple shape not None):
         """Look at a text, and at the `SHAPE` numbers beside it; any text will do, and the time is bounded."""
-        cdef str seen = edges(text)
+        seen = edges(text)
         cdef bytes data = seen.encode("utf-8", "surrogatepass")
         cdef bytes line = b" %b " % (data if seen.isascii() else seen.lower().encode("utf-8", "surrogatepass"))
         if len(shape) != SHAPE:
