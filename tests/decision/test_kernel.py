@@ -16,7 +16,7 @@ from routewright.decision.artefact import SHAPE, Artefact, Vocabulary
 from routewright.decision.features import EDGE_CHARS
 from routewright.decision.glance import Glancer, NumpyGlancer
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import BUCKETS, Numbers
+from routewright.decision.sketch import Numbers
 from routewright.decision.success import FEATURES
 
 kernel = pytest.importorskip("routewright.decision._kernel", reason="the kernel was not compiled here")
@@ -104,12 +104,12 @@ def test_threads_that_look_at_once_see_their_own_texts() -> None:
     "changes",
     [
         {"bias": np.zeros(3, np.float32)},
-        {"weights": np.zeros((5, 4), np.float32)},
+        {"scales": np.zeros(3, np.float32)},
+        {"steps": np.zeros((5, 4), np.int8)},
         {"kinds": ()},
         {"vocabulary": Vocabulary(np.zeros(8, np.uint16), np.zeros(8, np.uint16), 3)},
-        {"vocabulary": Vocabulary(np.full(BUCKETS, 4, np.uint16), np.zeros(BUCKETS, np.uint16), 3)},
     ],
-    ids=["bias", "weights", "no kinds", "few buckets", "a row beyond the last"],
+    ids=["bias", "scales", "rows", "no kinds", "few buckets"],
 )
 def test_arrays_that_do_not_fit_are_refused_before_anything_is_read(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="does not fit"):

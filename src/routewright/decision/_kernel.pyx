@@ -8,23 +8,23 @@ is added in another order.
 Nothing here checks an index where it is used; each is within its bounds for one of these reasons:
 
 * a byte looks up in a table of 256;
-* a bucket is what `SHIFT` leaves of 64 bits, below `BUCKETS`, which is the size of both tables of the vocabulary;
-* a row is what those tables hold, no more than the size, as `__cinit__` has seen;
-* a row is in `_rows` once, and one more place is there for the one that is looked at.
+* a bucket is what `SHIFT` leaves of 64 bits, below `BUCKETS`, and both indexes have a group for each 16 of these;
+* a row is a number of known buckets before another, or the row of all others, which comes after them;
+* a row is in `_rows` once, and there is room for `TOGETHER` more.
 
 A glancer works in buffers of its own, so two threads must not look by it at once. They do not: whatever could let
 another thread run is done before the first buffer is written, or after the last one was read (see `glance`).
 """
 
-from array import array
-
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.math cimport exp, floor, log2, rintf, sqrt
-from libc.stdint cimport int8_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+import numpy as np
+
 from routewright.decision import sketch
-from routewright.decision.artefact import SHAPE as _SHAPE
+from routewright.decision.artefact import SHAPE as _SHAPE, STEPS as _STEPS
 from routewright.decision.glance import MOST_KINDS, Glance
 from routewright.decision.sketch import ByteClass, edges
 from routewright.decision.success import COUNTS_SCALE as _COUNTS_SCALE
@@ -33,6 +33,10 @@ from routewright.decision.success import COUNTS_SCALE as _COUNTS_SCALE
 
 cdef enum:
     CLASSES = 16  # no fewer than there are
+    LINE_BYTES = 64  # of a processor's cache
+    GROUP = 16  # buckets
+    TOGETHER = 4  # rows that are added up as bytes, without overflow
+    MOST_TOGETHER = 1024  # and as two bytes
     LANES = 4  # neighbouring bytes are counted apart, so that none waits for the one before to be counted
     MOST_SHARES = 16
     RUN = 4
@@ -47,6 +51,7 @@ cdef Py_ssize_t BUCKETS = sketch.BUCKETS
 cdef Py_ssize_t FOLDED = sketch.FOLDED
 cdef Py_ssize_t COUNTS = sketch.COUNTS
 cdef Py_ssize_t SHAPE = _SHAPE
+cdef int STEPS = _STEPS
 cdef float COUNTS_SCALE = _COUNTS_SCALE
 cdef float STEPS_OF_COUNT = 1 / sketch.COUNT_STEP
 cdef int LENGTH_STEPS = sketch.LENGTH_STEPS
@@ -63,6 +68,7 @@ cdef uint8_t CLASS_OF[256]
 # by a byte of any case
 cdef uint8_t MEMBERSHIP[256]
 cdef uint64_t LETTER[256]  # what is hashed of it
+cdef uint8_t ONES[256]  # bits of a byte that are set
 cdef uint64_t PART_OF_RUN[RUN][256]  # what it adds to the hash of a run, by its place there; mixed already
 
 
@@ -71,6 +77,8 @@ cdef void _read_tables() except *:
     cdef uint64_t power = MIX
     if ByteClass.SIZE > CLASSES or SHARES_SIZE > MOST_SHARES or sketch.RUN != RUN:
         raise ImportError("the sketch is another than this was compiled for")
+    if 2 * STEPS * TOGETHER > 255 or 2 * STEPS * MOST_TOGETHER > 65_535:
+        raise ImportError("the artefact's steps are more than this was compiled for")
     for place in range(SHARES_SIZE):
         SHARES[place] = sketch.SHARES[place]
     for byte in range(256):
@@ -78,6 +86,7 @@ cdef void _read_tables() except *:
         CLASS_OF[byte] = sketch.CLASS_OF[byte]
         MEMBERSHIP[byte] = ALONE if sketch.IS_ALONE[small] else WORD if sketch.IS_WORD[small] else 0
         LETTER[byte] = small + 1
+        ONES[byte] = byte.bit_count()
     for place in range(RUN):
         for byte in range(256):
             PART_OF_RUN[place][byte] = LETTER[byte] * power
@@ -91,25 +100,32 @@ cdef class CompiledGlancer:
     """As `glance.Glancer` says."""
 
     cdef tuple _kinds
-    cdef Py_ssize_t _size
-    """Known features; also the row that stands for all that is not known."""
-    cdef const uint16_t[::1] _row_of_word
-    cdef const uint16_t[::1] _row_of_run
-    cdef const float[:, ::1] _weights
+    cdef Py_ssize_t _unknown
+    """The row that stands for all that is not known, after all others."""
+    cdef const uint32_t[::1] _words
+    cdef const uint32_t[::1] _runs
+    """Indexes, see `_index`."""
+    cdef const uint8_t[:, ::1] _steps
+    """[rows, K and what fills the lines]: each weight's steps from the lowest."""
+    cdef const float[::1] _scales
     cdef const float[::1] _bias
+    cdef const float[:, ::1] _weights
+    """[COUNTS + SHAPE, K]."""
     cdef const double[:, ::1] _columns
     cdef const float[::1] _feature_weights
     cdef const float[:, ::1] _residuals
 
     # what is written in a look
     cdef uint8_t[::1] _is_there
-    """[size + 1]: which rows are in `_rows`; between two looks only the one of what is not known."""
+    """[rows]: which are in `_rows`, and always the one of what is not known."""
     cdef uint16_t[::1] _rows
     cdef Py_ssize_t _known
     """So many of `_rows` are meant."""
     cdef uint8_t[::1] _fingerprint
     cdef float[::1] _inputs
     """Counts, then shape."""
+    cdef uint16_t[::1] _parts
+    cdef uint32_t[::1] _sums
     cdef float[::1] _odds
     cdef double[::1] _probabilities
     cdef double[::1] _means
@@ -117,29 +133,33 @@ cdef class CompiledGlancer:
 
     def __cinit__(self, artefact, columns, residuals):
         vocabulary, kinds = artefact.vocabulary, len(artefact.kinds)
-        self._kinds, self._size = tuple(artefact.kinds), vocabulary.size
-        self._row_of_word, self._row_of_run = vocabulary.row_of_word, vocabulary.row_of_run
-        self._weights, self._bias, self._feature_weights = artefact.weights, artefact.bias, artefact.prior.weights
-        self._columns, self._residuals = columns, residuals
+        words = np.flatnonzero(vocabulary.row_of_word != vocabulary.size)
+        runs = np.flatnonzero(vocabulary.row_of_run != vocabulary.size)
+        order = np.concatenate((vocabulary.row_of_word[words], vocabulary.row_of_run[runs]))
+        beside = artefact.steps[vocabulary.size :, :kinds] * artefact.scales[:kinds]
         if not (
-            self._row_of_word.shape[0] == self._row_of_run.shape[0] == BUCKETS
-            and max(int(vocabulary.row_of_word.max()), int(vocabulary.row_of_run.max())) <= self._size
-            and self._weights.shape[0] == self._size + COUNTS + SHAPE
-            and self._weights.shape[1] == self._bias.shape[0] == kinds + 1
-            and self._columns.shape[0] == kinds > 0
-            and self._feature_weights.shape[0] == FOLDED
-            and self._residuals.shape[0] == FOLDED + COUNTS
+            0 < kinds == artefact.steps.shape[1] - 1 == artefact.scales.shape[0] - 1 == artefact.bias.shape[0] - 1
+            and len(vocabulary.row_of_word) == len(vocabulary.row_of_run) == BUCKETS
+            and beside.shape[0] == COUNTS + SHAPE
+            and columns.shape[0] == kinds
+            and artefact.prior.weights.shape[0] == FOLDED
+            and residuals.shape[0] == FOLDED + COUNTS
         ):
             raise ValueError("what texts are to be looked up in does not fit together")
-        self._is_there = bytearray(self._size + 1)
-        self._is_there[self._size] = True
-        self._rows = _zeros("H", self._size + 1)
-        self._fingerprint = bytearray(FOLDED // 8 + COUNTS)
-        self._inputs = _zeros("f", COUNTS + SHAPE)
-        self._odds = _zeros("f", kinds + 1)
-        self._probabilities = _zeros("d", kinds)
-        self._means = _zeros("d", self._columns.shape[1])
-        self._corrections = _zeros("f", self._residuals.shape[1])
+        self._kinds, self._unknown = tuple(artefact.kinds), len(order)
+        self._words, self._runs = _index(words, 0), _index(runs, len(words))
+        self._steps = _lined_up(artefact.steps[order, :kinds])
+        self._weights = np.ascontiguousarray(beside, np.float32)
+        self._scales, self._bias, self._feature_weights = artefact.scales, artefact.bias, artefact.prior.weights
+        self._columns, self._residuals = columns, residuals
+        self._is_there = np.zeros(self._unknown + 1, np.uint8)
+        self._is_there[self._unknown] = True
+        self._rows = np.zeros(self._unknown + TOGETHER, np.uint16)
+        self._fingerprint = np.zeros(FOLDED // 8 + COUNTS, np.uint8)
+        self._inputs = np.zeros(COUNTS + SHAPE, np.float32)
+        self._parts, self._sums = np.zeros(self._steps.shape[1], np.uint16), np.zeros(self._steps.shape[1], np.uint32)
+        self._odds, self._probabilities = np.zeros(kinds, np.float32), np.zeros(kinds)
+        self._means, self._corrections = np.zeros(columns.shape[1]), np.zeros(residuals.shape[1], np.float32)
 
     def glance(self, text, tuple shape not None):
         """Look at a text, and at the `SHAPE` numbers beside it; any text will do, and the time is bounded."""
@@ -240,11 +260,11 @@ cdef class CompiledGlancer:
 
     cdef inline void _note_word(self, uint64_t mixed) noexcept:
         cdef Py_ssize_t bucket = mixed >> SHIFT, bit = bucket & (FOLDED - 1)
-        self._known = _note(self._row_of_word[bucket], &self._rows[0], &self._is_there[0], self._known)
+        self._known = _note(_row(&self._words[0], bucket, self._unknown), &self._rows[0], &self._is_there[0], self._known)
         self._fingerprint[bit >> 3] |= 0x80 >> (bit & 7)
 
     cdef void _find_runs(self, const uint8_t* line, Py_ssize_t size) noexcept:
-        cdef const uint16_t* row_of_run = &self._row_of_run[0]
+        cdef const uint32_t* index = &self._runs[0]
         cdef uint16_t* rows = &self._rows[0]
         cdef uint8_t* is_there = &self._is_there[0]
         cdef uint64_t mixed
@@ -252,7 +272,7 @@ cdef class CompiledGlancer:
         for at in range(size - RUN + 1):
             mixed = PART_OF_RUN[0][line[at]] + PART_OF_RUN[1][line[at + 1]]
             mixed += PART_OF_RUN[2][line[at + 2]] + PART_OF_RUN[3][line[at + 3]]
-            known = _note(row_of_run[mixed >> SHIFT], rows, is_there, known)
+            known = _note(_row(index, mixed >> SHIFT, self._unknown), rows, is_there, known)
         self._known = known
 
     # ---- what that says: `posterior.kinds_of` and `success.features_of` ---------------------------------------------
@@ -267,12 +287,12 @@ cdef class CompiledGlancer:
         cdef const double* numbers
         cdef float most, scale = 1 / sqrt(<double>max(self._known, 1))
         cdef double total = 0
-        self._add_known()
+        cdef int lowest = STEPS * self._add_known()  # where sums begin that are nothing
         for kind in range(kinds):
-            odds[kind] = odds[kind] * scale + self._bias[kind]
+            odds[kind] = (<int>self._sums[kind] - lowest) * self._scales[kind] * scale + self._bias[kind]
         for at in range(COUNTS + SHAPE):
             if self._inputs[at]:
-                weights = &self._weights[self._size + at, 0]
+                weights = &self._weights[at, 0]
                 for kind in range(kinds):
                     odds[kind] += self._inputs[at] * weights[kind]
         most = odds[0]
@@ -289,25 +309,31 @@ cdef class CompiledGlancer:
             for column in range(self._means.shape[0]):
                 means[column] += probabilities[kind] * numbers[column]
 
-    cdef void _add_known(self) noexcept:
-        """The sum of the weights of all rows that are there; four rows at a time, as half of it is moving the sums."""
-        cdef const float* one
-        cdef const float* two
-        cdef const float* three
-        cdef const float* four
-        cdef float* odds = &self._odds[0]
-        cdef Py_ssize_t at, kind, size = self._odds.shape[0], fours = self._known - self._known % 4
-        for kind in range(size):
-            odds[kind] = 0
-        for at in range(0, fours, 4):
-            one, two = &self._weights[self._rows[at], 0], &self._weights[self._rows[at + 1], 0]
-            three, four = &self._weights[self._rows[at + 2], 0], &self._weights[self._rows[at + 3], 0]
+    cdef Py_ssize_t _add_known(self) noexcept:
+        """Add up the steps of all rows that are there, four rows in each step of the processor; how many these were."""
+        cdef const uint8_t* one
+        cdef const uint8_t* two
+        cdef const uint8_t* three
+        cdef const uint8_t* four
+        cdef uint16_t* parts = &self._parts[0]
+        cdef uint32_t* sums = &self._sums[0]
+        cdef Py_ssize_t at = 0, end, kind, known = self._known, size = self._parts.shape[0]
+        while known % TOGETHER:
+            self._rows[known] = self._unknown
+            known += 1
+        memset(sums, 0, size * sizeof(uint32_t))
+        while at < known:
+            end = min(at + MOST_TOGETHER, known)
+            memset(parts, 0, size * sizeof(uint16_t))
+            while at < end:
+                one, two = &self._steps[self._rows[at], 0], &self._steps[self._rows[at + 1], 0]
+                three, four = &self._steps[self._rows[at + 2], 0], &self._steps[self._rows[at + 3], 0]
+                for kind in range(size):
+                    parts[kind] += <uint8_t>(one[kind] + two[kind] + three[kind] + four[kind])
+                at += TOGETHER
             for kind in range(size):
-                odds[kind] += (one[kind] + two[kind]) + (three[kind] + four[kind])
-        for at in range(fours, self._known):
-            one = &self._weights[self._rows[at], 0]
-            for kind in range(size):
-                odds[kind] += one[kind]
+                sums[kind] += parts[kind]
+        return known
 
     cdef void _correct(self) noexcept:
         """What the residuals say of the folded words and of the counts."""
@@ -343,6 +369,12 @@ cdef class CompiledGlancer:
         return best
 
 
+cdef inline uint16_t _row(const uint32_t* index, Py_ssize_t bucket, uint16_t unknown) noexcept:
+    cdef uint32_t group = index[bucket // GROUP], place = bucket % GROUP
+    cdef uint32_t below = group & ((1 << place) - 1)
+    return (group >> GROUP) + ONES[below & 255] + ONES[below >> 8] if group >> place & 1 else unknown
+
+
 cdef inline Py_ssize_t _note(uint16_t row, uint16_t* rows, uint8_t* is_there, Py_ssize_t known) noexcept:
     """How many rows there are with this one: one that was there already is written, but not counted.
 
@@ -363,5 +395,22 @@ cdef void _climb(float* ladder, int steps, double height) noexcept:
         ladder[<int>below + 1] = height - below
 
 
-def _zeros(str kind, Py_ssize_t size):
-    return array(kind, bytes(size * array(kind).itemsize))
+def _index(buckets, Py_ssize_t first):
+    """For each 16 buckets: a bit for each that is known, and above these how many known ones come before the group.
+
+    An eighth of a table of all rows, so that it stays in the processor's cache while the rest of a request is done.
+    """
+    groups = np.arange(BUCKETS // GROUP)
+    before = first + np.searchsorted(buckets, groups * GROUP)
+    bits = np.bincount(buckets // GROUP, 1 << buckets % GROUP, minlength=len(groups)).astype(np.uint32)
+    return before.astype(np.uint32) << GROUP | bits
+
+
+def _lined_up(steps):
+    """Steps from the lowest as bytes, a row to a line of the cache, and at the end a row of what weighs nothing."""
+    width = -(-steps.shape[1] // LINE_BYTES) * LINE_BYTES
+    room = np.full((len(steps) + 1) * width + LINE_BYTES, STEPS, np.uint8)
+    start = -room.ctypes.data % LINE_BYTES
+    lined = room[start : start + (len(steps) + 1) * width].reshape(-1, width)
+    lined[:-1, : steps.shape[1]] += steps.view(np.uint8)
+    return lined
