@@ -50,7 +50,7 @@ from routewright.transport import HttpTransport, Transport, WireResponse
 
 if TYPE_CHECKING:  # it needs the redis package, which is not always installed
     from routewright.shared.connection import Connection
-    from routewright.simulator import Simulator  # loaded where a model is simulated
+    from routewright.simulator import ModelProfile, Simulator  # loaded where a model is simulated
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +71,19 @@ class Exits:
         """Without a `simulator`, one is made for the first model that is simulated."""
         self._http = http
         self._simulator = simulator
+        self._models: Mapping[str, ModelProfile] = {}
 
     def simulate(self, registry: Registry) -> None:
         """Be ready for the models of a catalog that the simulator is to answer for, beside those before."""
-        deployments = [place for place in registry.deployments.values() if place.base_url == SIMULATOR_SCHEME]
-        if not deployments:
+        places = [place for place in registry.deployments.values() if place.base_url == SIMULATOR_SCHEME]
+        if not places and self._simulator is None:
             return
         from routewright.simulator import USUAL, Simulator
 
-        self._simulator = self._simulator or Simulator()
         tiers = {place.id: model.tier for model in registry.models.values() for place in model.deployments}
-        models = {place.upstream_model: USUAL[tiers[place.id]] for place in deployments}
-        self._simulator.models = {**self._simulator.models, **models}
+        self._models = {**self._models, **{place.upstream_model: USUAL[tiers[place.id]] for place in places}}
+        self._simulator = self._simulator or Simulator()
+        self._simulator.models = self._models
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
         """See `Transport.send`."""
