@@ -43,8 +43,13 @@ class Retry:
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         failures: list[tuple[str, ProviderError]] = []
         places: _Places | None = None
+        deadline_at = attempt.call.deadline_at
         while True:
-            self._check_time(attempt)
+            left_s = deadline_at - self._clock.monotonic()
+            if left_s < SHORTEST_USEFUL_S:
+                raise DeadlineExceeded(
+                    f"{max(left_s, 0):.3f} s are left before the deadline: too little to start an attempt"
+                )
             try:
                 return await forward(attempt)
             except ProviderError as error:
@@ -56,13 +61,6 @@ class Retry:
                     raise AllAttemptsFailed(failures) from error
             await asyncio.sleep(pause_s)
             attempt = self._next(attempt, places, 0 if failures[-1][1].is_unsent else 1)
-
-    def _check_time(self, attempt: Attempt) -> None:
-        left_s = attempt.call.deadline_at - self._clock.monotonic()
-        if left_s < SHORTEST_USEFUL_S:
-            raise DeadlineExceeded(
-                f"{max(left_s, 0):.3f} s are left before the deadline: too little to start an attempt"
-            )
 
     def _pause_s(self, attempt: Attempt, error: ProviderError, places: "_Places") -> float | None:
         """How long to wait before the next try; None when there is to be none."""
