@@ -157,7 +157,7 @@ class Breaker:
     ) -> bool:
         """Whether its place has become so with this wait. What comes whole is made in that time, so its wait says
         nothing."""
-        if not attempt.call.stream or not circuit.is_current(passed):
+        if not attempt.routed.call.stream or not circuit.is_current(passed):
             return False
         self._waits.note(attempt.deployment.id, wait, self._clock.monotonic(), wait_s)
         return self._has_become_slow(attempt, passed, started_at, wait)
@@ -165,7 +165,7 @@ class Breaker:
     def _has_become_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait: Wait) -> bool:
         """Whether its place is far slower now than the model's other places that take calls."""
         places = attempt.model.deployments
-        if len(places) == 1 or not attempt.call.stream:
+        if len(places) == 1 or not attempt.routed.call.stream:
             return False
         now, name = self._clock.monotonic(), attempt.deployment.id
         if self._lag.stood_still(started_at, now):
@@ -186,7 +186,7 @@ class Breaker:
         elif self._is_slow(attempt, circuit, passed, started_at, Wait.SILENCE, reply.longest_pause_s):
             circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True, fell_silent=True)
         else:
-            circuit.succeeded(passed, self._clock.monotonic(), is_stream=attempt.call.stream)
+            circuit.succeeded(passed, self._clock.monotonic(), is_stream=attempt.routed.call.stream)
         if circuit.state is not state:
             self._forget_waits(attempt)
 

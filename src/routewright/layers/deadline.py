@@ -60,7 +60,7 @@ class FirstEventDeadline:
 
     def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         limit_s = self._limit_of(attempt)
-        if attempt.call.stream:
+        if attempt.routed.call.stream:
             return self._streamed(attempt, forward, limit_s)
         return forward(attempt) if limit_s == inf else self._limited(attempt, forward, limit_s)
 
@@ -86,10 +86,10 @@ class FirstEventDeadline:
         if not attempt.is_last_model:
             return (
                 attempt.model.first_event_timeout_s or self._stream_limit_s
-                if attempt.call.stream
+                if attempt.routed.call.stream
                 else self._whole_limit_s
             )
-        if not attempt.call.stream or not attempt.others:
+        if not attempt.routed.call.stream or not attempt.others:
             return inf
         places = (place.id for place in attempt.model.deployments)
         return self._waits.patience_s(attempt.deployment.id, places, self._clock.monotonic())

@@ -112,7 +112,7 @@ class Measure:
         self._clock = clock
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        call, pace, started_at = attempt.call, self._paces.of(attempt.deployment), self._clock.monotonic()
+        call, pace, started_at = attempt.routed.call, self._paces.of(attempt.deployment), self._clock.monotonic()
         left_s, least_s = call.deadline_at - started_at, pace.least_s(started_at)
         if left_s < least_s:
             name = attempt.deployment.id

@@ -173,7 +173,7 @@ class Slots:
     async def wait(self, attempt: Attempt, now: float) -> None:
         """Wait for a place. Raises DeploymentBusy when the waiting room is full, or the place would come too late."""
         self._check_patience(attempt, now)
-        waiter = self._waiter(attempt.call, now)
+        waiter = self._waiter(attempt.routed.call, now)
         insort(self._waiting, waiter, key=_place)
         self._check_room(attempt, now)
         self._set_alarm(now)
@@ -268,7 +268,7 @@ class Slots:
     def _check_patience(self, attempt: Attempt, now: float) -> None:
         pause_s = self.limit.opens_at(now) - now
         has_others = bool(attempt.others) or not attempt.is_last_model
-        if now + pause_s >= attempt.call.deadline_at or (has_others and pause_s > PATIENCE_S):
+        if now + pause_s >= attempt.routed.call.deadline_at or (has_others and pause_s > PATIENCE_S):
             name = attempt.deployment.id
             raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
 

@@ -69,7 +69,7 @@ class Upstream:
 
     def patient_until(self, attempt: Attempt, now: float) -> float:
         """When the next piece of a stream must be there. Raises DeadlineExceeded when the request's time is up."""
-        deadline_at = attempt.call.deadline_at
+        deadline_at = attempt.routed.call.deadline_at
         if deadline_at <= now:
             raise DeadlineExceeded("the deadline passed while the answer was coming")
         return min(deadline_at, now + self._idle_timeout_s)
@@ -219,9 +219,9 @@ class _Patience:
 
 def _carried(attempt: Attempt, dialect: Dialect) -> Attempt:
     """Without what its client allows to be left out, where this dialect has no word for it."""
-    if not attempt.call.options.drop:
+    if not attempt.routed.call.options.drop:
         return attempt
-    call, _ = carried(attempt.call, dialect)
+    call, _ = carried(attempt.routed.call, dialect)
     return replace(attempt, routed=replace(attempt.routed, call=call))
 
 
