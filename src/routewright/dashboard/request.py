@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from routewright.catalog.pricing import Rates
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.dashboard.waterfall import Bar, waterfall
 from routewright.decision.replay import Replay, replay
 from routewright.errors import RequestNotFound
@@ -60,9 +60,6 @@ def read(desk: Desk, asked: Parameters) -> View:
     }
     listings = tuple(each for each in (decision, attempts, tokens, replayed) if each is not None)
     return View(title="Request", template="request.html", values=values, listings=listings)
-
-
-PAGE = Page(name="requests/*", title="", within="requests", known=("policy",), read=read)
 
 
 # ---- the decision -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.decision.shadow_standing import LEAST_RATED, ShadowStanding, Share, standings
 from routewright.ledger.latest import latest_comparisons
 from routewright.ledger.ledger import ComparisonRecorded
@@ -56,9 +56,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "least_rated": LEAST_RATED,
     }
     return View(title="Shadows", template="shadows.html", values=values, listings=(table, single))
-
-
-PAGE = Page(name="shadows", title="", within="quality", known=("show", "shadow"), read=read)
 
 
 def _standings(found: Sequence[ShadowStanding]) -> Listing:
