@@ -22,7 +22,7 @@ def outcome(number: int, **changes: Any) -> OutcomeRecorded:
 
 def test_the_latest_come_in_the_order_in_which_they_were_told_with_what_was_claimed(store: Store) -> None:
     candidate = replace(CLASSIFIED.candidates[0], success=0.9)
-    route = replace(CLASSIFIED, candidates=(candidate,))
+    route = replace(CLASSIFIED, written=(candidate,))
     absorb(store, [recorded(f"r{number}", route=route) for number in range(4)])
     absorb(store, [outcome(number, model="other" if number == 3 else "") for number in (2, 1, 3)])
     found = latest_opinions(store.database, 2)

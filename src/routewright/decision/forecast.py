@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
-from routewright.decision.expectation import Expectation, Forecast
+from routewright.decision.expectation import Forecast
 from routewright.decision.intent import UPWARDS
 from routewright.decision.residual import FloatArray, expit, logit
 from routewright.decision.sketch import Sketch
@@ -61,7 +61,7 @@ class Forecaster:
         evidence, lengths = lessons.evidence, lessons.lengths
         self.evidence = evidence
         self._models = list(models)
-        names = [model.name for model in self._models]
+        names = tuple([model.name for model in self._models])
         posteriors = [evidence.posterior(model.name, model.tier) for model in self._models]
         kinds = len(artefact.kinds)
         means = [mean for mean, _ in posteriors]
@@ -70,7 +70,8 @@ class Forecaster:
         tokens = [_length(artefact.output_tokens, lengths.get(name)) for name in names]
         self._columns = _columns([*means, *variances, *tried, *tokens], kinds)
         """[K, 4 · models], side by side, so that one product is enough."""
-        self._waste = [_waste(lengths.get(name)) for name in names]
+        wastes = [_waste(lengths.get(name)) for name in names]
+        self._waste = {at: waste for at, waste in enumerate(wastes) if waste != 1}
         self._names = names
         self._residual_at = [at for at, name in enumerate(names) if name in evidence.residuals]
         residuals = [evidence.residuals[names[at]] for at in self._residual_at]
@@ -87,17 +88,13 @@ class Forecaster:
             correction = features_of(seen, self.evidence.prior.weights) @ self._residuals + self._biases
             success[self._residual_at] = expit(logit(success[self._residual_at]) + correction)
         numbers = means.tolist()
-        rows = zip(
-            self._names,
-            numbers[:models],
-            map(sqrt, numbers[models : 2 * models]),
-            numbers[2 * models : 3 * models],
-            numbers[3 * models :],
-            self._waste,
-            strict=True,
-        )
         return Forecast(
-            {name: Expectation(p, doubt, round(n), round(tokens), waste) for name, p, doubt, n, tokens, waste in rows}
+            models=self._names,
+            success=numbers[:models],
+            doubt=list(map(sqrt, numbers[models : 2 * models])),
+            outcomes=list(map(round, numbers[2 * models : 3 * models])),
+            output_tokens=list(map(round, numbers[3 * models :])),
+            waste=self._waste,
         )
 
 
