@@ -55,6 +55,8 @@ def background_work(call: Call) -> str:
         return ""
     if call.max_output_tokens == 1:
         return "a single token"
+    if not system:
+        return ""
     opening = " ".join(system)[:OPENING_CHARS]
     small = opening.casefold()
     for what, words, pattern in _WANTED:

@@ -4,9 +4,12 @@ Those that are tried are written out, and so are those of which something unusua
 or something is warm. Of all others there are columns, and the few reasons why they are not tried.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+
+from msgspec import UNSET, UnsetType
 
 from routewright.call import Call
+from routewright.catalog.registry import MAX_ATTEMPTS, Deployment
 from routewright.decision.eligibility import Examiner, Findings
 from routewright.decision.intent import Intent
 from routewright.decision.ranking import Draw, reasons_not_to_try
@@ -16,39 +19,40 @@ from routewright.route import STEPS, Candidate, Examined, Foreseen, Hindrance, R
 class Telling:
     """One decision, for whoever asks about its models; they are told by their place in the lineup."""
 
-    def __init__(
-        self,
-        call: Call,
-        intent: Intent,
-        draw: Draw,
-        findings: Findings,
-        examiner: Examiner,
-        warm: Mapping[str, int],
-        dropped_fields: Callable[[str, Call], tuple[str, ...]],
-    ) -> None:
-        self._call = call
-        self._ranking, self._propensities = draw
+    def __init__(self, intent: Intent, draw: Draw, findings: Findings, examiner: Examiner) -> None:
+        self._ranking, self._propensities = draw.ranking, draw.propensities
         self._findings = findings
         self._examiner = examiner
-        self._warm = warm
-        self._dropped_fields = dropped_fields
-        self._dropped: dict[str, tuple[str, ...]] = {}
-        """By dialect."""
+        self._unusual = examiner.unusual
+        self._is_short = len(findings.lineup.names) <= MAX_ATTEMPTS
+        """Whether all models are written out: columns would be longer."""
         self._is_reserved = intent.named is None
         """Whether models that are not tried could be called, should an answer not do: not if another was named."""
         self._why_not = reasons_not_to_try(intent, self._ranking)
 
-    def written(self) -> tuple[Candidate, ...]:
-        """The candidates that are tried, in order, then those that may be unusual."""
-        eligible = self._ranking.eligible
-        written = [self._tried(at, reason) for at, reason in eligible.items()]
-        unusual = self._examiner.unusual
-        if unusual:
-            written += [self._untried(at) for at in sorted(unusual) if at not in eligible]
+    def written(
+        self, call: Call, dropped_fields: Callable[[str, Call], tuple[str, ...]]
+    ) -> tuple[Candidate, ...]:
+        """The candidates that are tried, in order, then the others that are written out."""
+        eligible, lineup = self._ranking.eligible, self._findings.lineup
+        dropped: dict[str, tuple[str, ...]] = {}
+        written = []
+        for at, reason in eligible.items():
+            dialect = self._places(at)[0].dialect
+            if dialect not in dropped:
+                dropped[dialect] = dropped_fields(dialect, call)
+            written.append(self._candidate(at, reason, self._ids(at), dropped[dialect], True))
+        for at in range(len(lineup.names)) if self._is_short else sorted(self._unusual):
+            if at not in eligible:
+                reason = self._why_removed(at)
+                ids = self._ids(at) if reason is None and self._is_reserved else ()
+                written.append(self._candidate(at, reason or self._why_not[lineup.tiers[at]], ids))
         return tuple(written)
 
-    def examined(self) -> Examined:
-        """All models."""
+    def examined(self) -> Examined | UnsetType:
+        """All models; unset where they are written out."""
+        if self._is_short:
+            return UNSET
         findings, lineup, eligible = self._findings, self._findings.lineup, self._ranking.eligible
         costs: list[int | None] = [*findings.costs]
         for at in lineup.unpriced:
@@ -66,46 +70,45 @@ class Telling:
             removed=self._removed(),
         )
 
-    def _tried(self, at: int, reason: str) -> Candidate:
-        places = self._examiner.deployments(self._findings.lineup.models[at])
-        dialect = places[0].dialect
-        if dialect not in self._dropped:
-            self._dropped[dialect] = self._dropped_fields(dialect, self._call)
-        ids = tuple([place.id for place in places])
-        return self._candidate(at, reason, ids, is_eligible=True, dropped_fields=self._dropped[dialect])
+    def _places(self, at: int) -> tuple[Deployment, ...]:
+        model = self._findings.lineup.models[at]
+        return self._examiner.deployments(model) if at in self._unusual else model.deployments
 
-    def _untried(self, at: int) -> Candidate:
-        findings, removed = self._findings, self._ranking.removed
-        if at in findings.obstacles:
-            return self._candidate(at, findings.reasons[at])
-        if at in removed or not self._is_reserved:
-            return self._candidate(at, removed.get(at) or self._why_not[findings.lineup.tiers[at]])
-        ids = tuple([place.id for place in self._examiner.deployments(findings.lineup.models[at])])
-        return self._candidate(at, self._why_not[findings.lineup.tiers[at]], ids)
+    def _ids(self, at: int) -> tuple[str, ...]:
+        if at in self._unusual:
+            return tuple([place.id for place in self._places(at)])
+        return self._findings.lineup.deployments[at]
+
+    def _why_removed(self, at: int) -> str | None:
+        """Why a model that is not tried could not be asked later either; None if it could."""
+        return self._findings.reasons[at] if at in self._findings.obstacles else self._ranking.removed.get(at)
 
     def _candidate(
         self,
         at: int,
         reason: str,
-        ids: tuple[str, ...] = (),
-        *,
-        is_eligible: bool = False,
+        ids: tuple[str, ...],
         dropped_fields: tuple[str, ...] = (),
+        is_eligible: bool = False,
     ) -> Candidate:
-        findings, name = self._findings, self._findings.lineup.names[at]
-        forecast = findings.forecast if findings.is_foreseen(at) else None
-        tokens = self._warm.get(name, 0)
-        hindrance: Hindrance = "" if at not in findings.reasons else "unable" if at in findings.obstacles else "resting"
+        findings, lineup, name = self._findings, self._findings.lineup, self._findings.lineup.names[at]
+        forecast = findings.forecast
+        if forecast is not None and at in forecast.unknown:
+            forecast = None
+        tokens = self._examiner.warm.get(name, 0)
+        hindrance: Hindrance = ""
+        if at in findings.reasons:
+            hindrance = "unable" if at in findings.obstacles else "resting"
         return Candidate(
             model=name,
-            tier=findings.lineup.tiers[at],
+            tier=lineup.tiers[at],
             is_eligible=is_eligible,
             reason=f"{reason}; {tokens:,} tokens warm" if tokens else reason,
-            expected_cost_nanousd=findings.cost(at),
+            expected_cost_nanousd=None if at in lineup.unpriced else findings.costs[at],
             cold_cost_nanousd=findings.cold.get(at),
-            success=None if forecast is None else _steps(forecast.success[at]) / STEPS,
+            success=None if forecast is None else int(forecast.success[at] * STEPS + 0.5) / STEPS,
             outcomes=0 if forecast is None else forecast.outcomes[at],
-            doubt=None if forecast is None else _steps(forecast.doubt[at]) / STEPS,
+            doubt=None if forecast is None else int(forecast.doubt[at] * STEPS + 0.5) / STEPS,
             output_tokens=None if forecast is None else findings.output_tokens[at],
             hindrance=hindrance,
             propensity=self._propensities.get(at, 0.0),
@@ -114,30 +117,22 @@ class Telling:
         )
 
     def _removed(self) -> Sequence[Removed]:
-        findings = self._findings
+        findings, removed = self._findings, self._ranking.removed
         together: dict[tuple[str, Hindrance], list[int]] = {}
         for at in findings.obstacles:
             together.setdefault((findings.reasons[at], "unable"), []).append(at)
-        for at, reason in self._ranking.removed.items():
-            together.setdefault((reason, ""), []).append(at)
-        return [Removed(reason, hindrance, at) for (reason, hindrance), at in together.items()] if together else ()
+        for at in removed:
+            together.setdefault((removed[at], ""), []).append(at)
+        return [Removed(reason, hindrance, at) for (reason, hindrance), at in together.items()]
 
 
 def _foreseen(findings: Findings) -> Foreseen | None:
+    """In whole steps: shorter to write, and sooner."""
     forecast = findings.forecast
     if forecast is None:
         return None
-    success: list[int | None] = [*map(_steps, forecast.success)]
+    success: list[int | None] = [int(number * STEPS + 0.5) for number in forecast.success]
     for at in forecast.unknown:
         success[at] = None
-    return Foreseen(
-        success=success,
-        doubt=[*map(_steps, forecast.doubt)],
-        outcomes=forecast.outcomes,
-        output_tokens=findings.output_tokens,
-    )
-
-
-def _steps(number: float) -> int:
-    """The nearest of `STEPS` steps to 1, of a number that is not negative."""
-    return int(number * STEPS + 0.5)
+    doubt = [int(number * STEPS + 0.5) for number in forecast.doubt]
+    return Foreseen(success=success, doubt=doubt, outcomes=forecast.outcomes, output_tokens=findings.output_tokens)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum
 from types import MappingProxyType
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from routewright.call import Call
@@ -20,6 +20,7 @@ from routewright.decision.permission import NOT_ALLOWED, Permission
 
 NOTHING_WARM: Mapping[str, int] = MappingProxyType({})
 ALL_MODELS: Set[str] = frozenset()
+NOTHING_REQUIRED: frozenset[Capability] = frozenset()
 
 
 class Obstacle(Enum):
@@ -73,53 +74,38 @@ class Findings(Struct, frozen=True):
         return replace(self, obstacles=obstacles, reasons={**self.reasons, **removed})
 
 
-class Examiner:
+class Examiner(Struct, kw_only=True):
     """Holds one call against the models."""
 
-    def __init__(
-        self,
-        lineup: Lineup,
-        *,
-        call: Call,
-        features: Features,
-        required: frozenset[Capability],
-        output_tokens: int,
-        now_s: int,
-        resting: Mapping[str, str],
-        cannot_carry: Callable[[str, Call], str | None],
-        must_have_price: bool,
-        forecast: Forecast | None,
-        warm: Mapping[str, int],
-        token_ratios: Mapping[str, float],
-        permission: Permission | None = None,
-        taking_part: Set[str] = ALL_MODELS,
-        pinned: Model | None = None,
-    ) -> None:
-        """Without a `permission` every model may answer; `taking_part` is who may be chosen at all, empty for all;
-        `pinned` a model of which only some deployments may be called."""
-        self._lineup = lineup
-        self._taking_part = taking_part
-        self._forecast = None if forecast is None else forecast.over(lineup.names)
-        self._warm = warm
-        self._token_ratios = token_ratios
-        self._permission = permission
-        self._pinned = pinned
-        self._call = call
-        self._estimate = features.input_tokens
-        self._usual_output = output_tokens
-        self._room_for_output = call.max_output_tokens or output_tokens
-        self._now_s = now_s
-        self._resting = resting
-        self._cannot_carry = cannot_carry
-        self._must_have_price = must_have_price
-        self._required = required
-        self._uncarried: dict[str, str | None] = {call.dialect: None}
-        """Dialect → the field that it cannot carry."""
+    lineup: Lineup
+    call: Call
+    input_tokens: int
+    """As estimated."""
+    output_tokens: int
+    """As usual for this kind of work, and as the call allows."""
+    required: int
+    """What a model must be able to do, as `bits_of` gives it."""
+    now_s: int
+    resting: Mapping[str, str]
+    cannot_carry: Callable[[str, Call], str | None]
+    must_have_price: bool
+    forecast: Forecast | None
+    """Over the lineup."""
+    warm: Mapping[str, int]
+    token_ratios: Mapping[str, float]
+    permission: Permission | None
+    """None where every model may answer."""
+    taking_part: Set[str]
+    """Who may be chosen at all; empty for all."""
+    pinned: Model | None
+    """A model of which only some deployments may be called."""
+    uncarried: dict[str, str | None] = field(default_factory=dict)
+    """Dialect → the field of the call that it cannot carry; filled when it is asked for."""
 
     def examine(self) -> Findings:
         """Each model's expected cost, and the first constraint that removes it."""
-        lineup = self._lineup
-        input_tokens, output_tokens = self._input_tokens(), self._output_tokens()
+        lineup = self.lineup
+        input_tokens, output_tokens = self._input_of_each(), self._output_of_each()
         costs, cold = self._costs(input_tokens, output_tokens)
         obstacles: dict[int, Obstacle] = {}
         reasons: dict[int, str] = {}
@@ -128,28 +114,33 @@ class Examiner:
             found = self._obstacle(lineup.models[at], input_tokens[at], cost)
             if found is not None:
                 obstacles[at], reasons[at] = found
-        for at in self._touched():
+        for at in self._touched() if self.resting else ():
             if at not in obstacles and (why := self._rest(lineup.models[at])):
                 reasons[at] = why
-        return Findings(lineup, costs, self._forecast, output_tokens, cold, obstacles, reasons)
+        return Findings(lineup, costs, self.forecast, output_tokens, cold, obstacles, reasons)
+
+    @property
+    def _room(self) -> int:
+        """Tokens that the answer may need."""
+        return self.call.max_output_tokens or self.output_tokens
 
     # -- what it would cost
 
-    def _input_tokens(self) -> list[int]:
+    def _input_of_each(self) -> list[int]:
         """As each model counts them."""
-        lineup, estimate = self._lineup, self._estimate
+        lineup, estimate = self.lineup, self.input_tokens
         input_tokens = [estimate] * len(lineup.names)
-        for name, ratio in self._token_ratios.items():
+        for name, ratio in self.token_ratios.items():
             if name in lineup.place:
                 input_tokens[lineup.place[name]] = round(estimate * ratio)
         return input_tokens
 
-    def _output_tokens(self) -> list[int]:
+    def _output_of_each(self) -> list[int]:
         """Of one answer, expected of each model."""
-        limits, usual, forecast = self._lineup.max_output_tokens, self._usual_output, self._forecast
+        limits, usual, forecast = self.lineup.max_output_tokens, self.output_tokens, self.forecast
         if forecast is None:
             return [usual if usual < limit else limit for limit in limits]
-        allowed = self._call.max_output_tokens
+        allowed = self.call.max_output_tokens
         if allowed:
             output_tokens = [tokens if tokens < allowed else allowed for tokens in forecast.output_tokens]
         else:
@@ -161,25 +152,25 @@ class Examiner:
 
     def _costs(self, input_tokens: Sequence[int], output_tokens: Sequence[int]) -> tuple[list[int], dict[int, int]]:
         """Of each model, rounded once; and where something is warm, what it would be otherwise."""
-        lineup, choices = self._lineup, self._call.choices
+        lineup, choices = self.lineup, self.call.choices
         billed = output_tokens if choices == 1 else [tokens * choices for tokens in output_tokens]
         columns = zip(
             input_tokens, billed, lineup.input_price, lineup.output_price, lineup.request_price, strict=True
         )
         costs = [(read * price + written * dear + once + 500) // 1000 for read, written, price, dear, once in columns]
         for at, prices in lineup.changing:
-            rates = prices.rates_at(self._now_s, input_tokens[at])
+            rates = prices.rates_at(self.now_s, input_tokens[at])
             costs[at] = _nanousd(input_tokens[at], billed[at], rates)
         cold: dict[int, int] = {}
-        for name, tokens in self._warm.items():
+        for name, tokens in self.warm.items():
             at = lineup.place.get(name, -1)
             if at >= 0 and (known := lineup.models[at].prices) is not None:
-                rates = known.rates_at(self._now_s, input_tokens[at])
+                rates = known.rates_at(self.now_s, input_tokens[at])
                 saved = min(tokens, input_tokens[at]) * (rates.input - rates.cache_read)
                 if saved:
                     cold[at], costs[at] = costs[at], _nanousd(input_tokens[at], billed[at], rates, saved)
-        if self._forecast is not None:
-            for at, waste in self._forecast.waste.items():  # what is paid for failures, on top
+        if self.forecast is not None:
+            for at, waste in self.forecast.waste.items():  # what is paid for failures, on top
                 if waste > 1:
                     costs[at] = round(costs[at] * waste)
                     if at in cold:
@@ -190,21 +181,19 @@ class Examiner:
 
     def _suspects(self, input_tokens: Sequence[int], costs: Sequence[int]) -> Iterable[int]:
         """The models that something may stand in the way of; none of the others needs a look by itself."""
-        lineup, call = self._lineup, self._call
+        lineup, call = self.lineup, self.call
         everyone = range(len(lineup.names))
-        if self._permission is not None or self._taking_part:
+        if self.permission is not None or self.taking_part:
             return everyone
         suspects = {*lineup.unpriced, *lineup.unplaced}
-        if self._pinned is not None:
-            suspects.add(lineup.place[self._pinned.name])
-        if self._required:
-            required = bits_of(self._required)
-            if required & ~lineup.common:
-                suspects.update([at for at, able in enumerate(lineup.able) if required & ~able])
+        if self.pinned is not None:
+            suspects.add(lineup.place[self.pinned.name])
+        if self.required & ~lineup.common:
+            suspects.update([at for at, able in enumerate(lineup.able) if self.required & ~able])
         longest = call.max_output_tokens
         if longest is not None and longest > lineup.smallest_output:
             suspects.update([at for at, limit in enumerate(lineup.max_output_tokens) if longest > limit])
-        room = self._room_for_output
+        room = self._room
         if max(input_tokens, default=0) + room > lineup.smallest_window:
             windows = zip(input_tokens, lineup.context_window, strict=True)
             suspects.update([at for at, (tokens, window) in enumerate(windows) if tokens + room > window])
@@ -218,21 +207,21 @@ class Examiner:
 
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[Obstacle, str] | None:
         """The window comes last, so that it is blamed only when nothing else stands in the way."""
-        if self._permission is not None and not self._permission.admits(model):
+        if self.permission is not None and not self.permission.admits(model):
             return Obstacle.PERMISSION, NOT_ALLOWED
-        if self._taking_part and model.name not in self._taking_part:
+        if self.taking_part and model.name not in self.taking_part:
             return Obstacle.CONSTRAINT, "takes no part in this policy"
         reason = self._lack(model) or self._uncarriable(model)
         if reason:
             return Obstacle.CONSTRAINT, reason
-        most = self._call.options.max_cost_nanousd
+        most = self.call.options.max_cost_nanousd
         if cost is None:
             reason = self._unpriced()
             if reason:
                 return Obstacle.PRICE, reason
         elif most is not None and cost > most:
             return Obstacle.CONSTRAINT, f"expected {_usd(cost)} > max-cost {_usd(most)}"
-        needed = input_tokens + self._room_for_output
+        needed = input_tokens + self._room
         if needed > model.context_window:
             return Obstacle.WINDOW, f"context window {model.context_window:,} < {needed:,} needed"
         return None
@@ -240,9 +229,9 @@ class Examiner:
     def _lack(self, model: Model) -> str:
         """What the model cannot do, whatever it costs."""
         for capability, reason in LACKS.items():
-            if capability in self._required and capability not in model.capabilities:
+            if bits_of((capability,)) & self.required and capability not in model.capabilities:
                 return reason
-        asked = self._call.max_output_tokens
+        asked = self.call.max_output_tokens
         if asked is not None and asked > model.max_output_tokens:
             return f"output limit {model.max_output_tokens:,} < {asked:,} asked"
         return ""
@@ -255,22 +244,24 @@ class Examiner:
         if not usable:
             return "no deployment"
         dialect = usable[0].dialect
-        return f"{self._call.dialect} field {self._uncarried[dialect]!r} cannot be carried to {dialect}"
+        return f"{self.call.dialect} field {self.uncarried[dialect]!r} cannot be carried to {dialect}"
 
     def _carries(self, dialect: str) -> bool:
-        if dialect not in self._uncarried:
-            self._uncarried[dialect] = self._cannot_carry(dialect, self._call)
-        return self._uncarried[dialect] is None
+        if dialect == self.call.dialect:
+            return True
+        if dialect not in self.uncarried:
+            self.uncarried[dialect] = self.cannot_carry(dialect, self.call)
+        return self.uncarried[dialect] is None
 
     def _is_carried_anywhere(self) -> bool:
         """By all dialects that any model can be called in."""
-        return all([self._carries(dialect) for dialect in self._lineup.dialects])
+        return all([self._carries(dialect) for dialect in self.lineup.dialects])
 
     def _unpriced(self) -> str:
         """Why a model without a price is removed; a caller who names one may have it, but not under a limit."""
-        if self._must_have_price:
+        if self.must_have_price:
             return "no price"
-        return "" if self._call.options.max_cost_nanousd is None else "no price to hold against max-cost"
+        return "" if self.call.options.max_cost_nanousd is None else "no price to hold against max-cost"
 
     # -- where it can be called
 
@@ -280,35 +271,37 @@ class Examiner:
         if len(usable) == 1:
             return usable
         able = [deployment for deployment in usable if self._carries(deployment.dialect)]
-        if not self._resting:
+        if not self.resting:
             return tuple(able)
-        return tuple(sorted(able, key=lambda deployment: deployment.id in self._resting))
+        return tuple(sorted(able, key=lambda deployment: deployment.id in self.resting))
 
     @property
     def unusual(self) -> Set[int]:
         """The models of which more may have to be said than of others: of their cache, or of their deployments."""
-        lineup = self._lineup
-        unusual = self._touched()
+        lineup = self.lineup
+        unusual = self._touched() if self.resting else set()
+        if self.pinned is not None:
+            unusual.add(lineup.place[self.pinned.name])
         if lineup.mixed and not self._is_carried_anywhere():
             unusual.update(lineup.mixed)
-        if self._warm:
-            unusual.update([lineup.place[name] for name in self._warm if name in lineup.place])
-        if self._permission is not None:
-            unusual.update(self._permission.narrowed(lineup))
+        if self.warm:
+            unusual.update([lineup.place[name] for name in self.warm if name in lineup.place])
+        if self.permission is not None:
+            unusual.update(self.permission.narrowed(lineup))
         return unusual
 
     def _touched(self) -> set[int]:
         """Models of which a deployment rests."""
-        places = self._lineup.of_deployment
-        return {places[name] for name in self._resting if name in places}
+        places = self.lineup.of_deployment
+        return {places[name] for name in self.resting if name in places}
 
     def _usable(self, model: Model) -> tuple[Deployment, ...]:
-        if self._pinned is not None and model.name == self._pinned.name:
-            model = self._pinned
-        return model.deployments if self._permission is None else self._permission.usable(model)
+        if self.pinned is not None and model.name == self.pinned.name:
+            model = self.pinned
+        return model.deployments if self.permission is None else self.permission.usable(model)
 
     def _rest(self, model: Model) -> str:
-        reasons = [self._resting.get(deployment.id) for deployment in self.deployments(model)]
+        reasons = [self.resting.get(deployment.id) for deployment in self.deployments(model)]
         return f"{reasons[0]} (all deployments rest)" if all(reasons) else ""
 
 
@@ -323,7 +316,7 @@ LACKS = {
 def required_capabilities(call: Call, features: Features) -> frozenset[Capability]:
     """What a model must be able to do, to be given the call."""
     if not (call.tools or features.images or call.output_format.kind == "json_schema"):
-        return frozenset()
+        return NOTHING_REQUIRED
     required = set()
     if call.tools:
         required.add(Capability.TOOLS)

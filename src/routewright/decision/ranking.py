@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from routewright.catalog.registry import MAX_ATTEMPTS, Capability, Registry, Tier, bits_of
 from routewright.decision.eligibility import Findings
@@ -21,9 +25,10 @@ _NOT_OF_TIER = {
     for taken in Tier
 }
 _REASONING = bits_of((Capability.REASONING,))
+NOBODY: Mapping[int, str] = MappingProxyType({})
 
 
-class Ranking(NamedTuple):
+class Ranking(Struct, frozen=True):
     """Who goes first, and why; models are told by their place."""
 
     tier: Tier
@@ -31,7 +36,7 @@ class Ranking(NamedTuple):
     reason: str
     eligible: dict[int, str]
     """Model → why it stands there, in order of trial."""
-    removed: Mapping[int, str] = {}
+    removed: Mapping[int, str] = NOBODY
     """Model → why it is not good enough for the quality asked for."""
 
 
@@ -131,7 +136,7 @@ def _matched(wish: Match, registry: Registry) -> str:
     return registry.aliases.get(wish.model, wish.model)
 
 
-class Draw(NamedTuple):
+class Draw(Struct, frozen=True):
     """A ranking that may have been made by chance, and how probable each model was to come first in it."""
 
     ranking: Ranking
@@ -167,7 +172,7 @@ def drawn(
         return Draw(ranking, propensities)
     why = f"drawn to explore ({share:.1%} of requests)"
     reasons = dict(islice(({taken: why} | ranking.eligible | {taken: why}).items(), MAX_ATTEMPTS))
-    return Draw(ranking._replace(eligible=reasons), propensities)
+    return Draw(replace(ranking, eligible=reasons), propensities)
 
 
 def _by_cost(findings: Findings) -> _Preference:
@@ -188,9 +193,9 @@ def _rank_tier(intent: Intent, tier: Tier, pool: Sequence[int], findings: Findin
     reasons = dict.fromkeys(pool, _OF_TIER[tier])
     if costs[first] == min([costs[at] for at in pool]):
         reasons[first] = _CHEAPEST_OF[tier]
-    for at in lineup.fallbacks[first]:
-        if at not in reasons and at not in findings.obstacles:
-            reasons[at] = f"fallback of {lineup.names[first]}"
+    fallback = f"fallback of {lineup.names[first]}"
+    for at in findings.able(lineup.fallbacks[first]):
+        reasons.setdefault(at, fallback)
     reason = intent.reason
     if tier is not intent.tiers[0]:
         reason = f"{reason}; no model of tier {intent.tiers[0].value} can take it: {tier.value}"
@@ -211,7 +216,7 @@ def _with_warm_first(ranking: Ranking, first: int, findings: Findings, preferenc
     if kept == first or preference(kept) > preference(first):
         return ranking
     why = f"cheaper than to read it all anew at {lineup.names[first]}"
-    return ranking._replace(eligible=_awake_first({kept: why} | ranking.eligible | {kept: why}, findings))
+    return replace(ranking, eligible=_awake_first({kept: why} | ranking.eligible | {kept: why}, findings))
 
 
 def _rank_named(intent: Intent, names: tuple[str, ...], findings: Findings) -> Ranking:

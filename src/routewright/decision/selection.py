@@ -8,10 +8,8 @@ constraint that removed it, so that a decision can be explained, stored and repl
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from msgspec import UNSET
-
 from routewright.call import Call
-from routewright.catalog.registry import Registry
+from routewright.catalog.registry import Registry, bits_of
 from routewright.decision.candidates import Telling
 from routewright.decision.eligibility import (
     ALL_MODELS,
@@ -69,17 +67,18 @@ def select(
     intent = intent_of(asked, verdict, registry, policy, forecast, session)
     expected = policy.expected_output_tokens.get(intent.work, 0)
     output_tokens = min(expected, call.max_output_tokens or expected)
+    lineup = registry.lineup
     examiner = Examiner(
-        registry.lineup,
+        lineup=lineup,
         call=call,
-        features=features,
-        required=required,
+        input_tokens=features.input_tokens,
+        required=bits_of(required) if required else 0,
         output_tokens=output_tokens,
         now_s=now_s,
         resting=resting,
         cannot_carry=cannot_carry,
         must_have_price=intent.named is None,
-        forecast=forecast,
+        forecast=None if forecast is None else forecast.over(lineup.names),
         warm=warm,
         token_ratios=token_ratios,
         permission=permission,
@@ -96,23 +95,22 @@ def select(
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
     draw = drawn(ranking, intent, asked, findings, policy.exploration, chance)
-    telling = Telling(call, intent, draw, findings, examiner, warm, dropped_fields)
-    written, names = telling.written(), registry.lineup.names
-    first, baseline = next(iter(draw.ranking.eligible)), _baseline(findings, registry, policy)
+    ranking, telling = draw.ranking, Telling(intent, draw, findings, examiner)
+    first, baseline = next(iter(ranking.eligible)), _baseline(findings, registry, policy)
     return Route(
         verdict=verdict if intent.follows_verdict else None,
-        tier=draw.ranking.tier,
-        reason=draw.ranking.reason,
-        written=written,
-        examined=UNSET if len(written) == len(names) else telling.examined(),
+        tier=ranking.tier,
+        reason=ranking.reason,
+        written=telling.written(call, dropped_fields),
+        examined=telling.examined(),
         input_tokens=features.input_tokens,
         input_parts=features.input_parts,
         output_tokens=(findings.output_tokens[first] if findings.is_foreseen(first) else output_tokens) * call.choices,
         session=tuple(session) if intent.follows_verdict or intent.wish is not None else (),
         asked=asked,
-        first_choice=names[first],
+        first_choice=lineup.names[first],
         propensity=draw.propensities[first],
-        baseline_model=None if baseline is None else names[baseline],
+        baseline_model=None if baseline is None else lineup.names[baseline],
         baseline_cost_nanousd=None if baseline is None else findings.cost(baseline),
         catalog=registry.version,
         classifier=verdict.classifier if verdict is not None and intent.follows_verdict else None,
