@@ -134,6 +134,11 @@ class PriceSchedule(Struct, frozen=True, array_like=True, dict=True):
                     return price
         return prices[0]
 
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether anything but the length of the input decides which price holds."""
+        return any(price.since or price.second_of_day for price in self.prices[1:])
+
     @cached_property
     def prices_sound(self) -> bool:
         """Whether sound costs anything else than text, at any time."""

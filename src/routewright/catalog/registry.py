@@ -1,6 +1,7 @@
 """What exists: tiers, models, deployments and the order of fallback; immutable, versioned by content, swapped whole."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property, reduce
@@ -119,17 +120,21 @@ class Lineup(Struct, frozen=True, kw_only=True):
     smallest_window: int
     smallest_output: int
     input_price: tuple[int, ...]
-    """Pico-USD per token, 0 for a model without a price or with several."""
+    """Pico-USD per token, the first of several; 0 for a model without a price."""
     output_price: tuple[int, ...]
     request_price: tuple[int, ...]
     """Pico-USD."""
     changing: tuple[tuple[int, PriceSchedule], ...]
-    """Models that have several prices, which depend on the time or the input."""
+    """Models that have several prices, which depend on the time."""
+    stepped: tuple[tuple[int, PriceSchedule], ...]
+    """Models that have several prices, which depend on the length of the input alone."""
+    first_step: int
+    """No price depends on the length of an input of up to so many tokens."""
     unpriced: tuple[int, ...]
     dearest: tuple[int, ...]
     """Models among which the dearest is what a saving is measured against: the complex ones, or all, with a price."""
-    unplaced: tuple[int, ...]
-    """Models without a deployment."""
+    doubtful: frozenset[int]
+    """Models that lack a price or a deployment."""
     dialects: Mapping[str, frozenset[int]]
     """Dialect → the models that can be called in it."""
     mixed: tuple[int, ...]
@@ -142,8 +147,10 @@ class Lineup(Struct, frozen=True, kw_only=True):
         places = range(len(models))
         place = {model.name: at for at, model in enumerate(models)}
         spoken = [{each.dialect for each in model.deployments} for model in models]
-        rates = [model.prices.prices[0] if model.prices and len(model.prices.prices) == 1 else None for model in models]
-        priced = tuple([at for at in places if models[at].prices is not None])
+        prices = [(at, found) for at in places if (found := models[at].prices) is not None]
+        first = [model.prices.prices[0] if model.prices else None for model in models]
+        stepped = tuple([(at, found) for at, found in prices if len(found.prices) > 1 and not found.depends_on_time])
+        priced = tuple([at for at, _ in prices])
         able = tuple([bits_of(model.capabilities) for model in models])
         return Lineup(
             models=models,
@@ -160,13 +167,15 @@ class Lineup(Struct, frozen=True, kw_only=True):
             max_output_tokens=tuple([model.max_output_tokens for model in models]),
             smallest_window=min([model.context_window for model in models], default=0),
             smallest_output=min([model.max_output_tokens for model in models], default=0),
-            input_price=tuple([price.input if price else 0 for price in rates]),
-            output_price=tuple([price.output if price else 0 for price in rates]),
-            request_price=tuple([price.request if price else 0 for price in rates]),
-            changing=tuple([(at, found) for at in places if (found := models[at].prices) and len(found.prices) > 1]),
+            input_price=tuple([price.input if price else 0 for price in first]),
+            output_price=tuple([price.output if price else 0 for price in first]),
+            request_price=tuple([price.request if price else 0 for price in first]),
+            changing=tuple([(at, found) for at, found in prices if found.depends_on_time]),
+            stepped=stepped,
+            first_step=min([each.above_tokens for _, found in stepped for each in found.prices[1:]], default=sys.maxsize),
             unpriced=tuple([at for at in places if models[at].prices is None]),
             dearest=tuple([at for at in priced if models[at].tier is Tier.COMPLEX]) or priced,
-            unplaced=tuple([at for at in places if not models[at].deployments]),
+            doubtful=frozenset(at for at in places if models[at].prices is None or not models[at].deployments),
             dialects={dialect: frozenset(at for at in places if dialect in spoken[at]) for dialect in set().union(*spoken)},
             mixed=tuple([at for at in places if len(spoken[at]) > 1]),
         )

@@ -60,8 +60,9 @@ def background_work(call: Call) -> str:
     opening = " ".join(system)[:OPENING_CHARS]
     small = opening.casefold()
     for what, words, pattern in _WANTED:
-        if any(map(small.__contains__, words)) and pattern.search(opening):
-            return what
+        for word in words:
+            if word in small and pattern.search(opening):
+                return what
     return ""
 
 

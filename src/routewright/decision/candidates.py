@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec import UNSET, UnsetType
 
 from routewright.call import Call
-from routewright.catalog.registry import MAX_ATTEMPTS, Deployment
+from routewright.catalog.registry import MAX_ATTEMPTS
 from routewright.decision.eligibility import Examiner, Findings
 from routewright.decision.intent import Intent
 from routewright.decision.ranking import Draw, reasons_not_to_try
@@ -30,23 +30,19 @@ class Telling:
         """Whether models that are not tried could be called, should an answer not do: not if another was named."""
         self._why_not = reasons_not_to_try(intent, self._ranking)
 
-    def written(
-        self, call: Call, dropped_fields: Callable[[str, Call], tuple[str, ...]]
-    ) -> tuple[Candidate, ...]:
+    def written(self, call: Call, dropped_fields: Callable[[str, Call], tuple[str, ...]]) -> tuple[Candidate, ...]:
         """The candidates that are tried, in order, then the others that are written out."""
         eligible, lineup = self._ranking.eligible, self._findings.lineup
         dropped: dict[str, tuple[str, ...]] = {}
         written = []
         for at, reason in eligible.items():
-            dialect = self._places(at)[0].dialect
+            dialect, ids = self._places(at)
             if dialect not in dropped:
                 dropped[dialect] = dropped_fields(dialect, call)
-            written.append(self._candidate(at, reason, self._ids(at), dropped[dialect], True))
+            written.append(self._candidate(at, reason, ids, dropped[dialect], True))
         for at in range(len(lineup.names)) if self._is_short else sorted(self._unusual):
             if at not in eligible:
-                reason = self._why_removed(at)
-                ids = self._ids(at) if reason is None and self._is_reserved else ()
-                written.append(self._candidate(at, reason or self._why_not[lineup.tiers[at]], ids))
+                written.append(self._untried(at))
         return tuple(written)
 
     def examined(self) -> Examined | UnsetType:
@@ -70,24 +66,28 @@ class Telling:
             removed=self._removed(),
         )
 
-    def _places(self, at: int) -> tuple[Deployment, ...]:
-        model = self._findings.lineup.models[at]
-        return self._examiner.deployments(model) if at in self._unusual else model.deployments
+    def _places(self, at: int) -> tuple[str, tuple[str, ...]]:
+        """Where a model that can take the call is called: the dialect that is tried first, and the ids."""
+        lineup = self._findings.lineup
+        if at not in self._unusual:
+            return lineup.models[at].deployments[0].dialect, lineup.deployments[at]
+        places = self._examiner.deployments(lineup.models[at])
+        return places[0].dialect, tuple([place.id for place in places])
 
-    def _ids(self, at: int) -> tuple[str, ...]:
-        if at in self._unusual:
-            return tuple([place.id for place in self._places(at)])
-        return self._findings.lineup.deployments[at]
-
-    def _why_removed(self, at: int) -> str | None:
-        """Why a model that is not tried could not be asked later either; None if it could."""
-        return self._findings.reasons[at] if at in self._findings.obstacles else self._ranking.removed.get(at)
+    def _untried(self, at: int) -> Candidate:
+        findings, removed = self._findings, self._ranking.removed
+        if at in findings.obstacles:
+            return self._candidate(at, findings.reasons[at])
+        if at in removed:
+            return self._candidate(at, removed[at])
+        reason = self._why_not[findings.lineup.tiers[at]]
+        return self._candidate(at, reason, self._places(at)[1] if self._is_reserved else ())
 
     def _candidate(
         self,
         at: int,
         reason: str,
-        ids: tuple[str, ...],
+        ids: tuple[str, ...] = (),
         dropped_fields: tuple[str, ...] = (),
         is_eligible: bool = False,
     ) -> Candidate:

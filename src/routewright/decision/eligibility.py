@@ -158,17 +158,13 @@ class Examiner(Struct, kw_only=True):
             input_tokens, billed, lineup.input_price, lineup.output_price, lineup.request_price, strict=True
         )
         costs = [(read * price + written * dear + once + 500) // 1000 for read, written, price, dear, once in columns]
-        for at, prices in lineup.changing:
+        varying = lineup.changing
+        if lineup.stepped and max(input_tokens) > lineup.first_step:
+            varying += lineup.stepped
+        for at, prices in varying:
             rates = prices.rates_at(self.now_s, input_tokens[at])
             costs[at] = _nanousd(input_tokens[at], billed[at], rates)
-        cold: dict[int, int] = {}
-        for name, tokens in self.warm.items():
-            at = lineup.place.get(name, -1)
-            if at >= 0 and (known := lineup.models[at].prices) is not None:
-                rates = known.rates_at(self.now_s, input_tokens[at])
-                saved = min(tokens, input_tokens[at]) * (rates.input - rates.cache_read)
-                if saved:
-                    cold[at], costs[at] = costs[at], _nanousd(input_tokens[at], billed[at], rates, saved)
+        cold = self._warm_up(costs, input_tokens, billed) if self.warm else {}
         if self.forecast is not None:
             for at, waste in self.forecast.waste.items():  # what is paid for failures, on top
                 if waste > 1:
@@ -177,32 +173,40 @@ class Examiner(Struct, kw_only=True):
                         cold[at] = round(cold[at] * waste)
         return costs, cold
 
+    def _warm_up(self, costs: list[int], input_tokens: Sequence[int], billed: Sequence[int]) -> dict[int, int]:
+        """Take off what the warm part of the input costs less than fresh input; gives what it was before."""
+        cold = {}
+        for name, tokens in self.warm.items():
+            at = self.lineup.place.get(name, -1)
+            if at >= 0 and (prices := self.lineup.models[at].prices) is not None:
+                rates = prices.rates_at(self.now_s, input_tokens[at])
+                saved = min(tokens, input_tokens[at]) * (rates.input - rates.cache_read)
+                if saved:
+                    cold[at], costs[at] = costs[at], _nanousd(input_tokens[at], billed[at], rates, saved)
+        return cold
+
     # -- what stands in the way
 
     def _suspects(self, input_tokens: Sequence[int], costs: Sequence[int]) -> Iterable[int]:
         """The models that something may stand in the way of; none of the others needs a look by itself."""
-        lineup, call = self.lineup, self.call
-        everyone = range(len(lineup.names))
-        if self.permission is not None or self.taking_part:
-            return everyone
-        suspects = {*lineup.unpriced, *lineup.unplaced}
-        if self.pinned is not None:
-            suspects.add(lineup.place[self.pinned.name])
+        lineup, call, room = self.lineup, self.call, self._room
+        if self.permission is not None or self.taking_part or self.pinned is not None:
+            return range(len(lineup.names))
+        suspects = lineup.doubtful
         if self.required & ~lineup.common:
-            suspects.update([at for at, able in enumerate(lineup.able) if self.required & ~able])
-        longest = call.max_output_tokens
-        if longest is not None and longest > lineup.smallest_output:
-            suspects.update([at for at, limit in enumerate(lineup.max_output_tokens) if longest > limit])
-        room = self._room
+            suspects |= {at for at, able in enumerate(lineup.able) if self.required & ~able}
+        asked = call.max_output_tokens
+        if asked is not None and asked > lineup.smallest_output:
+            suspects |= {at for at, limit in enumerate(lineup.max_output_tokens) if asked > limit}
         if max(input_tokens, default=0) + room > lineup.smallest_window:
             windows = zip(input_tokens, lineup.context_window, strict=True)
-            suspects.update([at for at, (tokens, window) in enumerate(windows) if tokens + room > window])
+            suspects |= {at for at, (tokens, window) in enumerate(windows) if tokens + room > window}
         most = call.options.max_cost_nanousd
         if most is not None:
-            suspects.update([at for at, cost in enumerate(costs) if cost > most])
+            suspects |= {at for at, cost in enumerate(costs) if cost > most}
         if not self._is_carried_anywhere():
             able = [places for dialect, places in lineup.dialects.items() if self._carries(dialect)]
-            suspects.update(set(everyone).difference(*able))
+            suspects |= frozenset(range(len(lineup.names))).difference(*able)
         return suspects
 
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[Obstacle, str] | None:
@@ -255,7 +259,10 @@ class Examiner(Struct, kw_only=True):
 
     def _is_carried_anywhere(self) -> bool:
         """By all dialects that any model can be called in."""
-        return all([self._carries(dialect) for dialect in self.lineup.dialects])
+        dialects = self.lineup.dialects
+        if len(dialects) == 1 and self.call.dialect in dialects:
+            return True
+        return all([self._carries(dialect) for dialect in dialects])
 
     def _unpriced(self) -> str:
         """Why a model without a price is removed; a caller who names one may have it, but not under a limit."""
