@@ -172,11 +172,15 @@ class Lineup(Struct, frozen=True, kw_only=True):
             request_price=tuple([price.request if price else 0 for price in first]),
             changing=tuple([(at, found) for at, found in prices if found.depends_on_time]),
             stepped=stepped,
-            first_step=min([each.above_tokens for _, found in stepped for each in found.prices[1:]], default=sys.maxsize),
+            first_step=min(
+                [each.above_tokens for _, found in stepped for each in found.prices[1:]], default=sys.maxsize
+            ),
             unpriced=tuple([at for at in places if models[at].prices is None]),
             dearest=tuple([at for at in priced if models[at].tier is Tier.COMPLEX]) or priced,
             doubtful=frozenset(at for at in places if models[at].prices is None or not models[at].deployments),
-            dialects={dialect: frozenset(at for at in places if dialect in spoken[at]) for dialect in set().union(*spoken)},
+            dialects={
+                dialect: frozenset(at for at in places if dialect in spoken[at]) for dialect in set().union(*spoken)
+            },
             mixed=tuple([at for at in places if len(spoken[at]) > 1]),
         )
 

@@ -6,6 +6,7 @@ is looked for by a few comparisons that clear most models together, and put into
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum
+from itertools import repeat
 from types import MappingProxyType
 
 from msgspec import Struct, field
@@ -136,16 +137,14 @@ class Examiner(Struct, kw_only=True):
         return input_tokens
 
     def _output_of_each(self) -> list[int]:
-        """Of one answer, expected of each model."""
-        limits, usual, forecast = self.lineup.max_output_tokens, self.output_tokens, self.forecast
+        """Tokens of one answer, expected of each model."""
+        lineup, usual, forecast = self.lineup, self.output_tokens, self.forecast
+        limits, allowed = lineup.max_output_tokens, self.call.max_output_tokens
         if forecast is None:
-            return [usual if usual < limit else limit for limit in limits]
-        allowed = self.call.max_output_tokens
-        if allowed:
-            output_tokens = [tokens if tokens < allowed else allowed for tokens in forecast.output_tokens]
-        else:
-            pairs = zip(forecast.output_tokens, limits, strict=True)
-            output_tokens = [tokens if tokens < limit else limit for tokens, limit in pairs]
+            return [min(usual, limit) for limit in limits]
+        output_tokens = list(forecast.output_tokens)
+        if max(output_tokens, default=0) > (allowed or lineup.smallest_output):
+            output_tokens = list(map(min, output_tokens, repeat(allowed) if allowed else limits))
         for at in forecast.unknown:
             output_tokens[at] = min(usual, limits[at])
         return output_tokens
@@ -154,9 +153,7 @@ class Examiner(Struct, kw_only=True):
         """Of each model, rounded once; and where something is warm, what it would be otherwise."""
         lineup, choices = self.lineup, self.call.choices
         billed = output_tokens if choices == 1 else [tokens * choices for tokens in output_tokens]
-        columns = zip(
-            input_tokens, billed, lineup.input_price, lineup.output_price, lineup.request_price, strict=True
-        )
+        columns = zip(input_tokens, billed, lineup.input_price, lineup.output_price, lineup.request_price, strict=True)
         costs = [(read * price + written * dear + once + 500) // 1000 for read, written, price, dear, once in columns]
         varying = lineup.changing
         if lineup.stepped and max(input_tokens) > lineup.first_step:
@@ -262,7 +259,7 @@ class Examiner(Struct, kw_only=True):
         dialects = self.lineup.dialects
         if len(dialects) == 1 and self.call.dialect in dialects:
             return True
-        return all([self._carries(dialect) for dialect in dialects])
+        return all(map(self._carries, dialects))
 
     def _unpriced(self) -> str:
         """Why a model without a price is removed; a caller who names one may have it, but not under a limit."""

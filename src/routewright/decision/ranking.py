@@ -40,9 +40,7 @@ class Ranking(Struct, frozen=True):
     """Model → why it is not good enough for the quality asked for."""
 
 
-def rank(
-    intent: Intent, findings: Findings, registry: Registry, policy: Policy, prefers_reasoning: bool
-) -> Ranking:
+def rank(intent: Intent, findings: Findings, registry: Registry, policy: Policy, prefers_reasoning: bool) -> Ranking:
     """The models that may be tried, in order; none when no model can take the call."""
     if intent.named is not None:
         return _rank_named(intent, intent.named, findings)

@@ -107,7 +107,9 @@ def _findings(
     for at, model in enumerate(lineup.models):
         then = logged.get(model.name)
         is_foreseen = forecast is not None and at not in forecast.unknown
-        tokens = forecast.output_tokens[at] if forecast and is_foreseen else route.output_tokens // max(asked.choices, 1)
+        tokens = (
+            forecast.output_tokens[at] if forecast and is_foreseen else route.output_tokens // max(asked.choices, 1)
+        )
         tokens = min(tokens, asked.max_output_tokens or model.max_output_tokens)
         cost = bare_cost_nanousd(model, route.input_tokens, tokens * asked.choices, now_s)
         if then is not None and cost is not None:

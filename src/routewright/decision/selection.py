@@ -51,9 +51,9 @@ def select(
 ) -> Route:
     """The route of a call.
 
-    `now_s` is UTC in seconds since 1970, `token_ratios` what a model counts for a token of our estimate, by the names of
-    those of which that was observed, `resting` the reason by id of each deployment that must not be called now; `cannot_carry(dialect, call)` and
-    `dropped_fields(dialect, call)` are the dialects' own answers.
+    `now_s` is UTC in seconds since 1970, `token_ratios` what a model counts for a token of our estimate, by its name
+    if it was observed, `resting` the reason by id of each deployment that must not be called now;
+    `cannot_carry(dialect, call)` and `dropped_fields(dialect, call)` are the dialects' own answers.
     `forecast` is what to expect of each model, None where nobody knows; `warm` how many input tokens of the call each
     model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores, None for
     a decision without chance; `session` what the conversation shows of how it goes, already weighed into `forecast`;
