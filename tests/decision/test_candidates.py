@@ -1,4 +1,4 @@
-"""Of many models a few are written out, and of the others there are columns: whoever reads a route sees all the same."""
+"""Of many models a few are written out, and of the others there are columns: who reads a route sees all the same."""
 
 from typing import Any
 from unittest import mock
@@ -36,25 +36,23 @@ NAMES = list(MANY.models)
 
 SITUATIONS = st.fixed_dictionaries(
     {
-        "resting": st.sets(st.sampled_from(list(MANY.deployments)), max_size=4).map(lambda ids: dict.fromkeys(ids, "ill")),
+        "resting": st.dictionaries(st.sampled_from(list(MANY.deployments)), st.just("ill"), max_size=4),
         "warm": st.dictionaries(st.sampled_from(NAMES), st.integers(0, 50), max_size=2),
         "ratios": st.dictionaries(st.sampled_from(NAMES), st.floats(0.5, 2), max_size=3),
-        "uncarried": st.sampled_from([{}, {"gemini": "tools"}, {"openai_chat": "seed"}]),
+        "uncarried": st.sampled_from([{}, {}, {"gemini": "tools"}, {"openai_chat": "seed"}]),
         "forecast": st.none() | st.sets(st.sampled_from(NAMES), min_size=1).map(
             lambda names: expecting({name: (NAMES.index(name) + 1) / (MODELS + 1) for name in names}, 0.0123)
         ),
-        "withdrawn": st.sets(st.sampled_from(NAMES), max_size=2).map(lambda names: dict.fromkeys(names, "drifted")),
-        "policy": st.builds(
-            Policy, exploration=st.sampled_from([0.0, 0.3]), min_quality=st.none() | st.just(0.6), models=st.just(frozenset())
-        ),
+        "withdrawn": st.dictionaries(st.sampled_from(NAMES), st.just("drifted"), max_size=2),
+        "policy": st.sampled_from([Policy(), Policy(exploration=0.3), Policy(exploration=0.3, min_quality=0.6)]),
         "chance": st.none() | st.floats(0, 0.999),
     }
 )  # fmt: skip
 ASKED = st.builds(
     lambda model, tier, most: call("word " * 30, model=model, options=Options(tier=tier, max_cost_nanousd=most)),
-    st.sampled_from(["auto", "auto:cheap", "auto:best", "model-1", "other/model-5"]),
-    st.none() | st.sampled_from(TIERS),
-    st.none() | st.just(10**6),
+    st.sampled_from(["auto", "auto", "auto", "auto:cheap", "auto:best", "model-1", "other/model-5"]),
+    st.sampled_from([None, None, None, *TIERS]),
+    st.sampled_from([None, None, None, 10**6]),
 )
 
 
@@ -78,6 +76,12 @@ def test_what_is_read_is_what_would_have_been_written_out(asked: Any, situation:
     stored = msgspec.json.decode(msgspec.json.encode(short), type=Route)
     assert stored.candidates == whole.candidates
     assert msgspec.json.encode(stored.written_out()) == msgspec.json.encode(whole)
+
+
+def test_a_model_that_might_have_been_drawn_says_how_probable_that_was() -> None:
+    among = registry(*[of(TIERS[at % 4], f"model-{at}", 1 + at) for at in range(40)])
+    route = choose(said=verdict(Tier.BULK), among=among, policy=Policy(exploration=0.4), chance=0.9)
+    assert [each.propensity for each in route.candidates] == pytest.approx([0.61, *[0.01] * 39])
 
 
 def test_a_few_models_are_all_written_out() -> None:

@@ -187,9 +187,15 @@ class Examiner(Struct, kw_only=True):
     def _suspects(self, input_tokens: Sequence[int], costs: Sequence[int]) -> Iterable[int]:
         """The models that something may stand in the way of; none of the others needs a look by itself."""
         lineup, call, room = self.lineup, self.call, self._room
-        if self.permission is not None or self.taking_part or self.pinned is not None:
-            return range(len(lineup.names))
         suspects = lineup.doubtful
+        if self.permission is not None:
+            admits = self.permission.admits
+            suspects |= {at for at, model in enumerate(lineup.models) if not admits(model)}
+            suspects |= set(self.permission.narrowed(lineup))
+        if self.taking_part:
+            suspects |= {at for at, name in enumerate(lineup.names) if name not in self.taking_part}
+        if self.pinned is not None:
+            suspects |= {lineup.place[self.pinned.name]}
         if self.required & ~lineup.common:
             suspects |= {at for at, able in enumerate(lineup.able) if self.required & ~able}
         asked = call.max_output_tokens
