@@ -220,10 +220,10 @@ class Engine:
         return service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
-        """Decide only, and call nobody. Raises CallerError."""
+        """Decide only, and call nobody; every candidate is written out. Raises CallerError."""
         way, call = self._way(call)
         call = self._with_leave(call)
-        return way.cascade.planner.explained(call, way.decider.decide(call))
+        return way.cascade.planner.explained(call, way.decider.decide(call)).written_out()
 
     def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
         """What its checks say of an answer that came by another way than `ask`, whole; it is told to the ledger."""

@@ -96,7 +96,7 @@ def routed(asking: Call, classifier: LearnedClassifier) -> Recorded:
         registry=REGISTRY,
         policy=Policy(),
         now_s=1_790_000_000,
-        token_ratio=lambda _: 1.0,
+        token_ratios={},
         resting={},
         cannot_carry=lambda *_: None,
         dropped_fields=lambda *_: (),

@@ -29,7 +29,7 @@ def scaled(parts: InputParts, total: int) -> InputParts:
     estimated = parts.total
     if estimated == total:
         return parts
-    if not estimated:
+    if parts.user == estimated:
         return InputParts(user=total)
     shares = [divmod(part * total, estimated) for part in (parts.system, parts.history, parts.tools, parts.user)]
     counts = [count for count, _ in shares]

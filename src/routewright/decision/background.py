@@ -55,11 +55,14 @@ def background_work(call: Call) -> str:
         return ""
     if call.max_output_tokens == 1:
         return "a single token"
+    if not system:
+        return ""
     opening = " ".join(system)[:OPENING_CHARS]
     small = opening.casefold()
     for what, words, pattern in _WANTED:
-        if any(map(small.__contains__, words)) and pattern.search(opening):
-            return what
+        for word in words:
+            if word in small and pattern.search(opening):
+                return what
     return ""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
-from routewright.decision.expectation import Expectation, Forecast
+from routewright.decision.expectation import Forecast
 from routewright.decision.intent import UPWARDS
 from routewright.decision.residual import FloatArray, expit
 from routewright.decision.success import FEATURES, Evidence
@@ -61,7 +61,7 @@ class Forecaster:
         evidence, lengths = lessons.evidence, lessons.lengths
         self.evidence = evidence
         self._models = list(models)
-        names = [model.name for model in self._models]
+        names = tuple([model.name for model in self._models])
         posteriors = [evidence.posterior(model.name, model.tier) for model in self._models]
         kinds = len(artefact.kinds)
         means = [mean for mean, _ in posteriors]
@@ -70,7 +70,8 @@ class Forecaster:
         tokens = [_length(artefact.output_tokens, lengths.get(name)) for name in names]
         self.columns = _columns([*means, *variances, *tried, *tokens], kinds)
         """[K, 4 · models]: what a forecast is made from by its mean over the kinds."""
-        self._waste = [_waste(lengths.get(name)) for name in names]
+        wastes = [_waste(lengths.get(name)) for name in names]
+        self._waste = {at: waste for at, waste in enumerate(wastes) if waste != 1}
         self._names = names
         residuals = [(at, evidence.residuals[name]) for at, name in enumerate(names) if name in evidence.residuals]
         self.residuals = _columns([residual.weights for _, residual in residuals], FEATURES).astype(np.float32)
@@ -87,15 +88,14 @@ class Forecaster:
         success = list(means[:models])
         for (at, bias), correction in zip(self._biases, corrections, strict=True):
             success[at] = _corrected(success[at], correction + bias)
-        expected = map(
-            Expectation,
-            success,
-            map(sqrt, means[models : 2 * models]),
-            map(round, means[2 * models : 3 * models]),
-            map(round, means[3 * models :]),
-            self._waste,
+        return Forecast(
+            models=self._names,
+            success=success,
+            doubt=list(map(sqrt, means[models : 2 * models])),
+            outcomes=list(map(round, means[2 * models : 3 * models])),
+            output_tokens=list(map(round, means[3 * models :])),
+            waste=self._waste,
         )
-        return Forecast(dict(zip(self._names, expected, strict=True)))
 
 
 def _corrected(success: float, by: float) -> float:

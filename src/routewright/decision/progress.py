@@ -70,9 +70,7 @@ def stepped(tier: Tier, weight: float) -> Tier:
 def weighed(forecast: Forecast, weight: float) -> Forecast:
     """What to expect of each model when the work is so much harder than it seemed."""
     factor = exp(-weight * LOG_ODDS_PER_STEP)
-    return Forecast(
-        {name: replace(each, success=_with_odds(each.success, factor)) for name, each in forecast.of.items()}
-    )
+    return replace(forecast, success=[_with_odds(success, factor) for success in forecast.success])
 
 
 def _with_odds(success: float, factor: float) -> float:

@@ -9,6 +9,7 @@ hand between cl100k and o200k, which differ by up to a factor of two there; see
 """
 
 import string
+from collections.abc import Mapping
 
 import msgspec
 
@@ -129,6 +130,11 @@ class TokenEstimator:
     def __init__(self) -> None:
         self._ratios: dict[str, float] = {}
         self._observations: dict[str, int] = {}
+
+    @property
+    def ratios(self) -> Mapping[str, float]:
+        """`ratio` of each model of which something was observed."""
+        return self._ratios
 
     def ratio(self, model: str) -> float:
         """What to multiply an estimate by for this model; 1.0 until something was observed."""

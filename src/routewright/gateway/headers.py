@@ -120,7 +120,7 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     }
     if route.confidence is not None:
         told["x-routewright-confidence"] = f"{route.confidence:.2f}"
-    if dropped := next(c.dropped_fields for c in route.candidates if c.model == attempt.model.name):
+    if dropped := next(c.dropped_fields for c in route.written if c.model == attempt.model.name):
         told["x-routewright-dropped"] = ", ".join(dropped)
     if route.context:
         told["x-routewright-context"] = "; ".join(route.context)

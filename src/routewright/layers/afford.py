@@ -202,7 +202,7 @@ def _passing_over(route: Route, reasons: dict[str, str]) -> Route:
         replace(each, is_eligible=False, reason=reasons[each.model]) if each.model in reasons else each
         for each in route.candidates
     ]
-    return replace(route, candidates=tuple(sorted(candidates, key=lambda each: not each.is_eligible)))
+    return route.with_candidates(sorted(candidates, key=lambda each: not each.is_eligible))
 
 
 def _told(routed: Routed, step: str) -> Routed:

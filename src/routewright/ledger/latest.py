@@ -1,13 +1,13 @@
 """The latest outcomes and comparisons, a bounded number of each: what a page shows, however long the ledger is."""
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from routewright.decision.success_rates import Told
 from routewright.ledger.database import Database, Row
 from routewright.ledger.ledger import ComparisonRecorded
 from routewright.ledger.rows import event_of
-from routewright.route import Verdict
+from routewright.route import Examined, Verdict
 
 _OUTCOMES = """
 SELECT o.request_id, o.at_ns, coalesce(nullif(o.model, ''), r.model) AS model, o.source, o."check", o.score, r.tier,
@@ -51,6 +51,14 @@ class _Decided(Struct, frozen=True):
 
     verdict: Verdict | None
     candidates: tuple[_Candidate, ...] = ()
+    examined: Examined | UnsetType = UNSET
+
+    def claimed(self, model: str) -> float | None:
+        """The probability of success that was expected of a model; None where nobody could say."""
+        for each in self.candidates:
+            if each.model == model:
+                return each.success
+        return None if self.examined is UNSET else self.examined.success_of(model)
 
 
 _decided: msgspec.json.Decoder[_Decided | None] = msgspec.json.Decoder(_Decided | None)
@@ -74,5 +82,4 @@ def _opinion(row: Row) -> Opinion:
     decided = _decided.decode(row.pop("route") or "null")
     verdict = decided and decided.verdict
     told = Told(kinds=verdict.kinds if verdict else (), **row)
-    claims = {each.model: each.success for each in decided.candidates} if decided else {}
-    return Opinion(told, claims.get(told.model))
+    return Opinion(told, decided.claimed(told.model) if decided else None)
