@@ -200,6 +200,12 @@ def cost_nanousd(usage: Usage, rates: Rates) -> int:
     return (picousd + 500) // 1000
 
 
+def output_nanousd(usage: Usage, rates: Rates) -> int:
+    """What the same would cost without its input, a price per request included: what the input did not cost."""
+    picousd = usage.output * rates.output + usage.reasoning * rates.reasoning + rates.request
+    return (picousd + usage.audio_output * rates.audio_output + 500) // 1000
+
+
 def upper_bound_nanousd(
     schedule: PriceSchedule,
     now: int,
