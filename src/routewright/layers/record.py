@@ -151,7 +151,7 @@ def _receipt(account: Account, baseline: str | None = None, baseline_cost_nanous
     reports = tuple(account.reports)
     return Receipt(
         cost_nanousd=sum([report.cost_nanousd or 0 for report in reports]),
-        is_estimated=any([report.is_estimated for report in reports]),
+        is_estimated=any(report.is_estimated for report in reports),
         attempts=reports,
         baseline_model=baseline,
         baseline_cost_nanousd=baseline_cost_nanousd,

@@ -9,7 +9,15 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from routewright.call import Attempt, Call, Opaque
-from routewright.catalog.pricing import ANY_TIER, BATCH, Rates, Tariff, cost_nanousd, output_nanousd, upper_bound_nanousd
+from routewright.catalog.pricing import (
+    ANY_TIER,
+    BATCH,
+    Rates,
+    Tariff,
+    cost_nanousd,
+    output_nanousd,
+    upper_bound_nanousd,
+)
 from routewright.catalog.registry import Deployment, Model
 from routewright.catalog.served import Priced
 from routewright.usage import Usage
