@@ -29,7 +29,7 @@ ELSEWHERE = (
     ),
     (
         "agreement, backtest intervals, `tune`'s promises, what shadows cost",
-        "needs a checkout and recorded outcomes: python benchmarks/quality.py DATA; the last are those of docs/quality.md",
+        "a checkout and recorded outcomes: python benchmarks/quality.py DATA; the last are those of docs/quality.md",
     ),
 )
 """What the package does not try, and where it is tried."""
