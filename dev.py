@@ -13,7 +13,7 @@ python3 dev.py docs            set up, then the pages that are made from the cod
 python3 dev.py lock            set up, then the hashes of what requirements.txt names, into requirements.lock
 python3 dev.py sbom            set up, then what it is made of, as a CycloneDX document
 python3 dev.py release-notes   set up, then what is unreleased; or `release-notes 0.1.0`
-python3 dev.py screenshots     set up, then the pictures of docs/dashboard.md again (needs chromium)
+python3 dev.py screenshots     set up, then the pictures of README.md and docs/dashboard.md again (needs chromium)
 """
 
 import hashlib
