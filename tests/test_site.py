@@ -57,7 +57,9 @@ def test_no_link_is_dead(path: Path) -> None:
 
 def test_a_dead_link_would_be_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A `b` c\n[x](page.md#a-b-c) [y](page.md#gone) [z](gone.md) ![picture](gone.png) `[code](none.md)`\n")
+    page.write_text(
+        "# A `b` c\n[x](page.md#a-b-c) [y](page.md#gone) [z](gone.md) ![picture](gone.png) `[code](none.md)`\n"
+    )
     assert dead(page) == ["page.md#gone", "gone.md", "gone.png"]
 
 
