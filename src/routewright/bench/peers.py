@@ -1,9 +1,10 @@
 """Other gateways in the run of ours, each with its defaults and what stands here.
 
-What can be installed (`litellm[proxy]` in an environment of its own, `@portkey-ai/gateway` by npm) is installed into a
-folder, and measured beside nginx, the floor and our gateway, in turn: CPU of the whole tree of processes for requests
-of 1 and 32 KB and for streams of 50 chunks, memory, and the time to the first answer. One process each, one model at
-the mock provider, logs quiet, no database. Takes some minutes, a gigabyte of disk, and the network.
+What can be installed (`litellm[proxy]` and `nemo-switchyard` in environments of their own, and by npm
+`@portkey-ai/gateway`) is installed into a folder, and measured beside nginx, the floor and our gateway, in turn: CPU of
+the whole tree of processes for requests of 1 and 32 KB and for streams of 50 chunks, memory, and the time to the first
+answer. One process each, one model at the mock provider (Switchyard two, to choose from), logs quiet, no database.
+Takes some minutes, a gigabyte of disk, and the network.
 """
 
 import shlex
@@ -35,6 +36,35 @@ LITELLM = """\
 model_list:
   - model_name: auto
     litellm_params: {{model: openai/bench-model, api_base: "{upstream}/v1", api_key: sk-none}}
+"""
+SWITCHYARD = """\
+schema_version = 1
+
+[llm_clients.bench]
+format = "openai_chat"
+base_url = "{upstream}/v1"
+
+[targets.capable]
+id = "claude-opus-4.7"
+llm_client = "bench"
+
+[targets.efficient]
+id = "deepseek-v3"
+llm_client = "bench"
+
+[routes.auto]
+id = "auto"
+type = "stage_router"
+capable_target = "capable"
+efficient_target = "efficient"
+picker = "efficient_first"
+confidence_threshold = 0.5
+"""
+SERVE_SWITCHYARD = """\
+import signal, sys
+from switchyard_rust.server import Server
+with Server(sys.argv[1], int(sys.argv[2])):
+    signal.pause()
 """
 
 
@@ -71,10 +101,7 @@ class Side(NamedTuple):
 @contextmanager
 def litellm(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
     """Of Python. Its environment has no database; telemetry and the look for newer prices are off."""
-    program = place / "litellm" / "bin" / "litellm"
-    if not program.exists():
-        _install([sys.executable, "-m", "venv", str(place / "litellm")])
-        _install([str(place / "litellm/bin/pip"), "install", "--quiet", "litellm[proxy]"])
+    program = _installed(place / "litellm", "litellm[proxy]") / "litellm"
     config, port = folder / "litellm.yaml", free_port()
     config.write_text(LITELLM.format(upstream=upstream.url))
     settings = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
@@ -82,7 +109,7 @@ def litellm(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
     command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     command += ["--keepalive_timeout", "75"]  # as ours; its default of 5 s cuts who waits between two rounds
     with _answering("litellm", command, port, folder, settings) as side:
-        yield side._replace(settings=f"{side.settings}; {config.name}: {config.read_text().strip()!r}")
+        yield _with_file(side, config)
 
 
 @contextmanager
@@ -100,6 +127,30 @@ def portkey(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
         yield side
 
 
+@contextmanager
+def switchyard(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
+    """Of Rust, with the router of its first steps; its wheel has the server, for Python to start. Its log is quiet."""
+    python = _installed(place / "switchyard", "nemo-switchyard") / "python"
+    config, port = folder / "routes.toml", free_port()
+    config.write_text(SWITCHYARD.format(upstream=upstream.url))
+    command = [str(python), "-c", SERVE_SWITCHYARD, str(config), str(port)]
+    with _answering("switchyard", command, port, folder, {"RUST_LOG": "error"}) as side:
+        yield _with_file(side, config)
+
+
+def _with_file(side: Side, config: Path) -> Side:
+    """With what its file of settings says."""
+    return side._replace(settings=f"{side.settings}; {config.name}: {config.read_text().strip()!r}")
+
+
+def _installed(environment: Path, requirement: str) -> Path:
+    """The programs of an environment that has this package of PyPI, newest when it is first asked for."""
+    if not environment.exists():
+        _install([sys.executable, "-m", "venv", str(environment)])
+        _install([str(environment / "bin/pip"), "install", "--quiet", requirement])
+    return environment / "bin"
+
+
 def _install(command: Sequence[str]) -> None:
     """Run an installer. Raises BenchFailed with what it said, also where there is none."""
     try:
@@ -110,9 +161,17 @@ def _install(command: Sequence[str]) -> None:
         raise BenchFailed(f"cannot be installed: {error.stderr.strip()[-LOG_TAIL_CHARS:]}") from error
 
 
+def _version_of(name: str, environment: Path) -> str:
+    (found,) = environment.glob(f"lib/python*/site-packages/{name}-*.dist-info")
+    return found.name.removeprefix(f"{name}-").removesuffix(".dist-info")
+
+
 def _litellm_version(place: Path) -> str:
-    (found,) = (place / "litellm").glob("lib/python*/site-packages/litellm-*.dist-info")
-    return found.name.removeprefix("litellm-").removesuffix(".dist-info")
+    return _version_of("litellm", place / "litellm")
+
+
+def _switchyard_version(place: Path) -> str:
+    return _version_of("nemo_switchyard", place / "switchyard")
 
 
 def _portkey_version(place: Path) -> str:
@@ -129,7 +188,11 @@ class Peer(NamedTuple):
     """It takes so many times our CPU for a request of 1 KB, at least."""
 
 
-PEERS = {"litellm": Peer(litellm, _litellm_version, 75), "portkey": Peer(portkey, _portkey_version, 8)}
+PEERS = {
+    "litellm": Peer(litellm, _litellm_version, 75),
+    "portkey": Peer(portkey, _portkey_version, 8),
+    "switchyard": Peer(switchyard, _switchyard_version, 1.8),
+}
 
 
 @contextmanager

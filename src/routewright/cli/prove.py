@@ -59,7 +59,7 @@ def _names(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.option(
     "--peers",
     is_flag=True,
-    help="Also install LiteLLM and Portkey (network, a gigabyte) and put them through the trial of speed.",
+    help="Also install LiteLLM, Portkey and Switchyard (network, a gigabyte), and put them through the trial of speed.",
 )
 @json_option
 def command(
