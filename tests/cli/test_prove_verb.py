@@ -74,7 +74,7 @@ def test_a_trial_that_breaks_off_is_a_promise_not_kept(tmp_path: Path) -> None:
     (speed,) = (group["figures"] for group in found["groups"] if group["name"] == "speed")
     assert speed[0]["measured"] == "AssertionError: the gateway did not start: no room"
     assert found["seed"] == 20261126
-    assert {"version", "machine", "day", "size", "elapsed_s"} <= found.keys()
+    assert {"version", "machine", "load", "day", "size", "elapsed_s"} <= found.keys()
     assert "peers" not in [group["name"] for group in found["groups"]], "peers are for those who ask"
 
 

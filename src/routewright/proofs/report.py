@@ -1,5 +1,6 @@
 """`prove`: the parts that are asked for, run one after the other, and what came of them as one report."""
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,6 +57,8 @@ class Report(Struct, frozen=True, kw_only=True):
     day: str
     version: str
     machine: str
+    load: float
+    """Of the machine in the quarter of an hour before the end, its own included: what runs beside makes figures worse."""
     seed: int
     size: str
     elapsed_s: float
@@ -92,6 +95,7 @@ def prove(run: Run, names: Sequence[str], watched: Watched, *, arguments: Sequen
         day=today(),
         version=running_version(),
         machine=machine(),
+        load=round(os.getloadavg()[2], 1),
         seed=run.seed,
         size=run.size,
         elapsed_s=time.monotonic() - began,
@@ -130,7 +134,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"Written by `{report.command}` on {report.day}, in {report.elapsed_s:.0f} s; anyone can run it."
     yield ""
     yield f"* routewright {report.version}, seed {report.seed}, size `{report.size}`"
-    yield f"* {report.machine}"
+    yield f"* {report.machine}, a load of {report.load:g} in the last quarter of an hour, this run's own included"
     yield f"* {figures - len(report.missed)} of {figures} figures are within their bars"
     for group in report.groups:
         yield ""
