@@ -58,7 +58,7 @@ class Report(Struct, frozen=True, kw_only=True):
     version: str
     machine: str
     load: float
-    """Of the machine in the quarter of an hour before the end, its own included: what runs beside makes figures worse."""
+    """Of the machine in the last quarter of an hour, this run's own included: what runs beside makes figures worse."""
     seed: int
     size: str
     elapsed_s: float
