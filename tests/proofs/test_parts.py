@@ -6,6 +6,7 @@ import pytest
 
 from routewright.cli import prove
 from routewright.proofs import decision, drift, faults, quality, report
+from routewright.proofs.figure import Figure
 from routewright.proofs.part import NotHere, Run, Size
 
 QUICK = Run(size=Size.QUICK)
@@ -30,6 +31,11 @@ def test_what_takes_long_or_needs_data_says_so(part: object) -> None:
     assert callable(part)
     with pytest.raises(NotHere, match=r"--quick|--data"):
         part(QUICK, lambda share: None)
+
+
+def test_what_a_figure_says_stays_in_its_cell() -> None:
+    figure = Figure(name="peers", what="settings", bar="", measured="a | b\nc", has_passed=True, run="")
+    assert figure.row() == "| peers | settings |  | a \\| b c |  |  |"
 
 
 def test_the_verb_names_every_group_but_peers() -> None:

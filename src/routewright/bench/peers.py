@@ -213,7 +213,7 @@ def _answering(
                     raise child.failure(f"gave no answer: {error.message}") from error
                 time.sleep(0.05)
         took_s = time.monotonic() - begun
-        told = shlex.join([*environ, Path(command[0]).name, *command[1:]])
+        told = " ".join(shlex.join([*environ, Path(command[0]).name, *command[1:]]).replace(str(folder), "…").split())
         yield Side(_whole(child), headers, is_heavy=True, first_answer_s=took_s, settings=told)
 
 

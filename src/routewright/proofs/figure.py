@@ -10,6 +10,8 @@ from pathlib import Path
 import apsw
 from msgspec import Struct
 
+BAR = "\\|"
+"""As it stands within a cell."""
 HEAD = "| figure | what | bar | measured | | run |\n|---|---|---|---|---|---|"
 
 
@@ -33,7 +35,8 @@ class Figure(Struct, frozen=True, kw_only=True):
 
     def row(self) -> str:
         """As a row of the table."""
-        return f"| {self.name} | {self.what} | {self.bar} | {self.measured} | {self.verdict} | {self.run} |"
+        cells = (self.name, self.what, self.bar, self.measured, self.verdict, self.run)
+        return f"| {' | '.join(' '.join(cell.split()).replace('|', BAR) for cell in cells)} |"
 
 
 def machine() -> str:
