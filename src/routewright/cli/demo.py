@@ -39,8 +39,8 @@ RESPONSE_TIMEOUT_MS = 1000
 """Short, as the answers are; `--set policy.response_timeout_ms=…` overrides it."""
 
 MOST_TOKENS = 1000
-"""Of an answer, as most programs say: an attempt of which nothing came back is settled at the longest answer it may have
-made, and where nobody said how long, that is as long as the model can."""
+"""Of an answer, as most programs say: an attempt of which nothing came back is settled at the longest answer it may
+have made, and where nobody said how long, that is as long as the model can."""
 
 HEADING = (
     "simulated: answers, success and latency are made up by a seeded simulator; prices are list prices",
