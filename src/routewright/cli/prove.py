@@ -68,7 +68,7 @@ def command(
     """Try on this machine what is promised, and report it with its bars.
 
     Gateways are killed and crowded, providers fail, decisions and speed are measured: on loopback, in temporary
-    folders, before simulated providers. Takes about half an hour. The exit code is 1 when a bar is missed.
+    folders, before simulated providers. Takes about twenty minutes. The exit code is 1 when a bar is missed.
     """
     from routewright.proofs.part import SEED, Run, Size
     from routewright.proofs.report import markdown, prove

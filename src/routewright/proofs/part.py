@@ -23,7 +23,7 @@ class Size(StrEnum):
     QUICK = "quick"
     """A first impression: some minutes for everything."""
     USUAL = "usual"
-    """What the bars were set for: about half an hour."""
+    """What the bars were set for: about twenty minutes."""
     LONG = "long"
     """Several times as much, for hours."""
 
