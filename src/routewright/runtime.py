@@ -46,7 +46,7 @@ from routewright.settings.sources import ConfigPlace, config_place
 from routewright.shared.board import RedisBoard
 from routewright.stores import ledger_file, open_database, open_redis
 from routewright.tenant import Tenant
-from routewright.transport import HttpTransport, Transport, WireResponse
+from routewright.transport import HttpTransport, Transport, WireResponse, require_way
 
 if TYPE_CHECKING:  # it needs the redis package, which is not always installed
     from routewright.shared.connection import Connection
@@ -265,6 +265,8 @@ class Runtime:
         """
         clock = clock or SystemClock()
         settings, registry = source.load()
+        if _has_sockets(registry):
+            require_way()
         folder = settings.ledger.path
         redis = open_redis(settings)
         database = open_database(settings)
@@ -513,6 +515,12 @@ class Runtime:
 def _tell_keyless(settings: Settings) -> None:
     for name in settings.keyless:
         log.warning("%s is not called: %s", name, settings.unusable[name])
+
+
+def _has_sockets(registry: Registry) -> bool:
+    """Whether any place is reached by the network."""
+    places = (deployment for model in registry.models.values() for deployment in model.deployments)
+    return any(deployment.base_url != SIMULATOR_SCHEME for deployment in places)
 
 
 def _without_embeddings(settings: Settings) -> Settings:

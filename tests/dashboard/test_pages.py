@@ -75,6 +75,35 @@ async def test_a_request_has_its_decision_attempts_and_every_token_priced(house:
     assert (await house.call("GET", f"/ui/requests/{request_id}?policy=none")).status == 400
 
 
+SHADOWED = '[shadow]\nmodels = ["plain"]\nshare = 1\njudge = "strong"\n[ledger]\nlog_content = true\n'
+
+
+async def test_a_request_that_had_a_shadow_shows_it_over_time_and_what_came_of_it(tmp_path: Path) -> None:
+    async with lobby(tmp_path, SHADOWED) as house:
+        answered = await house.ask()
+        await house.runtime.engine.shadows.finish()
+        await house.runtime.flush()
+        request_id = answered.headers["x-routewright-request-id"]
+        found = await tables(house, f"/ui/requests/{request_id}.json")
+        page = (await house.call("GET", f"/ui/requests/{request_id}")).body.decode()
+    assert "shadow" in {row["cause"] for row in found["attempts"]}
+    [told] = found["shadows"]
+    assert (told["shadow"], told["beside"]) == ("plain", "swift")
+    assert told["result"] in ("same", "win", "loss", "tie", "undecided", "different")
+    assert told["shadow_cost_usd"] is not None
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    assert "shadow · acme/plain" in drawing
+    assert f", {told['result']}" in drawing, "the verdict stands at its row"
+    assert "Asked aside" in page
+    assert "plain, aside" in page, "both answers are kept, and shown"
+
+
+async def test_a_request_without_a_shadow_has_no_place_for_one(house: Lobby) -> None:
+    request_id = await asked(house)
+    assert "shadows" not in await tables(house, f"/ui/requests/{request_id}.json")
+    assert b"Asked aside" not in (await house.call("GET", f"/ui/requests/{request_id}")).body
+
+
 async def test_what_came_from_outside_is_text_everywhere(house: Lobby) -> None:
     request_id = await asked(house, **{"x-routewright-tags": HOSTILE})
     page = (await house.call("GET", f"/ui/requests/{request_id}")).body.decode()

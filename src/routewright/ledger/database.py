@@ -67,6 +67,10 @@ class Database(Protocol):
         """SQL for the database's own time: UTC nanoseconds since 1970, an integer."""
         ...
 
+    def member(self, column: str, name: str) -> str:
+        """SQL for the text under a name in a column's JSON object; NULL where there is none."""
+        ...
+
     def elements(self, column: str, name: str) -> str:
         """What to write after FROM for the texts in a column's JSON list: a table `name` with a column `value`.
 

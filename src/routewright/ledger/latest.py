@@ -1,5 +1,7 @@
 """The latest outcomes and comparisons, a bounded number of each: what a page shows, however long the ledger is."""
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
@@ -17,6 +19,7 @@ WHERE o.model <> '' OR r.model IS NOT NULL
 ORDER BY o.sequence
 """
 _COMPARISONS = "SELECT 'comparison' AS kind, * FROM comparisons ORDER BY sequence DESC LIMIT ?"
+_OF_A_REQUEST = "SELECT 'comparison' AS kind, * FROM comparisons WHERE request_id = ? ORDER BY sequence LIMIT ?"
 _RATINGS = """
 SELECT o.request_id, coalesce(nullif(o.model, ''), c.model) AS model, o.score
 FROM (SELECT request_id, model FROM comparisons ORDER BY sequence DESC LIMIT ?) AS c
@@ -71,11 +74,19 @@ def latest_opinions(database: Database, limit: int) -> list[Opinion]:
 
 def latest_comparisons(database: Database, limit: int) -> Compared:
     """The latest `limit`. Raises StoreUnavailable."""
-    events = (event_of(row) for row in database.read(_COMPARISONS, limit))
     return Compared(
-        [event for event in events if isinstance(event, ComparisonRecorded)],
+        _comparisons(database.read(_COMPARISONS, limit)),
         {(row["request_id"], row["model"]): row["score"] for row in database.read(_RATINGS, limit)},
     )
+
+
+def comparisons_of(database: Database, request_id: str, limit: int) -> list[ComparisonRecorded]:
+    """Those of one request, in the order recorded, at most `limit`. Raises StoreUnavailable."""
+    return _comparisons(database.read(_OF_A_REQUEST, request_id, limit))
+
+
+def _comparisons(rows: Iterable[Row]) -> list[ComparisonRecorded]:
+    return [event for event in map(event_of, rows) if isinstance(event, ComparisonRecorded)]
 
 
 def _opinion(row: Row) -> Opinion:
