@@ -73,7 +73,7 @@ class Generation:
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = self._memory.resume(await read_call(request, self._engine, self._dialect))
-        async with self._departure(request) as departure:
+        with self._departure(request) as departure:
             request.work.reply = reply = await self._engine.ask(call)
             try:
                 if call.stream:
@@ -87,13 +87,16 @@ class Generation:
         """What is done when the client leaves, by its key or the settings."""
         server = self._engine.settings.server
         if (request.caller.tenant.when_left or server.when_left) == WhenLeft.CANCEL:
-            return Departure(request.receive)
+            return Departure(request.client)
         caps = Caps(server.when_left_seconds, server.when_left_bytes, server.when_left_at_once)
-        return Departure(request.receive, caps, self._finishing)
+        return Departure(request.client, caps, self._finishing)
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
         if reply.speaks(self._dialect.name):
-            body = b"".join([event.raw async for event in reply])
+            raw: list[bytes] = []
+            while events := await reply.next():
+                raw += [event.raw for event in events]
+            body = b"".join(raw)  # of a single one, as it is here, no copy
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
         self._memory.keep(call, body)

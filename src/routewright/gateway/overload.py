@@ -7,7 +7,6 @@ tenants flood, the more is left. Only when memory runs out is something ended th
 
 import asyncio
 from collections import Counter
-from contextlib import AbstractContextManager
 from heapq import nlargest
 
 from routewright.errors import Overloaded, RoutewrightError
@@ -50,21 +49,6 @@ class Work:
             self._task.cancel()
 
 
-class _InFlight:
-    """A request that is counted while this is entered."""
-
-    def __init__(self, workload: "Workload", tenant: str, work: Work) -> None:
-        self._workload = workload
-        self._tenant = tenant
-        self._work = work
-
-    def __enter__(self) -> None:
-        self._workload.admit(self._tenant, self._work)
-
-    def __exit__(self, *error: object) -> None:
-        self._workload.leave(self._tenant, self._work)
-
-
 class Workload:
     """All that is in flight, by tenant."""
 
@@ -73,10 +57,6 @@ class Workload:
         self._works: set[Work] = set()
         self._by_tenant: Counter[str] = Counter()
         self._is_short = False
-
-    def during(self, tenant: str, work: Work) -> AbstractContextManager[None]:
-        """One more, as long as the block lasts. Entering raises Overloaded."""
-        return _InFlight(self, tenant, work)
 
     def admit(self, tenant: str, work: Work) -> None:
         """Count one more, which `leave` must follow. Raises Overloaded."""
