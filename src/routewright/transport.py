@@ -8,8 +8,8 @@ have reached the provider is sent again (docs/decisions/0004-outgoing-http.md, 0
 """
 
 import os
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, Protocol
 
 from routewright.dialects.wire import WireRequest
 from routewright.http1 import response
@@ -75,11 +75,11 @@ class HttpTransport:
         self._ca_file = ca_file
         self._way: Transport | None = None
 
-    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+    def send(self, request: WireRequest, *, connect_timeout_s: float) -> Coroutine[Any, Any, WireResponse]:
         """See `Transport.send`. Raises InvalidRequest when a header value would smuggle in another header."""
         if self._way is None:
             self._way = self._open()
-        return await self._way.send(request, connect_timeout_s=connect_timeout_s)
+        return self._way.send(request, connect_timeout_s=connect_timeout_s)
 
     def _open(self) -> Transport:
         if not any(map(os.environ.get, _PROXIES)):

@@ -386,6 +386,9 @@ class _Sent:
         if not self.has_begun:
             self.has_begun = True
             headers = message["headers"]
-            if b"x-request-id" not in dict(headers):
+            for name, _ in headers:  # it is among the first
+                if name == b"x-request-id":
+                    break
+            else:
                 message = {**message, "headers": [*headers, *id_headers(self._request)]}
         return self._send(message)

@@ -220,7 +220,8 @@ class Connection(asyncio.Protocol):
         path, query = _split_target(self._url)
         request = Request(method, path, headers, exchange, repeated=repeated, query=query)
         self._is_in_head = False
-        self._stop_watching_sender()
+        if self._sender_watch is not None:
+            self._stop_watching_sender()
         before, self.exchange = self.exchange, exchange
         if before is None or before.is_complete:
             self._begin(request, exchange)
@@ -278,7 +279,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The end of a request."""
         self._is_between = self._is_in_head = True
-        self._stop_watching_sender()
+        if self._sender_watch is not None:
+            self._stop_watching_sender()
         if self.exchange is not None:
             self.exchange.end()
 

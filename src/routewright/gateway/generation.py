@@ -13,12 +13,9 @@ from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
 from routewright.gateway.aliases import with_own_model
 from routewright.gateway.headers import (
     answer_headers,
-    check_version,
     limit_headers,
-    read_forwarded,
+    read_aside,
     read_options,
-    read_session,
-    read_trace,
 )
 from routewright.gateway.http import (
     IS_CUT,
@@ -133,15 +130,14 @@ class Generation:
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:
     """The call a request means. Raises CallerError."""
-    check_version(request)
-    options = read_options(request.headers)
+    aside, options = read_aside(request), read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
     request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
     return replace(
         with_own_model(call, engine.registry),
-        headers=read_forwarded(request),
-        session=read_session(request.headers) or call.session,
+        headers=aside.headers,
+        session=aside.session or call.session,
         tenant=request.caller.tenant,
-        trace=read_trace(request),
+        trace=aside.trace,
     )

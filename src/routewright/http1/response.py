@@ -7,6 +7,8 @@ and waited for by nothing but a future: no task, no queue.
 import asyncio
 import select
 import socket
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import httptools
@@ -250,14 +252,12 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         if response is None or status < 200:
             return
-        if sum([len(name) + len(value) + _LINE_BYTES for name, value in self._head]) > self._max_header_bytes:
+        head = self._head
+        if sum([len(name) + len(value) + _LINE_BYTES for name, value in head]) > self._max_header_bytes:
             self._refuse(self._too_large())
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self._head:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
-            if name == "content-length" and headers.get(name, value) != value:
-                self._refuse("it has two different content-lengths")
-            headers[name] = value
+        headers = {_name(name): value.decode("latin-1").strip() for name, value in head}
+        if len(headers) != len(head) and _disagree([value for name, value in head if _name(name) == "content-length"]):
+            self._refuse("it has two different content-lengths")
         is_measured, is_chunked = "content-length" in headers, "transfer-encoding" in headers
         if is_measured and is_chunked:
             self._refuse("it is chunked and has a content-length, too")
@@ -282,3 +282,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _too_large(self) -> str:
         return f"its headers are larger than {self._max_header_bytes} bytes"
+
+
+@lru_cache(maxsize=1000)
+def _name(raw: bytes) -> str:
+    """A header's, in lower case."""
+    return raw.decode("latin-1").lower()
+
+
+def _disagree(values: Sequence[bytes]) -> bool:
+    return len({value.strip() for value in values}) > 1
