@@ -6,7 +6,7 @@ A framework here costs two to ten times as much as this file (docs/decisions/000
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, MutableMapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -22,6 +22,15 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class _NoWait:
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+NO_WAIT = _NoWait()
+"""What a `Send` may return that has sent by then, and takes more: to await it is allowed, and takes no time."""
 
 JSON_TYPE = (b"content-type", b"application/json")
 STREAM_HEADERS: RawHeaders = [
