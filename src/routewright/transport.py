@@ -8,7 +8,7 @@ have reached the provider is sent again (docs/decisions/0004-outgoing-http.md, 0
 """
 
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from routewright.dialects.wire import WireRequest
@@ -36,6 +36,14 @@ class WireResponse(Protocol):
         """The next bytes of the body, as soon as there are any; `b""` at its proper end.
 
         Raises StreamCut when the body ends early, InvalidResponse when it is not HTTP. To cancel it is to abort.
+        """
+        ...
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        """Give `take` the bytes of the body as they come, until it returns False, or their proper end.
+
+        Returns whether they have ended. Raises as `next` does, and what `take` raises. Of a socket of ours `take` is
+        called as soon as something was read, within that callback: so it is quick, and does not wait.
         """
         ...
 

@@ -6,6 +6,7 @@ decides nothing and writes nothing down; what the gateway costs above it is what
 
 import argparse
 import sys
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ import uvicorn
 
 from routewright.dialects.wire import WireRequest
 from routewright.gateway.connection import Connection, Entrance, Limits
-from routewright.gateway.http import RawHeaders, Request, Send, respond
+from routewright.gateway.http import NO_WAIT, RawHeaders, Request, Send, respond
 from routewright.transport import HttpTransport, WireResponse
 
 _REQUEST_HEADERS = {"content-type": "application/json"}
@@ -55,8 +56,15 @@ async def _copy_whole(response: WireResponse, send: Send) -> None:
 
 async def _copy_stream(response: WireResponse, send: Send) -> None:
     await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
-    while piece := await response.next():
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    unsent: Awaitable[None] = NO_WAIT
+
+    def pass_on(piece: bytes) -> bool:
+        nonlocal unsent
+        unsent = send({"type": "http.response.body", "body": piece, "more_body": True})
+        return unsent is NO_WAIT
+
+    while not await response.relay(pass_on):
+        await unsent
     await send({"type": "http.response.body", "body": b""})
 
 

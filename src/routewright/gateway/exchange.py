@@ -4,10 +4,11 @@ The head of an answer waits for the first of its body, so that both are one writ
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from http import HTTPStatus
+from typing import Any
 
-from routewright.gateway.http import ClientLeft, Message, RawHeaders
+from routewright.gateway.http import NO_WAIT, ClientLeft, Message, RawHeaders
 
 MOST_WAITING_BYTES = 64 * 1024
 """Of a body that nobody has read yet; beyond it no more is taken from the socket."""
@@ -162,10 +163,20 @@ class Exchange:
             else:
                 self._flow.resume_reading()
 
-    async def send(self, message: Message) -> None:
-        """The head of the answer, a piece of its body, or all of it."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """The head of the answer, a piece of its body, or all of it: at once, or when the client takes more again."""
         if not self._flow.is_writable and not self.has_left:
-            await self._flow.writable()
+            return _Later(self, message)
+        self.send_now(message)
+        return NO_WAIT
+
+    async def send_later(self, message: Message) -> None:
+        """Send it when there is room for it."""
+        await self._flow.writable()
+        self.send_now(message)
+
+    def send_now(self, message: Message) -> None:
+        """Send it, whether or not there is room for it."""
         if self.has_left:
             return
         if self.is_begun:
@@ -226,3 +237,14 @@ class Exchange:
             if self._bytes_due < 0 or (is_last and self._bytes_due):
                 raise ValueError("an answer has another length than it said")
         return body
+
+
+class _Later:
+    """A message that waits for room. Nothing is begun before it is awaited, and who is cancelled may drop it."""
+
+    def __init__(self, exchange: Exchange, message: Message) -> None:
+        self._exchange = exchange
+        self._message = message
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._exchange.send_later(self._message).__await__()

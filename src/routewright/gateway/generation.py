@@ -1,13 +1,14 @@
 """Where an answer is asked for: one handler for every dialect that clients speak."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from routewright.call import Call
 from routewright.clock import Clock
-from routewright.dialects.wire import Downstream
+from routewright.dialects.wire import Downstream, EventWriter
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
 from routewright.gateway.aliases import with_own_model
@@ -20,6 +21,7 @@ from routewright.gateway.headers import (
 from routewright.gateway.http import (
     IS_CUT,
     JSON_TYPE,
+    NO_WAIT,
     STREAM_HEADERS,
     Caps,
     Departure,
@@ -28,7 +30,7 @@ from routewright.gateway.http import (
     Send,
     respond,
 )
-from routewright.reply import Reply
+from routewright.reply import Event, Reply
 from routewright.tenant import WhenLeft
 
 
@@ -104,12 +106,10 @@ class Generation:
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        is_cut = True
+        is_cut, passage = True, _Passage(writer, send, departure)
         try:
-            while events := await reply.next():
-                if data := writer.write(events):
-                    departure.passed(len(data))
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            while not await reply.relay(passage.take):
+                await passage.unsent
             last, is_cut = writer.end(reply), False
             self._memory.keep(call, last)
         except (ProviderError, DeadlineExceeded) as error:
@@ -126,6 +126,26 @@ class Generation:
 
     def _now_s(self) -> int:
         return self._clock.time_ns() // 1_000_000_000
+
+
+class _Passage:
+    """From a reply to its client: what has arrived is sent at once, for as long as the client takes it."""
+
+    def __init__(self, writer: EventWriter, send: Send, departure: Departure) -> None:
+        self.unsent: Awaitable[None] = NO_WAIT
+        """What is to be awaited before more is taken."""
+        self._writer = writer
+        self._send = send
+        self._departure = departure
+
+    def take(self, events: tuple[Event, ...]) -> bool:
+        """See `Reply.relay`. Raises ClientLeft."""
+        data = self._writer.write(events)
+        if not data:
+            return True
+        self._departure.passed(len(data))
+        self.unsent = self._send({"type": "http.response.body", "body": data, "more_body": True})
+        return self.unsent is NO_WAIT
 
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:

@@ -7,7 +7,7 @@ protocol and our own application cost something, too (0056-http-of-a-request.md)
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
@@ -23,6 +23,15 @@ Message: TypeAlias = Mapping[str, Any]
 """A part of an answer: its head (`status`, `headers`), a piece of its body (`body`; `more_body` if others follow), both
 as ASGI has them; or all of it in one, with `status`, `headers` and `body`, whose length need not be told."""
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+class _NoWait:
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+NO_WAIT = _NoWait()
+"""What a `Send` may return that has sent by then, and takes more: to await it is allowed, and takes no time."""
 
 JSON_TYPE = (b"content-type", b"application/json")
 STREAM_HEADERS: RawHeaders = [

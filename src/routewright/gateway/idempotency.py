@@ -143,7 +143,7 @@ class _Copy:
         self.is_whole = False
         """Whether the answer came to its proper end."""
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if "headers" in message:
             self._headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
         if "body" in message:
@@ -153,7 +153,7 @@ class _Copy:
                 self._body += piece
                 if len(self._body) > MOST_ANSWER_BYTES:
                     self._body = None
-        await self._send(message)
+        return self._send(message)
 
     def answer(self) -> Answer:
         return Answer(self._headers, None if self._body is None else bytes(self._body))

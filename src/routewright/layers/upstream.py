@@ -13,7 +13,7 @@ from routewright.dialects.rate_limits import allowance
 from routewright.dialects.wire import Decoder
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse, ProviderError
-from routewright.reply import Event, Reply
+from routewright.reply import Event, Reply, Taker
 from routewright.transport import Transport, WireResponse
 
 MAX_ERROR_BODY = 65_536
@@ -89,6 +89,7 @@ class Decoded:
         self._upstream = upstream
         self._size = 0
         self._has_ended = False
+        self._waits_since = 0.0
         self._longest_pause_s = 0.0
         self._patience = _Patience(upstream.clock)
 
@@ -109,18 +110,30 @@ class Decoded:
             raise InvalidResponse(f"{self._attempt.deployment.id} sent an empty answer")
         return opening
 
-    async def next(self) -> tuple[Event, ...]:
-        """The events that arrived together; empty at the proper end."""
+    async def relay(self, take: Taker) -> bool:
+        """See `Source.relay`."""
         if self._has_ended:
-            return ()
+            return True
         clock = self._upstream.clock
-        began_at = clock.monotonic()
-        self._patience.begin(self._upstream.patient_until(self._attempt, began_at))
+        self._waits_since = clock.monotonic()
+        self._patience.begin(self._upstream.patient_until(self._attempt, self._waits_since))
+
+        def decoded(data: bytes) -> bool:
+            events = self._take(data)
+            if not events:
+                return True
+            self._note_pause(now := clock.monotonic())
+            if not take(events):
+                return False
+            self._waits_since = now
+            self._patience.ends_at = self._upstream.patient_until(self._attempt, now)
+            return True
+
         try:
-            while data := await self._response.next():
-                if events := self._take(data):
-                    return events
-            return self._end()
+            if not await self._response.relay(decoded):
+                return False
+            events = self._end()
+            return not events or take(events)
         except asyncio.CancelledError as error:
             if not self._patience.took_back():
                 raise
@@ -131,8 +144,7 @@ class Decoded:
             raise
         finally:
             self._patience.end()
-            if (pause_s := clock.monotonic() - began_at) > self._longest_pause_s:
-                self._longest_pause_s = pause_s
+            self._note_pause(clock.monotonic())
 
     def tell(self, reply: Reply) -> None:
         """How long the provider kept us waiting."""
@@ -147,6 +159,9 @@ class Decoded:
         self._size += len(data)
         self._upstream.check_size(self._attempt, self._size)
         return self._decoder.feed(data)
+
+    def _note_pause(self, now: float) -> None:
+        self._longest_pause_s = max(self._longest_pause_s, now - self._waits_since)
 
     def _end(self) -> tuple[Event, ...]:
         self._has_ended = True
@@ -163,7 +178,8 @@ class _Patience:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._ends_at = 0.0
+        self.ends_at = 0.0
+        """Until when the wait that has begun may last, in monotonic seconds; it may be put off while it lasts."""
         self._goes_off_at = inf
         self._waiter: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -171,7 +187,7 @@ class _Patience:
 
     def begin(self, ends_at: float) -> None:
         """The current task waits from now on, at most until then, in monotonic seconds; then it is cancelled."""
-        self._ends_at = ends_at
+        self.ends_at = ends_at
         self._waiter = asyncio.current_task(self._loop)
         if ends_at < self._goes_off_at:
             self._arm()
@@ -192,14 +208,14 @@ class _Patience:
 
     def _arm(self) -> None:
         self.stop()
-        self._goes_off_at = self._ends_at
-        self._timer = self._loop.call_at(self._ends_at, self._look)
+        self._goes_off_at = self.ends_at
+        self._timer = self._loop.call_at(self.ends_at, self._look)
 
     def _look(self) -> None:
         self._timer, self._goes_off_at = None, inf
         if self._waiter is None:
             return
-        if self._clock.monotonic() < self._ends_at:
+        if self._clock.monotonic() < self.ends_at:
             self._arm()
         else:
             self._was_cancelled = True
