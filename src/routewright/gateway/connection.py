@@ -122,6 +122,10 @@ class Connection(asyncio.Protocol):
         """Whatever else comes is not looked at."""
         self._idle_bytes = 0
         """Since a message began, or the last piece of a body."""
+        self._taken = 0
+        """In the piece that is read now."""
+        self._head_bytes = 0
+        """At most so long is the head that is read now."""
         self._arrived = 0
         self._discarded = 0
         self._refusal: CallerError | None = None
@@ -173,7 +177,9 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         self._is_between = False
-        self._idle_bytes += len(data)
+        self._taken = count = len(data)
+        self._idle_bytes += count
+        self._head_bytes += count
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -182,13 +188,13 @@ class Connection(asyncio.Protocol):
             self._refuse(self._refusal or InvalidHttp("this is not HTTP/1.1 as RFC 9112 has it"))
         if self._is_between or self._is_deaf:
             return
-        self._arrived += len(data)
+        self._arrived += count
         if self._idle_bytes > self._limits.max_header_bytes:
             self._refuse(self._too_large())
         elif self._sender_watch is None:
             self._watch_sender()
         if not self._is_in_head and self.exchange is not None and self.exchange.is_complete:
-            self._discard(len(data))
+            self._discard(count)
 
     # ---- what the parser finds --------------------------------------------------------------------------------
 
@@ -198,6 +204,7 @@ class Connection(asyncio.Protocol):
         self._headers = []
         self._is_between = False
         self._idle_bytes = 0
+        self._head_bytes = self._taken
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
@@ -248,14 +255,15 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request, exchange: Exchange) -> None:
         self._answering = exchange
-        self._state.tasks.add(self.loop.create_task(self._answer(request, exchange)))
+        request.work.task = task = self.loop.create_task(self._answer(request, exchange))
+        self._state.tasks.add(task)
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
         """In a task for each request: what cancels it, from wherever it comes, ends with it."""
         try:
             await self._handler(request, exchange.send)
         finally:
-            self._state.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task(self.loop)))
+            self._state.tasks.discard(request.work.begin())
             if not (exchange.is_complete or exchange.has_left):
                 self._transport.close()
 
@@ -286,9 +294,10 @@ class Connection(asyncio.Protocol):
 
     def _check_head(self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], version: str) -> None:
         """Raises InvalidHttp, HeadTooLarge."""
-        url = self._url
-        size = len(url) + sum([len(name) + len(value) for name, value in self._headers])
-        if size > self._limits.max_header_bytes or len(self._headers) > MOST_HEADERS or len(url) > MOST_TARGET_BYTES:
+        url, most = self._url, self._limits.max_header_bytes
+        if self._head_bytes > most and len(url) + sum(len(name) + len(value) for name, value in self._headers) > most:
+            raise self._too_large()
+        if len(self._headers) > MOST_HEADERS or len(url) > MOST_TARGET_BYTES:
             raise self._too_large()
         if version not in ("1.1", "1.0"):
             raise InvalidHttp(f"HTTP/{version} is not spoken here")

@@ -16,7 +16,6 @@ JOINED_BYTES = 16 * 1024
 """A body up to this is copied behind its head, so that both are one piece."""
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_CONTROL = bytes([*range(9), *range(10, 32), 127])
 _BODILESS = frozenset({204, 304})
 _LAST_CHUNK = b"0\r\n\r\n"
 
@@ -117,12 +116,14 @@ class Exchange:
         self._waiting_bytes += len(piece)
         if self._waiting_bytes > MOST_WAITING_BYTES:
             self._flow.pause_reading()
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def end(self) -> None:
         """The body is complete."""
         self.has_more = False
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def leave(self) -> None:
         """The connection is gone."""
@@ -138,17 +139,24 @@ class Exchange:
 
     # ---- for handlers
 
+    def whole(self) -> bytes | None:
+        """See `Client.whole`."""
+        if self.has_more or self.has_left or self._is_awaited:
+            return None
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)  # of a single one, as it often is, no copy
+
     async def read(self) -> bytes:
         """See `Client.read`."""
+        if self._is_awaited and not self._transport.is_closing():
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._is_awaited = False
         while not (self.has_left or self.is_complete):
             if self._pieces:
                 pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
-                return b"".join(pieces)  # of a single one, as it often is, no copy
+                return b"".join(pieces)
             if not self.has_more:
                 return b""
-            if self._is_awaited and not self._transport.is_closing():
-                self._is_awaited = False
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._flow.resume_reading()
             self._news = self._loop.create_future()
             await self._news
@@ -179,10 +187,11 @@ class Exchange:
         """Send it, whether or not there is room for it."""
         if self.has_left:
             return
-        if self.is_begun:
-            self._write(message.get("body", b""), is_last=not message.get("more_body"))
-            return
         body: bytes | None = message.get("body")
+        if self.is_begun:
+            is_last = not message.get("more_body")
+            self._write(self._framed(body or b"", is_last=is_last), is_last=is_last)
+            return
         self._begin(message["status"], message["headers"], None if body is None else len(body))
         if body is not None:
             self._write(body, is_last=True)
@@ -206,12 +215,13 @@ class Exchange:
         if not self.keeps_alive:
             lines.append(b"connection: close\r\n")
         told = b"".join(lines)
-        if len(told.translate(None, _CONTROL)) != len(told) - 2 * len(lines):
+        if told.count(b"\n") != len(lines) or told.count(b"\r") != len(lines) or b"\0" in told:
             raise ValueError("a header of an answer has a control character in it")
         self._head = b"".join((_STATUS_LINES[status], self._common, told, b"\r\n"))
 
-    def _write(self, body: bytes, *, is_last: bool) -> None:
-        data = b"" if self._is_bodiless else self._framed(body, is_last=is_last)
+    def _write(self, data: bytes, *, is_last: bool) -> None:
+        if self._is_bodiless:
+            data = b""
         if self._head is not None:
             head, self._head = self._head, None
             if len(data) > JOINED_BYTES:

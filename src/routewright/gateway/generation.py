@@ -86,9 +86,9 @@ class Generation:
         """What is done when the client leaves, by its key or the settings."""
         server = self._engine.settings.server
         if (request.caller.tenant.when_left or server.when_left) == WhenLeft.CANCEL:
-            return Departure(request.client)
+            return Departure(request)
         caps = Caps(server.when_left_seconds, server.when_left_bytes, server.when_left_at_once)
-        return Departure(request.client, caps, self._finishing)
+        return Departure(request, caps, self._finishing)
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
         if reply.speaks(self._dialect.name):

@@ -156,11 +156,11 @@ def answer_headers(request: Request, reply: Reply) -> RawHeaders:
         if reply.cached.age_s is not None:
             told.append((b"age", b"%d" % reply.cached.age_s))
     if reply.budget_remaining_nanousd is not None:
-        told.append((b"x-routewright-budget-remaining-usd", _usd(reply.budget_remaining_nanousd)))
+        told.append((b"x-routewright-budget-remaining-usd", exact_usd(reply.budget_remaining_nanousd).encode()))
     if reply.receipt is not None:
-        told.append((b"x-routewright-cost-usd", _usd(reply.receipt.cost_nanousd)))
+        told.append((b"x-routewright-cost-usd", exact_usd(reply.receipt.cost_nanousd).encode()))
         if reply.receipt.baseline_cost_nanousd is not None:
-            told.append((b"x-routewright-baseline-cost-usd", _usd(reply.receipt.baseline_cost_nanousd)))
+            told.append((b"x-routewright-baseline-cost-usd", exact_usd(reply.receipt.baseline_cost_nanousd).encode()))
         if reply.receipt.overhead_s is not None:
             told.append((b"x-routewright-overhead-ms", b"%.2f" % (reply.receipt.overhead_s * 1000)))
     return told
@@ -190,10 +190,6 @@ def _written(text: str) -> bytes:
 
 def _listed(texts: Iterable[str], separator: str = "; ") -> bytes:
     return _written(separator.join(texts))
-
-
-def _usd(nanousd: int) -> bytes:
-    return exact_usd(nanousd).encode()
 
 
 def _checks(strategy: Strategy, reply: Reply) -> str:

@@ -52,6 +52,10 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Client(Protocol):
     """Who sent a request, while it is answered."""
 
+    def whole(self) -> bytes | None:
+        """All of the body, which is then read; None if it is not all here."""
+        ...
+
     async def read(self) -> bytes:
         """What has come of the body since the last time, waited for; `b""` at its end. Raises ClientLeft."""
         ...
@@ -67,6 +71,11 @@ class Kept:
     def __init__(self, body: bytes = b"", client: Client | None = None) -> None:
         self._body = body
         self._client = client
+
+    def whole(self) -> bytes | None:
+        """See `Client.whole`."""
+        body, self._body = self._body, b""
+        return body
 
     async def read(self) -> bytes:
         """See `Client.read`."""
@@ -117,36 +126,30 @@ class Request(Struct, frozen=True):
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises BodyTooLarge as soon as it is known to be over `limit` bytes; ClientLeft."""
-        self._check_size(self._declared, limit, "server.max_body_bytes")
-        pieces, size = [], 0
-        while piece := await self.client.read():
-            size += len(piece)
-            self._check_size(size, limit, "server.max_body_bytes")
-            pieces.append(piece)
-        return b"".join(pieces)  # of a single one, as it often is, no copy
+        body = self.client.whole()
+        if body is None:
+            return b"".join([piece async for piece in self.pieces(limit, "server.max_body_bytes")])
+        _check_size(len(body), limit, "server.max_body_bytes")
+        return body
 
     async def pieces(self, limit: int, setting: str) -> AsyncIterator[bytes]:
         """The body as it comes. Raises BodyTooLarge beyond `limit` bytes, which `setting` raises; ClientLeft."""
-        self._check_size(self._declared, limit, setting)
+        declared = self.headers.get(b"content-length", b"")
+        _check_size(int(declared) if declared.isdigit() else 0, limit, setting)
         size = 0
         while piece := await self.client.read():
             size += len(piece)
-            self._check_size(size, limit, setting)
+            _check_size(size, limit, setting)
             yield piece
-
-    @property
-    def _declared(self) -> int:
-        """How long the client says that its body is; 0 where it does not."""
-        declared = self.headers.get(b"content-length", b"")
-        return int(declared) if declared.isdigit() else 0
-
-    def _check_size(self, size: int, limit: int, setting: str) -> None:
-        if size > limit:
-            raise BodyTooLarge(f"the body is over {limit:,} bytes", hint=f"{setting} raises the bound")
 
 
 Handler: TypeAlias = Callable[[Request, Send], Awaitable[None]]
 """What answers at an address."""
+
+
+def _check_size(size: int, limit: int, setting: str) -> None:
+    if size > limit:
+        raise BodyTooLarge(f"the body is over {limit:,} bytes", hint=f"{setting} raises the bound")
 
 
 def by_name(sent: RawHeaders) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
@@ -177,8 +180,9 @@ class Departure:
     With `caps` the block goes on within them, as if the client were there; `finishing` has all of the gateway that do.
     """
 
-    def __init__(self, client: Client, caps: Caps | None = None, finishing: "set[Departure] | None" = None) -> None:
-        self._client = client
+    def __init__(self, request: Request, caps: Caps | None = None, finishing: "set[Departure] | None" = None) -> None:
+        self._client = request.client
+        self._task = request.work.begin()
         self._caps = caps
         self._finishing = set() if finishing is None else finishing
         self._bytes_left = 0
@@ -186,9 +190,6 @@ class Departure:
         self._has_left = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
         self._client.watch(self._left)
         return self
 

@@ -108,8 +108,8 @@ class Idempotent:
 
     def __call__(self, request: Request, send: Send) -> Awaitable[None]:
         """The handler's own awaitable where there is no key: what is around a stream costs every chunk of it."""
-        key = request.header(HEADER)
-        return self._handler(request, send) if key is None else self._once(key, request, send)
+        key = request.headers.get(HEADER)
+        return self._handler(request, send) if key is None else self._once(key.decode("latin-1"), request, send)
 
     async def _once(self, key: str, request: Request, send: Send) -> None:
         if HEADER in request.repeated or not _NAME.fullmatch(key):

@@ -82,7 +82,7 @@ class Siblings:
     async def _pass_on(self, number: int, request: Request, send: Send) -> None:
         """Have a sibling answer. Raises Overloaded while it is away."""
         body = await request.body(self._max_body_bytes())
-        with Departure(request.client):
+        with Departure(request):
             try:
                 async with aclosing(self._ask(number, request, body)) as parts:
                     async for part in parts:

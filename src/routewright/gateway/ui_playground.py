@@ -58,7 +58,7 @@ class UiPlayground:
             raise Overloaded("the playground is asking for others just now", retry_after_s=5)
         self._asking += 1
         try:
-            with Departure(request.client):
+            with Departure(request):
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(self._answer(request, wish, side)) for side in sides]
         finally:

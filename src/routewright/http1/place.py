@@ -75,7 +75,9 @@ def head(request: WireRequest) -> bytes:
     headers = request.headers
     form = _form(request.method, request.url, tuple(headers))
     values = tuple(headers.values())
-    _check("".join(values))
+    said = "".join(values)
+    if "\r" in said or "\n" in said or "\0" in said:
+        raise _smuggling()
     return (form % (*values, len(request.body))).encode()
 
 
@@ -85,7 +87,8 @@ def _form(method: str, url: str, names: tuple[str, ...]) -> str:
 
     Raises InvalidRequest for a name that would smuggle in another header.
     """
-    _check("".join(names))
+    if not "".join(names).isprintable():
+        raise _smuggling()
     place = Place.of(url)
     said = {name.lower() for name in names}
     lines = [f"{method} {place.opening}"]
@@ -97,6 +100,5 @@ def _form(method: str, url: str, names: tuple[str, ...]) -> str:
     return form + "Content-Length: %d\r\n\r\n"
 
 
-def _check(text: str) -> None:
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise InvalidRequest("a header meant for the provider contains a line break; remove the line break")
+def _smuggling() -> InvalidRequest:
+    return InvalidRequest("a header meant for the provider contains a line break; remove the line break")

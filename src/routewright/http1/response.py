@@ -172,6 +172,7 @@ class Connection(asyncio.BufferedProtocol):
         self._response: Response | None = None
         self._head: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        """At most so long is the head, as long as it is read."""
         self._defect = ""
         self._ends_with_connection = False
         self._stays_open = False
@@ -230,6 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         if response is None:
             self.drop()  # nobody asked for anything
             return
+        self._head_bytes += count
         try:
             self._parser.feed_data(self._buffer[:count])
         except httptools.HttpParserUpgrade:
@@ -237,10 +239,8 @@ class Connection(asyncio.BufferedProtocol):
         except httptools.HttpParserError as error:
             self._defect = self._defect or str(error)
         response.pass_on()
-        if not response.is_answered:
-            self._head_bytes += count
-            if self._head_bytes > self._max_header_bytes:
-                self._defect = self._defect or self._too_large()
+        if self._head_bytes > self._max_header_bytes and not response.is_answered:
+            self._defect = self._defect or self._too_large()
         if response.is_ended:
             self._free()
         elif self._defect:
@@ -290,8 +290,8 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         if response is None or status < 200:
             return
-        head = self._head
-        if sum([len(name) + len(value) + _LINE_BYTES for name, value in head]) > self._max_header_bytes:
+        head, most = self._head, self._max_header_bytes
+        if self._head_bytes > most and sum(len(name) + len(value) + _LINE_BYTES for name, value in head) > most:
             self._refuse(self._too_large())
         headers = {_name(name): value.decode("latin-1").strip() for name, value in head}
         if len(headers) != len(head) and _disagree([value for name, value in head if _name(name) == "content-length"]):
