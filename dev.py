@@ -64,8 +64,9 @@ COMMANDS = {
 def fingerprint() -> str:
     """What an environment is made from; when it changes, the environment is brought up to date."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in ("pyproject.toml", "requirements.txt", TO_RUN, TO_CHECK):
-        digest.update((ROOT / name).read_bytes())
+    names = ("pyproject.toml", "hatch_build.py", "requirements.txt", TO_RUN, TO_CHECK)
+    for file in (*(ROOT / name for name in names), *sorted((ROOT / "src").rglob("*.pyx"))):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

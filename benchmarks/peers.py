@@ -1,10 +1,11 @@
 """Other gateways in the run of ours: `python benchmarks/peers.py [--only …] [--environment DIR] [--into PAGE]`.
 
-Installs what can be installed (`litellm[proxy]` in an environment of its own, `@portkey-ai/gateway` by npm) into
-`--environment` or a temporary folder, and measures it beside nginx, the floor and our gateway, in turn: CPU of the
-whole tree of processes for requests of 1 and 32 KB and for streams of 50 chunks, memory, and the time to the first
-answer. Each runs with its defaults and what is stated here: one process, one model at the mock provider, logs quiet, no
-database. Takes some minutes, a gigabyte of disk, and the network.
+Installs what can be installed (`litellm[proxy]` and `nemo-switchyard` in environments of their own, and by npm
+`@portkey-ai/gateway`) into `--environment` or a temporary folder, and measures it beside nginx, the floor and our
+gateway, in turn: CPU of the whole tree of processes for requests of 1 and 32 KB and for streams of 50 chunks, memory,
+and the time to the first answer. Each runs with its defaults and what is stated here: one process, one model at the
+mock provider (Switchyard two, to choose from), logs quiet, no database. Takes some minutes, a gigabyte of disk, and the
+network.
 """
 
 import argparse
@@ -42,6 +43,35 @@ model_list:
   - model_name: auto
     litellm_params: {{model: openai/bench-model, api_base: "{upstream}/v1", api_key: sk-none}}
 """
+SWITCHYARD = """\
+schema_version = 1
+
+[llm_clients.bench]
+format = "openai_chat"
+base_url = "{upstream}/v1"
+
+[targets.capable]
+id = "claude-opus-4.7"
+llm_client = "bench"
+
+[targets.efficient]
+id = "deepseek-v3"
+llm_client = "bench"
+
+[routes.auto]
+id = "auto"
+type = "stage_router"
+capable_target = "capable"
+efficient_target = "efficient"
+picker = "efficient_first"
+confidence_threshold = 0.5
+"""
+SERVE_SWITCHYARD = """\
+import signal, sys
+from switchyard_rust.server import Server
+with Server(sys.argv[1], int(sys.argv[2])):
+    signal.pause()
+"""
 
 
 class Kind(NamedTuple):
@@ -75,10 +105,7 @@ class Side(NamedTuple):
 @contextmanager
 def litellm(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
     """Of Python. Its environment has no database; telemetry and the look for newer prices are off."""
-    program = place / "litellm" / "bin" / "litellm"
-    if not program.exists():
-        subprocess.run([sys.executable, "-m", "venv", place / "litellm"], check=True)
-        subprocess.run([place / "litellm/bin/pip", "install", "--quiet", "litellm[proxy]"], check=True)
+    program = _installed(place / "litellm", "litellm[proxy]") / "litellm"
     config, port = folder / "litellm.yaml", free_port()
     config.write_text(LITELLM.format(upstream=upstream.url))
     settings = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
@@ -104,9 +131,36 @@ def portkey(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
         yield side
 
 
+@contextmanager
+def switchyard(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
+    """Of Rust, with the router of its first steps; its wheel has the server, for Python to start. Its log is quiet."""
+    python = _installed(place / "switchyard", "nemo-switchyard") / "python"
+    config, port = folder / "routes.toml", free_port()
+    config.write_text(SWITCHYARD.format(upstream=upstream.url))
+    command = [str(python), "-c", SERVE_SWITCHYARD, str(config), str(port)]
+    with _answering("switchyard", command, port, folder, {"RUST_LOG": "error"}) as side:
+        yield side
+
+
+def _installed(environment: Path, requirement: str) -> Path:
+    """The programs of an environment that has this package of PyPI, newest when it is first asked for."""
+    if not environment.exists():
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        subprocess.run([environment / "bin/pip", "install", "--quiet", requirement], check=True)
+    return environment / "bin"
+
+
+def _version_of(name: str, environment: Path) -> str:
+    (found,) = environment.glob(f"lib/python*/site-packages/{name}-*.dist-info")
+    return found.name.removeprefix(f"{name}-").removesuffix(".dist-info")
+
+
 def _litellm_version(place: Path) -> str:
-    (found,) = (place / "litellm").glob("lib/python*/site-packages/litellm-*.dist-info")
-    return found.name.removeprefix("litellm-").removesuffix(".dist-info")
+    return _version_of("litellm", place / "litellm")
+
+
+def _switchyard_version(place: Path) -> str:
+    return _version_of("nemo_switchyard", place / "switchyard")
 
 
 def _portkey_version(place: Path) -> str:
@@ -123,7 +177,11 @@ class Peer(NamedTuple):
     """It takes so many times our CPU for a request of 1 KB, at least."""
 
 
-PEERS = {"litellm": Peer(litellm, _litellm_version, 75), "portkey": Peer(portkey, _portkey_version, 8)}
+PEERS = {
+    "litellm": Peer(litellm, _litellm_version, 75),
+    "portkey": Peer(portkey, _portkey_version, 8),
+    "switchyard": Peer(switchyard, _switchyard_version, 1.8),
+}
 
 
 @contextmanager
