@@ -80,11 +80,15 @@ class Arriving:
         self._error = error
         self._has_ended = False
 
-    def first(self) -> tuple[Event, ...]:
-        while self._pieces:
-            if events := self._decoder.feed(self._pieces.pop(0)):
-                return events
-        return self._decoder.end()
+    async def first(self) -> tuple[Event, ...]:
+        first: list[Event] = []
+
+        def take(events: tuple[Event, ...]) -> bool:
+            first.extend(events)
+            return False
+
+        await self.relay(take)
+        return tuple(first)
 
     async def relay(self, take: Taker) -> bool:
         while self._pieces:
@@ -161,7 +165,7 @@ class House:
         if self.fails is not None:
             raise self.fails
         source = Arriving(self.says, attempt, self.breaks)
-        return Reply(attempt, source, source.first())
+        return Reply(attempt, source, await source.first())
 
     @property
     def rows(self) -> list[RequestRecorded]:
