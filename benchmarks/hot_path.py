@@ -30,6 +30,7 @@ from routewright.bench.upstream import WHOLE
 from routewright.call import Options
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.wire import WireRequest
+from routewright.http1.pulled import Pulled
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
 from routewright.transport import WireResponse
@@ -39,7 +40,7 @@ CONCURRENCY = 16
 DRAIN_S = 0.3
 
 
-class _Answered:
+class _Answered(Pulled):
     """A whole answer that has come."""
 
     status = 200

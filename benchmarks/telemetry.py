@@ -17,7 +17,7 @@ from routewright.clock import SystemClock
 from routewright.dialects.wire import WireRequest
 from routewright.layers.histogram import SECONDS, Histogram
 from routewright.layers.trace import TraceAttempt, TraceCall
-from routewright.reply import Event, Receipt, Reply
+from routewright.reply import Event, Receipt, Reply, Taker
 from routewright.route import Candidate, Route
 from routewright.telemetry.exporter import Exporter, Target
 from routewright.telemetry.tracer import Tracer
@@ -55,8 +55,8 @@ RECEIPT = Receipt(cost_nanousd=1000, is_estimated=False, attempts=())
 
 
 class _Nothing:
-    async def next(self) -> tuple[Event, ...]:
-        return ()
+    async def relay(self, take: Taker) -> bool:
+        return True
 
     def abort(self) -> None:
         pass

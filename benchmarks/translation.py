@@ -12,7 +12,7 @@ import msgspec
 from routewright.call import Attempt, Call, Cause, Routed
 from routewright.catalog.registry import Deployment, Model, Tier
 from routewright.dialects.known import DOWNSTREAMS, UPSTREAMS
-from routewright.reply import Event, Reply
+from routewright.reply import Reply, Taker
 from routewright.route import Candidate, Route
 
 ROUNDS = 20
@@ -146,9 +146,9 @@ def attempt(source: str, target: str) -> Attempt:
 class Nothing:
     """A reply's source that is at its end."""
 
-    async def next(self) -> tuple[Event, ...]:
+    async def relay(self, take: Taker) -> bool:
         """No events."""
-        return ()
+        return True
 
     def abort(self) -> None:
         """Nothing to abort."""

@@ -9,7 +9,7 @@ from routewright.call import Attempt, Call, Cause, Message, Role, Routed, Text
 from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Deployment, Model, Registry, Tier, build_registry
 from routewright.errors import RoutewrightError
-from routewright.reply import Event, Reply
+from routewright.reply import Event, Reply, Taker
 from routewright.route import Candidate, Route
 from routewright.usage import Usage
 
@@ -110,14 +110,15 @@ class ListSource:
         self.turns = list(turns)
         self.was_aborted = False
 
-    async def next(self) -> tuple[Event, ...]:
-        """The next turn."""
-        if not self.turns:
-            return ()
-        turn = self.turns.pop(0)
-        if isinstance(turn, RoutewrightError):
-            raise turn
-        return turn
+    async def relay(self, take: Taker) -> bool:
+        """The next turns."""
+        while self.turns:
+            turn = self.turns.pop(0)
+            if isinstance(turn, RoutewrightError):
+                raise turn
+            if not take(turn):
+                return False
+        return True
 
     def abort(self) -> None:
         """Note it."""

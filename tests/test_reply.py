@@ -6,7 +6,7 @@ from builders import ListSource, attempt, call, deployment, model, reply
 from routewright.call import Thinking
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import StreamCut
-from routewright.reply import Ending, Event, Receipt, Reply, ToolCallDelta
+from routewright.reply import Ending, Event, Receipt, Reply, Taker, ToolCallDelta
 from routewright.usage import Usage
 
 RECEIPT = Receipt(cost_nanousd=5, is_estimated=False, attempts=())
@@ -79,9 +79,9 @@ async def test_closing_early_drops_the_connection_and_counts_as_abandoned() -> N
 
 async def test_a_reader_that_is_cancelled_closes_the_reply() -> None:
     class Endless(ListSource):
-        async def next(self) -> tuple[Event, ...]:
+        async def relay(self, take: Taker) -> bool:
             await asyncio.get_running_loop().create_future()
-            return ()
+            return True
 
     source = Endless()
     answer = Reply(attempt(), source, (Event(text="Hello"),))

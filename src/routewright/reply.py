@@ -67,11 +67,20 @@ class Event(Struct, frozen=True, kw_only=True):
     """What the provider charges for beside tokens, in words (`3 web searches`): no price table has that."""
 
 
+Callback: TypeAlias = Callable[["Reply"], None]
+Listener: TypeAlias = Callable[[tuple[Event, ...]], None]
+Taker: TypeAlias = Callable[[tuple[Event, ...]], bool]
+"""Is given events that arrived together; says whether it takes more. It is quick, and does not wait."""
+
+
 class Source(Protocol):
     """Where a reply's events come from: the leaf of the stack."""
 
-    async def next(self) -> tuple[Event, ...]:
-        """The events that arrived together; empty at the proper end. Raises ProviderError or DeadlineExceeded."""
+    async def relay(self, take: Taker) -> bool:
+        """Give `take` the events as they arrive, until it returns False, or their proper end; whether they have ended.
+
+        Raises ProviderError or DeadlineExceeded, and what `take` raises.
+        """
         ...
 
     def abort(self) -> None:
@@ -82,9 +91,9 @@ class Source(Protocol):
 class Ended:
     """The `Source` of a reply whose events are all there."""
 
-    async def next(self) -> tuple[Event, ...]:
+    async def relay(self, take: Taker) -> bool:
         """Nothing more comes."""
-        return ()
+        return True
 
     def abort(self) -> None:
         """There is nothing to drop."""
@@ -203,10 +212,6 @@ class Allowance(Struct, frozen=True):
     """By then all is as if nothing had been called."""
 
 
-Callback: TypeAlias = Callable[["Reply"], None]
-Listener: TypeAlias = Callable[[tuple[Event, ...]], None]
-
-
 class Reply:
     """A stream of events that has begun, the attempt that won it, and what is known of it so far."""
 
@@ -275,24 +280,44 @@ class Reply:
         Raises ProviderError when the answer breaks off and DeadlineExceeded when its time is up; the reply is then
         closed.
         """
+        arrived: tuple[Event, ...] = ()
+
+        def take(events: tuple[Event, ...]) -> bool:
+            nonlocal arrived
+            arrived = events
+            return False
+
+        await self.relay(take)
+        return arrived
+
+    async def relay(self, take: Taker) -> bool:
+        """Give `take` the events as they arrive, until it returns False or the reply has ended; whether it has.
+
+        It is what `next` in a loop is, but for waking nobody in between: a socket's events are taken as part of reading
+        them. Raises as `next` does, and what `take` raises; the reply is then closed.
+        """
         if self._waiting:
             events, self._waiting = self._waiting, ()
-            return events
+            if not take(events):
+                return False
         if self.ending is not None:
-            return ()
+            return True
+
+        def noted(events: tuple[Event, ...]) -> bool:
+            self._note(events)
+            return take(events)
+
         try:
-            events = await self._source.next()
+            has_ended = await self._source.relay(noted)
         except RoutewrightError as error:
             self._close(Ending.CUT, error)
             raise
         except BaseException:  # cancelled, or a bug: either way the connection, the hold and the entry are settled
             self.close()
             raise
-        if events:
-            self._note(events)
-        else:
+        if has_ended:
             self._close(Ending.COMPLETE)
-        return events
+        return has_ended
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while events := await self.next():
@@ -359,10 +384,12 @@ class _Overheard:
         self._source = source
         self._listener = listener
 
-    async def next(self) -> tuple[Event, ...]:
-        events = await self._source.next()
-        self._listener(events)
-        return events
+    async def relay(self, take: Taker) -> bool:
+        def overheard(events: tuple[Event, ...]) -> bool:
+            self._listener(events)
+            return take(events)
+
+        return await self._source.relay(overheard)
 
     def abort(self) -> None:
         self._source.abort()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from routewright.dialects.wire import WireRequest
 from routewright.errors import RoutewrightError, StoreUnavailable
+from routewright.http1.pulled import Pulled
 from routewright.ledger.budgets import Budget, Grant, Window
 from routewright.ledger.ledger import Charge, LedgerEvent, decode_event
 
@@ -186,7 +187,7 @@ class MemoryEscrow:
         )
 
 
-class ScriptedResponse:
+class ScriptedResponse(Pulled):
     """A `WireResponse` that gives the pieces it was told to; an exception among them is raised in its turn."""
 
     def __init__(

@@ -8,8 +8,8 @@ have reached the provider is sent again (docs/decisions/0004-outgoing-http.md, 0
 """
 
 import os
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol
 
 from routewright.dialects.wire import WireRequest
 from routewright.errors import SettingsError
@@ -59,6 +59,14 @@ class WireResponse(Protocol):
         """
         ...
 
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        """Give `take` the bytes of the body as they come, until it returns False, or their proper end.
+
+        Returns whether they have ended. Raises as `next` does, and what `take` raises. Of a socket of ours `take` is
+        called as soon as something was read, within that callback: so it is quick, and does not wait.
+        """
+        ...
+
     def abort(self) -> None:
         """Drop the connection now. Never awaits; after the end of the body, or a second time, it does nothing."""
         ...
@@ -95,11 +103,11 @@ class HttpTransport:
         self._ca_file = ca_file
         self._way: Transport | None = None
 
-    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+    def send(self, request: WireRequest, *, connect_timeout_s: float) -> Coroutine[Any, Any, WireResponse]:
         """See `Transport.send`. Raises InvalidRequest when a header value would smuggle in another header."""
         if self._way is None:
             self._way = self._open()
-        return await self._way.send(request, connect_timeout_s=connect_timeout_s)
+        return self._way.send(request, connect_timeout_s=connect_timeout_s)
 
     def _open(self) -> Transport:
         if proxy_variable() is None:

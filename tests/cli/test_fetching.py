@@ -8,9 +8,10 @@ from routewright.cli.failures import BadPrices
 from routewright.cli.fetching import fetch, read_source
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed
+from routewright.http1.pulled import Pulled
 
 
-class Answer:
+class Answer(Pulled):
     """A response with a status and a body in pieces."""
 
     def __init__(self, *pieces: bytes, status: int = 200) -> None:

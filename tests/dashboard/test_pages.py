@@ -1,7 +1,7 @@
 """The pages of requests and sessions: what they show, what they refuse, and what is done at them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from lobby import OPERATOR_KEY, Lobby, lobby
 from routewright.gateway import ui_requests
-from routewright.gateway.http import Message
+from routewright.gateway.http import Kept, Message, Request
 
 FORM = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 UNKNOWN = "01981234-5678-7abc-8def-0123456789ab"
@@ -177,27 +177,27 @@ async def test_a_key_judges_its_own_requests_and_an_administrator_all(tmp_path: 
 # ---- following --------------------------------------------------------------------------------------------------
 
 
-class Follower:
+class Follower(Kept):
     """A reader of the live tail."""
 
     def __init__(self, house: Lobby, query: str = "") -> None:
+        super().__init__()
         self.told = ""
+        self.leave: Callable[[], None] = lambda: None
         self.news = asyncio.Event()
-        self.is_gone = asyncio.Event()
         self.task = asyncio.ensure_future(self._read(house, query))
 
-    async def _read(self, house: Lobby, query: str) -> None:
-        async def receive() -> Message:
-            await self.is_gone.wait()
-            return {"type": "http.disconnect"}
+    def watch(self, left: Callable[[], None] | None) -> None:
+        if left is not None:
+            self.leave = left
 
+    async def _read(self, house: Lobby, query: str) -> None:
         async def send(message: Message) -> None:
             self.told += message.get("body", b"").decode()
             self.news.set()
 
-        headers = [(b"host", b"127.0.0.1:8484")]
-        scope = {"type": "http", "method": "GET", "path": "/ui/requests/tail", "query_string": query.encode()}
-        await house.gateway({**scope, "headers": headers}, receive, send)
+        headers = {b"host": b"127.0.0.1:8484"}
+        await house.gateway(Request("GET", "/ui/requests/tail", headers, self, query=query.encode()), send)
 
     async def until(self, text: str) -> None:
         async with asyncio.timeout(10):
@@ -225,7 +225,7 @@ async def test_followers_are_told_of_new_requests_like_those_they_ask_for(house:
     assert every.told.count(new) == 2
     assert new not in none.told
     for follower in (every, none):
-        follower.is_gone.set()
+        follower.leave()
         await follower.task
 
 
@@ -242,9 +242,9 @@ async def test_only_so_many_follow(house: Lobby, at_once: None, monkeypatch: pyt
     first = Follower(house)
     await first.until(": following")
     assert (await house.call("GET", "/ui/requests/tail")).status == 503
-    first.is_gone.set()
+    first.leave()
     await first.task
     second = Follower(house)
     await second.until(": following")
-    second.is_gone.set()
+    second.leave()
     await second.task

@@ -27,7 +27,7 @@ from routewright.layers.cache import Cache, Rules
 from routewright.layers.record import Record
 from routewright.ledger.accounts import JournaledLedger
 from routewright.ledger.ledger import RequestRecorded
-from routewright.reply import Event, Reply
+from routewright.reply import Event, Reply, Taker
 from routewright.route import Route
 from routewright.tenant import Tenant
 from routewright.testing import FakeClock, MemoryLog
@@ -80,16 +80,26 @@ class Arriving:
         self._error = error
         self._has_ended = False
 
-    async def next(self) -> tuple[Event, ...]:
+    async def first(self) -> tuple[Event, ...]:
+        first: list[Event] = []
+
+        def take(events: tuple[Event, ...]) -> bool:
+            first.extend(events)
+            return False
+
+        await self.relay(take)
+        return tuple(first)
+
+    async def relay(self, take: Taker) -> bool:
         while self._pieces:
-            if events := self._decoder.feed(self._pieces.pop(0)):
-                return events
+            if (events := self._decoder.feed(self._pieces.pop(0))) and not take(events):
+                return False
         if self._error is not None:
             raise self._error
         if self._has_ended:
-            return ()
+            return True
         self._has_ended = True
-        return self._decoder.end()
+        return not (events := self._decoder.end()) or take(events)
 
     def abort(self) -> None:
         """Nothing to drop."""
@@ -155,7 +165,7 @@ class House:
         if self.fails is not None:
             raise self.fails
         source = Arriving(self.says, attempt, self.breaks)
-        return Reply(attempt, source, await source.next())
+        return Reply(attempt, source, await source.first())
 
     @property
     def rows(self) -> list[RequestRecorded]:

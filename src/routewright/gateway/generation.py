@@ -1,28 +1,27 @@
 """Where an answer is asked for: one handler for every dialect that clients speak."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from routewright.call import Call
 from routewright.clock import Clock
-from routewright.dialects.wire import Downstream
+from routewright.dialects.wire import Downstream, EventWriter
 from routewright.engine import Engine
 from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
 from routewright.gateway.aliases import with_own_model
 from routewright.gateway.headers import (
     answer_headers,
-    check_version,
     limit_headers,
-    read_forwarded,
+    read_aside,
     read_options,
-    read_session,
-    read_trace,
 )
 from routewright.gateway.http import (
     IS_CUT,
     JSON_TYPE,
+    NO_WAIT,
     STREAM_HEADERS,
     Caps,
     Departure,
@@ -31,7 +30,7 @@ from routewright.gateway.http import (
     Send,
     respond,
 )
-from routewright.reply import Reply
+from routewright.reply import Event, Reply
 from routewright.tenant import WhenLeft
 
 
@@ -73,7 +72,7 @@ class Generation:
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = self._memory.resume(await read_call(request, self._engine, self._dialect))
-        async with self._departure(request) as departure:
+        with self._departure(request) as departure:
             request.work.reply = reply = await self._engine.ask(call)
             try:
                 if call.stream:
@@ -87,13 +86,16 @@ class Generation:
         """What is done when the client leaves, by its key or the settings."""
         server = self._engine.settings.server
         if (request.caller.tenant.when_left or server.when_left) == WhenLeft.CANCEL:
-            return Departure(request.receive)
+            return Departure(request)
         caps = Caps(server.when_left_seconds, server.when_left_bytes, server.when_left_at_once)
-        return Departure(request.receive, caps, self._finishing)
+        return Departure(request, caps, self._finishing)
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
         if reply.speaks(self._dialect.name):
-            body = b"".join([event.raw async for event in reply])
+            raw: list[bytes] = []
+            while events := await reply.next():
+                raw += [event.raw for event in events]
+            body = b"".join(raw)  # of a single one, as it is here, no copy
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
         self._memory.keep(call, body)
@@ -104,12 +106,10 @@ class Generation:
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        is_cut = True
+        is_cut, passage = True, _Passage(writer, send, departure)
         try:
-            while events := await reply.next():
-                if data := writer.write(events):
-                    departure.passed(len(data))
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            while not await reply.relay(passage.take):
+                await passage.unsent
             last, is_cut = writer.end(reply), False
             self._memory.keep(call, last)
         except (ProviderError, DeadlineExceeded) as error:
@@ -128,17 +128,36 @@ class Generation:
         return self._clock.time_ns() // 1_000_000_000
 
 
+class _Passage:
+    """From a reply to its client: what has arrived is sent at once, for as long as the client takes it."""
+
+    def __init__(self, writer: EventWriter, send: Send, departure: Departure) -> None:
+        self.unsent: Awaitable[None] = NO_WAIT
+        """What is to be awaited before more is taken."""
+        self._writer = writer
+        self._send = send
+        self._departure = departure
+
+    def take(self, events: tuple[Event, ...]) -> bool:
+        """See `Reply.relay`. Raises ClientLeft."""
+        data = self._writer.write(events)
+        if not data:
+            return True
+        self._departure.passed(len(data))
+        self.unsent = self._send({"type": "http.response.body", "body": data, "more_body": True})
+        return self.unsent is NO_WAIT
+
+
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:
     """The call a request means. Raises CallerError."""
-    check_version(request)
-    options = read_options(request.headers)
+    aside, options = read_aside(request), read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
     request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
     return replace(
         with_own_model(call, engine.registry),
-        headers=read_forwarded(request),
-        session=read_session(request.headers) or call.session,
+        headers=aside.headers,
+        session=aside.session or call.session,
         tenant=request.caller.tenant,
-        trace=read_trace(request),
+        trace=aside.trace,
     )

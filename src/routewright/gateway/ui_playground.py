@@ -60,8 +60,9 @@ class UiPlayground:
             raise Overloaded("the playground is asking for others just now", retry_after_s=5)
         self._asking += 1
         try:
-            async with Departure(request.receive), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._answer(request, wish, side)) for side in sides]
+            with Departure(request):
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._answer(request, wish, side)) for side in sides]
         finally:
             self._asking -= 1
         return [task.result() for task in tasks]

@@ -62,7 +62,7 @@ class UiRequests:
             raise Overloaded(f"{MOST_FOLLOWERS} readers follow requests already", retry_after_s=10)
         self._followers += 1
         try:
-            async with Departure(request.receive):
+            with Departure(request):
                 await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *SAFETY]})
                 await send(_piece(b": following\n\n"))
                 for _ in range(int(FOLLOWED_S / LOOK_EVERY_S)):

@@ -26,6 +26,7 @@ from routewright.errors import (
     TlsFailed,
 )
 from routewright.http1.pool import IDLE_CONNECTION_MAX_S, IDLE_CONNECTIONS_MAX
+from routewright.http1.pulled import Pulled
 from routewright.http1.response import BUFFERED_BYTES_MAX
 
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\0]")
@@ -64,7 +65,7 @@ class Libcurl:
         await self._driver.close()
 
 
-class _Exchange:
+class _Exchange(Pulled):
     """One request and its response: libcurl's callbacks on one side, a `WireResponse` on the other."""
 
     def __init__(self, driver: "_Driver", peer: str, max_header_bytes: int) -> None:

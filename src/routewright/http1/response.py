@@ -1,12 +1,15 @@
 """One connection to a provider, and the responses that come over it, one after the other.
 
-httptools parses; `Connection` has the socket, `Response` what one request is told. Pieces are handed on as they come
-and waited for by nothing but a future: no task, no queue.
+httptools parses; `Connection` has the socket, `Response` what one request is told. Pieces are handed on as they come,
+and waited for by nothing but a future: no task, no queue. Of a body that is relayed, not even that is woken before its
+end: what a read brought is taken before the event loop turns again.
 """
 
 import asyncio
 import select
 import socket
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import httptools
@@ -56,19 +59,16 @@ class Response:
         self._pieces: list[bytes] = []
         self._buffered_bytes = 0
         self._error: ProviderError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        """Who takes what comes while `relay` waits."""
 
     async def answered(self) -> None:
         """Wait for status and headers."""
         while not self.is_answered:
             if self._error is not None:
                 raise self._error
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                self.abort()
-                raise
+            await self._news()
 
     async def next(self) -> bytes:
         """See `WireResponse.next`. What came since the last call comes as one."""
@@ -77,17 +77,26 @@ class Response:
                 raise self._error
             if self.is_ended:
                 return b""
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                self.abort()
-                raise
-        pieces, self._pieces = self._pieces, []
-        if self._buffered_bytes >= BUFFERED_BYTES_MAX and not self.is_ended:
-            self._connection.go_on()
-        self._buffered_bytes = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            await self._news()
+        return self._gathered()
+
+    async def relay(self, take: Callable[[bytes], bool]) -> bool:
+        """See `WireResponse.relay`. What comes in one read is taken as one, and at once."""
+        while True:
+            if self._pieces:
+                if not take(self._gathered()):
+                    return False
+            elif self._error is not None:
+                raise self._error
+            elif self.is_ended:
+                return True
+            else:
+                self._take = take
+                try:
+                    if not await self._news():
+                        return False
+                finally:
+                    self._take = None
 
     def abort(self) -> None:
         """See `WireResponse.abort`."""
@@ -98,20 +107,50 @@ class Response:
     def wake(self) -> None:
         """There is something new for whoever waits."""
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(True)
 
     def add(self, piece: bytes) -> bool:
         """A piece of the body; False when there had better come no more for now."""
         self._pieces.append(piece)
         self._buffered_bytes += len(piece)
-        self.wake()
         return self._buffered_bytes < BUFFERED_BYTES_MAX
+
+    def pass_on(self) -> None:
+        """All of a read was added: it is taken now, or whoever waits is woken."""
+        waiter = self._waiter
+        if waiter is None or not self._pieces or waiter.done():
+            return
+        if self._take is None:
+            waiter.set_result(True)
+            return
+        try:
+            if not self._take(self._gathered()):
+                waiter.set_result(False)
+        except Exception as error:  # noqa: BLE001 - it is raised where the relay is awaited
+            waiter.set_exception(error)
 
     def end(self, error: ProviderError | None) -> None:
         """There will be no more of it."""
         self.is_ended = True
         self._error = error
         self.wake()
+
+    async def _news(self) -> bool:
+        """Wait for something new; False when whoever takes it has enough. To cancel it is to abort."""
+        self._waiter = self._loop.create_future()
+        try:
+            return await self._waiter
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    def _gathered(self) -> bytes:
+        """All that is there."""
+        pieces, self._pieces = self._pieces, []
+        if self._buffered_bytes >= BUFFERED_BYTES_MAX and not self.is_ended:
+            self._connection.go_on()
+        self._buffered_bytes = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _NotHttp(Exception):
@@ -133,6 +172,7 @@ class Connection(asyncio.BufferedProtocol):
         self._response: Response | None = None
         self._head: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        """At most so long is the head, as long as it is read."""
         self._defect = ""
         self._ends_with_connection = False
         self._stays_open = False
@@ -191,16 +231,16 @@ class Connection(asyncio.BufferedProtocol):
         if response is None:
             self.drop()  # nobody asked for anything
             return
+        self._head_bytes += count
         try:
             self._parser.feed_data(self._buffer[:count])
         except httptools.HttpParserUpgrade:
             self._defect = "it changes the protocol"
         except httptools.HttpParserError as error:
             self._defect = self._defect or str(error)
-        if not response.is_answered:
-            self._head_bytes += count
-            if self._head_bytes > self._max_header_bytes:
-                self._defect = self._defect or self._too_large()
+        response.pass_on()
+        if self._head_bytes > self._max_header_bytes and not response.is_answered:
+            self._defect = self._defect or self._too_large()
         if response.is_ended:
             self._free()
         elif self._defect:
@@ -250,14 +290,12 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         if response is None or status < 200:
             return
-        if sum([len(name) + len(value) + _LINE_BYTES for name, value in self._head]) > self._max_header_bytes:
+        head, most = self._head, self._max_header_bytes
+        if self._head_bytes > most and sum(len(name) + len(value) + _LINE_BYTES for name, value in head) > most:
             self._refuse(self._too_large())
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self._head:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
-            if name == "content-length" and headers.get(name, value) != value:
-                self._refuse("it has two different content-lengths")
-            headers[name] = value
+        headers = {_name(name): value.decode("latin-1").strip() for name, value in head}
+        if len(headers) != len(head) and _disagree([value for name, value in head if _name(name) == "content-length"]):
+            self._refuse("it has two different content-lengths")
         is_measured, is_chunked = "content-length" in headers, "transfer-encoding" in headers
         if is_measured and is_chunked:
             self._refuse("it is chunked and has a content-length, too")
@@ -282,3 +320,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _too_large(self) -> str:
         return f"its headers are larger than {self._max_header_bytes} bytes"
+
+
+@lru_cache(maxsize=1000)
+def _name(raw: bytes) -> str:
+    """A header's, in lower case."""
+    return raw.decode("latin-1").lower()
+
+
+def _disagree(values: Sequence[bytes]) -> bool:
+    return len({value.strip() for value in values}) > 1

@@ -13,7 +13,7 @@ from routewright.dialects.rate_limits import allowance
 from routewright.dialects.wire import Decoder
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse, ProviderError
-from routewright.reply import Event, Reply
+from routewright.reply import Event, Reply, Taker
 from routewright.transport import Transport, WireResponse
 
 MAX_ERROR_BODY = 65_536
@@ -91,6 +91,7 @@ class Decoded:
         self._size = 0
         self.has_ended = False
         """All has come."""
+        self._waits_since = 0.0
         self._longest_pause_s = 0.0
         self._patience: _Patience | None = None
         """From the first wait on that is under the idle limit."""
@@ -113,21 +114,33 @@ class Decoded:
             raise InvalidResponse(f"{self._attempt.deployment.id} sent an empty answer")
         return opening
 
-    async def next(self) -> tuple[Event, ...]:
-        """The events that arrived together; empty at the proper end."""
+    async def relay(self, take: Taker) -> bool:
+        """See `Source.relay`."""
         if self.has_ended:
-            return ()
+            return True
         clock = self._upstream.clock
-        began_at = clock.monotonic()
+        self._waits_since = clock.monotonic()
         patience = self._patience
         if patience is None:
             patience = self._patience = _Patience(clock)
-        patience.begin(self._upstream.patient_until(self._attempt, began_at))
+        patience.begin(self._upstream.patient_until(self._attempt, self._waits_since))
+
+        def decoded(data: bytes) -> bool:
+            events = self._take(data)
+            if not events:
+                return True
+            self._note_pause(now := clock.monotonic())
+            if not take(events):
+                return False
+            self._waits_since = now
+            patience.ends_at = self._upstream.patient_until(self._attempt, now)
+            return True
+
         try:
-            while data := await self._response.next():
-                if events := self._take(data):
-                    return events
-            return self._end()
+            if not await self._response.relay(decoded):
+                return False
+            events = self._end()
+            return not events or take(events)
         except asyncio.CancelledError as error:
             if not patience.took_back():
                 raise
@@ -138,8 +151,7 @@ class Decoded:
             raise
         finally:
             patience.end()
-            if (pause_s := clock.monotonic() - began_at) > self._longest_pause_s:
-                self._longest_pause_s = pause_s
+            self._note_pause(clock.monotonic())
 
     def tell(self, reply: Reply) -> None:
         """How long the provider kept us waiting."""
@@ -154,6 +166,9 @@ class Decoded:
         self._size += len(data)
         self._upstream.check_size(self._attempt, self._size)
         return self._decoder.feed(data)
+
+    def _note_pause(self, now: float) -> None:
+        self._longest_pause_s = max(self._longest_pause_s, now - self._waits_since)
 
     def _end(self) -> tuple[Event, ...]:
         self.has_ended = True
@@ -174,7 +189,8 @@ class _Patience:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._ends_at = 0.0
+        self.ends_at = 0.0
+        """Until when the wait that has begun may last, in monotonic seconds; it may be put off while it lasts."""
         self._goes_off_at = inf
         self._waiter: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -182,7 +198,7 @@ class _Patience:
 
     def begin(self, ends_at: float) -> None:
         """The current task waits from now on, at most until then, in monotonic seconds; then it is cancelled."""
-        self._ends_at = ends_at
+        self.ends_at = ends_at
         self._waiter = asyncio.current_task(self._loop)
         if ends_at < self._goes_off_at:
             self._arm()
@@ -203,14 +219,14 @@ class _Patience:
 
     def _arm(self) -> None:
         self.stop()
-        self._goes_off_at = self._ends_at
-        self._timer = self._loop.call_at(self._ends_at, self._look)
+        self._goes_off_at = self.ends_at
+        self._timer = self._loop.call_at(self.ends_at, self._look)
 
     def _look(self) -> None:
         self._timer, self._goes_off_at = None, inf
         if self._waiter is None:
             return
-        if self._clock.monotonic() < self._ends_at:
+        if self._clock.monotonic() < self.ends_at:
             self._arm()
         else:
             self._was_cancelled = True

@@ -24,6 +24,7 @@ from routewright.detection import Found
 from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
 from routewright.errors import ConnectFailed, RoutewrightError, StreamCut
+from routewright.http1.pulled import Pulled
 from routewright.ids import uuid7
 from routewright.layers.circuit import State
 from routewright.ledger.accounts import JournaledLedger
@@ -115,7 +116,7 @@ class Place:
         return Response(429 if failure == "overloaded" else 500, b"{}")
 
 
-class Response:
+class Response(Pulled):
     """A whole body."""
 
     def __init__(self, status: int, body: bytes) -> None:

@@ -11,6 +11,7 @@ from msgspec import structs
 from routewright.clock import Clock, SystemClock
 from routewright.dialects.wire import WireRequest
 from routewright.errors import StreamCut
+from routewright.http1.pulled import Pulled
 from routewright.simulator.answers import Ask, Completion, choose
 from routewright.simulator.anthropic_messages import AnthropicMessages
 from routewright.simulator.batches import QUICK, Answered, Batches, BatchPlan
@@ -56,7 +57,7 @@ class _Memory:
         return times
 
 
-class SimulatedResponse:
+class SimulatedResponse(Pulled):
     """An answer on its way: bytes, each after its own wait."""
 
     def __init__(
