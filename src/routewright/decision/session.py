@@ -64,15 +64,16 @@ def session_of(call: Call) -> str:
 
 def opening_of(call: Call) -> str:
     """A hash of how a conversation opened, its system prompt and first user turn: the same for all its turns."""
-    digest = blake2b(digest_size=16, person=b"opening")
+    opening = []
     for message in call.messages[:_OPENING_MESSAGES]:
-        text = message.text
-        edges = (text[:_OPENING_CHARS] + text[_OPENING_CHARS:][-_OPENING_CHARS:]).encode(errors="surrogatepass")
-        digest.update(b"%s %d %d " % (message.role.encode(), len(text), len(edges)))
-        digest.update(edges)
+        text = edges = message.text
+        if len(text) > 2 * _OPENING_CHARS:
+            edges = text[:_OPENING_CHARS] + text[-_OPENING_CHARS:]
+        seen = edges.encode(errors="surrogatepass")
+        opening += (f"{message.role} {len(text)} {len(seen)} ".encode(), seen)
         if message.role == "user":
             break
-    return digest.hexdigest()
+    return blake2b(b"".join(opening), digest_size=16, person=b"opening").hexdigest()
 
 
 # ---- what was said ------------------------------------------------------------------------------------------------
