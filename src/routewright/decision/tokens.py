@@ -163,7 +163,7 @@ def _weigh(text: str) -> float:
     marks = len(visible.translate(None, _DIGITS))
     letters, capitals, digits = len(data) - len(rest), len(not_small) - len(rest), len(visible) - marks
     # A run of blanks is one token: every pair takes itself out again.
-    blanks = max(len(rest) - len(visible) - 2 * pairs, 0)
+    blanks = len(rest) - len(visible) - 2 * pairs
     return 0.073 * letters + 0.27 * capitals + 0.77 * blanks + 0.58 * digits + 0.73 * marks + other
 
 

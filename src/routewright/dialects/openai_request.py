@@ -83,9 +83,9 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
     if "tools" in fields or "tool_choice" in fields:
         said |= _read_tools(fields)
     model, messages = _read_model(fields), _read_messages(fields.get("messages"))
-    for name, (of_call, read) in _FURTHER.items():
-        if name in fields:
-            said[of_call] = read(fields)
+    for name in filter(fields.__contains__, _FURTHER):
+        of_call, read = _FURTHER[name]
+        said[of_call] = read(fields)
     if not fields.keys() <= _CANONICAL:
         others = (name for name, value in fields.items() if name not in _CANONICAL and value is not None)
         said["extra_fields"] = (*said.get("extra_fields", ()), *others)

@@ -103,8 +103,9 @@ class Decoded:
             data = await self._response.next()
             events = self._take(data) if data else self._end()
             opening += events
-            if any(_says_something(event) for event in events):
-                return opening
+            for event in events:
+                if _says_something(event):
+                    return opening
         if not opening:
             raise InvalidResponse(f"{self._attempt.deployment.id} sent an empty answer")
         return opening
