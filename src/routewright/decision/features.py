@@ -155,7 +155,9 @@ def extract(call: Call) -> Features:
     turns = walk.turns
     last_chars = len(turns[-1]) if turns else 0
     task, earlier = _read_turns(turns)
-    described = estimate_tokens(definitions.decode()) + estimate_tokens(schema.decode()) if definitions or schema else 0
+    described = estimate_tokens(definitions.decode()) if definitions else 0
+    if schema:
+        described += estimate_tokens(schema.decode())
     parts = walk.parts(described)
     return Features(
         text=_read_text(turns, has_earlier=bool(earlier.words)),
@@ -460,10 +462,15 @@ def _may_hold_pasted_lines(text: str) -> bool:
         "{" in text
         or ";" in text
         or "\t" in text
-        or next(islice(_TIGHT_COMMA.finditer(text), _MOST_PLAIN_COMMAS, None), None) is not None
+        or _has_tight_commas(text)
         or _PASTED_START.search(text) is not None
         or text[0] in _DATA_STARTS
     )
+
+
+def _has_tight_commas(text: str) -> bool:
+    """More than a few without a blank after them: no longer looked at than until they are found."""
+    return next(islice(_TIGHT_COMMA.finditer(text), _MOST_PLAIN_COMMAS, None), None) is not None
 
 
 def _without_pasted_lines(text: str) -> tuple[str, bool, bool]:

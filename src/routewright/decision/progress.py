@@ -117,6 +117,7 @@ def _look_back(messages: Sequence[Message]) -> tuple[int, int]:
 
 
 def _complains(text: str) -> bool:
+    """Whether it says that something still does not work."""
     return any(map(text.lower().__contains__, _COMPLAINING)) and _STILL_BROKEN.search(text) is not None
 
 

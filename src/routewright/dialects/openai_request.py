@@ -89,9 +89,7 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
     if not fields.keys() <= _CANONICAL:
         others = (name for name, value in fields.items() if name not in _CANONICAL and value is not None)
         said["extra_fields"] = (*said.get("extra_fields", ()), *others)
-    return Call(
-        id=request_id, dialect=DIALECT, model=model, messages=messages, body=fields, options=options, **said
-    )
+    return Call(id=request_id, dialect=DIALECT, model=model, messages=messages, body=fields, options=options, **said)
 
 
 def _read_stream(fields: JsonObject) -> JsonObject:
