@@ -105,7 +105,7 @@ class SqliteBooks:
             connection.execute("CREATE TABLE states (budget, spent INTEGER, granted INTEGER, most INTEGER)")
             for event in ("INSERT", "UPDATE"):
                 connection.execute(
-                    f"CREATE TRIGGER watch_{event} AFTER {event} ON budget_windows BEGIN INSERT INTO states VALUES "  # noqa: S608
+                    f"CREATE TRIGGER watch_{event} AFTER {event} ON budget_windows BEGIN INSERT INTO states VALUES "  # noqa: S608 - names of events, of a table here
                     "(new.budget, new.posted_nanousd, new.leased_nanousd, new.limit_nanousd); END"
                 )
 
@@ -243,7 +243,7 @@ class Trial:
         budget = f"trials/{self.name}"
         held = "SELECT count(*) FROM open_holds"
         self.wait_until_quiet()
-        spent = books.value(f"SELECT sum(cost_nanousd) FROM events WHERE tags = '[\"{self.name}\"]'")  # noqa: S608
+        spent = books.value(f"SELECT sum(cost_nanousd) FROM events WHERE tags = '[\"{self.name}\"]'")  # noqa: S608 - a trial's own name
         billed = 0
         with self.gateways.bill.open(encoding="utf-8") as lines:
             for line in map(json.loads, lines):
