@@ -49,10 +49,10 @@ class Answer:
         self.completed += 1
 
     async def start(self, *headers: tuple[bytes, bytes], status: int = 200) -> None:
-        await self.exchange.send({"type": "http.response.start", "status": status, "headers": list(headers)})
+        await self.exchange.send({"status": status, "headers": list(headers)})
 
     async def body(self, data: bytes, *, more: bool = False) -> None:
-        await self.exchange.send({"type": "http.response.body", "body": data, "more_body": more})
+        await self.exchange.send({"body": data, "more_body": more})
 
 
 async def test_head_and_body_are_one_write() -> None:

@@ -80,11 +80,11 @@ async def test_what_broke_off_is_forgotten(house: Lobby, end: str) -> None:
         times += 1
         if end == "failed":
             raise DeadlineExceeded("too slow")
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
+        await send({"status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"body": b"data: {}\n\n", "more_body": True})
         if end == "left":
             raise ClientLeft
-        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", IS_CUT: True})
+        await send({"body": b"data: [DONE]\n\n", IS_CUT: True})
 
     async def send(message: Message) -> None:
         """Nobody looks."""

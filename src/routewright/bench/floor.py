@@ -55,17 +55,17 @@ async def _copy_whole(response: WireResponse, send: Send) -> None:
 
 
 async def _copy_stream(response: WireResponse, send: Send) -> None:
-    await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
+    await send({"status": response.status, "headers": _headers(response)})
     unsent: Awaitable[None] = NO_WAIT
 
     def pass_on(piece: bytes) -> bool:
         nonlocal unsent
-        unsent = send({"type": "http.response.body", "body": piece, "more_body": True})
+        unsent = send({"body": piece, "more_body": True})
         return unsent is NO_WAIT
 
     while not await response.relay(pass_on):
         await unsent
-    await send({"type": "http.response.body", "body": b""})
+    await send({"body": b""})
 
 
 def _headers(response: WireResponse) -> RawHeaders:

@@ -90,9 +90,7 @@ class Telling:
         is_eligible: bool = False,
     ) -> Candidate:
         findings, lineup, name = self._findings, self._findings.lineup, self._findings.lineup.names[at]
-        forecast = findings.forecast
-        if forecast is not None and at in forecast.unknown:
-            forecast = None
+        forecast = findings.forecast if findings.is_foreseen(at) else None
         tokens = self._examiner.warm.get(name, 0)
         hindrance: Hindrance = ""
         if at in findings.reasons:
@@ -102,7 +100,7 @@ class Telling:
             tier=lineup.tiers[at],
             is_eligible=is_eligible,
             reason=f"{reason}; {tokens:,} tokens warm" if tokens else reason,
-            expected_cost_nanousd=None if at in lineup.unpriced else findings.costs[at],
+            expected_cost_nanousd=findings.cost(at),
             cold_cost_nanousd=findings.cold.get(at),
             success=None if forecast is None else int(forecast.success[at] * STEPS + 0.5) / STEPS,
             outcomes=0 if forecast is None else forecast.outcomes[at],

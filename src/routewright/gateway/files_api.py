@@ -78,10 +78,10 @@ class Files:
         with await asyncio.to_thread(path.open, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             headers = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % size)]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"status": 200, "headers": headers})
             while data := await asyncio.to_thread(file.read, _PIECE_BYTES):
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+                await send({"body": data, "more_body": True})
+        await send({"body": b""})
 
     async def _receive(self, request: Request, form: Form, owner: str, file: BinaryIO) -> None:
         limit = self._engine.settings.server.max_file_bytes

@@ -105,7 +105,7 @@ class Generation:
         """Headers go out with the first event; from then on a failure is an error event, never an end mark."""
         writer = self._dialect.writer(reply, self._now_s())
         headers = [*STREAM_HEADERS, *self._headers(request, reply)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"status": 200, "headers": headers})
         is_cut, passage = True, _Passage(writer, send, departure)
         try:
             while not await reply.relay(passage.take):
@@ -117,9 +117,9 @@ class Generation:
         except asyncio.CancelledError:  # the client left, and does not see this; or we end it, and it does
             reply.close()
             last = writer.fail(request.work.error or ShuttingDown("the gateway ended before this answer was complete"))
-            await send({"type": "http.response.body", "body": last, IS_CUT: True})
+            await send({"body": last, IS_CUT: True})
             raise
-        await send({"type": "http.response.body", "body": last, IS_CUT: is_cut})
+        await send({"body": last, IS_CUT: is_cut})
 
     def _headers(self, request: Request, reply: Reply) -> RawHeaders:
         return [*answer_headers(request, reply), *limit_headers(self._engine.standing(request.caller.tenant))]
@@ -144,7 +144,7 @@ class _Passage:
         if not data:
             return True
         self._departure.passed(len(data))
-        self.unsent = self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self.unsent = self._send({"body": data, "more_body": True})
         return self.unsent is NO_WAIT
 
 

@@ -1,7 +1,7 @@
 """The little of HTTP that handlers need: read bounded bodies, write answers, notice who left.
 
 A framework here costs two to ten times as much as this file (docs/decisions/0009-raw-asgi.md), and ASGI between our own
-protocol and our own application cost something, too (0056-http-of-a-request.md).
+protocol and our own application cost something, too (0056-a-seam-of-our-own.md).
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from routewright.gateway.overload import Work
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 Message: TypeAlias = Mapping[str, Any]
-"""A part of an answer: its head (`status`, `headers`), a piece of its body (`body`; `more_body` if others follow), both
-as ASGI has them; or all of it in one, with `status`, `headers` and `body`, whose length need not be told."""
+"""A part of an answer: its head (`status`, `headers`), a piece of its body (`body`; `more_body` if others follow), or
+all of it in one, with `status`, `headers` and `body`, whose length need not be told."""
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
@@ -226,7 +226,7 @@ class Departure:
 
 def respond(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Awaitable[None]:
     """Send a whole answer."""
-    return send({"type": "http.response", "status": status, "headers": headers, "body": body})
+    return send({"status": status, "headers": headers, "body": body})
 
 
 def whole_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:

@@ -87,16 +87,16 @@ class Siblings:
                 async with aclosing(self._ask(number, request, body)) as parts:
                     async for part in parts:
                         if isinstance(part, _Head):
-                            start = {"type": "http.response.start", "status": part.status, "headers": part.headers}
+                            start = {"status": part.status, "headers": part.headers}
                             await send(start)
                         else:
-                            await send({"type": "http.response.body", "body": part, "more_body": True})
+                            await send({"body": part, "more_body": True})
             except (OSError, EOFError, httptools.HttpParserError) as error:
                 raise Overloaded(
                     f"worker {number}, which remembers this, is away ({str(error) or 'it hung up'})",
                     retry_after_s=PAUSE_S,
                 ) from error
-        await send({"type": "http.response.body", "body": b""})
+        await send({"body": b""})
 
     async def _ask(self, number: int, request: Request, body: bytes = b"") -> AsyncGenerator["_Head | bytes", None]:
         """The head of a sibling's answer, and its body as it comes. Raises OSError, EOFError, HttpParserError."""

@@ -63,14 +63,14 @@ class UiRequests:
         self._followers += 1
         try:
             with Departure(request):
-                await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *SAFETY]})
+                await send({"status": 200, "headers": [*STREAM_HEADERS, *SAFETY]})
                 await send(_piece(b": following\n\n"))
                 for _ in range(int(FOLLOWED_S / LOOK_EVERY_S)):
                     if self._is_draining():
                         break
                     told = [_event(row) for row in await self._next() if wanted.takes(row)]
                     await send(_piece(b"".join(told) or b":\n\n"))
-                await send({"type": "http.response.body", "body": b""})
+                await send({"body": b""})
         finally:
             self._followers -= 1
             if not self._followers and self._looking is not None:
@@ -129,4 +129,4 @@ def _event(row: Brief) -> bytes:
 
 
 def _piece(body: bytes) -> dict[str, object]:
-    return {"type": "http.response.body", "body": body, "more_body": True}
+    return {"body": body, "more_body": True}

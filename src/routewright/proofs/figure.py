@@ -1,14 +1,12 @@
 """Figures: each has a bar, a run and a verdict, and says where it was measured."""
 
 import datetime
-import os
-import platform
-import re
-from importlib.metadata import version
-from pathlib import Path
 
 import apsw
 from msgspec import Struct
+
+from routewright.bench import measure as bench
+from routewright.version import running_version
 
 BAR = "\\|"
 """As it stands within a cell."""
@@ -41,17 +39,11 @@ class Figure(Struct, frozen=True, kw_only=True):
 
 def machine() -> str:
     """Where it ran: what matters for figures, and nothing by which a host could be known."""
+    here = bench.machine()
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
-        f"{platform.python_implementation()} {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, "
-        f"routewright {version('routewright')}"
+        f"{here.processor}, {here.cores} cores, {here.system}, {here.python}, SQLite {apsw.sqlite_lib_version()}, "
+        f"routewright {running_version()}"
     )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    return found[1].strip() if found else platform.machine()
 
 
 def today() -> str:
