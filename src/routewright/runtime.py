@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.access.directory import Directory
 from routewright.access.installation import Installation
@@ -525,7 +525,7 @@ def _has_sockets(registry: Registry) -> bool:
 
 def _without_embeddings(settings: Settings) -> Settings:
     """The simulator makes no vectors, and a simulation calls nobody else."""
-    return replace(settings, second_opinion=replace(settings.second_opinion, kind="none"))
+    return structs.replace(settings, second_opinion=structs.replace(settings.second_opinion, kind="none"))
 
 
 def _detect(settings: Settings) -> Found:

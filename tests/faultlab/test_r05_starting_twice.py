@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from random import Random
 from threading import Barrier
 
+import routewright
 from builders import message
 from routewright.call import Call
 from routewright.errors import LedgerUnavailable
@@ -23,6 +25,7 @@ from served import serving
 from terminal import Terminal
 
 AT_ONCE = 6
+PACKAGE = Path(routewright.__file__).parent
 
 
 def ask(url: str) -> int:
@@ -123,3 +126,11 @@ def test_r05_threads_that_import_at_once_get_the_same_and_start_nothing(tmp_path
     environ = Terminal(tmp_path).environ
     done = subprocess.run([sys.executable, "-c", IMPORTS], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_r05_nothing_loads_a_part_of_msgspec_before_the_whole_of_it() -> None:
+    """A part loaded first holds its own lock and waits for the whole, which holds its lock and waits for the part."""
+    parts = re.compile(r"^(?:from|import) msgspec(\.?)", re.MULTILINE)
+    first = {path: parts.search(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    assert sum(found is not None for found in first.values()) > 100
+    assert not [path for path, found in first.items() if found is not None and found[1]]

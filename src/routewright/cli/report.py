@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.cli.failures import NotRecorded
 from routewright.cli.ledger import EMPTY, reading, when
@@ -283,7 +283,7 @@ def _with_key_names(store: "Store | None", report: Report) -> Report:
     from routewright.access.keyring import key_names
 
     names = key_names(store.database)
-    return replace(report, tables=tuple(with_key_names(table, names) for table in report.tables))
+    return structs.replace(report, tables=tuple(with_key_names(table, names) for table in report.tables))
 
 
 def _tell_prompts(store: "Store | None", window: Window, form: _Form) -> None:

@@ -8,7 +8,7 @@ for all, and rounded so that they add up to it exactly.
 import hashlib
 from collections.abc import Iterable
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Message, Text
 from routewright.usage import InputParts
@@ -44,7 +44,7 @@ def scaled(parts: InputParts, total: int) -> InputParts:
 
 def without_history(parts: InputParts, tokens: int) -> InputParts:
     """The parts after so many tokens of history were left out; what is not there cannot be."""
-    return replace(parts, history=max(0, parts.history - tokens))
+    return structs.replace(parts, history=max(0, parts.history - tokens))
 
 
 def share_nanousd(cost_nanousd: int, part: int, total: int) -> int:

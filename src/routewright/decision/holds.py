@@ -1,6 +1,6 @@
 """How long an answer a given amount of money allows."""
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Attempt
 from routewright.ledger.billing import Pinned
@@ -21,8 +21,8 @@ def hold_nanousd(attempt: Attempt, input_tokens_ub: int, now_s: int) -> int | No
 
 def shortened(attempt: Attempt, max_output_tokens: int) -> Attempt:
     """The same attempt with another bound on the length of its answer."""
-    call = replace(attempt.call, max_output_tokens=max_output_tokens)
-    return replace(attempt, routed=replace(attempt.routed, call=call))
+    call = structs.replace(attempt.call, max_output_tokens=max_output_tokens)
+    return structs.replace(attempt, routed=structs.replace(attempt.routed, call=call))
 
 
 def affordable_output_tokens(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Call, JsonObject, Message, Part, Text, ToolResult
 from routewright.dialects.anthropic_reading import has_system, read_block
@@ -23,7 +23,7 @@ def with_messages(call: Call, messages: Sequence[Message], sources: Sequence[int
             fields = call.body["messages"][source - first]
             old = call.messages[source]
             written.append(fields if message == old else {**fields, "content": _with_words(fields["content"], message)})
-    return replace(call, messages=tuple(messages), body={**call.body, "messages": written})
+    return structs.replace(call, messages=tuple(messages), body={**call.body, "messages": written})
 
 
 def _with_words(content: str | list[JsonObject], message: Message) -> str | list[JsonObject]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Call, Opaque, OutputFormat
 from routewright.dialects.wire import Upstream
@@ -50,12 +50,12 @@ def carried(call: Call, dialect: Upstream) -> tuple[Call, tuple[str, ...]]:
 def _without_field(call: Call, name: str) -> Call:
     """Hosted tools and the like are nowhere but in the body, which no other dialect is written from."""
     others = tuple(field for field in call.extra_fields if field != name)
-    return replace(call, extra_fields=others, **_CLEARED.get(name, {}))
+    return structs.replace(call, extra_fields=others, **_CLEARED.get(name, {}))
 
 
 def _without_part(call: Call, kind: str) -> Call:
     messages = (
-        replace(message, parts=tuple(part for part in message.parts if part != Opaque(kind)))
+        structs.replace(message, parts=tuple(part for part in message.parts if part != Opaque(kind)))
         for message in call.messages
     )
-    return replace(call, messages=tuple(message for message in messages if message.parts))
+    return structs.replace(call, messages=tuple(message for message in messages if message.parts))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import (
     CacheMark,
@@ -352,7 +352,7 @@ def with_messages(call: Call, messages: Sequence[Message], sources: Sequence[int
         else:
             fields, old = call.body["messages"][source], call.messages[source]
             written.append(fields if message == old else _with_words(fields, message, old))
-    return replace(call, messages=tuple(messages), body={**call.body, "messages": written})
+    return structs.replace(call, messages=tuple(messages), body={**call.body, "messages": written})
 
 
 def _with_words(fields: JsonObject, message: Message, old: Message) -> JsonObject:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Protocol
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Call
 from routewright.clock import Clock
@@ -154,7 +154,7 @@ async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Ca
     body = await request.body(engine.settings.server.max_body_bytes)
     request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
-    return replace(
+    return structs.replace(
         with_own_model(call, engine.registry),
         headers=aside.headers,
         session=aside.session or call.session,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Call
 from routewright.errors import BadInput, ClusterUnusable, RoutewrightError
@@ -123,7 +123,7 @@ class RayCrew:
             finally:
                 seat.asking -= 1
                 self._has_changed.set()
-            call = replace(call, id=self._runtime.engine.mint_id())
+            call = structs.replace(call, id=self._runtime.engine.mint_id())
         raise ClusterUnusable(
             f"{MOST_DEATHS} actors died while they asked this",
             hint="see Ray's logs of them: too little memory, as a rule",

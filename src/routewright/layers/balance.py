@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Protocol
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import Deployment
@@ -60,7 +60,7 @@ class Balance:
     def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         if attempt.others:
             first, *others = self._arranged(attempt)
-            attempt = replace(attempt, deployment=first, others=tuple(others))
+            attempt = structs.replace(attempt, deployment=first, others=tuple(others))
         return forward(attempt)
 
     def _arranged(self, attempt: Attempt) -> list[Deployment]:

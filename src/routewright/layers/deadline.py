@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from math import inf
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Attempt, Call
 from routewright.clock import Clock
@@ -35,7 +35,7 @@ class Deadline:
             deadline_at = call.deadline_at
         try:
             with self._alarms.at(deadline_at):
-                return await forward(replace(call, deadline_at=deadline_at))
+                return await forward(structs.replace(call, deadline_at=deadline_at))
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"no answer within the deadline of {limit_s:g} s",

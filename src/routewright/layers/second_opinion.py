@@ -3,7 +3,7 @@
 What goes wrong on the way leaves the first verdict as it is, with a signal that says so: `judge:deadline_exceeded`.
 """
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Call, Cause, Routed
 from routewright.decision.judging import JUDGE_ORDER, judge_prompt, read_judgement, weigh
@@ -49,4 +49,4 @@ class Judge:
 
 def without_opinion(first: Verdict, why: str) -> Verdict:
     """The first verdict, and why nobody has anything to add."""
-    return replace(first, signals=(*first.signals, why))
+    return structs.replace(first, signals=(*first.signals, why))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
-from msgspec.structs import astuple
+from msgspec import structs
 
 from routewright.errors import Fault, RoutewrightError
 from routewright.layers.histogram import OVERHEAD_SECONDS, SECONDS, Histogram
@@ -61,7 +61,7 @@ class Tally:
         self.attempts[report.deployment, report.cause, outcome_class(report.outcome)] += 1
         if report.cost_nanousd:
             self.cost_nanousd[report.model] += report.cost_nanousd
-        for kind, tokens in zip(_KINDS, astuple(report.usage), strict=True):
+        for kind, tokens in zip(_KINDS, structs.astuple(report.usage), strict=True):
             if tokens:
                 self.tokens[report.model, kind] += tokens
 

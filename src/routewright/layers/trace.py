@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Attempt, Call
 from routewright.catalog.registry import LONGEST_NAME
@@ -35,7 +35,7 @@ class TraceCall:
 
     async def __call__(self, call: Call, forward: Service[Call]) -> Reply:
         span = self._tracer.begin(call.trace)
-        call = replace(call, trace=span.context)
+        call = structs.replace(call, trace=span.context)
         if not span.context.is_sampled:
             return await forward(call)
         try:
@@ -74,7 +74,7 @@ class TraceAttempt:
         if parent is None:  # asked for by nobody: an embedding for ourselves
             return await forward(attempt)
         span = self._tracer.begin(parent)
-        attempt = replace(attempt, trace=span.context)
+        attempt = structs.replace(attempt, trace=span.context)
         if not span.context.is_sampled:
             return await forward(attempt)
         try:

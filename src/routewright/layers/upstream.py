@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from math import inf
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from routewright.call import Attempt
 from routewright.clock import Clock
@@ -44,7 +44,7 @@ class Upstream:
         dialect = self._dialects[attempt.deployment.dialect]
         request = dialect.write_request(_carried(attempt, dialect))
         if attempt.trace is not None:
-            request = replace(request, headers={**request.headers, **attempt.trace.headers})
+            request = structs.replace(request, headers={**request.headers, **attempt.trace.headers})
         sent_at = self.clock.monotonic()
         response = await self._transport.send(request, connect_timeout_s=self._connect_timeout_s)
         try:
@@ -238,7 +238,7 @@ def _carried(attempt: Attempt, dialect: Dialect) -> Attempt:
     if not attempt.routed.call.options.drop:
         return attempt
     call, _ = carried(attempt.routed.call, dialect)
-    return replace(attempt, routed=replace(attempt.routed, call=call))
+    return structs.replace(attempt, routed=structs.replace(attempt.routed, call=call))
 
 
 def _hide_key(error: ProviderError, attempt: Attempt) -> None:
