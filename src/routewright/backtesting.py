@@ -1,5 +1,6 @@
 """Logged decisions under another policy: replayed, valued, and what is missing for a value said."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -13,9 +14,9 @@ from routewright.decision.backtest import Estimate, IntArray, Replayed, Resample
 from routewright.decision.expectation import Expectation
 from routewright.decision.forecast import Lessons
 from routewright.decision.intent import Policy
-from routewright.decision.learned import kinds_vector
+from routewright.decision.learned import kinds_row
 from routewright.decision.replay import Replay, replay
-from routewright.decision.residual import FloatArray
+from routewright.decision.odds import FloatArray
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.experience import Logged
 from routewright.ledger.ledger import NANOSECONDS
@@ -133,15 +134,15 @@ def _newcomers(logged: Logged, registry: Registry, artefact: Artefact | None) ->
     verdict, known = logged.route.verdict, {each.model for each in logged.route.candidates}
     if artefact is None or verdict is None or known >= registry.models.keys():
         return {}
-    kinds = kinds_vector(artefact, verdict.kinds)
+    kinds = kinds_row(artefact, verdict.kinds)
     if kinds is None:
         return {}
-    prior, tokens = Lessons.none(artefact).evidence, round(float(kinds @ artefact.output_tokens))
+    prior, tokens = Lessons.none(artefact).evidence, round(kinds.times(artefact.output_tokens))
     found = {}
     for name in registry.models.keys() - known:
         means, doubts = prior.posterior(name, registry.models[name].tier)
-        doubt = float(np.sqrt(kinds @ doubts**2))
-        found[name] = Expectation(float(kinds @ means), doubt, 0, tokens, waste=1.0)
+        doubt = math.sqrt(kinds.times([its**2 for its in doubts]))
+        found[name] = Expectation(kinds.times(means), doubt, 0, tokens, waste=1.0)
     return found
 
 

@@ -6,20 +6,23 @@ request's several opinions on one answer the most trusted counts, and of equals 
 
 import logging
 import os
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from routewright.catalog.registry import Registry
 from routewright.decision.artefact import Artefact
 from routewright.decision.forecast import Lengths, Lessons
-from routewright.decision.learned import experience, kinds_vector
-from routewright.decision.residual import FloatArray, Residual
-from routewright.decision.success import FEATURES, Evidence, Experience, Tally, learn
+from routewright.decision.learned import experience, kinds_row
+from routewright.decision.residual import FEATURES, Residual
+from routewright.decision.rows import zeros
+from routewright.decision.sketch import Numbers
+from routewright.decision.success import Evidence, Experience, Tally, learn
 from routewright.ledger.ledger import is_believed_over
 from routewright.ledger.store import AnswerRow, OutcomeRow, Store, as_good_as_its_checks
 
@@ -87,15 +90,15 @@ def restore(path: Path, artefact: Artefact) -> Lessons:
     try:
         kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
         tallies = {
-            name: Tally(_numbers(tried, size), _numbers(good, size), n)
+            name: Tally(_numbers("d", tried, size), _numbers("d", good, size), n)
             for name, (tried, good, n) in kept.tallies.items()
         }
         residuals = {
-            name: Residual(np.frombuffer(weights, np.float32).reshape(FEATURES), bias)
+            name: Residual(_numbers("f", weights, FEATURES), bias)
             for name, (weights, bias) in kept.residuals.items()
         }
         lengths = {
-            name: Lengths(_numbers(answers, size), _numbers(tokens, size), complete, paid)
+            name: Lengths(_numbers("d", answers, size), _numbers("d", tokens, size), complete, paid)
             for name, (answers, tokens, complete, paid) in kept.lengths.items()
         }
     except (OSError, msgspec.MsgspecError, ValueError) as error:
@@ -106,8 +109,12 @@ def restore(path: Path, artefact: Artefact) -> Lessons:
     return Lessons(kept.artefact, Evidence(artefact.prior, tallies, residuals), lengths, kept.outcome_sequence)
 
 
-def _numbers(data: bytes, size: int) -> FloatArray:
-    return np.frombuffer(data, np.float64).reshape(size)
+def _numbers(precision: str, data: bytes, size: int) -> Numbers:
+    """Raises ValueError unless they are so many."""
+    numbers = array(precision, data)
+    if len(numbers) != size:
+        raise ValueError(f"there are {len(numbers)} numbers, not {size}")
+    return numbers
 
 
 # ---- learning -------------------------------------------------------------------------------------------------------
@@ -145,9 +152,11 @@ def _experiences(rows: Iterable[OutcomeRow], artefact: Artefact) -> Iterator[Exp
 
 
 def _lengths(rows: Iterable[AnswerRow], artefact: Artefact) -> dict[str, Lengths]:
-    nothing = np.zeros(len(artefact.kinds))
-    answers: dict[str, FloatArray] = {}
-    tokens: dict[str, FloatArray] = {}
+    def nothing() -> Numbers:
+        return zeros(len(artefact.kinds))
+
+    answers: defaultdict[str, Numbers] = defaultdict(nothing)
+    tokens: defaultdict[str, Numbers] = defaultdict(nothing)
     complete: dict[str, int] = {}
     paid: dict[str, int] = {}
     for row in rows:
@@ -155,11 +164,8 @@ def _lengths(rows: Iterable[AnswerRow], artefact: Artefact) -> dict[str, Lengths
         if row.outcome != "complete" or row.is_estimated:
             continue
         complete[row.model] = complete.get(row.model, 0) + (row.cost_nanousd or 0)
-        kinds = kinds_vector(artefact, row.kinds)
+        kinds = kinds_row(artefact, row.kinds)
         if kinds is not None:
-            answers[row.model] = answers.get(row.model, nothing) + kinds
-            tokens[row.model] = tokens.get(row.model, nothing) + kinds * row.output_tokens
-    return {
-        model: Lengths(answers.get(model, nothing), tokens.get(model, nothing), complete.get(model, 0), paid[model])
-        for model in paid
-    }
+            kinds.add_to(answers[row.model])
+            kinds.add_to(tokens[row.model], row.output_tokens)
+    return {model: Lengths(answers[model], tokens[model], complete.get(model, 0), paid[model]) for model in paid}

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""The look at a text, compiled: what `glance.NumpyGlancer` does by some sixty calls of numpy, in a few loops.
+"""The look at a text, compiled: what `glance.PlainGlancer` does, in a few loops.
 
 Numbers of the hash, tables and sizes are those of `sketch`, read when this module is imported. Words, runs, rows, counts
-and fingerprint come out the same to the bit; what is added up in single precision may differ in the last digit, as it
-is added in another order.
+and fingerprint come out the same to the bit; what is added up here in single precision may differ in the last digit, as
+it is added up there in double.
 
 Nothing here checks an index where it is used; each is within its bounds for one of these reasons:
 
@@ -16,16 +16,16 @@ A glancer works in buffers of its own, so two threads must not look by it at onc
 another thread run is done before the first buffer is written, or after the last one was read (see `glance`).
 """
 
+from array import array
+
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.math cimport exp, floor, log2, rintf, sqrt
-from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
-
-import numpy as np
 
 from routewright.decision import sketch
 from routewright.decision.artefact import SHAPE as _SHAPE, STEPS as _STEPS
-from routewright.decision.glance import MOST_KINDS, Glance
+from routewright.decision.glance import MOST_KINDS, Glance, check_fit
 from routewright.decision.sketch import ByteClass, edges
 from routewright.decision.success import COUNTS_SCALE as _COUNTS_SCALE
 
@@ -44,9 +44,9 @@ cdef enum:
     ALONE = 3  # one that begins a word wherever it stands
 
 cdef uint64_t BASE = sketch.BASE
-cdef uint64_t MIX = int(sketch.MIX)
-cdef uint64_t PAIR = int(sketch.PAIR)
-cdef int SHIFT = int(sketch.SHIFT)
+cdef uint64_t MIX = sketch.MIX
+cdef uint64_t PAIR = sketch.PAIR
+cdef int SHIFT = sketch.SHIFT
 cdef Py_ssize_t BUCKETS = sketch.BUCKETS
 cdef Py_ssize_t FOLDED = sketch.FOLDED
 cdef Py_ssize_t COUNTS = sketch.COUNTS
@@ -102,18 +102,23 @@ cdef class CompiledGlancer:
     cdef tuple _kinds
     cdef Py_ssize_t _unknown
     """The row that stands for all that is not known, after all others."""
-    cdef const uint32_t[::1] _words
-    cdef const uint32_t[::1] _runs
-    """Indexes, see `_index`."""
-    cdef const uint8_t[:, ::1] _steps
-    """[rows, K and what fills the lines]: each weight's steps from the lowest."""
+    cdef uint32_t[::1] _words
+    cdef uint32_t[::1] _runs
+    """Indexes, see `_take_in`."""
+    cdef uint8_t[::1] _room
+    cdef uint8_t* _steps
+    """[rows, `_width`], in `_room` from where a line begins: each weight's steps from the lowest."""
+    cdef Py_ssize_t _width
+    """K and what fills the lines."""
     cdef const float[::1] _scales
     cdef const float[::1] _bias
-    cdef const float[:, ::1] _weights
+    cdef float[::1] _weights
     """[COUNTS + SHAPE, K]."""
-    cdef const double[:, ::1] _columns
+    cdef double[::1] _columns
+    """[K, C]."""
     cdef const float[::1] _feature_weights
-    cdef const float[:, ::1] _residuals
+    cdef float[::1] _residuals
+    """[FOLDED + COUNTS, R]."""
 
     # what is written in a look
     cdef uint8_t[::1] _is_there
@@ -132,34 +137,69 @@ cdef class CompiledGlancer:
     cdef float[::1] _corrections
 
     def __cinit__(self, artefact, columns, residuals):
+        check_fit(artefact, columns, residuals)
         vocabulary, kinds = artefact.vocabulary, len(artefact.kinds)
-        words = np.flatnonzero(vocabulary.row_of_word != vocabulary.size)
-        runs = np.flatnonzero(vocabulary.row_of_run != vocabulary.size)
-        order = np.concatenate((vocabulary.row_of_word[words], vocabulary.row_of_run[runs]))
-        beside = artefact.steps[vocabulary.size :, :kinds] * artefact.scales[:kinds]
-        if not (
-            0 < kinds == artefact.steps.shape[1] - 1 == artefact.scales.shape[0] - 1 == artefact.bias.shape[0] - 1
-            and len(vocabulary.row_of_word) == len(vocabulary.row_of_run) == BUCKETS
-            and beside.shape[0] == COUNTS + SHAPE
-            and columns.shape[0] == kinds
-            and artefact.prior.weights.shape[0] == FOLDED
-            and residuals.shape[0] == FOLDED + COUNTS
-        ):
-            raise ValueError("what texts are to be looked up in does not fit together")
-        self._kinds, self._unknown = tuple(artefact.kinds), len(order)
-        self._words, self._runs = _index(words, 0), _index(runs, len(words))
-        self._steps = _lined_up(artefact.steps[order, :kinds])
-        self._weights = np.ascontiguousarray(beside, np.float32)
+        beside = [weight for row in artefact.weights_beside for weight in row[:kinds]]
+        self._kinds, self._unknown, self._width = tuple(artefact.kinds), 0, -(-kinds // LINE_BYTES) * LINE_BYTES
+        self._room = bytearray([STEPS]) * ((vocabulary.size + 1) * self._width + LINE_BYTES)
+        self._steps = &self._room[0]
+        self._steps += (LINE_BYTES - <uint64_t>self._steps % LINE_BYTES) % LINE_BYTES
+        self._words, self._runs = _zeros("I", BUCKETS // GROUP), _zeros("I", BUCKETS // GROUP)
+        self._take_in(vocabulary.words, 0, self._words, artefact.steps, kinds)
+        self._take_in(vocabulary.runs, len(vocabulary.words), self._runs, artefact.steps, kinds)
+        self._weights = array("f", beside)
         self._scales, self._bias, self._feature_weights = artefact.scales, artefact.bias, artefact.prior.weights
-        self._columns, self._residuals = columns, residuals
-        self._is_there = np.zeros(self._unknown + 1, np.uint8)
+        self._columns = array("d", [number for kind in range(kinds) for number in [each[kind] for each in columns]])
+        self._residuals = _zeros("f", (FOLDED + COUNTS) * len(residuals))
+        self._line_up(residuals)
+        self._is_there = bytearray(self._unknown + 1)
         self._is_there[self._unknown] = True
-        self._rows = np.zeros(self._unknown + TOGETHER, np.uint16)
-        self._fingerprint = np.zeros(FOLDED // 8 + COUNTS, np.uint8)
-        self._inputs = np.zeros(COUNTS + SHAPE, np.float32)
-        self._parts, self._sums = np.zeros(self._steps.shape[1], np.uint16), np.zeros(self._steps.shape[1], np.uint32)
-        self._odds, self._probabilities = np.zeros(kinds, np.float32), np.zeros(kinds)
-        self._means, self._corrections = np.zeros(columns.shape[1]), np.zeros(residuals.shape[1], np.float32)
+        self._rows = _zeros("H", self._unknown + TOGETHER)
+        self._fingerprint = bytearray(FOLDED // 8 + COUNTS)
+        self._inputs = _zeros("f", COUNTS + SHAPE)
+        self._parts, self._sums = _zeros("H", self._width), _zeros("I", self._width)
+        self._odds, self._probabilities = _zeros("f", kinds), _zeros("d", kinds)
+        self._means, self._corrections = _zeros("d", len(columns)), _zeros("f", len(residuals))
+
+    cdef int _take_in(
+        self, const int32_t[::1] buckets, Py_ssize_t first, uint32_t[::1] index, const uint8_t[::1] steps,
+        Py_ssize_t kinds,
+    ) except -1:
+        """Line up the rows of some buckets, the first of which has this row of `steps`, in the order of the buckets.
+
+        The index has for each 16 buckets a bit for each that is known, and above these how many known ones come before
+        the group: an eighth of a table of all rows, so that it stays in the processor's cache while the rest of a
+        request is done.
+        """
+        cdef int32_t[::1] row_of = array("i", [-1]) * BUCKETS
+        cdef Py_ssize_t at, bucket, kind
+        cdef const uint8_t* stored
+        cdef uint8_t* line
+        for at in range(buckets.shape[0]):
+            if not 0 <= buckets[at] < BUCKETS:
+                raise ValueError("what texts are to be looked up in does not fit together")
+            row_of[buckets[at]] = first + at
+        for bucket in range(BUCKETS):
+            if bucket % GROUP == 0:
+                index[bucket // GROUP] = self._unknown << GROUP
+            if row_of[bucket] < 0:
+                continue
+            index[bucket // GROUP] |= <uint32_t>1 << bucket % GROUP
+            stored, line = &steps[row_of[bucket] * (kinds + 1)], self._steps + self._unknown * self._width
+            for kind in range(kinds):
+                line[kind] += stored[kind]
+            self._unknown += 1
+        return 0
+
+    cdef int _line_up(self, residuals) except -1:
+        """All residuals' weights of a feature beside each other."""
+        cdef const float[::1] weights
+        cdef Py_ssize_t at, column = 0, size = len(residuals)
+        for weights in residuals:
+            for at in range(FOLDED + COUNTS):
+                self._residuals[at * size + column] = weights[at]
+            column += 1
+        return 0
 
     def glance(self, text, tuple shape not None):
         """Look at a text, and at the `SHAPE` numbers beside it; any text will do, and the time is bounded."""
@@ -279,7 +319,7 @@ cdef class CompiledGlancer:
 
     cdef void _weigh(self) noexcept:
         """Probabilities of the kinds, and the columns' means over them."""
-        cdef Py_ssize_t at, kind, column, kinds = self._probabilities.shape[0]
+        cdef Py_ssize_t at, kind, column, kinds = self._probabilities.shape[0], columns = self._means.shape[0]
         cdef float* odds = &self._odds[0]
         cdef double* probabilities = &self._probabilities[0]
         cdef double* means = &self._means[0]
@@ -292,7 +332,7 @@ cdef class CompiledGlancer:
             odds[kind] = (<int>self._sums[kind] - lowest) * self._scales[kind] * scale + self._bias[kind]
         for at in range(COUNTS + SHAPE):
             if self._inputs[at]:
-                weights = &self._weights[at, 0]
+                weights = &self._weights[at * kinds]
                 for kind in range(kinds):
                     odds[kind] += self._inputs[at] * weights[kind]
         most = odds[0]
@@ -301,12 +341,12 @@ cdef class CompiledGlancer:
         for kind in range(kinds):
             probabilities[kind] = exp(<double>(odds[kind] - most))
             total += probabilities[kind]
-        for column in range(self._means.shape[0]):
+        for column in range(columns):
             means[column] = 0
         for kind in range(kinds):
             probabilities[kind] /= total
-            numbers = &self._columns[kind, 0]
-            for column in range(self._means.shape[0]):
+            numbers = &self._columns[kind * columns]
+            for column in range(columns):
                 means[column] += probabilities[kind] * numbers[column]
 
     cdef Py_ssize_t _add_known(self) noexcept:
@@ -315,6 +355,7 @@ cdef class CompiledGlancer:
         cdef const uint8_t* two
         cdef const uint8_t* three
         cdef const uint8_t* four
+        cdef const uint8_t* steps = self._steps
         cdef uint16_t* parts = &self._parts[0]
         cdef uint32_t* sums = &self._sums[0]
         cdef Py_ssize_t at = 0, end, kind, known = self._known, size = self._parts.shape[0]
@@ -326,8 +367,8 @@ cdef class CompiledGlancer:
             end = min(at + MOST_TOGETHER, known)
             memset(parts, 0, size * sizeof(uint16_t))
             while at < end:
-                one, two = &self._steps[self._rows[at], 0], &self._steps[self._rows[at + 1], 0]
-                three, four = &self._steps[self._rows[at + 2], 0], &self._steps[self._rows[at + 3], 0]
+                one, two = steps + self._rows[at] * size, steps + self._rows[at + 1] * size
+                three, four = steps + self._rows[at + 2] * size, steps + self._rows[at + 3] * size
                 for kind in range(size):
                     parts[kind] += <uint8_t>(one[kind] + two[kind] + three[kind] + four[kind])
                 at += TOGETHER
@@ -349,14 +390,14 @@ cdef class CompiledGlancer:
             if self._fingerprint[at >> 3] & (0x80 >> (at & 7)):
                 weight = self._feature_weights[at]
                 squares += weight * weight
-                weights = &self._residuals[at, 0]
+                weights = &self._residuals[at * size]
                 for column in range(size):
                     sums[column] += weight * weights[column]
         scale = 1 / max(sqrt(squares), 1e-6)
         for column in range(size):
             sums[column] *= scale
         for at in range(COUNTS):
-            weights = &self._residuals[FOLDED + at, 0]
+            weights = &self._residuals[(FOLDED + at) * size]
             for column in range(size):
                 sums[column] += self._inputs[at] * COUNTS_SCALE * weights[column]
 
@@ -395,22 +436,5 @@ cdef void _climb(float* ladder, int steps, double height) noexcept:
         ladder[<int>below + 1] = height - below
 
 
-def _index(buckets, Py_ssize_t first):
-    """For each 16 buckets: a bit for each that is known, and above these how many known ones come before the group.
-
-    An eighth of a table of all rows, so that it stays in the processor's cache while the rest of a request is done.
-    """
-    groups = np.arange(BUCKETS // GROUP)
-    before = first + np.searchsorted(buckets, groups * GROUP)
-    bits = np.bincount(buckets // GROUP, 1 << buckets % GROUP, minlength=len(groups)).astype(np.uint32)
-    return before.astype(np.uint32) << GROUP | bits
-
-
-def _lined_up(steps):
-    """Steps from the lowest as bytes, a row to a line of the cache, and at the end a row of what weighs nothing."""
-    width = -(-steps.shape[1] // LINE_BYTES) * LINE_BYTES
-    room = np.full((len(steps) + 1) * width + LINE_BYTES, STEPS, np.uint8)
-    start = -room.ctypes.data % LINE_BYTES
-    lined = room[start : start + (len(steps) + 1) * width].reshape(-1, width)
-    lined[:-1, : steps.shape[1]] += steps.view(np.uint8)
-    return lined
+def _zeros(typecode, Py_ssize_t size):
+    return array(typecode, [0]) * size

@@ -4,6 +4,7 @@ Prompts are given as texts, or as what the ledger kept of them (`Known`). Learni
 the ledger uses, nothing more.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -13,11 +14,11 @@ from msgspec import Struct
 from routewright.catalog.registry import Tier
 from routewright.decision.artefact import Artefact
 from routewright.decision.features import extract_text
-from routewright.decision.learned import kept_features, kinds_vector
+from routewright.decision.learned import kept_features, kinds_row
+from routewright.decision.odds import FloatArray, expit
 from routewright.decision.posterior import kinds_of, look
-from routewright.decision.residual import FloatArray, expit
-from routewright.decision.sketch import Numbers
-from routewright.decision.success import FEATURES, Evidence, Experience, features_of, learn
+from routewright.decision.rows import Row
+from routewright.decision.success import Evidence, Experience, Tally, features_of, learn
 from routewright.errors import ArtefactError
 from routewright.route import KindShare
 
@@ -36,14 +37,12 @@ Prompt: TypeAlias = str | Known
 
 
 class _Seen(Struct, frozen=True, eq=False):
-    """Prompts as the learner sees them: one row each."""
+    """A prompt as the learner sees it."""
 
-    kinds: FloatArray
-    """[n, K]."""
-    features: Numbers
-    """[n, FEATURES]."""
-    needs: FloatArray
-    """[n]: log odds that a strong model is needed."""
+    kinds: Row
+    features: Row
+    needed: float
+    """Log odds that a strong model is needed."""
 
 
 class Appraiser:
@@ -51,32 +50,25 @@ class Appraiser:
 
     def __init__(self, artefact: Artefact) -> None:
         self.artefact = artefact
+        self._every_kind = range(len(artefact.kinds))
 
-    def see(self, prompts: Sequence[Prompt]) -> _Seen:
+    def see(self, prompts: Sequence[Prompt]) -> list[_Seen]:
         """Look at prompts. Raises ArtefactError for one that is known by kinds of work of another artefact."""
-        if not prompts:
-            nobody = np.zeros((0, FEATURES), np.float32)
-            return _Seen(np.zeros((0, len(self.artefact.kinds))), nobody, np.zeros(0))
-        rows = [self._see(prompt) for prompt in prompts]
-        return _Seen(
-            np.array([kinds for kinds, _, _ in rows]),
-            np.array([features for _, features, _ in rows]),
-            np.array([needed for _, _, needed in rows]),
-        )
+        return list(map(self._see, prompts))
 
-    def _see(self, prompt: Prompt) -> tuple[FloatArray, Numbers, float]:
+    def _see(self, prompt: Prompt) -> _Seen:
         if isinstance(prompt, Known):
-            kinds = kinds_vector(self.artefact, prompt.kinds)
-            if kinds is None:
+            known = kinds_row(self.artefact, prompt.kinds)
+            if known is None:
                 raise ArtefactError("no kind of work of a row is one that this artefact knows")
-            return kinds, kept_features(self.artefact, prompt.sketch), 0.0
+            return _Seen(known, kept_features(self.artefact, prompt.sketch), 0.0)
         seen, shape = look(extract_text(prompt))
         kinds, needed = kinds_of(self.artefact, seen, shape)
-        return kinds, features_of(seen, self.artefact.prior.weights), needed
+        return _Seen(Row.of(self._every_kind, kinds, "d"), features_of(seen, self.artefact.prior.weights), needed)
 
     def needs(self, prompts: Sequence[Prompt]) -> FloatArray:
         """[n]: probability that a strong model is needed."""
-        return np.asarray(expit(self.see(prompts).needs))
+        return expit(np.array([seen.needed for seen in self.see(prompts)], np.float64))
 
     def success(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: probability of a good answer of each model or tier. Raises ArtefactError for an unknown one."""
@@ -86,9 +78,7 @@ class Appraiser:
                 raise ArtefactError(f"nothing is known of {model!r}", hint=f"known are: {', '.join(known)}")
         evidence = Evidence(self.artefact.prior, {}, {})
         tiers = {tier.value: tier.value for tier in Tier}
-        seen = self.see(prompts)
-        columns = [evidence.batch(model, tiers.get(model, ""), seen.kinds, seen.features) for model in models]
-        return _side_by_side(columns, len(prompts))
+        return _success(evidence, self.see(prompts), [(model, tiers.get(model, "")) for model in models])
 
     def fit(
         self, prompts: Sequence[Prompt], scores: Mapping[str, FloatArray], costs: Mapping[str, FloatArray]
@@ -96,13 +86,23 @@ class Appraiser:
         """Learn from outcomes: for each model one score a prompt, nan where there is none, and what it cost in USD."""
         seen = self.see(prompts)
         experiences = [
-            Experience(str(row), model, float(score), seen.kinds[row], seen.features[row])
+            Experience(str(row), model, float(score), seen[row].kinds, seen[row].features)
             for model, its in scores.items()
             for row, score in enumerate(its)
             if not np.isnan(score)
         ]
         evidence = learn(self.artefact.prior, experiences, {})
-        return Learned(self, evidence, {model: _cost_by_kind(seen.kinds, its) for model, its in costs.items()})
+        return Learned(self, evidence, {model: self._cost_by_kind(seen, its) for model, its in costs.items()})
+
+    def _cost_by_kind(self, seen: Sequence[_Seen], costs: FloatArray) -> FloatArray:
+        """[K]: mean cost of each kind of work, drawn to the mean of all."""
+        is_known = ~np.isnan(costs)
+        if not is_known.any():
+            return np.full(len(self.artefact.kinds), np.nan)
+        known = [(its.kinds, cost) for its, cost in zip(seen, costs.tolist(), strict=True) if not math.isnan(cost)]
+        counted = Tally.of(*zip(*known, strict=True), Tally.none(len(self.artefact.kinds)))
+        paid = costs[is_known].mean()
+        return np.asarray((np.array(counted.good) + COST_STRENGTH * paid) / (np.array(counted.tried) + COST_STRENGTH))
 
 
 class Learned:
@@ -115,26 +115,17 @@ class Learned:
 
     def success(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: probability of a good answer."""
-        seen = self._appraiser.see(prompts)
-        columns = [self.evidence.batch(model, "", seen.kinds, seen.features) for model in models]
-        return _side_by_side(columns, len(prompts))
+        return _success(self.evidence, self._appraiser.see(prompts), [(model, "") for model in models])
 
     def cost(self, prompts: Sequence[Prompt], models: Sequence[str]) -> FloatArray:
         """[n, m]: expected USD; nan for a model whose costs were not learned."""
-        kinds = self._appraiser.see(prompts).kinds
-        nothing = np.full(kinds.shape[1], np.nan)
-        return _side_by_side([kinds @ self._costs.get(model, nothing) for model in models], len(prompts))
+        nothing = np.full(len(self._appraiser.artefact.kinds), np.nan)
+        costs = [self._costs.get(model, nothing).tolist() for model in models]
+        rows = [[its.kinds.times(of) for of in costs] for its in self._appraiser.see(prompts)]
+        return np.array(rows, np.float64).reshape(len(prompts), len(models))
 
 
-def _cost_by_kind(kinds: FloatArray, costs: FloatArray) -> FloatArray:
-    """[K]: mean cost of each kind of work, drawn to the mean of all."""
-    is_known = ~np.isnan(costs)
-    if not is_known.any():
-        return np.full(kinds.shape[1], np.nan)
-    shares, paid = kinds[is_known], costs[is_known]
-    return np.asarray((shares.T @ paid + COST_STRENGTH * paid.mean()) / (shares.sum(axis=0) + COST_STRENGTH))
-
-
-def _side_by_side(columns: Sequence[FloatArray], rows: int) -> FloatArray:
-    """[rows, columns]; also when there is no column."""
-    return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
+def _success(evidence: Evidence, prompts: Sequence[_Seen], models: Sequence[tuple[str, str]]) -> FloatArray:
+    """[n, m]: of each model, by its name and tier."""
+    rows = [[evidence.of(model, tier, its.kinds, its.features) for model, tier in models] for its in prompts]
+    return np.array(rows, np.float64).reshape(len(prompts), len(models))

@@ -12,19 +12,19 @@ Weights are bytes with one scale a column: on dev the quantised posterior chose 
 import hashlib
 import math
 import struct
+import sys
 import zlib
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from routewright.catalog.registry import Tier
-from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import BUCKETS, COUNTS, FOLDED
+from routewright.decision.rows import Vector
+from routewright.decision.sketch import BUCKETS, COUNTS, FOLDED, Numbers
 from routewright.decision.success import Prior
 from routewright.errors import ArtefactError
 
@@ -42,7 +42,12 @@ STEPS = 31
 """Of a weight to each side of zero, by column; four times as many choose the same kind and take a third more room."""
 
 _StoredAs: TypeAlias = Literal["|i1", "<i4", "<f4"]
-_STORED_AS: Mapping[str, _StoredAs] = {"weights": "|i1", "words": "<i4", "runs": "<i4"}
+STORED_AS: Mapping[str, _StoredAs] = {"weights": "|i1", "words": "<i4", "runs": "<i4"}
+"""All others are `<f4`."""
+_TYPECODES: Mapping[_StoredAs, str] = {"|i1": "b", "<i4": "i", "<f4": "f"}
+_NO_STEPS = bytes(set(range(256)) - {step & 255 for step in range(-STEPS, STEPS + 1)})
+_FROM_LOWEST = bytes([byte + STEPS & 255 for byte in range(256)])
+"""A step as it is stored → the same counted from the lowest."""
 _DIGEST = 32
 
 
@@ -78,25 +83,36 @@ class Header(Struct, frozen=True, kw_only=True):
     arrays: tuple[ArrayHeader, ...]
 
 
-class Vocabulary(Struct, frozen=True, eq=False):
-    """The features that an artefact knows: which row of the weights each bucket has, or `size` for none."""
+class Vocabulary(Struct, frozen=True, eq=False, dict=True):
+    """The features that an artefact knows, in the order of the weights' rows: these words, then these runs."""
 
-    row_of_word: NDArray[np.uint16]
-    """[BUCKETS]."""
-    row_of_run: NDArray[np.uint16]
-    """[BUCKETS]."""
-    size: int
+    words: "array[int]"
+    """Buckets of words and pairs."""
+    runs: "array[int]"
+    """Buckets of runs."""
 
     @staticmethod
-    def of(words: NDArray[Any], runs: NDArray[Any]) -> "Vocabulary":
-        """Rows in this order: the buckets of words and pairs, then those of runs. Raises ValueError for no bucket."""
-        if any(len(its) and not 0 <= int(its.min()) <= int(its.max()) < BUCKETS for its in (words, runs)):
+    def of(words: Iterable[int], runs: Iterable[int]) -> "Vocabulary":
+        """Raises ValueError for what is no bucket."""
+        its = Vocabulary(array("i", words), array("i", runs))
+        if any(buckets and not 0 <= min(buckets) <= max(buckets) < BUCKETS for buckets in (its.words, its.runs)):
             raise ValueError("it knows features that cannot be")
-        size = len(words) + len(runs)
-        row_of_word, row_of_run = np.full(BUCKETS, size, np.uint16), np.full(BUCKETS, size, np.uint16)
-        row_of_word[words] = np.arange(len(words))
-        row_of_run[runs] = np.arange(len(words), size)
-        return Vocabulary(row_of_word, row_of_run, size)
+        return its
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return len(self.words) + len(self.runs)
+
+    @cached_property
+    def row_of_word(self) -> dict[int, int]:
+        """Of each known bucket."""
+        return {bucket: row for row, bucket in enumerate(self.words)}
+
+    @cached_property
+    def row_of_run(self) -> dict[int, int]:
+        """Of each known bucket."""
+        return {bucket: row for row, bucket in enumerate(self.runs, len(self.words))}
 
 
 class Artefact(Struct, frozen=True, eq=False, kw_only=True, dict=True):
@@ -107,27 +123,45 @@ class Artefact(Struct, frozen=True, eq=False, kw_only=True, dict=True):
     card: Card
     kinds: tuple[str, ...]
     vocabulary: Vocabulary
-    steps: NDArray[np.int8]
-    """[V + COUNTS + SHAPE, K + 1], up to `STEPS` to each side: `weights` as they are stored."""
-    scales: NDArray[np.float32]
+    steps: bytes
+    """[V + COUNTS + SHAPE, K + 1], row after row, up to `STEPS` to each side: weights as they are stored.
+
+    They are log odds of each kind, and in the last column how much a strong model is needed.
+    """
+    scales: Numbers
     """[K + 1]: what a step is worth."""
-    bias: NDArray[np.float32]
+    bias: Numbers
     """[K + 1]."""
-    tiers: FloatArray
-    """[K, 4]: how often each kind is work for each tier, in the order of `Tier`."""
+    tiers: tuple[Vector, ...]
+    """[4, K]: how often each kind is work for each tier, in the order of `Tier`."""
     tier_sharpness: float
     """The power that makes the tiers' probabilities true."""
-    output_tokens: FloatArray
+    output_tokens: Vector
     """[K]: the usual length of an answer."""
     prior: Prior
 
     @cached_property
-    def weights(self) -> NDArray[np.float32]:
-        """[V + COUNTS + SHAPE, K + 1]: log odds of each kind, and in the last column how much a strong model is needed.
+    def weights_beside(self) -> list[list[float]]:
+        """[COUNTS + SHAPE, K + 1]: those of what is seen beside the features."""
+        width = len(self.scales)
+        steps = array("b", self.steps[self.vocabulary.size * width :])
+        rows = (steps[start : start + width] for start in range(0, len(steps), width))
+        return [[step * scale for step, scale in zip(row, self.scales, strict=True)] for row in rows]
 
-        Four times as large as the steps, and only made where numpy is to multiply them.
-        """
-        return np.ascontiguousarray(self.steps * self.scales, np.float32)
+    def added_up(self, rows: Iterable[int]) -> "array[int]":
+        """[K + 1]: the sum of the steps of these features, each counted from the lowest."""
+        total = sum(map(self._as_numbers.__getitem__, rows))
+        sums = array("I", total.to_bytes(4 * len(self.scales), sys.byteorder))
+        return sums if sys.byteorder == "little" else sums[::-1]
+
+    @cached_property
+    def _as_numbers(self) -> list[int]:
+        """[V]: a row as one number, with four bytes for each column: to add up two numbers is to add up two rows."""
+        width = 4 * len(self.scales)
+        wide = bytearray(4 * len(self.steps))
+        wide[::4] = self.steps.translate(_FROM_LOWEST)
+        starts = range(0, self.vocabulary.size * width, width)
+        return [int.from_bytes(wide[start : start + width], "little") for start in starts]
 
 
 def load(data: bytes) -> Artefact:
@@ -149,26 +183,31 @@ def load(data: bytes) -> Artefact:
         raise ArtefactError(f"its content does not fit this version of routewright: {error}") from error
 
 
-def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
+def _unpack(header: Header, body: bytes) -> "dict[str, array[Any]]":
     shapes = _shapes(header)
-    if {array.name for array in header.arrays} != shapes.keys():
+    if {each.name for each in header.arrays} != shapes.keys():
         raise ValueError("it has not the arrays of an artefact")
     inflater = zlib.decompressobj()
     inflated = inflater.decompress(body, MOST_UNPACKED_BYTES)
     if not inflater.eof:
         raise ValueError(f"its body is cut short, or unpacks to more than {MOST_UNPACKED_BYTES:,} bytes")
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, "array[Any]"] = {}
     at = 0
-    for array in header.arrays:
-        if array.kind != _STORED_AS.get(array.name, "<f4"):
-            raise ValueError(f"{array.name} is stored as {array.kind}")
-        if array.shape != shapes[array.name]:
-            raise ValueError(f"{array.name} has the shape {array.shape}, not {shapes[array.name]}")
-        size = np.dtype(array.kind).itemsize * math.prod(array.shape)
-        numbers = np.frombuffer(inflated[at : at + size], array.kind).reshape(array.shape)
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"{array.name} holds what is no number")
-        arrays[array.name] = numbers
+    for stored in header.arrays:
+        if stored.kind != STORED_AS.get(stored.name, "<f4"):
+            raise ValueError(f"{stored.name} is stored as {stored.kind}")
+        if stored.shape != shapes[stored.name]:
+            raise ValueError(f"{stored.name} has the shape {stored.shape}, not {shapes[stored.name]}")
+        numbers = array(_TYPECODES[stored.kind])
+        size = numbers.itemsize * math.prod(stored.shape)
+        numbers.frombytes(inflated[at : at + size])
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        if len(numbers) != math.prod(stored.shape):
+            raise ValueError(f"of {stored.name} a part is missing")
+        if stored.kind == "<f4" and not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{stored.name} holds what is no number")
+        arrays[stored.name] = numbers
         at += size
     return arrays
 
@@ -176,7 +215,7 @@ def _unpack(header: Header, body: bytes) -> dict[str, NDArray[Any]]:
 def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
     """What each array must be, so that a wrong one fails when it is read and not in a request."""
     kinds, models = len(header.kinds), len(header.models)
-    sizes = {array.name: math.prod(array.shape) for array in header.arrays}
+    sizes = {each.name: math.prod(each.shape) for each in header.arrays}
     words, runs = sizes.get("words", 0), sizes.get("runs", 0)
     if words + runs > MOST_FEATURES:
         raise ValueError(f"it has the shape of {words + runs:,} features, more than {MOST_FEATURES:,}")
@@ -198,42 +237,31 @@ def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: str) -> Artefact:
-    rates = dict(zip((*Tier, ""), arrays["rates"].astype(np.float64), strict=True))
-    if max(-int(arrays["weights"].min()), int(arrays["weights"].max())) > STEPS:
+def _artefact(header: Header, arrays: "Mapping[str, array[Any]]", *, version: str) -> Artefact:
+    kinds, steps = len(header.kinds), arrays["weights"].tobytes()
+    if steps.translate(None, delete=_NO_STEPS) != steps:
         raise ValueError(f"a weight is more than {STEPS} steps from zero")
-    known = zip(header.models, arrays["model_rates"], arrays["model_outcomes"], strict=True)
+
+    def rows(name: str) -> list[Vector]:
+        numbers = arrays[name].tolist()
+        return [numbers[start : start + kinds] for start in range(0, len(numbers), kinds)]
+
+    known = zip(header.models, rows("model_rates"), rows("model_outcomes"), strict=True)
     return Artefact(
         version=version,
         card=header.card,
         kinds=header.kinds,
         vocabulary=Vocabulary.of(arrays["words"], arrays["runs"]),
-        steps=arrays["weights"],
+        steps=steps,
         scales=arrays["scales"],
         bias=arrays["bias"],
-        tiers=arrays["tiers"].astype(np.float64),
-        tier_sharpness=float(arrays["tier_sharpness"]),
-        output_tokens=arrays["output_tokens"].astype(np.float64),
+        tiers=tuple([arrays["tiers"].tolist()[at :: len(Tier)] for at in range(len(Tier))]),
+        tier_sharpness=arrays["tier_sharpness"][0],
+        output_tokens=arrays["output_tokens"].tolist(),
         prior=Prior(
             kinds=header.kinds,
-            rates=rates,
+            rates=dict(zip((*Tier, ""), rows("rates"), strict=True)),
             weights=arrays["feature_weights"],
-            models={model: (rate.astype(np.float64), n.astype(np.float64)) for model, rate, n in known},
+            models={model: (rates, outcomes) for model, rates, outcomes in known},
         ),
     )
-
-
-def dump(card: Card, kinds: tuple[str, ...], models: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write an artefact; its `weights` are quantised here. Raises ArtefactError when it grows too large."""
-    weights = arrays["weights"]
-    scales = np.maximum(np.abs(weights).max(axis=0), 1e-6) / STEPS
-    quantised = {**arrays, "scales": scales, "weights": np.rint(weights / scales.astype(np.float32))}
-    stored = {name: np.asarray(array, _STORED_AS.get(name, "<f4")) for name, array in quantised.items()}
-    headers = tuple(ArrayHeader(name, _STORED_AS.get(name, "<f4"), array.shape) for name, array in stored.items())
-    header = msgspec.json.encode(Header(card=card, kinds=kinds, models=models, arrays=headers))
-    body = zlib.compress(b"".join(array.tobytes() for array in stored.values()), 9)
-    data = MAGIC + struct.pack("<I", len(header)) + header + body
-    data += hashlib.sha256(data).digest()
-    if len(data) > MOST_BYTES:
-        raise ArtefactError(f"it would take {len(data):,} bytes, more than {MOST_BYTES:,}")
-    return data

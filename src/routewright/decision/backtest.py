@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from routewright.decision.residual import FloatArray, expit, logit
+from routewright.decision.odds import FloatArray, expit, logit
 
 IntArray = NDArray[np.int64]
 Truths = NDArray[np.bool_]

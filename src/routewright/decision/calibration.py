@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.decision.evaluation import MATCHED, FloatArray, IntArray
-from routewright.decision.residual import expit, log_loss, logit
+from routewright.decision.odds import expit, log_loss, logit
 
 FLOORS = np.linspace(1, 0, 201)
 """Strictest first. At 1, everything goes to the model that is most probably right."""

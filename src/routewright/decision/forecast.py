@@ -5,19 +5,19 @@ costs one small product of a vector and a matrix. A `Forecast` is its answer for
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp, log, sqrt
-from typing import Any
+from math import sqrt
+from operator import add, mul
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Forecast
 from routewright.decision.intent import UPWARDS
-from routewright.decision.residual import FloatArray, expit
-from routewright.decision.success import FEATURES, Evidence
+from routewright.decision.residual import expit, logit
+from routewright.decision.rows import Vector
+from routewright.decision.sketch import Numbers
+from routewright.decision.success import Evidence
 
 LENGTH_STRENGTH = 5.0
 """How many answers the believed length of one is worth, for each model and kind."""
@@ -28,9 +28,9 @@ WASTE_STRENGTH_NANOUSD = 10_000_000
 class Lengths(Struct, frozen=True, eq=False):
     """Answers of one model so far."""
 
-    answers: FloatArray
+    answers: Numbers
     """[K]: how many, each counted for every kind by that kind's probability."""
-    tokens: FloatArray
+    tokens: Numbers
     """[K]: their output tokens, likewise."""
     complete_nanousd: int = 0
     """Paid for complete answers."""
@@ -63,19 +63,20 @@ class Forecaster:
         self._models = list(models)
         names = tuple([model.name for model in self._models])
         posteriors = [evidence.posterior(model.name, model.tier) for model in self._models]
-        kinds = len(artefact.kinds)
-        means = [mean for mean, _ in posteriors]
-        variances = [doubt**2 for _, doubt in posteriors]
-        tried = [evidence.tallies[name].tried if name in evidence.tallies else np.zeros(kinds) for name in names]
-        tokens = [_length(artefact.output_tokens, lengths.get(name)) for name in names]
-        self.columns = _columns([*means, *variances, *tried, *tokens], kinds)
-        """[K, 4 · models]: what a forecast is made from by its mean over the kinds."""
+        nothing = [0.0] * len(artefact.kinds)
+        self.columns: list[Vector] = [
+            *[mean for mean, _ in posteriors],
+            *[[its**2 for its in doubt] for _, doubt in posteriors],
+            *[evidence.tallies[name].tried if name in evidence.tallies else nothing for name in names],
+            *[_length(artefact.output_tokens, lengths.get(name)) for name in names],
+        ]
+        """[4 · models, K]: what a forecast is made from by its mean over the kinds."""
         wastes = [_waste(lengths.get(name)) for name in names]
         self._waste = {at: waste for at, waste in enumerate(wastes) if waste != 1}
         self._names = names
         residuals = [(at, evidence.residuals[name]) for at, name in enumerate(names) if name in evidence.residuals]
-        self.residuals = _columns([residual.weights for _, residual in residuals], FEATURES).astype(np.float32)
-        """[FEATURES, R]: those of the models that have one."""
+        self.residuals = [residual.weights for _, residual in residuals]
+        """[R, FEATURES]: those of the models that have one."""
         self._biases = [(at, residual.bias) for at, residual in residuals]
         self.right_tiers = right_tiers(artefact, evidence, self._models)
 
@@ -87,7 +88,7 @@ class Forecaster:
         models = len(self._names)
         success = list(means[:models])
         for (at, bias), correction in zip(self._biases, corrections, strict=True):
-            success[at] = _corrected(success[at], correction + bias)
+            success[at] = expit(logit(success[at]) + (correction + bias))
         return Forecast(
             models=self._names,
             success=success,
@@ -98,24 +99,17 @@ class Forecaster:
         )
 
 
-def _corrected(success: float, by: float) -> float:
-    """A probability moved in log odds, as `expit(logit(success) + by)` does it to many."""
-    kept = min(max(success, 1e-4), 1 - 1e-4)
-    return 1 / (1 + exp(-max(log(kept / (1 - kept)) + by, -700.0)))
-
-
-def _columns(rows: Sequence[NDArray[Any]], size: int) -> FloatArray:
-    """[size, rows]; also when there is no row."""
-    return np.ascontiguousarray(np.stack(rows, axis=1)) if rows else np.zeros((size, 0))
-
-
-def _length(believed: FloatArray, seen: Lengths | None) -> FloatArray:
+def _length(believed: Vector, seen: Lengths | None) -> Vector:
     if seen is None:
         return believed
-    ratio = (seen.tokens.sum() + LENGTH_STRENGTH * believed.mean()) / (
-        float(seen.answers @ believed) + LENGTH_STRENGTH * believed.mean()
+    mean = LENGTH_STRENGTH * sum(believed) / len(believed)
+    ratio = (sum(seen.tokens) + mean) / (
+        sum(map(mul, seen.answers, believed)) + mean
     )  # this model's answers are so many times as long as believed, over all kinds
-    return np.asarray((believed * ratio * LENGTH_STRENGTH + seen.tokens) / (LENGTH_STRENGTH + seen.answers))
+    return [
+        (its * ratio * LENGTH_STRENGTH + tokens) / (LENGTH_STRENGTH + answers)
+        for its, tokens, answers in zip(believed, seen.tokens, seen.answers, strict=True)
+    ]
 
 
 def _waste(seen: Lengths | None) -> float:
@@ -132,34 +126,43 @@ EVIDENCE_STRENGTH = 16.0
 """So many outcomes of a kind weigh as much as what was believed of it."""
 
 
-def right_tiers(artefact: Artefact, evidence: Evidence, models: Sequence[Model]) -> FloatArray:
-    """[K, 4]: probability, in the order of `Tier`, that a tier is the cheapest that is enough for each kind.
+def right_tiers(artefact: Artefact, evidence: Evidence, models: Sequence[Model]) -> Sequence[Vector]:
+    """[4, K]: probability, in the order of `Tier`, that a tier is the cheapest that is enough for each kind.
 
     What the artefact believes gives way to the ledger kind by kind: a tier is enough when its success rate, by the
     posterior's normal approximation, is within `TOLERANCE` of the best tier's.
     """
-    tried: NDArray[np.float64] = np.zeros(len(artefact.kinds))
-    means, doubts = {}, {}
-    for tier in Tier:
-        posteriors = [evidence.posterior(model.name, tier) for model in models if model.tier is tier]
-        if not posteriors:
-            continue
-        means[tier] = np.mean([mean for mean, _ in posteriors], axis=0)
-        doubts[tier] = np.mean([doubt for _, doubt in posteriors], axis=0)
+    tried = [0.0] * len(artefact.kinds)
     for model in models:
         if model.name in evidence.tallies:
-            tried = tried + evidence.tallies[model.name].tried
-    if not tried.any():
+            tried = list(map(add, tried, evidence.tallies[model.name].tried))
+    if not any(tried):
         return artefact.tiers
-    best = np.max(list(means.values()), axis=0)
-    left: FloatArray = np.ones(len(artefact.kinds))
-    seen = np.zeros_like(artefact.tiers)
-    order = list(Tier)
-    present = [tier for tier in UPWARDS if tier in means]
-    for tier in present:
-        margin = (means[tier] - best + TOLERANCE) / np.maximum(doubts[tier], 1e-6)
-        enough = expit(1.702 * margin) if tier is not present[-1] else np.ones_like(left)  # logistic ≈ normal
-        seen[:, order.index(tier)] = left * enough
-        left = left * (1 - enough)
-    weight = (tried / (tried + EVIDENCE_STRENGTH))[:, None]
-    return np.asarray(artefact.tiers * (1 - weight) + seen * weight)
+    means, doubts = {}, {}
+    for tier in UPWARDS:
+        posteriors = [evidence.posterior(model.name, tier) for model in models if model.tier is tier]
+        if posteriors:
+            means[tier] = _mean([mean for mean, _ in posteriors])
+            doubts[tier] = _mean([doubt for _, doubt in posteriors])
+    best = [max(its) for its in zip(*means.values(), strict=True)]
+    highest = max(means, key=UPWARDS.index)
+    left = [1.0] * len(tried)
+    seen = dict.fromkeys(Tier, [0.0] * len(tried))
+    for tier, its in means.items():
+        enough = [1.0] * len(tried)
+        if tier is not highest:
+            enough = [
+                expit(1.702 * (mean - most + TOLERANCE) / max(doubt, 1e-6))  # logistic ≈ normal
+                for mean, most, doubt in zip(its, best, doubts[tier], strict=True)
+            ]
+        seen[tier] = list(map(mul, left, enough))
+        left = [rest * (1 - part) for rest, part in zip(left, enough, strict=True)]
+    weights = [its / (its + EVIDENCE_STRENGTH) for its in tried]
+    return [
+        [believed * (1 - weight) + told * weight for believed, told, weight in zip(*each, weights, strict=True)]
+        for each in zip(artefact.tiers, seen.values(), strict=True)
+    ]
+
+
+def _mean(vectors: Sequence[Vector]) -> Vector:
+    return [sum(its) / len(vectors) for its in zip(*vectors, strict=True)]

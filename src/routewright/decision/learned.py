@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.forecast import Forecaster, Lessons
-from routewright.decision.glance import Glance, Glancer, NumpyGlancer
+from routewright.decision.glance import Glance, Glancer, PlainGlancer
 from routewright.decision.posterior import shape_of
-from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import COUNT_STEP, FINGERPRINT_BYTES, FOLDED, Numbers
-from routewright.decision.success import FEATURES, Experience, dense_row
+from routewright.decision.rows import Row
+from routewright.decision.sketch import FINGERPRINT_BYTES, unfingered
+from routewright.decision.success import Experience, row_of
 from routewright.route import KindShare, Verdict
 
 LEAST_SHARE = 0.02
@@ -25,7 +23,7 @@ def _best_glancer() -> type[Glancer]:
     try:
         from routewright.decision._kernel import CompiledGlancer
     except ImportError:  # installed without a compiler
-        return NumpyGlancer
+        return PlainGlancer
     return CompiledGlancer
 
 
@@ -34,8 +32,8 @@ GLANCER = _best_glancer()
 
 
 def is_compiled() -> bool:
-    """Whether that is compiled code, rather than numpy."""
-    return GLANCER is not NumpyGlancer
+    """Whether that is compiled code, rather than plain Python."""
+    return GLANCER is not PlainGlancer
 
 
 class LearnedClassifier:
@@ -44,8 +42,7 @@ class LearnedClassifier:
     def __init__(self, artefact: Artefact, lessons: Lessons, models: Iterable[Model]) -> None:
         self.name = f"learned@{artefact.version}+{lessons.evidence.version}"
         self._forecaster = forecaster = Forecaster(artefact, lessons, models)
-        columns = np.hstack((forecaster.right_tiers, forecaster.columns))
-        self._glancer = GLANCER(artefact, columns, forecaster.residuals)
+        self._glancer = GLANCER(artefact, [*forecaster.right_tiers, *forecaster.columns], forecaster.residuals)
         self._sharpness = artefact.tier_sharpness
         self._spoken = {kind: kind.replace("_", " ") for kind in artefact.kinds}
 
@@ -93,23 +90,19 @@ def _rounded(number: float, steps: int) -> float:
 
 def experience(artefact: Artefact, request: str, model: str, score: float, verdict: Verdict) -> Experience | None:
     """An outcome as the learner sees it; None when the verdict does not say what kind of work it was."""
-    kinds = kinds_vector(artefact, verdict.kinds)
+    kinds = kinds_row(artefact, verdict.kinds)
     return None if kinds is None else Experience(request, model, score, kinds, kept_features(artefact, verdict.sketch))
 
 
-def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArray | None:
-    """[K], summing to 1; None when no kind is one that the artefact knows."""
-    kinds = np.zeros(len(artefact.kinds))
-    for share in shares:
-        if share.kind in artefact.kinds:
-            kinds[artefact.kinds.index(share.kind)] = share.probability
-    return kinds / kinds.sum() if kinds.any() else None
+def kinds_row(artefact: Artefact, shares: tuple[KindShare, ...]) -> Row | None:
+    """Of K columns, summing to 1; None when no kind is one that the artefact knows."""
+    known = {artefact.kinds.index(share.kind): share.probability for share in shares if share.kind in artefact.kinds}
+    total = sum(known.values())
+    return Row.of(list(known), [its / total for its in known.values()], "d") if total else None
 
 
-def kept_features(artefact: Artefact, kept: bytes) -> Numbers:
-    """The dense row of a fingerprint; zeros when it is none."""
+def kept_features(artefact: Artefact, kept: bytes) -> Row:
+    """The features of a fingerprint; none when it is no fingerprint."""
     if len(kept) != FINGERPRINT_BYTES:
-        return np.zeros(FEATURES, np.float32)
-    bits = np.unpackbits(np.frombuffer(kept[: FOLDED // 8], np.uint8))
-    counts = np.frombuffer(kept[FOLDED // 8 :], np.int8) * np.float32(COUNT_STEP)
-    return dense_row(np.flatnonzero(bits), counts, artefact.prior.weights)
+        return Row.of((), ())
+    return row_of(*unfingered(kept), artefact.prior.weights)

@@ -6,13 +6,9 @@ prompts, tools and what tools gave back it sees that they are there, never their
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
-from routewright.decision.artefact import SHAPE, Artefact, Vocabulary
+from routewright.decision.artefact import STEPS, Artefact, Vocabulary
 from routewright.decision.features import Features
-from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import COUNTS, Numbers, Sketch, sketch
+from routewright.decision.sketch import Sketch, sketch
 
 _WORD_STEPS = 7
 """Of the ladder that the number of words becomes: 1, 3, 7, … 127."""
@@ -52,38 +48,32 @@ def shape_of(features: Features) -> tuple[float, ...]:
     )
 
 
-def kinds_of(artefact: Artefact, seen: Sketch, shape: Numbers) -> tuple[FloatArray, float]:
+def kinds_of(artefact: Artefact, seen: Sketch, shape: tuple[float, ...]) -> tuple[list[float], float]:
     """Probability of each kind [K], and the log odds that a strong model is needed."""
-    is_there = _known(artefact.vocabulary, seen, COUNTS + SHAPE)
-    is_there[-COUNTS - SHAPE :] = True  # so that one product is enough for all
-    rows = is_there.nonzero()[0]
-    known = len(rows) - COUNTS - SHAPE
-    inputs = np.empty(len(rows), np.float32)
+    rows = known_features(artefact.vocabulary, seen)
     # Features that are there weigh alike; their sum is brought to unit length whatever their number.
-    inputs[:known] = 1 / math.sqrt(max(known, 1))
-    inputs[known:-SHAPE] = seen.counts
-    inputs[-SHAPE:] = shape
-    odds = inputs @ artefact.weights.take(rows, axis=0)
-    odds += artefact.bias
-    kinds = odds[:-1]
-    kinds = np.exp(kinds - np.maximum.reduce(kinds)).astype(np.float64)
-    kinds /= np.add.reduce(kinds)
-    return kinds, float(odds[-1])
+    length = math.sqrt(max(len(rows), 1))
+    lowest = STEPS * len(rows)
+    odds = [
+        (steps - lowest) * scale / length + bias
+        for steps, scale, bias in zip(artefact.added_up(rows), artefact.scales, artefact.bias, strict=True)
+    ]
+    for number, weights in zip((*seen.counts, *shape), artefact.weights_beside, strict=True):
+        if number:
+            odds = [its + number * weight for its, weight in zip(odds, weights, strict=True)]
+    needed = odds.pop()
+    most = max(odds)
+    kinds = [math.exp(its - most) for its in odds]
+    total = sum(kinds)
+    return [its / total for its in kinds], needed
 
 
-def known_features(vocabulary: Vocabulary, seen: Sketch) -> NDArray[np.int64]:
+def known_features(vocabulary: Vocabulary, seen: Sketch) -> list[int]:
     """The rows of the features that are there, ascending, each once; what an artefact does not know is passed over."""
-    return _known(vocabulary, seen, 1)[:-1].nonzero()[0]
+    rows = {*map(vocabulary.row_of_word.get, seen.words), *map(vocabulary.row_of_run.get, seen.runs)}
+    return sorted([row for row in rows if row is not None])
 
 
-def _known(vocabulary: Vocabulary, seen: Sketch, others: int) -> NDArray[np.bool_]:
-    """[size + others]: which rows are there. The first of the `others` stands for all that is not known."""
-    is_there = np.zeros(vocabulary.size + others, np.bool_)
-    is_there[vocabulary.row_of_word.take(seen.words)] = True
-    is_there[vocabulary.row_of_run.take(seen.runs)] = True
-    return is_there
-
-
-def look(features: Features) -> tuple[Sketch, Numbers]:
+def look(features: Features) -> tuple[Sketch, tuple[float, ...]]:
     """What the artefact is asked about."""
-    return sketch(features.text), np.array(shape_of(features), np.float32)
+    return sketch(features.text), shape_of(features)

@@ -6,21 +6,26 @@ or easy for it. How much of each is used, and how strongly the own one is held t
 were held back best (log loss); none at all is among the choices.
 """
 
+import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from itertools import compress, product
+from operator import mul
 from typing import TypeAlias, TypeVar
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from routewright.decision.sketch import Numbers
+from routewright.decision.rows import Row, Table, Vector, add, dot, missed, zeros
+from routewright.decision.sketch import COUNTS, FOLDED, Numbers
 
-FloatArray: TypeAlias = NDArray[np.float64]
-Objective: TypeAlias = Callable[[FloatArray], tuple[float, FloatArray]]
+T = TypeVar("T")
+
+FEATURES = FOLDED + COUNTS
+"""Columns of the rows that residuals are fitted on."""
+Objective: TypeAlias = Callable[[Numbers], tuple[float, Numbers]]
 """A point → the value there and its gradient."""
-Rates: TypeAlias = Callable[[str, FloatArray, FloatArray], FloatArray]
-"""A model and some of its outcomes, as kinds [n, K] and scores [n] → its success rate for each kind [K]."""
+Rates: TypeAlias = Callable[[str, Sequence[Row], Vector], Vector]
+"""A model and some of its outcomes, as kinds [n] and scores [n] → its success rate for each kind [K]."""
 
 RESIDUAL_FROM = 150
 """Outcomes of a model before its own residual is fitted, prompts before a common one is."""
@@ -43,16 +48,21 @@ class Residual(Struct, frozen=True, eq=False):
     """What the words tell of one model's success beyond the kind of work; in log odds."""
 
     weights: Numbers
-    """[F]."""
+    """[FEATURES], in single precision."""
     bias: float
+
+    def of(self, features: Row) -> float:
+        """What it says of a prompt."""
+        return features.times(self.weights) + self.bias
 
     def times(self, share: float) -> "Residual":
         """So much of it."""
-        return Residual((self.weights * share).astype(np.float32), self.bias * share)
+        return Residual(array("f", [weight * share for weight in self.weights]), self.bias * share)
 
     def plus(self, other: "Residual") -> "Residual":
         """Both together."""
-        return Residual(self.weights + other.weights, self.bias + other.bias)
+        weights = [one + another for one, another in zip(self.weights, other.weights, strict=True)]
+        return Residual(array("f", weights), self.bias + other.bias)
 
 
 class Sample(Struct, frozen=True, eq=False):
@@ -60,12 +70,16 @@ class Sample(Struct, frozen=True, eq=False):
 
     requests: Sequence[str]
     """[n]: which prompt each is about."""
-    kinds: FloatArray
-    """[n, K]."""
-    features: Numbers
-    """[n, F]."""
-    scores: FloatArray
+    kinds: Sequence[Row]
+    """[n], of K columns."""
+    features: Sequence[Row]
+    """[n], of FEATURES columns."""
+    scores: Vector
     """[n], 0 to 1."""
+
+    def offsets(self, rates: Vector) -> list[float]:
+        """[n]: log odds of success by the kinds alone, at these rates of each."""
+        return [logit(kinds.times(rates)) for kinds in self.kinds]
 
 
 def fit_residuals(samples: Mapping[str, Sample], rates: Rates) -> dict[str, Residual]:
@@ -77,7 +91,7 @@ def fit_residuals(samples: Mapping[str, Sample], rates: Rates) -> dict[str, Resi
             residual = _fit_own(model, sample, rates, common)
         else:
             residual = None if common is None else common.residual.times(common.share)
-        if residual is not None and (residual.bias or residual.weights.any()):
+        if residual is not None and (residual.bias or any(residual.weights)):
             residuals[model] = residual
     return residuals
 
@@ -101,33 +115,36 @@ def _fit_common(samples: Mapping[str, Sample], rates: Rates) -> _Common | None:
             at.setdefault(request, len(at))
     if len(samples) < 2 or len(at) < RESIDUAL_FROM:
         return None
-    answers, scores, offsets = np.zeros(len(at)), np.zeros(len(at)), np.zeros(len(at))
-    features = np.zeros((len(at), next(iter(samples.values())).features.shape[1]), np.float32)
+    answers, scores, offsets = [0] * len(at), [0.0] * len(at), [0.0] * len(at)
+    features = [_NOTHING] * len(at)
     for model, sample in samples.items():
-        rows = [at[request] for request in sample.requests]
-        answers[rows] += 1
-        scores[rows] += sample.scores
-        offsets[rows] += logit(sample.kinds @ rates(model, sample.kinds, sample.scores))
-        features[rows] = sample.features
-    scores, offsets = scores / answers, offsets / answers
-    held_out = np.zeros(len(at))
-    folds = np.arange(len(at)) % FOLDS
+        its = sample.offsets(rates(model, sample.kinds, sample.scores))
+        for request, row, score, offset in zip(sample.requests, sample.features, sample.scores, its, strict=True):
+            place = at[request]
+            answers[place] += 1
+            scores[place] += score
+            offsets[place] += offset
+            features[place] = row
+    scores = [score / count for score, count in zip(scores, answers, strict=True)]
+    offsets = [offset / count for offset, count in zip(offsets, answers, strict=True)]
+    held_out = [0.0] * len(at)
     for fold in range(FOLDS):
-        seen = folds != fold
-        weights, bias = fit_logistic(features[seen], offsets[seen], scores[seen], COMMON_PENALTY)
-        held_out[~seen] = features[~seen] @ weights + bias
-    share = min(SHARES, key=lambda share: log_loss(expit(offsets + share * held_out), scores))
-    weights, bias = fit_logistic(features, offsets, scores, COMMON_PENALTY)
-    return _Common(Residual(weights, bias), share, dict(zip(at, held_out.tolist(), strict=True)))
+        seen, held = _seen(len(at), fold), range(fold, len(at), FOLDS)
+        fitted = fit_logistic(_of(features, seen), _of(offsets, seen), _of(scores, seen), COMMON_PENALTY)
+        for place in held:
+            held_out[place] = fitted.of(features[place])
+    share = min(SHARES, key=lambda share: log_loss(_moved(offsets, share, held_out), scores))
+    residual = fit_logistic(features, offsets, scores, COMMON_PENALTY)
+    return _Common(residual, share, dict(zip(at, held_out, strict=True)))
 
 
 # ---- what is hard for one -------------------------------------------------------------------------------------------
 
 
 def _fit_own(model: str, sample: Sample, rates: Rates, common: _Common | None) -> Residual | None:
-    told = np.zeros(len(sample.scores))
+    told = [0.0] * len(sample.scores)
     if common is not None:
-        told = np.array([common.held_out[request] for request in sample.requests])
+        told = [common.held_out[request] for request in sample.requests]
     folds = _Folds(model, sample, rates, told)
     shares = SHARES if common is not None else (0.0,)
     _, of_common, penalty, share = min(
@@ -135,60 +152,82 @@ def _fit_own(model: str, sample: Sample, rates: Rates, common: _Common | None) -
         for of_common, penalty in product(shares, OWN_PENALTIES)
         for share, loss in zip(SHARES, folds.losses(of_common, penalty), strict=True)
     )
-    offsets = logit(sample.kinds @ rates(model, sample.kinds, sample.scores)) + of_common * told
-    weights, bias = fit_logistic(sample.features, offsets, sample.scores, penalty)
-    own = Residual(weights, bias).times(share)
+    offsets = _plus(sample.offsets(rates(model, sample.kinds, sample.scores)), of_common, told)
+    own = fit_logistic(sample.features, offsets, sample.scores, penalty).times(share)
     return own if common is None else own.plus(common.residual.times(of_common))
 
 
 class _Folds:
     """The outcomes of one model, each fold held back in turn: its rates and residual know only the others."""
 
-    def __init__(self, model: str, sample: Sample, rates: Rates, told: FloatArray) -> None:
+    def __init__(self, model: str, sample: Sample, rates: Rates, told: Vector) -> None:
         self._sample = sample
         self._told = told
         self._parts = []
-        folds = np.arange(len(sample.scores)) % FOLDS
-        for fold in range(FOLDS if len(sample.scores) <= MOST_CROSS_VALIDATED else 1):
-            seen = folds != fold
-            offsets = logit(sample.kinds @ rates(model, sample.kinds[seen], sample.scores[seen]))
-            self._parts.append((seen, offsets))
+        size = len(sample.scores)
+        for fold in range(FOLDS if size <= MOST_CROSS_VALIDATED else 1):
+            seen = _seen(size, fold)
+            offsets = sample.offsets(rates(model, _of(sample.kinds, seen), _of(sample.scores, seen)))
+            self._parts.append((seen, [not each for each in seen], offsets))
 
     def losses(self, of_common: float, penalty: float) -> list[float]:
         """The mean log loss on what was held back, for each of `SHARES` of the own residual."""
-        sample, losses = self._sample, np.zeros(len(SHARES))
-        for seen, base in self._parts:
-            offsets = base + of_common * self._told
-            weights, bias = fit_logistic(sample.features[seen], offsets[seen], sample.scores[seen], penalty)
-            correction = sample.features[~seen] @ weights + bias
+        sample, losses = self._sample, [0.0] * len(SHARES)
+        for seen, held, base in self._parts:
+            offsets = _plus(base, of_common, self._told)
+            fitted = fit_logistic(
+                _of(sample.features, seen), _of(offsets, seen), _of(sample.scores, seen), penalty
+            )
+            corrections = list(map(fitted.of, _of(sample.features, held)))
             for number, share in enumerate(SHARES):
-                losses[number] += log_loss(expit(offsets[~seen] + share * correction), sample.scores[~seen])
-        return [float(loss) for loss in losses / len(self._parts)]
+                moved = _moved(_of(offsets, held), share, corrections)
+                losses[number] += log_loss(moved, _of(sample.scores, held))
+        return [loss / len(self._parts) for loss in losses]
+
+
+_NOTHING = Row.of((), ())
+
+
+def _seen(size: int, fold: int) -> list[bool]:
+    """[size]: what is not in the fold."""
+    return [at % FOLDS != fold for at in range(size)]
+
+
+def _of(all_of: Sequence[T], chosen: Sequence[bool]) -> list[T]:
+    return list(compress(all_of, chosen))
+
+
+def _plus(numbers: Vector, times: float, others: Vector) -> list[float]:
+    return [number + times * other for number, other in zip(numbers, others, strict=True)]
+
+
+def _moved(offsets: Vector, share: float, corrections: Vector) -> list[float]:
+    """Probabilities."""
+    return list(map(expit, _plus(offsets, share, corrections)))
 
 
 # ---- fitting --------------------------------------------------------------------------------------------------------
 
 
-def fit_logistic(features: Numbers, offsets: FloatArray, scores: FloatArray, penalty: float) -> tuple[Numbers, float]:
-    """Weights and bias of a logistic regression on top of `offsets`, with `penalty` · |weights|² / 2.
+def fit_logistic(features: Sequence[Row], offsets: Vector, scores: Vector, penalty: float) -> Residual:
+    """A logistic regression on top of `offsets`, with `penalty` · |weights|² / 2.
 
     By L-BFGS (Nocedal 1980, two-loop recursion), deterministic; scores may be anything from 0 to 1.
     """
-    size = features.shape[1]
-    pull = np.full(size + 1, penalty)
-    pull[-1] = 1.0  # the level has its own, weak prior
+    table, base, goal = Table(features, FEATURES), array("d", offsets), array("d", scores)
+    pull = array("d", [penalty] * FEATURES + [1.0])  # the level has its own, weak prior
 
-    def gradient(point: FloatArray) -> tuple[float, FloatArray]:
-        odds = offsets + features @ point[:-1].astype(np.float32) + point[-1]
-        missed = expit(odds) - scores
-        loss = float(np.sum(np.logaddexp(0, odds) - scores * odds) + 0.5 * np.sum(pull * point * point))
-        slope = np.empty(size + 1)
-        slope[:-1] = missed.astype(np.float32) @ features
-        slope[-1] = missed.sum()
-        return loss, slope + pull * point
+    def gradient(point: Numbers) -> tuple[float, Numbers]:
+        odds, bias = table.times(point), point[-1]
+        surprise, above = missed(array("d", [told + by + bias for told, by in zip(odds, base, strict=True)]), goal)
+        pulled = array("d", map(mul, pull, point))
+        slope = table.turned_times(above)
+        slope.append(sum(above))
+        add(slope, 1.0, pulled)
+        return surprise + dot(pulled, point) / 2, slope
 
-    point = _minimise(gradient, np.zeros(size + 1))
-    return point[:-1].astype(np.float32), float(point[-1])
+    point = _minimise(gradient, zeros(FEATURES + 1))
+    return Residual(array("f", point[:-1]), point[-1])
 
 
 _MEMORY = 8
@@ -198,61 +237,69 @@ _TOLERANCE = 1e-5
 """A step that gains less than this part of the loss is the last."""
 
 
-def _minimise(gradient: Objective, start: FloatArray) -> FloatArray:
+def _minimise(gradient: Objective, start: Numbers) -> Numbers:
     point, (loss, slope) = start, gradient(start)
-    history: list[tuple[FloatArray, FloatArray]] = []
+    history: list[tuple[Numbers, Numbers]] = []
     for _ in range(_MOST_STEPS):
-        direction = -_scaled(slope, history)
-        step, descent = 1.0, float(direction @ slope)
+        towards = _scaled(slope, history)  # the direction, turned round
+        step, descent = 1.0, -dot(towards, slope)
         while True:  # Armijo's rule; the problem is convex and smooth, so it ends
-            candidate = point + step * direction
+            candidate = _sum(point, -step, towards)
             new_loss, new_slope = gradient(candidate)
             if new_loss <= loss + 1e-4 * step * descent or step < 1e-6:
                 break
             step /= 2
-        history = [*history[-_MEMORY + 1 :], (candidate - point, new_slope - slope)]
+        history = [*history[-_MEMORY + 1 :], (_sum(candidate, -1.0, point), _sum(new_slope, -1.0, slope))]
         gained, point, loss, slope = loss - new_loss, candidate, new_loss, new_slope
         if gained <= _TOLERANCE * max(abs(loss), 1.0):
             break
     return point
 
 
-def _scaled(slope: FloatArray, history: Sequence[tuple[FloatArray, FloatArray]]) -> FloatArray:
+def _scaled(slope: Numbers, history: Sequence[tuple[Numbers, Numbers]]) -> Numbers:
     """The slope times the inverse curvature, as far as the last steps show it."""
-    pairs = [(moved, turned, float(moved @ turned)) for moved, turned in history]
+    pairs = [(moved, turned, dot(moved, turned)) for moved, turned in history]
     pairs = [pair for pair in pairs if pair[2] > 1e-12]
-    result, shares = slope.copy(), []
+    result, shares = slope[:], []
     for moved, turned, curved in reversed(pairs):
-        share = float(moved @ result) / curved
+        share = dot(moved, result) / curved
         shares.append(share)
-        result -= share * turned
+        add(result, -share, turned)
     if pairs:
         _, turned, curved = pairs[-1]
-        result *= curved / float(turned @ turned)
+        size = curved / dot(turned, turned)
     else:
-        result /= max(float(np.linalg.norm(slope)), 1.0)
+        size = 1 / max(math.sqrt(dot(slope, slope)), 1.0)
+    result = array("d", [number * size for number in result])
     for (moved, turned, curved), share in zip(pairs, reversed(shares), strict=True):
-        result += (share - float(turned @ result) / curved) * moved
+        add(result, share - dot(turned, result) / curved, moved)
+    return result
+
+
+def _sum(one: Numbers, times: float, other: Numbers) -> Numbers:
+    result = one[:]
+    add(result, times, other)
     return result
 
 
 # ---- small mathematics ----------------------------------------------------------------------------------------------
 
-Real = TypeVar("Real", float, FloatArray)
 
-
-def expit(odds: Real) -> Real:
+def expit(odds: float) -> float:
     """Log odds → probability; odds beyond what a float can hold are certainty, not an overflow."""
-    return 1 / (1 + np.exp(-np.maximum(odds, -700.0)))  # type: ignore[no-any-return]
+    return 1 / (1 + math.exp(-max(odds, -700.0)))
 
 
-def logit(probability: Real) -> Real:
+def logit(probability: float) -> float:
     """Probability → log odds; kept away from certainty."""
-    kept = np.clip(probability, 1e-4, 1 - 1e-4)
-    return np.log(kept / (1 - kept))  # type: ignore[no-any-return]
+    kept = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(kept / (1 - kept))
 
 
-def log_loss(probabilities: FloatArray, scores: FloatArray) -> float:
+def log_loss(probabilities: Vector, scores: Vector) -> float:
     """Mean surprise, in nats, at scores from 0 to 1."""
-    kept = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return float(-np.mean(scores * np.log(kept) + (1 - scores) * np.log(1 - kept)))
+    surprise = 0.0
+    for probability, score in zip(probabilities, scores, strict=True):
+        kept = min(max(probability, 1e-6), 1 - 1e-6)
+        surprise -= score * math.log(kept) + (1 - score) * math.log(1 - kept)
+    return surprise / len(scores)

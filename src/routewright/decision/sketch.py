@@ -1,8 +1,7 @@
-"""A text as a set of hashed features: one pass in numpy over the start and the end of it, about 40 µs for 1 KB.
+"""A text as a set of hashed features: one pass over the start and the end of it.
 
-Words, pairs of neighbouring words and runs of four bytes are hashed by one polynomial whose prefix sums give the hash
-of any stretch of the text by a subtraction: `hash(s, e) = (P[e] - P[s]) · B⁻ˢ  (mod 2⁶⁴)`, so that nothing is done
-word by word in Python. Only whether a feature is there counts, not how often: repeating a word changes nothing.
+Words, pairs of neighbouring words and runs of four bytes are hashed by one polynomial, `hash = Σ (byte + 1) · Bⁱ
+(mod 2⁶⁴)`. Only whether a feature is there counts, not how often: repeating a word changes nothing.
 
 There are so many buckets that features seldom share one; an artefact knows the few thousand of them that tell most.
 Folded to `FOLDED` buckets and kept as bits, the words are a *fingerprint* of some 300 bytes, which the ledger stores
@@ -10,10 +9,12 @@ beside an outcome: later learning needs nothing else of the text, and the text c
 """
 
 import math
+import re
+from array import array
+from itertools import pairwise
+from typing import TypeAlias
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from routewright.decision.features import EDGE_CHARS
 
@@ -24,43 +25,41 @@ FOLDED = 2_048
 RUN = 4
 """Bytes of a character feature; the commonest length in language identification and what did best on dev."""
 
-Buckets = NDArray[np.int64]
-Numbers = NDArray[np.float32]
+Buckets: TypeAlias = list[int]
+Numbers: TypeAlias = "array[float]"
+"""In single precision, `"f"`, or in double, `"d"`."""
 
-MOST_BYTES = 6 * 2 * EDGE_CHARS + 4  # a capital may be longer when it is small
-"""Of `edges` in UTF-8, with the line between them and a blank at each end: no more is ever hashed."""
-BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
-MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
-SHIFT = np.uint64(64 - BUCKET_BITS)
-PAIR = np.uint64(0x9E3779B1)
-_ONE = np.uint64(1)
-
-
-def _powers(base: int) -> NDArray[np.uint64]:
-    powers = np.full(MOST_BYTES + 1, base, np.uint64)
-    powers[0] = 1
-    return np.multiply.accumulate(powers)
-
-
-_POWERS = _powers(BASE)
-_MIXED_INVERSES = _powers(pow(BASE, -1, 2**64)) * MIX
-"""`MIX` is in them already: modulo 2⁶⁴ it does not matter when a product is multiplied."""
+BASE = 0x100000001B3  # FNV's prime
+MIX = 0x9E3779B97F4A7C15  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
+SHIFT = 64 - BUCKET_BITS
+PAIR = 0x9E3779B1
+_MASK = 2**64 - 1
 
 LOWER = bytes(byte + 32 if 65 <= byte <= 90 else 32 if byte < 33 else byte for byte in range(256))
-IS_WORD = np.array([97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128 for byte in range(256)])
-IS_ALONE = np.array([0xE3 <= byte <= 0xED for byte in range(256)])
+IS_ALONE = tuple([0xE3 <= byte <= 0xED for byte in range(256)])
 """First bytes of Han, kana and Hangul: written without blanks, so that each character is taken for a word."""
+IS_WORD = tuple([97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128 for byte in range(256)])
+
+
+def _any_of(members: tuple[bool, ...]) -> bytes:
+    return b"[%b]" % b"".join(re.escape(bytes([byte])) for byte in range(256) if members[byte])
+
+
+_WITHIN = _any_of(tuple([IS_WORD[byte] and not IS_ALONE[byte] for byte in range(256)]))
+_WORD = re.compile(b"%b%b*|%b+" % (_any_of(IS_ALONE), _WITHIN, _WITHIN))
+_PARTS_OF_RUN = tuple([[(byte + 1) * MIX * BASE**place & _MASK for byte in range(256)] for place in range(RUN)])
+"""What a byte adds to the hash of a run, by its place there."""
 
 
 class ByteClass:
-    """What a byte counts as; `bincount` over the classes gives all counts at once."""
+    """What a byte counts as."""
 
     OTHER, LETTER, CAPITAL, DIGIT, BLANK, LINE, MATHS, CODE, QUESTION, PUNCTUATION, FOREIGN, QUOTE = range(12)
     SIZE = 12
 
 
-def _classes() -> NDArray[np.intp]:
-    table = np.full(256, ByteClass.OTHER, np.intp)  # as wide as `bincount` counts, so that it casts nothing
+def _classes() -> bytes:
+    table = bytearray([ByteClass.OTHER] * 128 + [ByteClass.FOREIGN] * 128)
     for characters, kind in (
         ("abcdefghijklmnopqrstuvwxyz", ByteClass.LETTER),
         ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", ByteClass.CAPITAL),
@@ -73,12 +72,15 @@ def _classes() -> NDArray[np.intp]:
         (".,:!-", ByteClass.PUNCTUATION),
         ("\"'`", ByteClass.QUOTE),
     ):
-        table[list(characters.encode())] = kind
-    table[128:] = ByteClass.FOREIGN
-    return table
+        for byte in characters.encode():
+            table[byte] = kind
+    return bytes(table)
 
 
 CLASS_OF = _classes()
+_NUMBER = re.compile(b"[%c]+" % ByteClass.DIGIT)
+_OPTION = re.compile(b"%c(?=%c[%c-%c])" % (ByteClass.LINE, ByteClass.CAPITAL, ByteClass.MATHS, ByteClass.QUOTE))
+"""A line that begins like `A.` or `B)`."""
 
 
 class Sketch(Struct, frozen=True, eq=False):
@@ -122,88 +124,70 @@ def sketch(text: str) -> Sketch:
     """Look at a text; any text will do, and the time is bounded."""
     text_edges = edges(text)
     data = text_edges.encode(errors="surrogatepass")
-    is_ascii = text_edges.isascii()
-    small = data if is_ascii else text_edges.lower().encode(errors="surrogatepass")
-    words, runs = _buckets(np.frombuffer(b" " + small.translate(LOWER) + b" ", np.uint8), is_ascii=is_ascii)
-    return Sketch(words, runs, _counts(np.frombuffer(data, np.uint8), len(text)))
+    small = data if text_edges.isascii() else text_edges.lower().encode(errors="surrogatepass")
+    line = b" %b " % small.translate(LOWER)
+    return Sketch(_word_buckets(line), _run_buckets(line), _counts(data, len(text)))
 
 
-def _buckets(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[Buckets, Buckets]:
-    size = len(data)
-    prefixes = np.empty(size + 1, np.uint64)
-    prefixes[0] = 0
-    weighed = data.astype(np.uint64)
-    weighed += _ONE
-    weighed *= _POWERS[:size]
-    np.add.accumulate(weighed, out=prefixes[1:])
-    runs = prefixes[RUN:] - prefixes[:-RUN] if size >= RUN else prefixes[:0]
-    runs *= _MIXED_INVERSES[: len(runs)]
-    runs >>= SHIFT
-    return _word_buckets(prefixes, *_word_bounds(data, is_ascii=is_ascii)), runs.view(np.int64)
+def _word_buckets(line: bytes) -> Buckets:
+    """Of the words, then of each two that are neighbours; a blank stands before and after them all."""
+    words = _WORD.findall(line)
+    hash_of = {word: _hash(word) for word in set(words)}
+    hashes = [hash_of[word] for word in words]
+    pairs = [(first * PAIR + second & _MASK) >> SHIFT for first, second in pairwise(hashes)]
+    return [each >> SHIFT for each in hashes] + pairs
 
 
-def _word_buckets(prefixes: NDArray[np.uint64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Buckets:
-    """Of the words, then of each two that are neighbours."""
-    count = len(starts)
-    hashes = np.empty(max(2 * count - 1, 0), np.uint64)
-    words, pairs = hashes[:count], hashes[count:]
-    np.subtract(prefixes.take(ends), prefixes.take(starts), out=words)
-    words *= _MIXED_INVERSES.take(starts)
-    np.multiply(words[:-1], PAIR, out=pairs)
-    pairs += words[1:]
-    hashes >>= SHIFT
-    return hashes.view(np.int64)
+def _hash(word: bytes) -> int:
+    total = 0
+    for byte in reversed(word):
+        total = total * BASE + byte + 1 & _MASK
+    return total * MIX & _MASK
 
 
-def _word_bounds(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where words start and end; a blank stands before and after them all."""
-    is_word = IS_WORD.take(data)
-    if is_ascii:
-        bounds = (is_word[1:] != is_word[:-1]).nonzero()[0]
-        bounds += 1
-        return bounds[0::2], bounds[1::2]
-    is_alone = IS_ALONE.take(data[1:])
-    starts = (is_word[1:] & (is_alone | ~is_word[:-1])).nonzero()[0] + 1
-    ends = (is_word[:-1] & (is_alone | ~is_word[1:])).nonzero()[0] + 1
-    return starts, ends
+def _run_buckets(line: bytes) -> Buckets:
+    first, second, third, fourth = _PARTS_OF_RUN
+    runs = zip(line, line[1:], line[2:], line[3:], strict=False)
+    return [(first[a] + second[b] + third[c] + fourth[d] & _MASK) >> SHIFT for a, b, c, d in runs]
 
 
 def fold(words: Buckets) -> Buckets:
     """The buckets of a fingerprint, ascending, each once: words and pairs only, which predict as well as all."""
-    return folded(words).nonzero()[0]
-
-
-def folded(words: Buckets) -> NDArray[np.bool_]:
-    """[FOLDED]: which of these buckets are there."""
-    is_there = np.zeros(FOLDED, np.bool_)
-    is_there[words & (FOLDED - 1)] = True
-    return is_there
+    return sorted({word & (FOLDED - 1) for word in words})
 
 
 def fingerprint(seen: Sketch) -> bytes:
     """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
-    counts = np.rint(seen.counts * (1 / COUNT_STEP)).astype(np.int8)
-    return bytes(np.packbits(folded(seen.words))) + bytes(counts)
+    bits = sum([1 << FOLDED - 1 - bucket for bucket in fold(seen.words)])
+    counts = array("b", [round(count / COUNT_STEP) for count in seen.counts])
+    return bits.to_bytes(FOLDED // 8, "big") + counts.tobytes()
 
 
-def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
-    classes = CLASS_OF.take(data)
-    by_class = np.bincount(classes, minlength=ByteClass.SIZE).tolist()
-    questions, lines = by_class[ByteClass.QUESTION], by_class[ByteClass.LINE]
+_BITS_OF = tuple([tuple([bit for bit in range(8) if byte & 0x80 >> bit]) for byte in range(256)])
+
+
+def unfingered(kept: bytes) -> tuple[Buckets, Numbers]:
+    """The folded buckets, ascending, and the counts of a fingerprint."""
+    folded = [8 * place + bit for place, byte in enumerate(kept[: FOLDED // 8]) for bit in _BITS_OF[byte]]
+    return folded, array("f", [steps * COUNT_STEP for steps in array("b", kept[FOLDED // 8 :])])
+
+
+def _counts(data: bytes, length: int) -> Numbers:
+    classes = data.translate(CLASS_OF)
+    questions, lines = classes.count(ByteClass.QUESTION), classes.count(ByteClass.LINE)
     size = math.log2(length + 1)
     per_byte = 5 / max(len(data), 1)
-    numbers = _numbers(classes) if by_class[ByteClass.DIGIT] else 0
-    return np.array(
+    return array(
+        "f",
         (
             *_ladder(LENGTH_STEPS, size - SHORTEST),
-            *_ladder(NUMBER_STEPS, math.log2(numbers + 1)),
-            *[min(by_class[kind] * per_byte, 1) for kind in SHARES],
+            *_ladder(NUMBER_STEPS, math.log2(len(_NUMBER.findall(classes)) + 1)),
+            *[min(classes.count(kind) * per_byte, 1) for kind in SHARES],
             min(questions, 3) / 3,
-            min(_options(classes), 10) / 10 if lines else 0,
+            min(len(_OPTION.findall(classes)), 10) / 10,
             min(lines, 20) / 20,
             size / 12 - 1,
         ),
-        np.float32,
     )
 
 
@@ -216,15 +200,3 @@ def _ladder(steps: int, height: float) -> list[float]:
     if 0 <= below + 1 < steps:
         ladder[below + 1] = height - below
     return ladder
-
-
-def _numbers(classes: NDArray[np.intp]) -> int:
-    """Runs of digits."""
-    is_digit = classes == ByteClass.DIGIT
-    return int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + bool(is_digit[0])
-
-
-def _options(classes: NDArray[np.intp]) -> int:
-    """Lines that begin like `A.` or `B)`."""
-    starts = (classes[:-2] == ByteClass.LINE).nonzero()[0]
-    return int(np.count_nonzero((classes[starts + 1] == ByteClass.CAPITAL) & (classes[starts + 2] >= ByteClass.MATHS)))

@@ -13,13 +13,14 @@ While a request waits nothing of this is done: `decision.forecast` has it laid o
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 from msgspec import Struct
 
-from routewright.decision.residual import FloatArray, Residual, Sample, expit, fit_residuals, logit
-from routewright.decision.sketch import COUNTS, FOLDED, Buckets, Numbers, Sketch, fold
+from routewright.decision.residual import Residual, Sample, expit, fit_residuals, logit
+from routewright.decision.rows import Row, Vector, zeros
+from routewright.decision.sketch import FOLDED, Buckets, Numbers, Sketch, fold
 
 PRIOR_STRENGTH = 8.0
 """How many outcomes the shipped prior is worth, for each model and kind."""
@@ -29,8 +30,6 @@ MOST_OUTCOMES = 8_192
 """Of a model, residuals are fitted to so many of the latest outcomes; older ones still count in the posteriors."""
 COUNTS_SCALE = 0.3
 """Counts beside the unit length of the words, so that the penalty falls on both alike."""
-FEATURES = FOLDED + COUNTS
-"""Columns of the dense row that residuals are fitted on."""
 
 
 class Experience(Struct, frozen=True, eq=False):
@@ -41,44 +40,63 @@ class Experience(Struct, frozen=True, eq=False):
     model: str
     score: float
     """Quality of the answer, 0 to 1."""
-    kinds: FloatArray
+    kinds: Row
     """Probability of each kind of work, in the prior's order."""
-    features: Numbers
-    """`features_of` the sketch; zeros where there was none."""
+    features: Row
+    """`features_of` the sketch; empty where there was none."""
 
 
 class Prior(Struct, frozen=True, eq=False):
     """What is believed before any outcome."""
 
     kinds: tuple[str, ...]
-    rates: Mapping[str, FloatArray]
+    rates: Mapping[str, Vector]
     """Tier → success rate for each kind; `""` for a model whose tier is not known."""
     weights: Numbers
     """One for each folded bucket: how much a feature tells, rare ones more."""
-    models: Mapping[str, tuple[FloatArray, FloatArray]] = {}
+    models: Mapping[str, tuple[Vector, Vector]] = {}
     """Model → (rate, outcomes behind it) for each kind, where outcomes were recorded before."""
 
 
-def features_of(sketch: Sketch, weights: Numbers) -> Numbers:
-    """The dense row that residuals are fitted on: folded features of unit length, then the counts."""
-    return dense_row(fold(sketch.words), sketch.counts, weights)
+def features_of(sketch: Sketch, weights: Numbers) -> Row:
+    """The row that residuals are fitted on: folded features of unit length, then the counts."""
+    return row_of(fold(sketch.words), sketch.counts, weights)
 
 
-def dense_row(folded: Buckets, counts: Numbers, weights: Numbers) -> Numbers:
+def row_of(folded: Buckets, counts: Numbers, weights: Numbers) -> Row:
     """The same of folded buckets, ascending, and of counts."""
-    row = np.zeros(FEATURES, np.float32)
-    row[folded] = weights[folded]
-    row /= max(float(np.sqrt(row @ row)), 1e-6)
-    row[FOLDED:] = counts * COUNTS_SCALE
-    return row
+    its = [weights[bucket] for bucket in folded]
+    length = max(math.hypot(*its), 1e-6)
+    told = [at for at, count in enumerate(counts) if count]
+    return Row.of(
+        [*folded, *[FOLDED + at for at in told]],
+        [*[weight / length for weight in its], *[counts[at] * COUNTS_SCALE for at in told]],
+    )
 
 
 class Tally(Struct, frozen=True, eq=False):
     """Outcomes of one model by kind of work, each counted for every kind by that kind's probability."""
 
-    tried: FloatArray
-    good: FloatArray
+    tried: Numbers
+    """[K], in double precision."""
+    good: Numbers
+    """[K], likewise."""
     outcomes: int
+
+    @staticmethod
+    def of(kinds: Iterable[Row], scores: Iterable[float], before: "Tally") -> "Tally":
+        """Outcomes of these kinds and scores, on top of those counted `before`."""
+        tried, good, outcomes = before.tried[:], before.good[:], before.outcomes
+        for its, score in zip(kinds, scores, strict=True):
+            its.add_to(tried)
+            its.add_to(good, score)
+            outcomes += 1
+        return Tally(tried, good, outcomes)
+
+    @staticmethod
+    def none(kinds: int) -> "Tally":
+        """That of no outcome."""
+        return Tally(zeros(kinds), zeros(kinds), 0)
 
 
 class Evidence:
@@ -89,35 +107,30 @@ class Evidence:
         self.tallies = tallies
         self.residuals = residuals
         self.version = _version(prior, tallies, residuals)
-        self._means: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = {}
+        self._means: dict[tuple[str, str], tuple[Vector, Vector]] = {}
 
-    def of(self, model: str, tier: str, kinds: FloatArray, sketch: Sketch | None = None) -> float:
-        """Probability that `model`, of `tier`, does well on work that is of each kind with these probabilities."""
-        mean = float(kinds @ self.posterior(model, tier)[0])
+    def of(self, model: str, tier: str, kinds: Row, features: Row | None = None) -> float:
+        """Probability that `model`, of `tier`, does well on work that is of each kind with these probabilities.
+
+        Without its `features` by the kinds alone.
+        """
+        mean = kinds.times(self.posterior(model, tier)[0])
         residual = self.residuals.get(model)
-        if residual is None or sketch is None:
+        if residual is None or features is None:
             return mean
-        return expit(logit(mean) + float(features_of(sketch, self.prior.weights) @ residual.weights) + residual.bias)
+        return expit(logit(mean) + residual.of(features))
 
-    def posterior(self, model: str, tier: str) -> tuple[FloatArray, FloatArray]:
+    def posterior(self, model: str, tier: str) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the success rate for each kind."""
         found = self._means.get((model, tier))
         if found is None:
             found = self._means[model, tier] = _posterior(self.prior, model, tier, self.tallies.get(model))
         return found
 
-    def outcomes(self, model: str, kinds: FloatArray) -> int:
+    def outcomes(self, model: str, kinds: Row) -> int:
         """How many outcomes the answer of `of` rests on, for work of these kinds."""
         tally = self.tallies.get(model)
-        return 0 if tally is None else round(float(kinds @ tally.tried))
-
-    def batch(self, model: str, tier: str, kinds: FloatArray, features: Numbers) -> FloatArray:
-        """`of` for many requests: one row of `kinds` [n, k] and of `features` [n, FEATURES] for each."""
-        mean = kinds @ self.posterior(model, tier)[0]
-        residual = self.residuals.get(model)
-        if residual is None:
-            return mean
-        return expit(logit(mean) + features @ residual.weights + residual.bias)
+        return 0 if tally is None else round(kinds.times(tally.tried))
 
 
 def learn(prior: Prior, experiences: Iterable[Experience], tier_of: Mapping[str, str]) -> Evidence:
@@ -125,12 +138,12 @@ def learn(prior: Prior, experiences: Iterable[Experience], tier_of: Mapping[str,
     by_model: dict[str, list[Experience]] = {}
     for experience in experiences:
         by_model.setdefault(experience.model, []).append(experience)
-    tallies = {model: tally(its, len(prior.kinds)) for model, its in by_model.items()}
+    nothing = Tally.none(len(prior.kinds))
+    tallies = {model: tally(its, nothing) for model, its in by_model.items()}
     samples = {model: _sample(its[-MOST_OUTCOMES:]) for model, its in by_model.items()}
 
-    def rates(model: str, kinds: FloatArray, scores: FloatArray) -> FloatArray:
-        seen = Tally(kinds.sum(axis=0), scores @ kinds, len(scores))
-        return _posterior(prior, model, tier_of.get(model, ""), seen)[0]
+    def rates(model: str, kinds: Sequence[Row], scores: Vector) -> Vector:
+        return _posterior(prior, model, tier_of.get(model, ""), Tally.of(kinds, scores, nothing))[0]
 
     return Evidence(prior, tallies, fit_residuals(samples, rates))
 
@@ -138,45 +151,54 @@ def learn(prior: Prior, experiences: Iterable[Experience], tier_of: Mapping[str,
 def _sample(experiences: Sequence[Experience]) -> Sample:
     return Sample(
         [experience.request for experience in experiences],
-        np.stack([experience.kinds for experience in experiences]),
-        np.stack([experience.features for experience in experiences]),
-        np.array([experience.score for experience in experiences]),
+        [experience.kinds for experience in experiences],
+        [experience.features for experience in experiences],
+        [experience.score for experience in experiences],
     )
 
 
-def tally(experiences: Sequence[Experience], kinds: int, before: Tally | None = None) -> Tally:
+def tally(experiences: Sequence[Experience], before: Tally) -> Tally:
     """Count outcomes, on top of those counted `before`."""
-    tried = np.zeros(kinds) if before is None else before.tried.copy()
-    good = np.zeros(kinds) if before is None else before.good.copy()
-    for experience in experiences:
-        tried += experience.kinds
-        good += experience.kinds * experience.score
-    return Tally(tried, good, len(experiences) + (before.outcomes if before else 0))
+    kinds, scores = [its.kinds for its in experiences], [its.score for its in experiences]
+    return Tally.of(kinds, scores, before)
 
 
-def _posterior(prior: Prior, model: str, tier: str, seen: Tally | None) -> tuple[FloatArray, FloatArray]:
-    rates, strength = prior.rates[tier], np.full(len(prior.kinds), PRIOR_STRENGTH)
+def _posterior(prior: Prior, model: str, tier: str, seen: Tally | None) -> tuple[Vector, Vector]:
+    rates = list(prior.rates[tier])
+    strengths = [PRIOR_STRENGTH] * len(rates)
     if model in prior.models:
         known, outcomes = prior.models[model]
-        rates = (rates * PRIOR_STRENGTH + known * outcomes) / (PRIOR_STRENGTH + outcomes)
-        strength = np.minimum(PRIOR_STRENGTH + outcomes, 8 * PRIOR_STRENGTH)
+        rates = [
+            (rate * PRIOR_STRENGTH + its * of) / (PRIOR_STRENGTH + of)
+            for rate, its, of in zip(rates, known, outcomes, strict=True)
+        ]
+        strengths = [min(PRIOR_STRENGTH + of, 8 * PRIOR_STRENGTH) for of in outcomes]
     if seen is not None:
-        rates = expit(logit(rates) + _level(rates, seen))
-        rates = (rates * strength + seen.good) / (strength + seen.tried)
-        strength = strength + seen.tried
-    return rates, np.sqrt(rates * (1 - rates) / (strength + 1))
+        level = _level(rates, seen)
+        moved = [expit(logit(rate) + level) for rate in rates]
+        counted = list(zip(strengths, seen.tried, seen.good, strict=True))
+        rates = [
+            (rate * strength + good) / (strength + tried)
+            for rate, (strength, tried, good) in zip(moved, counted, strict=True)
+        ]
+        strengths = [strength + tried for strength, tried, _ in counted]
+    doubts = [math.sqrt(rate * (1 - rate) / (of + 1)) for rate, of in zip(rates, strengths, strict=True)]
+    return rates, doubts
 
 
-def _level(rates: FloatArray, seen: Tally) -> float:
+def _level(rates: Vector, seen: Tally) -> float:
     """How much better or worse than these rates a model did over all kinds, in log odds: the posterior mode, by Newton.
 
     Of the logistic likelihood with a normal prior of `LEVEL_SPREAD` around zero.
     """
-    level, odds = 0.0, logit(rates)
+    level = 0.0
+    kinds = list(zip(map(logit, rates), seen.tried, seen.good, strict=True))
     for _ in range(8):
-        expected = expit(odds + level)
-        slope = float(np.sum(seen.good - seen.tried * expected)) - level / LEVEL_SPREAD**2
-        curve = float(np.sum(seen.tried * expected * (1 - expected))) + 1 / LEVEL_SPREAD**2
+        slope, curve = -level / LEVEL_SPREAD**2, 1 / LEVEL_SPREAD**2
+        for odds, tried, good in kinds:
+            expected = expit(odds + level)
+            slope += good - tried * expected
+            curve += tried * expected * (1 - expected)
         level += min(max(slope / curve, -1.0), 1.0)
     return level
 

@@ -16,15 +16,16 @@ from sklearn.feature_selection import chi2
 from sklearn.linear_model import LogisticRegression
 
 from routewright.catalog.registry import Tier
-from routewright.decision.artefact import Card, Vocabulary, dump
+from routewright.decision.artefact import Card, Vocabulary
 from routewright.decision.features import extract, extract_text
 from routewright.decision.intent import UPWARDS
+from routewright.decision.odds import FloatArray
 from routewright.decision.posterior import known_features, look
-from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import BUCKETS, FOLDED, Buckets, Numbers, Sketch, fold
+from routewright.decision.sketch import BUCKETS, FOLDED, Buckets, Sketch, fold
 from routewright.errors import ArtefactError
 from routewright.training.prompts import Prompt
 from routewright.training.tables import Row
+from routewright.training.writing import dump
 
 KINDS_PENALTY = 1 / 16
 NEED_PENALTY = 4.0
@@ -86,11 +87,14 @@ LIMITS = (
 """For the card."""
 
 
+IntArray = NDArray[np.int64]
+
+
 class Example(Struct, frozen=True, eq=False):
     """A prompt as the linear models see it."""
 
     seen: Sketch
-    shape: Numbers
+    shape: tuple[float, ...]
     kind: str
     """Empty when it is not told."""
     tier: Tier
@@ -184,7 +188,7 @@ def _kinds(examples: Sequence[Example]) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def _choose_features(examples: Sequence[Example]) -> tuple[Buckets, Buckets]:
+def _choose_features(examples: Sequence[Example]) -> tuple[IntArray, IntArray]:
     """The buckets of words and of runs that tell most of the kind, by the chi-squared statistic, ascending."""
     is_written = _is_written(examples)
     seen = hstack((_presence([its.seen.words for its in examples]), _presence([its.seen.runs for its in examples])))
@@ -202,14 +206,14 @@ def _choose_features(examples: Sequence[Example]) -> tuple[Buckets, Buckets]:
 
 def _presence(rows: Sequence[Buckets]) -> csr_matrix:
     """[n, BUCKETS]: 1 where a bucket is there."""
-    unique = [np.unique(row) for row in rows]
+    unique = [np.unique(np.array(row, np.int64)) for row in rows]
     starts = np.concatenate(([0], np.cumsum([len(row) for row in unique])))
     return csr_matrix((np.ones(starts[-1]), np.concatenate(unique), starts), shape=(len(rows), BUCKETS))
 
 
 def _matrix(examples: Sequence[Example], vocabulary: Vocabulary) -> csr_matrix:
     """[n, V + COUNTS + SHAPE]: known features of unit length, then counts and shape."""
-    rows = [known_features(vocabulary, example.seen) for example in examples]
+    rows = [np.array(known_features(vocabulary, example.seen), np.int64) for example in examples]
     starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
     words = csr_matrix((np.ones(starts[-1]), np.concatenate(rows), starts), shape=(len(examples), vocabulary.size))
     words = diags(1 / np.sqrt(np.maximum(np.diff(starts), 1))) @ words
@@ -362,7 +366,7 @@ def _rates(tiers: FloatArray) -> FloatArray:
     return rates
 
 
-def _feature_weights(examples: Sequence[Example]) -> Numbers:
+def _feature_weights(examples: Sequence[Example]) -> NDArray[np.float32]:
     """[FOLDED]: the square root of each bucket's inverse document frequency."""
     seen = np.zeros(FOLDED)
     for example in examples:
