@@ -18,7 +18,8 @@ from routewright.cli.evaluating import expectations, learner_of
 from routewright.cli.outcome_tables import Table, read_tables
 from routewright.decision.calibration import choices_at
 from routewright.decision.evaluation import FloatArray, IntArray, complete
-from routewright.decision.promise import Pledge, Trials, Watch, find
+from routewright.decision.pledge import Pledge, Watch
+from routewright.decision.promise import Trials, find, left_of
 from routewright.tuning import FLOORS, WITHIN
 
 RUNS = 1_000
@@ -55,7 +56,7 @@ class World(NamedTuple):
 
     def left(self, pledge: Pledge) -> FloatArray:
         """[k]: what each policy's promise leaves, in truth."""
-        return np.asarray(pledge.left(self.scores, self.baseline_scores).mean(axis=1))
+        return np.asarray(left_of(pledge, self.scores, self.baseline_scores).mean(axis=1))
 
     @property
     def savings(self) -> FloatArray:
@@ -121,7 +122,7 @@ def _compared(world: World, pledge: Pledge, size: int) -> Iterator[Figure]:
     rng = np.random.default_rng((1, size))
     left, savings = world.left(pledge), world.savings
     best = float(savings[left >= 0].max())
-    spread = pledge.left(world.scores, world.baseline_scores).std(axis=1) / np.sqrt(size)
+    spread = left_of(pledge, world.scores, world.baseline_scores).std(axis=1) / np.sqrt(size)
     provable = float(savings[left >= ONE_SIDED * spread].max())
     found = [
         find(world.ledger(rng.integers(len(world.baseline_scores), size=size), pledge), pledge) for _ in range(RUNS)
@@ -174,7 +175,7 @@ def _watched(world: World, pledge: Pledge) -> Iterator[Figure]:
     left = world.left(pledge)
     holding = int(np.where(left >= 0, left, np.inf).argmin())
     breaking = int(np.abs(left + 0.05).argmin())
-    each = pledge.left(world.scores[[holding, breaking]], world.baseline_scores)
+    each = left_of(pledge, world.scores[[holding, breaking]], world.baseline_scores)
     alarms, delays = 0, []
     for run in range(RUNS):
         drawn = rng.integers(len(world.baseline_scores), size=STREAM)

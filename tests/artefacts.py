@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routewright.catalog.registry import Tier
-from routewright.decision.artefact import SHAPE, Artefact, Card, dump, load
+from routewright.decision.artefact import SHAPE, Artefact, Card, load
 from routewright.decision.sketch import COUNTS, FOLDED, sketch
+from routewright.training.writing import dump
 
 KINDS = ("design", "extract", "translate")
 """Each is the word that tells it, too."""
@@ -21,7 +22,7 @@ ROWS = len(KINDS) + COUNTS + SHAPE
 
 def bucket(word: str) -> int:
     """Where a word is hashed to."""
-    return int(sketch(word).words[0])
+    return sketch(word).words[0]
 
 
 def arrays(**changes: NDArray[Any]) -> dict[str, NDArray[Any]]:

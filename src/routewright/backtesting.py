@@ -15,8 +15,8 @@ from routewright.decision.expectation import Expectation
 from routewright.decision.forecast import Lessons
 from routewright.decision.intent import Policy
 from routewright.decision.learned import kinds_row
-from routewright.decision.replay import Replay, replay
 from routewright.decision.odds import FloatArray
+from routewright.decision.replay import Replay, replay
 from routewright.ledger.billing import priced_usage
 from routewright.ledger.experience import Logged
 from routewright.ledger.ledger import NANOSECONDS

@@ -18,7 +18,7 @@ from routewright.decision.features import Features
 from routewright.errors import ArtefactError, SettingsError
 from routewright.route import Verdict
 
-if TYPE_CHECKING:  # it needs numpy, which is imported when there is something to decide with it
+if TYPE_CHECKING:  # it is imported when there is something to decide with it
     from routewright.decision.artefact import Artefact
 
 log = logging.getLogger(__name__)

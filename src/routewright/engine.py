@@ -30,7 +30,7 @@ from routewright.dialects.fields import wrong
 from routewright.dialects.known import REWRITERS, UPSTREAMS
 from routewright.dialects.openai_embeddings import OpenAIEmbeddings
 from routewright.dialects.wire import Upstream as Dialect
-from routewright.errors import ArtefactError
+from routewright.errors import ArtefactError, SettingsError
 from routewright.feedback import check_remarks
 from routewright.ids import is_uuid7, uuid7
 from routewright.layers.afford import Afford, Spending
@@ -78,7 +78,7 @@ from routewright.shared.rounds import Rounds
 from routewright.tenant import Tenant
 from routewright.transport import Transport
 
-if TYPE_CHECKING:  # they need numpy, which is imported when there is something to decide with it
+if TYPE_CHECKING:  # they are imported when there is something to decide with them
     from routewright.decision.artefact import Artefact
     from routewright.decision.forecast import Lessons
     from routewright.layers.embedder import Embedder
@@ -430,7 +430,7 @@ class Engine:
         return PromptCaches(self._sessions, registry, self._clock, lifetime_s=lifetime_s) if lifetime_s else None
 
     def _forecasting(self, settings: Settings, registry: Registry) -> Forecasting | None:
-        """The learned classifier, if it is the one to use and its artefact is whole; it has numpy to import."""
+        """The learned classifier, if it is the one to use and its artefact is whole."""
         self.artefact_error = None
         path = settings.policy.artefact
         if self._classifier is not None or settings.policy.classifier != LEARNED:
@@ -636,7 +636,13 @@ class Engine:
 
     def _neighbours(self, settings: Settings, registry: Registry, experiences: Experiences) -> SecondOpinion:
         """What was read of the ledger is kept as long as it would be the same again: it may be hundreds of MB."""
-        from routewright.layers.neighbours import Memory, Neighbours
+        try:
+            from routewright.layers.neighbours import Memory, Neighbours
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                f"second_opinion: similar requests cannot be found without {error.name}, which is not installed",
+                hint="run: pip install 'routewright[evidence]'",
+            ) from error
 
         second, embedder = settings.second_opinion, self._embedder(settings)
         key = embedder.name, second.max_entries, registry.version

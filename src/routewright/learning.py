@@ -94,8 +94,7 @@ def restore(path: Path, artefact: Artefact) -> Lessons:
             for name, (tried, good, n) in kept.tallies.items()
         }
         residuals = {
-            name: Residual(_numbers("f", weights, FEATURES), bias)
-            for name, (weights, bias) in kept.residuals.items()
+            name: Residual(_numbers("f", weights, FEATURES), bias) for name, (weights, bias) in kept.residuals.items()
         }
         lengths = {
             name: Lengths(_numbers("d", answers, size), _numbers("d", tokens, size), complete, paid)
@@ -111,7 +110,7 @@ def restore(path: Path, artefact: Artefact) -> Lessons:
 
 def _numbers(precision: str, data: bytes, size: int) -> Numbers:
     """Raises ValueError unless they are so many."""
-    numbers = array(precision, data)
+    numbers: Numbers = array(precision, data)
     if len(numbers) != size:
         raise ValueError(f"there are {len(numbers)} numbers, not {size}")
     return numbers

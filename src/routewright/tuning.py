@@ -23,16 +23,17 @@ from msgspec.structs import replace
 
 from routewright.catalog.registry import Registry
 from routewright.decision.evaluation import FloatArray, IntArray
-from routewright.decision.intent import CLASSIFIED, UPWARDS, Match
-from routewright.decision.promise import Found, Pledge, Trials, fewest_outcomes, find, is_choosing
+from routewright.decision.intent import UPWARDS, Match, is_decided
+from routewright.decision.pledge import Pledge
+from routewright.decision.promise import Found, Trials, fewest_outcomes, find, is_choosing
 from routewright.decision.replay import Replay
 from routewright.decision.replay import replay as decide_anew
 from routewright.errors import TooFewOutcomes
 from routewright.ledger.experience import Logged
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.money import NANO
-from routewright.policies.overlay import applied
-from routewright.route import Asked, Candidate, Route
+from routewright.policies.overlay import applied, bare_of
+from routewright.route import Candidate, Route
 from routewright.settings import Settings
 from routewright.settings.schema import Overlay
 
@@ -190,13 +191,6 @@ def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
     )
 
 
-def is_decided(asked: Asked | None) -> bool:
-    """Whether a policy decides such a request, and not who asks."""
-    if asked is None or asked.tier is not None or asked.min_quality is not None:
-        return False
-    return asked.model in CLASSIFIED and not asked.background
-
-
 def _can_answer(route: Route, model: str) -> bool:
     return any(each.model == model and not each.hindrance for each in route.candidates)
 
@@ -267,21 +261,6 @@ def _cost(candidate: Candidate | None) -> float:
 
 
 # ---- which policies -------------------------------------------------------------------------------------------------
-
-
-def bare_of(now: Overlay) -> Overlay:
-    """What is in force, without all that decides who answers: the rest goes on as it is."""
-    return replace(
-        now,
-        confidence_threshold=None,
-        quality=None,
-        min_quality=None,
-        success_value_usd=None,
-        caution=None,
-        models=(),
-        tiers={},
-        fallbacks={},
-    )
 
 
 def _family(choosing: FloatArray, outcomes: Outcomes, settings: Settings, bare: Overlay) -> Iterator[Overlay]:

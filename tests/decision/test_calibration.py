@@ -14,7 +14,7 @@ from routewright.decision.calibration import (
     threshold_for,
 )
 from routewright.decision.evaluation import FloatArray, calibration_error
-from routewright.decision.residual import logit
+from routewright.decision.odds import logit
 
 
 def drawn(rates: FloatArray, seed: int = 1) -> FloatArray:

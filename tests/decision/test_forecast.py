@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 import artefacts
 from artefacts import KINDS
 from builders import model
+from dense_rows import doubles, row, singles
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.expectation import Expectation, Forecast
 from routewright.decision.forecast import Forecaster, Lengths, Lessons, right_tiers
-from routewright.decision.residual import FloatArray, Residual
+from routewright.decision.odds import FloatArray
+from routewright.decision.residual import FEATURES, Residual
 from routewright.decision.sketch import sketch
-from routewright.decision.success import FEATURES, Evidence, Tally, features_of
+from routewright.decision.success import Evidence, Tally, features_of
 
 ARTEFACT = artefacts.artefact()
 DESIGN, EXTRACT, TRANSLATE = np.eye(len(KINDS))
@@ -36,13 +38,15 @@ def expected(taught: Lessons, kinds: FloatArray, name: str) -> Expectation:
 
 def forecast_of(forecaster: Forecaster, kinds: FloatArray) -> Forecast:
     """Of `SEEN`, were it of these kinds."""
-    corrections = features_of(SEEN, ARTEFACT.prior.weights) @ forecaster.residuals
-    return forecaster.forecast((kinds @ forecaster.columns).tolist(), corrections.tolist())
+    features, its = features_of(SEEN, ARTEFACT.prior.weights), row(kinds)
+    return forecaster.forecast(
+        [its.times(column) for column in forecaster.columns], [features.times(each) for each in forecaster.residuals]
+    )
 
 
 def counted(rate: float, times: float) -> Tally:
     """So many outcomes of each kind, with this rate of good ones."""
-    return Tally(np.full(3, times), np.full(3, times * rate), round(3 * times))
+    return Tally(doubles(np.full(3, times)), doubles(np.full(3, times * rate)), round(3 * times))
 
 
 # ---- success --------------------------------------------------------------------------------------------------------
@@ -59,12 +63,13 @@ def test_every_model_of_the_catalog_has_an_expectation() -> None:
 def test_forecast_says_what_the_evidence_does(rate: float, times: int, parts: list[float]) -> None:
     kinds = np.array(parts) / sum(parts)
     weights = np.linspace(-0.5, 0.5, FEATURES, dtype=np.float32)
-    evidence = Evidence(ARTEFACT.prior, {"clerk": counted(rate, times)}, {"clerk": Residual(weights, 0.1)})
+    evidence = Evidence(ARTEFACT.prior, {"clerk": counted(rate, times)}, {"clerk": Residual(singles(weights), 0.1)})
     forecast = forecast_of(Forecaster(ARTEFACT, Lessons(ARTEFACT.version, evidence), TEAM), kinds)
+    features = features_of(SEEN, ARTEFACT.prior.weights)
     for each in TEAM:
         told = forecast.of[each.name]
-        assert told.success == pytest.approx(evidence.of(each.name, each.tier, kinds, SEEN), abs=1e-5)
-        assert told.outcomes == evidence.outcomes(each.name, kinds)
+        assert told.success == pytest.approx(evidence.of(each.name, each.tier, row(kinds), features), abs=1e-5)
+        assert told.outcomes == evidence.outcomes(each.name, row(kinds))
     assert forecast.of["clerk"].outcomes == times
 
 
@@ -77,7 +82,7 @@ def test_without_answers_a_length_is_what_is_usual_for_the_work() -> None:
 
 
 def test_lengths_move_with_the_answers_and_only_for_the_model_that_gave_them() -> None:
-    talkative = Lengths(EXTRACT * 100, EXTRACT * 100 * 600)
+    talkative = Lengths(doubles(EXTRACT * 100), doubles(EXTRACT * 100 * 600))
     taught = lessons({"clerk": talkative})
     assert 500 < expected(taught, EXTRACT, "clerk").output_tokens <= 600
     assert expected(taught, TRANSLATE, "clerk").output_tokens > 250
@@ -86,12 +91,13 @@ def test_lengths_move_with_the_answers_and_only_for_the_model_that_gave_them() -
 
 @given(st.integers(1, 1_000), st.floats(1, 10_000))
 def test_length_lies_between_the_usual_and_the_seen(answers: int, tokens: float) -> None:
-    told = expected(lessons({"clerk": Lengths(EXTRACT * answers, EXTRACT * answers * tokens)}), EXTRACT, "clerk")
+    lengths = Lengths(doubles(EXTRACT * answers), doubles(EXTRACT * answers * tokens))
+    told = expected(lessons({"clerk": lengths}), EXTRACT, "clerk")
     assert min(150, tokens) - 1 <= told.output_tokens <= max(150, tokens) + 1
 
 
 def test_waste_is_what_failures_cost_beside_complete_answers() -> None:
-    nothing = np.zeros(3)
+    nothing = doubles(np.zeros(3))
     dollar = 1_000_000_000
     assert expected(Lessons.none(ARTEFACT), EXTRACT, "clerk").waste == 1
     wasteful = lessons({"clerk": Lengths(nothing, nothing, complete_nanousd=dollar, all_nanousd=2 * dollar)})
@@ -100,7 +106,7 @@ def test_waste_is_what_failures_cost_beside_complete_answers() -> None:
 
 
 def test_first_failure_is_not_believed_to_be_the_rule() -> None:
-    nothing = np.zeros(3)
+    nothing = doubles(np.zeros(3))
     taught = lessons({"clerk": Lengths(nothing, nothing, complete_nanousd=0, all_nanousd=1_000_000)})
     assert 1 < expected(taught, EXTRACT, "clerk").waste < 1.2
 
@@ -110,28 +116,28 @@ def test_first_failure_is_not_believed_to_be_the_rule() -> None:
 
 def test_without_outcomes_the_artefacts_tiers_are_right() -> None:
     evidence = Lessons.none(ARTEFACT).evidence
-    assert (right_tiers(ARTEFACT, evidence, TEAM) == ARTEFACT.tiers).all()
-    assert (right_tiers(ARTEFACT, evidence, ()) == ARTEFACT.tiers).all()
+    assert right_tiers(ARTEFACT, evidence, TEAM) == ARTEFACT.tiers
+    assert right_tiers(ARTEFACT, evidence, ()) == ARTEFACT.tiers
 
 
 def test_cheap_tier_that_does_everything_well_becomes_enough_for_everything() -> None:
     evidence = evidence_of({each.name: counted(0.95, 400) for each in TEAM})
-    tiers = right_tiers(ARTEFACT, evidence, TEAM)
-    assert (tiers.argmax(axis=1) == ORDER.index(Tier.BULK)).all()
+    tiers = np.array(right_tiers(ARTEFACT, evidence, TEAM))
+    assert (tiers.argmax(axis=0) == ORDER.index(Tier.BULK)).all()
 
 
 def test_tier_that_fails_is_no_longer_enough() -> None:
     good, bad = counted(0.95, 400), counted(0.2, 400)
     evidence = evidence_of({"thinker": good, "allrounder": good, "clerk": bad, "drudge": bad})
-    tiers = right_tiers(ARTEFACT, evidence, TEAM)
-    assert (tiers.argmax(axis=1) == ORDER.index(Tier.STANDARD)).all()
+    tiers = np.array(right_tiers(ARTEFACT, evidence, TEAM))
+    assert (tiers.argmax(axis=0) == ORDER.index(Tier.STANDARD)).all()
 
 
 def test_outcomes_of_one_kind_leave_the_tiers_of_others() -> None:
-    seen = {each.name: Tally(DESIGN * 400, DESIGN * 380, 400) for each in TEAM}
-    tiers = right_tiers(ARTEFACT, evidence_of(seen), TEAM)
-    assert tiers[0].argmax() == ORDER.index(Tier.BULK)
-    assert (tiers[1:] == ARTEFACT.tiers[1:]).all()
+    seen = {each.name: Tally(doubles(DESIGN * 400), doubles(DESIGN * 380), 400) for each in TEAM}
+    tiers = np.array(right_tiers(ARTEFACT, evidence_of(seen), TEAM))
+    assert tiers[:, 0].argmax() == ORDER.index(Tier.BULK)
+    assert (tiers[:, 1:] == np.array(ARTEFACT.tiers)[:, 1:]).all()
 
 
 @given(
@@ -141,6 +147,6 @@ def test_outcomes_of_one_kind_leave_the_tiers_of_others() -> None:
 @settings(deadline=None)
 def test_tiers_of_any_team_with_any_outcomes_sum_to_one(team: list[Model], seen: dict[str, tuple[float, int]]) -> None:
     evidence = evidence_of({name: counted(rate, times) for name, (rate, times) in seen.items()})
-    tiers = right_tiers(ARTEFACT, evidence, [each for each in TEAM if each in team])
+    tiers = np.array(right_tiers(ARTEFACT, evidence, [each for each in TEAM if each in team]))
     assert (tiers >= 0).all()
-    assert tiers.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert tiers.sum(axis=0) == pytest.approx(1, abs=1e-5)

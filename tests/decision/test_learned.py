@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 import artefacts
 from artefacts import KINDS
 from builders import call, message, model
+from dense_rows import dense, doubles
 from routewright.call import Call, Message, OutputFormat, Tool, ToolCall, ToolResult
 from routewright.catalog.registry import Tier
 from routewright.classifiers import load_artefact
@@ -16,7 +17,7 @@ from routewright.decision.learned import (
     LEAST_SHARE,
     LearnedClassifier,
     experience,
-    kinds_vector,
+    kinds_row,
 )
 from routewright.decision.sketch import fingerprint, sketch
 from routewright.decision.success import Evidence, Tally
@@ -188,7 +189,7 @@ def test_two_likely_kinds_are_both_told() -> None:
 
 
 def test_outcomes_move_the_tier() -> None:
-    good = Tally(np.full(3, 500.0), np.full(3, 490.0), 1_500)
+    good = Tally(doubles(np.full(3, 500.0)), doubles(np.full(3, 490.0)), 1_500)
     evidence = Evidence(MADE.prior, {each.name: good for each in TEAM}, {})
     taught = LearnedClassifier(MADE, Lessons(MADE.version, evidence), TEAM)
     asked = extract(call("Please design this"))
@@ -202,8 +203,8 @@ def test_outcome_is_learned_with_what_the_verdict_kept() -> None:
     learned = experience(MADE, "request-1", "swift", 0.5, told)
     assert learned is not None
     assert (learned.request, learned.model, learned.score) == ("request-1", "swift", 0.5)
-    assert learned.kinds.argmax() == KINDS.index("translate")
-    assert learned.features.any()
+    assert dense(learned.kinds, len(KINDS)).argmax() == KINDS.index("translate")
+    assert learned.features.values
 
 
 def test_outcome_of_another_classifiers_verdict_teaches_nothing() -> None:
@@ -213,8 +214,8 @@ def test_outcome_of_another_classifiers_verdict_teaches_nothing() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([*KINDS, "unknown"]), st.floats(0, 1)), max_size=6))
 def test_shares_become_probabilities_of_the_kinds_that_are_known(shares: list[tuple[str, float]]) -> None:
-    kinds = kinds_vector(MADE, tuple(KindShare(kind, share) for kind, share in shares))
+    kinds = kinds_row(MADE, tuple(KindShare(kind, share) for kind, share in shares))
     if kinds is None:
         assert all(kind == "unknown" or not share for kind, share in dict(shares).items())
     else:
-        assert kinds.sum() == pytest.approx(1)
+        assert sum(kinds.values) == pytest.approx(1)

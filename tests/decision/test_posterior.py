@@ -11,7 +11,6 @@ from routewright.classifiers import load_artefact
 from routewright.decision.artefact import SHAPE
 from routewright.decision.features import extract
 from routewright.decision.posterior import kinds_of, look, shape_of
-from routewright.decision.residual import FloatArray
 
 ARTEFACT = artefacts.artefact()
 SHIPPED = load_artefact(None)
@@ -31,7 +30,7 @@ CALLS = st.builds(
 )
 
 
-def kinds(asked: Call) -> FloatArray:
+def kinds(asked: Call) -> list[float]:
     return kinds_of(ARTEFACT, *look(extract(asked)))[0]
 
 
@@ -40,10 +39,10 @@ def kinds(asked: Call) -> FloatArray:
 def test_probabilities_of_any_request_sum_to_one(asked: Call) -> None:
     for artefact in (ARTEFACT, SHIPPED):
         found, needed = kinds_of(artefact, *look(extract(asked)))
-        assert found.shape == (len(artefact.kinds),)
+        assert len(found) == len(artefact.kinds)
         assert np.isfinite(found).all()
-        assert (found >= 0).all()
-        assert found.sum() == pytest.approx(1)
+        assert min(found) >= 0
+        assert sum(found) == pytest.approx(1)
         assert np.isfinite(needed)
 
 
@@ -58,18 +57,18 @@ def test_shape_is_numbers_from_zero_to_one(asked: Call) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_word_tells_the_kind(kind: str) -> None:
     found = kinds(call(f"Please {kind} this"))
-    assert KINDS[int(found.argmax())] == kind
-    assert found.max() > 0.9
+    assert KINDS[found.index(max(found))] == kind
+    assert max(found) > 0.9
 
 
 def test_text_that_tells_nothing_is_of_every_kind_alike() -> None:
-    assert kinds(call("")) == pytest.approx(1 / 3)
+    assert kinds(call("")) == pytest.approx([1 / 3] * 3)
 
 
 def test_sharp_odds_are_probabilities_too() -> None:
     sharp = artefacts.artefact(weights=artefacts.arrays()["weights"] * 1e6)
     found, needed = kinds_of(sharp, *look(extract(call("design"))))
-    assert found.tolist() == [1, 0, 0]
+    assert found == [1, 0, 0]
     assert needed > 1e6
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from routewright.decision.evaluation import FloatArray
+from routewright.decision.pledge import Pledge, Watch
 from routewright.decision.promise import (
-    Pledge,
     Trials,
-    Watch,
     fewest_outcomes,
     find,
+    left_of,
     outcomes_for,
     proven,
 )
@@ -50,7 +50,7 @@ def test_a_promise_that_is_just_broken_is_proven_in_few_cases() -> None:
     rng = np.random.default_rng(1)
     passed = 0
     for _ in range(RUNS):
-        left = WITHIN_2.left(*outcomes(rng, 600, loss=0.02 * BASELINE_QUALITY))
+        left = left_of(WITHIN_2, *outcomes(rng, 600, loss=0.02 * BASELINE_QUALITY))
         passed += int(proven(left[None, 150:], WITHIN_2, worst=0.98, before=left[None, :150])[0])
     assert 0 < passed / RUNS <= BY_LUCK
 
@@ -103,7 +103,7 @@ def test_what_saves_nothing_is_not_proposed() -> None:
 
 def test_so_many_outcomes_as_are_named_prove_it_as_often_as_is_said() -> None:
     rng = np.random.default_rng(7)
-    left = WITHIN_2.left(*outcomes(rng, 200_000, loss=0.0))
+    left = left_of(WITHIN_2, *outcomes(rng, 200_000, loss=0.0))
     needed = outcomes_for(float(left.mean()), float((left**2).mean()), WITHIN_2, worst=0.98)
     runs = [find(trials(rng, needed, 0.0), WITHIN_2).policy for _ in range(100)]
     assert 0.65 <= sum(policy == 0 for policy in runs) / 100 <= 0.95
@@ -130,7 +130,7 @@ def test_weighted_outcomes_keep_the_promise_as_well() -> None:
     for _ in range(RUNS):
         scores, baseline = outcomes(rng, 1_000, loss=0.02 * BASELINE_QUALITY)
         which = rng.random(1_000)
-        left = WITHIN_2.left(np.where(which < 0.25, scores * 4, 0), np.where(which > 0.75, baseline * 4, 0))
+        left = left_of(WITHIN_2, np.where(which < 0.25, scores * 4, 0), np.where(which > 0.75, baseline * 4, 0))
         passed += int(proven(left[None, 250:], WITHIN_2, worst=4 * 0.98, before=left[None, :250])[0])
     assert passed / RUNS <= BY_LUCK
 
@@ -144,7 +144,7 @@ def test_a_promise_that_just_holds_is_called_broken_in_few_cases_however_often_i
     for _ in range(RUNS):
         watch = Watch(pledge=WITHIN_2)
         for _ in range(10):
-            watch = watch.after(WITHIN_2.left(*outcomes(rng, 300, loss=0.02 * BASELINE_QUALITY)))
+            watch = watch.after(left_of(WITHIN_2, *outcomes(rng, 300, loss=0.02 * BASELINE_QUALITY)))
         alarms += watch.is_broken
     assert alarms / RUNS <= BY_LUCK
 
@@ -152,14 +152,14 @@ def test_a_promise_that_just_holds_is_called_broken_in_few_cases_however_often_i
 @pytest.mark.parametrize("good_before", [0, 2_000])
 def test_a_promise_that_breaks_is_found_broken_after_a_long_good_time_too(good_before: int) -> None:
     rng = np.random.default_rng(10)
-    watch = Watch(pledge=WITHIN_2).after(WITHIN_2.left(*outcomes(rng, good_before, loss=0.0)))
+    watch = Watch(pledge=WITHIN_2).after(left_of(WITHIN_2, *outcomes(rng, good_before, loss=0.0)))
     assert not watch.is_broken
-    watch = watch.after(WITHIN_2.left(*outcomes(rng, 600, loss=0.12)))
+    watch = watch.after(left_of(WITHIN_2, *outcomes(rng, 600, loss=0.12)))
     assert watch.is_broken
 
 
 def test_in_how_many_parts_outcomes_come_does_not_matter_to_the_evidence() -> None:
-    left = WITHIN_2.left(*outcomes(np.random.default_rng(11), 350, loss=0.05))
+    left = left_of(WITHIN_2, *outcomes(np.random.default_rng(11), 350, loss=0.05))
     whole, parts = Watch(pledge=WITHIN_2).after(left), Watch(pledge=WITHIN_2)
     for at in range(0, 350, 7):
         parts = parts.after(left[at : at + 7])

@@ -19,7 +19,7 @@ from routewright.classifiers import load_artefact
 from routewright.decision import learned
 from routewright.decision.features import extract
 from routewright.decision.forecast import Lessons
-from routewright.decision.glance import Glancer, NumpyGlancer
+from routewright.decision.glance import Glancer, PlainGlancer
 from routewright.decision.intent import Policy
 from routewright.decision.learned import LearnedClassifier
 from routewright.decision.selection import select
@@ -32,7 +32,7 @@ EVERY = 12
 
 REGISTRY = four_tiers()
 ARTEFACT = load_artefact(None)
-GLANCERS = list(dict.fromkeys((learned.GLANCER, NumpyGlancer)))
+GLANCERS = list(dict.fromkeys((learned.GLANCER, PlainGlancer)))
 """The compiled one too, where it was compiled."""
 
 

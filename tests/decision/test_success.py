@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 
 import artefacts
 from artefacts import KINDS, KNOWN_MODEL
+from dense_rows import dense, doubles, row, singles
 from routewright.catalog.registry import Tier
 from routewright.decision.learned import kept_features
-from routewright.decision.residual import FloatArray, Residual
+from routewright.decision.odds import FloatArray
+from routewright.decision.residual import FEATURES, Residual
 from routewright.decision.sketch import fingerprint, sketch
 from routewright.decision.success import (
-    FEATURES,
     PRIOR_STRENGTH,
     Evidence,
     Experience,
@@ -22,8 +23,9 @@ from routewright.decision.success import (
 
 ARTEFACT = artefacts.artefact()
 PRIOR = ARTEFACT.prior
-NOTHING = np.zeros(FEATURES, np.float32)
+NOTHING = row(np.zeros(FEATURES), "f")
 DESIGN, EXTRACT, TRANSLATE = np.eye(len(KINDS))
+NONE = Tally.none(len(KINDS))
 SCORES = st.floats(0, 1)
 SHARES = st.lists(st.floats(0.01, 1), min_size=3, max_size=3).map(lambda parts: np.array(parts) / sum(parts))
 OUTCOMES = st.lists(st.tuples(SHARES, SCORES), min_size=1, max_size=30)
@@ -31,15 +33,21 @@ TIERS = st.sampled_from([*Tier, ""])
 
 
 def experiences(outcomes: list[tuple[FloatArray, float]], model: str = "swift") -> list[Experience]:
-    return [Experience(f"request-{at}", model, score, kinds, NOTHING) for at, (kinds, score) in enumerate(outcomes)]
+    return [
+        Experience(f"request-{at}", model, score, row(kinds), NOTHING) for at, (kinds, score) in enumerate(outcomes)
+    ]
 
 
 def learned(*outcomes: tuple[FloatArray, float], model: str = "swift", tier: str = Tier.STANDARD) -> Evidence:
     return learn(PRIOR, experiences(list(outcomes), model), {model: tier})
 
 
+def counted(tried: FloatArray, rate: float | FloatArray, outcomes: int) -> Tally:
+    return Tally(doubles(tried), doubles(tried * rate), outcomes)
+
+
 def mean(evidence: Evidence, kinds: FloatArray, tier: str = Tier.STANDARD, model: str = "swift") -> float:
-    return evidence.of(model, tier, kinds)
+    return evidence.of(model, tier, row(kinds))
 
 
 # ---- the prior ------------------------------------------------------------------------------------------------------
@@ -49,7 +57,7 @@ def mean(evidence: Evidence, kinds: FloatArray, tier: str = Tier.STANDARD, model
 def test_without_outcomes_the_tiers_rate_is_believed(tier: str, kinds: FloatArray) -> None:
     evidence = Evidence(PRIOR, {}, {})
     assert mean(evidence, kinds, tier) == pytest.approx(kinds @ PRIOR.rates[tier])
-    assert evidence.outcomes("swift", kinds) == 0
+    assert evidence.outcomes("swift", row(kinds)) == 0
 
 
 def test_recorded_outcomes_of_a_known_model_count_where_there_are_some() -> None:
@@ -71,7 +79,7 @@ def test_own_outcomes_overrule_what_was_recorded_of_a_known_model() -> None:
 
 @given(TIERS, SCORES, st.integers(1, 5_000))
 def test_posterior_lies_between_what_was_believed_and_what_happened(tier: str, score: float, times: int) -> None:
-    seen = Tally(DESIGN * times, DESIGN * times * score, times)
+    seen = counted(DESIGN * times, score, times)
     believed = PRIOR.rates[tier][0]
     rate = Evidence(PRIOR, {"swift": seen}, {}).posterior("swift", tier)[0][0]
     assert min(believed, score) - 1e-9 <= rate <= max(believed, score) + 1e-9
@@ -90,7 +98,7 @@ def test_good_outcome_raises_the_expectation_and_a_bad_one_lowers_it(
 @given(TIERS, st.floats(0.05, 0.95), st.integers(1, 200))
 def test_more_outcomes_of_the_same_rate_leave_less_doubt(tier: str, score: float, times: int) -> None:
     def doubt(number: int) -> float:
-        seen = Tally(DESIGN * number, DESIGN * number * score, number)
+        seen = counted(DESIGN * number, score, number)
         return float(Evidence(PRIOR, {"swift": seen}, {}).posterior("swift", tier)[1][0])
 
     assert doubt(20 * times + 50) < doubt(times)
@@ -98,14 +106,14 @@ def test_more_outcomes_of_the_same_rate_leave_less_doubt(tier: str, score: float
 
 def test_outcomes_as_believed_move_nothing_and_leave_less_doubt() -> None:
     believed = PRIOR.rates[Tier.STANDARD]
-    seen = Tally(np.full(3, 40.0), 40 * believed, 120)
+    seen = counted(np.full(3, 40.0), np.array(believed), 120)
     rates, doubts = Evidence(PRIOR, {"swift": seen}, {}).posterior("swift", Tier.STANDARD)
     assert rates == pytest.approx(believed)
-    assert (doubts < Evidence(PRIOR, {}, {}).posterior("swift", Tier.STANDARD)[1]).all()
+    assert np.less(doubts, Evidence(PRIOR, {}, {}).posterior("swift", Tier.STANDARD)[1]).all()
 
 
 def test_many_outcomes_leave_nothing_of_the_prior() -> None:
-    seen = Tally(DESIGN * 100_000, DESIGN * 25_000, 100_000)
+    seen = counted(DESIGN * 100_000, 0.25, 100_000)
     rates, doubts = Evidence(PRIOR, {"swift": seen}, {}).posterior("swift", Tier.COMPLEX)
     assert rates[0] == pytest.approx(0.25, abs=1e-3)
     assert doubts[0] < 2e-3
@@ -127,15 +135,15 @@ def test_mixed_work_is_expected_to_go_as_its_parts_do() -> None:
 
 def test_outcomes_are_counted_by_the_kinds_they_speak_of() -> None:
     evidence = learned(*[(DESIGN, 1.0)] * 6, *[(EXTRACT, 1.0)] * 2)
-    assert [evidence.outcomes("swift", kinds) for kinds in (DESIGN, EXTRACT, TRANSLATE)] == [6, 2, 0]
-    assert evidence.outcomes("other", DESIGN) == 0
+    assert [evidence.outcomes("swift", row(kinds)) for kinds in (DESIGN, EXTRACT, TRANSLATE)] == [6, 2, 0]
+    assert evidence.outcomes("other", row(DESIGN)) == 0
 
 
 @given(OUTCOMES.flatmap(lambda outcomes: st.tuples(st.just(outcomes), st.permutations(outcomes))))
 def test_order_of_outcomes_does_not_matter_for_what_is_counted(
     orders: tuple[list[tuple[FloatArray, float]], list[tuple[FloatArray, float]]],
 ) -> None:
-    one, other = (tally(experiences(outcomes), 3) for outcomes in orders)
+    one, other = (tally(experiences(outcomes), NONE) for outcomes in orders)
     assert one.outcomes == other.outcomes == len(orders[0])
     assert np.allclose(one.tried, other.tried)
     assert np.allclose(one.good, other.good)
@@ -144,15 +152,15 @@ def test_order_of_outcomes_does_not_matter_for_what_is_counted(
 @given(OUTCOMES, st.integers(0, 30))
 def test_counting_goes_on_from_what_was_counted(outcomes: list[tuple[FloatArray, float]], at: int) -> None:
     its = experiences(outcomes)
-    whole, parts = tally(its, 3), tally(its[at:], 3, tally(its[:at], 3))
+    whole, parts = tally(its, NONE), tally(its[at:], tally(its[:at], NONE))
     assert whole.outcomes == parts.outcomes
-    assert (whole.tried == parts.tried).all()
-    assert (whole.good == parts.good).all()
+    assert whole.tried == parts.tried
+    assert whole.good == parts.good
 
 
 def test_without_outcomes_nothing_is_learned() -> None:
     assert learn(PRIOR, [], {}).tallies == {}
-    assert learn(PRIOR, [], {}).of("anyone", "", TRANSLATE) == pytest.approx(PRIOR.rates[""][2])
+    assert learn(PRIOR, [], {}).of("anyone", "", row(TRANSLATE)) == pytest.approx(PRIOR.rates[""][2])
 
 
 # ---- versions -------------------------------------------------------------------------------------------------------
@@ -177,24 +185,12 @@ def test_version_tells_good_outcomes_from_bad_ones_and_models_apart() -> None:
 def test_residual_speaks_only_where_words_were_seen() -> None:
     weights = np.zeros(FEATURES, np.float32)
     weights[sketch("invoice").words[0] % 2048] = -3.0
-    evidence = Evidence(PRIOR, {}, {"swift": Residual(weights, 0.0)})
-    plain = evidence.of("swift", Tier.STANDARD, EXTRACT)
-    assert evidence.of("swift", Tier.STANDARD, EXTRACT, sketch("invoice")) < plain - 0.3
-    assert evidence.of("swift", Tier.STANDARD, EXTRACT, sketch("letter")) == pytest.approx(plain)
-    assert evidence.of("other", Tier.STANDARD, EXTRACT, sketch("invoice")) == pytest.approx(plain)
-
-
-@given(SHARES, st.text(max_size=200))
-@settings(deadline=None)
-def test_many_at_once_are_expected_as_each_alone(kinds: FloatArray, text: str) -> None:
-    weights = np.linspace(-1, 1, FEATURES, dtype=np.float32)
-    evidence = Evidence(PRIOR, {}, {"swift": Residual(weights, 0.2)})
-    seen = sketch(text)
-    rows = features_of(seen, PRIOR.weights)[None]
-    for model in ("swift", "other"):
-        alone = evidence.of(model, Tier.BULK, kinds, seen)
-        assert evidence.batch(model, Tier.BULK, kinds[None], rows)[0] == pytest.approx(alone, abs=1e-5)
-        assert 0 < alone < 1
+    evidence = Evidence(PRIOR, {}, {"swift": Residual(singles(weights), 0.0)})
+    kinds, invoice, letter = row(EXTRACT), *[features_of(sketch(word), PRIOR.weights) for word in ("invoice", "letter")]
+    plain = evidence.of("swift", Tier.STANDARD, kinds)
+    assert evidence.of("swift", Tier.STANDARD, kinds, invoice) < plain - 0.3
+    assert evidence.of("swift", Tier.STANDARD, kinds, letter) == pytest.approx(plain)
+    assert evidence.of("other", Tier.STANDARD, kinds, invoice) == pytest.approx(plain)
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=2_500))
@@ -203,9 +199,11 @@ def test_fingerprint_brings_back_what_was_learned_on(text: str) -> None:
     seen = sketch(text)
     kept = fingerprint(seen)
     assert len(kept) < 300
-    assert kept_features(ARTEFACT, kept) == pytest.approx(features_of(seen, PRIOR.weights), abs=0.3 / 128 + 1e-6)
+    assert dense(kept_features(ARTEFACT, kept), FEATURES) == pytest.approx(
+        dense(features_of(seen, PRIOR.weights), FEATURES), abs=0.3 / 128 + 1e-6
+    )
 
 
 @pytest.mark.parametrize("kept", [b"", b"\x01", b"\xff" * 282, b"\xff" * 284])
 def test_what_is_no_fingerprint_tells_nothing(kept: bytes) -> None:
-    assert not kept_features(ARTEFACT, kept).any()
+    assert not kept_features(ARTEFACT, kept).values

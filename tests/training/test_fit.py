@@ -56,8 +56,8 @@ def test_need_of_strength_is_learned_from_the_pair(artefact: Artefact) -> None:
 def test_models_of_the_tables_are_known_by_kind_of_work(artefact: Artefact) -> None:
     assert artefact.prior.models.keys() == {WEAK, STRONG}
     rates, outcomes = artefact.prior.models[WEAK]
-    assert rates.tolist() == [0, 0, 1, 0, 0]
-    assert outcomes.tolist() == [0, 0, 20, 20, 0]
+    assert list(rates) == [0, 0, 1, 0, 0]
+    assert list(outcomes) == [0, 0, 20, 20, 0]
 
 
 def test_higher_tiers_are_believed_to_do_better_at_everything(artefact: Artefact) -> None:
@@ -75,7 +75,7 @@ def test_card_says_where_it_is_from_and_what_was_measured(artefact: Artefact) ->
 
 def test_same_input_makes_the_same_artefact(artefact: Artefact, rows: list[Row]) -> None:
     again = trained(rows, written_prompts())
-    assert again.weights.tobytes() == artefact.weights.tobytes()
+    assert again.steps == artefact.steps
     assert again.tier_sharpness == artefact.tier_sharpness
 
 

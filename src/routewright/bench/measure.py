@@ -156,7 +156,7 @@ def machine() -> Machine:
         cores=os.cpu_count() or 1,
         system=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        decision="compiled" if is_compiled() else "numpy",
+        decision="compiled" if is_compiled() else "plain Python",
     )
 
 

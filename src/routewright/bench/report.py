@@ -34,7 +34,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     system: str
     python: str
     decision: str
-    """What looks at a request: `compiled` code or `numpy`."""
+    """What looks at a request: `compiled` code or `plain Python`."""
 
 
 class Row(NamedTuple):

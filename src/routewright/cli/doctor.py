@@ -180,7 +180,7 @@ def _classifier(settings: Settings, registry: Registry) -> Iterator[Check]:
     if artefact is None:
         yield Check("classifier", Verdict.OK, settings.policy.classifier)
         return
-    from routewright.decision.learned import is_compiled  # with numpy, which an artefact has imported anyway
+    from routewright.decision.learned import is_compiled
 
     outcomes = 0 if lessons is None else sum(tally.outcomes for tally in lessons.evidence.tallies.values())
     learned = f"{counted(outcomes, 'outcome')} learned from" if outcomes else "nothing learned here yet"
@@ -193,7 +193,7 @@ def kernel_check(is_compiled: bool) -> Check:
     if is_compiled:
         return Check("decision kernel", Verdict.OK, "compiled")
     fix = "install a wheel for this platform, or anew from source where there is a C compiler"
-    return Check("decision kernel", Verdict.NOTE, "not compiled: numpy decides, at five times the CPU", fix)
+    return Check("decision kernel", Verdict.NOTE, "not compiled: plain Python decides, at fifty times the CPU", fix)
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:

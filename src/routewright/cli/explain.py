@@ -64,7 +64,7 @@ HELP: Mapping[str, str] = {
     "E152": "The log says why each worker ended: out of memory, a plug-in, a bug; `--workers 1` shows it by itself.",
     "E146": "Give the id in our header `x-routewright-request-id`; a key judges its own requests, and its team's.",
     "E154": "Install routewright into a Python of 3.11 or newer; `uv tool install --python 3.12` finds one.",
-    "E155": "Install it again, with what it needs: `pip install --force-reinstall routewright`, without --no-deps.",
+    "E155": "Run the command that it names: it brings an extra, or installs all of it again, not with --no-deps.",
     "E148": "Use the dashboard's own pages; a proxy before the gateway must pass the Host header on as it came.",
     "E149": "Ask for a shorter time or fewer filters; if every page is slow, look at the disk that has the ledger.",
     "E156": "Start the other gateway or correct --against and --via; keys are named by --against-key env:NAME.",

@@ -7,6 +7,8 @@ import sys
 
 OLDEST_PYTHON = (3, 11)
 EX_CONFIG = 78
+EXTRAS = {"numpy": ("evidence", "to weigh recorded outcomes")}
+"""Module of an extra that is imported where it is needed → the extra, and for what."""
 
 
 def main() -> None:
@@ -25,6 +27,12 @@ def main() -> None:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "routewright"):  # a bug of ours, which keeps its traceback
             raise
+        if missing in EXTRAS:
+            extra, purpose = EXTRAS[missing]
+            _end(
+                f"error[E155]: {missing} is needed {purpose}, and is not installed",
+                f"run: {sys.executable} -m pip install 'routewright[{extra}]'",
+            )
         _end(
             f"error[E155]: this installation is not whole: the module {missing} is missing",
             f"run: {sys.executable} -m pip install --force-reinstall routewright",

@@ -93,7 +93,7 @@ def _tune(
     config: Path | None,
     flags: Mapping[str, str],
 ) -> None:
-    from routewright.decision.promise import Pledge
+    from routewright.decision.pledge import Pledge
     from routewright.ledger.experience import read_decisions
     from routewright.tuning import baseline_of, propose
 

@@ -1,4 +1,7 @@
-"""The decision: plain functions of values. `score` and `predict_success` make it easy for others to measure it."""
+"""The decision: plain functions of values. `score` and `predict_success` make it easy for others to measure it.
+
+These two give arrays of numpy, which the extra `evidence` brings; nothing that decides a request needs it.
+"""
 
 from collections.abc import Sequence
 from functools import cache

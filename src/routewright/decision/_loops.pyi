@@ -11,9 +11,7 @@ def add(to: Numbers, times: float, other: Numbers) -> None:
 def row_products(starts: array[int], columns: array[int], values: Numbers, weights: Numbers) -> Numbers:
     """As in `loops`."""
 
-def column_products(
-    starts: array[int], columns: array[int], values: Numbers, shares: Numbers, size: int
-) -> Numbers:
+def column_products(starts: array[int], columns: array[int], values: Numbers, shares: Numbers, size: int) -> Numbers:
     """As in `loops`."""
 
 def missed(odds: Numbers, scores: Numbers) -> tuple[float, Numbers]:

@@ -96,13 +96,13 @@ class Appraiser:
 
     def _cost_by_kind(self, seen: Sequence[_Seen], costs: FloatArray) -> FloatArray:
         """[K]: mean cost of each kind of work, drawn to the mean of all."""
-        is_known = ~np.isnan(costs)
-        if not is_known.any():
-            return np.full(len(self.artefact.kinds), np.nan)
         known = [(its.kinds, cost) for its, cost in zip(seen, costs.tolist(), strict=True) if not math.isnan(cost)]
-        counted = Tally.of(*zip(*known, strict=True), Tally.none(len(self.artefact.kinds)))
-        paid = costs[is_known].mean()
-        return np.asarray((np.array(counted.good) + COST_STRENGTH * paid) / (np.array(counted.tried) + COST_STRENGTH))
+        if not known:
+            return np.full(len(self.artefact.kinds), np.nan)
+        paid = [cost for _, cost in known]
+        counted = Tally.of([kinds for kinds, _ in known], paid, Tally.none(len(self.artefact.kinds)))
+        mean = sum(paid) / len(paid)
+        return np.asarray((np.array(counted.good) + COST_STRENGTH * mean) / (np.array(counted.tried) + COST_STRENGTH))
 
 
 class Learned:

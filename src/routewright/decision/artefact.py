@@ -191,7 +191,7 @@ def _unpack(header: Header, body: bytes) -> "dict[str, array[Any]]":
     inflated = inflater.decompress(body, MOST_UNPACKED_BYTES)
     if not inflater.eof:
         raise ValueError(f"its body is cut short, or unpacks to more than {MOST_UNPACKED_BYTES:,} bytes")
-    arrays: dict[str, "array[Any]"] = {}
+    arrays: dict[str, array[Any]] = {}
     at = 0
     for stored in header.arrays:
         if stored.kind != STORED_AS.get(stored.name, "<f4"):

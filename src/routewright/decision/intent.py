@@ -141,6 +141,13 @@ class Intent(Struct, frozen=True):
 NO_REASONING_EFFORTS = (None, "none", "minimal")
 
 
+def is_decided(asked: Asked | None) -> bool:
+    """Whether a policy decides such a request, and not who asks."""
+    if asked is None or asked.tier is not None or asked.min_quality is not None:
+        return False
+    return asked.model in CLASSIFIED and not asked.background
+
+
 def asked_of(call: Call, required: Iterable[str]) -> Asked:
     """What a decision looks at in a call beside its words; `required` are the capabilities that a model must have."""
     options = call.options

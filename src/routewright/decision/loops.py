@@ -1,4 +1,4 @@
-"""The loops that learning is made of, in plain Python and double precision: what `_loops.pyx` does where it is compiled.
+"""The loops that learning is made of, in plain Python and double precision; `_loops.pyx` is the same, compiled.
 
 A table is laid out in three arrays: row i has the `values` from starts[i] to starts[i + 1], at these `columns`.
 """
@@ -40,7 +40,7 @@ def column_products(
 
 
 def missed(odds: Numbers, scores: Numbers) -> tuple[float, Numbers]:
-    """The surprise of all scores at these log odds, in nats, and [n]: by how much each probability is above its score."""
+    """All surprise at these scores, in nats, by log odds [n], and [n]: how far each probability is above its score."""
     surprise, missed = 0.0, array("d")
     for its, score in zip(odds, scores, strict=True):
         shrunk = math.exp(-abs(its))

@@ -16,7 +16,7 @@ from what is still to be won and how many outcomes are left ("STaR-Bets", Vorace
 
 *Assumed* is that outcomes are drawn alike and independently of each other, as those of the traffic to come are; that
 which of them are known was not decided by how they turned out; and, where they are weighted, that the weights are
-right. What changes afterwards is what `Watch` is for.
+right. What changes afterwards is what `pledge.Watch` is for.
 """
 
 import math
@@ -28,6 +28,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from routewright.decision.evaluation import FloatArray, IntArray, Measure
+from routewright.decision.pledge import Pledge
 
 CHOOSING_EVERY = 4
 """Every fourth outcome chooses. Fewer put the policies in a worse order, more leave the test too little: of a tenth, a
@@ -39,23 +40,6 @@ BOLDEST = 0.9
 LIKELY = 0.84
 """In standard deviations: a number of outcomes is named with which the test passes four times in five."""
 Z_95 = 1.96
-
-
-class Pledge(Struct, frozen=True):
-    """What is promised: at most `within` worse than the baseline, in the mean, with this confidence."""
-
-    within: float
-    """0.02 for 2 %."""
-    confidence: float = 0.95
-
-    @property
-    def goal(self) -> float:
-        """Logarithm of what the capital must be multiplied by."""
-        return -math.log(1 - self.confidence)
-
-    def left(self, scores: FloatArray, baseline: FloatArray) -> FloatArray:
-        """What the promise leaves of outcomes, [..., n]; above zero where more was given than promised."""
-        return np.asarray(scores - (1 - self.within) * baseline)
 
 
 class Trials(Struct, frozen=True, eq=False, kw_only=True):
@@ -102,7 +86,7 @@ def find(trials: Trials, pledge: Pledge) -> Found:
     rows = np.arange(trials.scores.shape[1])
     chooses = is_choosing(rows)
     order = _in_order(trials, chooses, pledge)
-    left = pledge.left(trials.scores[order], trials.baseline_scores)
+    left = left_of(pledge, trials.scores[order], trials.baseline_scores)
     passed = proven(left[:, ~chooses], pledge, worst=trials.worst, before=left[:, chooses])
     policy = _last_before_failure(order, passed)
     saving = None if policy is None else _saving(trials.costs[policy, ~chooses], trials.baseline_costs[~chooses])
@@ -118,9 +102,14 @@ def find(trials: Trials, pledge: Pledge) -> Found:
     )
 
 
+def left_of(pledge: Pledge, scores: FloatArray, baseline: FloatArray) -> FloatArray:
+    """What the promise leaves of outcomes, [..., n]; above zero where more was given than promised."""
+    return np.asarray(scores - (1 - pledge.within) * baseline)
+
+
 def _in_order(trials: Trials, chooses: NDArray[np.bool_], pledge: Pledge) -> IntArray:
     """Those that save something and are beaten by none in both quality and cost, the best first, by some outcomes."""
-    left = pledge.left(trials.scores[:, chooses], trials.baseline_scores[chooses]).mean(axis=1)
+    left = left_of(pledge, trials.scores[:, chooses], trials.baseline_scores[chooses]).mean(axis=1)
     costs = trials.costs[:, chooses].mean(axis=1)
     cheapest, order = trials.baseline_costs[chooses].mean(), []
     for policy in np.lexsort((costs, -left)).tolist():
@@ -178,7 +167,7 @@ def _needed(trials: Trials, pledge: Pledge) -> int | None:
     One standard error is taken off, but no more than half, as the best of many looks better than it is.
     """
     saves = trials.costs.mean(axis=1) < trials.baseline_costs.mean()
-    left = pledge.left(trials.scores[saves], trials.baseline_scores)
+    left = left_of(pledge, trials.scores[saves], trials.baseline_scores)
     squares = (left**2).mean(axis=1)
     seen = left.mean(axis=1)
     means = np.maximum(seen - np.sqrt(squares / left.shape[1]), seen / 2)
@@ -204,48 +193,3 @@ def fewest_outcomes(pledge: Pledge, baseline_quality: float) -> int:
         return 0
     by_stakes = pledge.goal / math.log1p(BOLDEST / (1 - pledge.within) * mean)
     return math.ceil(by_stakes * CHOOSING_EVERY / (CHOOSING_EVERY - 1))
-
-
-# ---- afterwards -----------------------------------------------------------------------------------------------------
-
-
-RESTART_EVERY = 100
-"""Outcomes. A part of the capital is put in later, so that what was gained before a change is not in its way."""
-_FRACTIONS = tuple(0.9 / 2**at for at in range(8))
-"""Of the capital, as no outcome leaves more than 1; it is split evenly, for who knows how large a breach is."""
-
-
-class Watch(Struct, frozen=True, eq=False, kw_only=True):
-    """Whether a promise still holds, looked at after every outcome.
-
-    A bet against it: while it holds, the evidence ever reaches 1 / (1 - confidence) with a chance of no more than
-    (1 - confidence), however often it is looked at. Of the capital 1 / (e + 1)(e + 2) is put in at the e-th restart
-    (from 0), which adds up to 1 over all time.
-    """
-
-    pledge: Pledge
-    outcomes: int = 0
-    capital: tuple[float, ...] = (0.0,) * len(_FRACTIONS)
-    """In play, by fraction."""
-    most: float = 1.0
-    """The most that the evidence ever was."""
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether it no longer holds, with the confidence that was asked for."""
-        return self.most >= 1 / (1 - self.pledge.confidence)
-
-    def after(self, left: FloatArray) -> "Watch":
-        """What is known after these outcomes too: what the promise left of each, [n], as they came."""
-        outcomes, most, capital = self.outcomes, self.most, np.array(self.capital)
-        stakes = np.array(_FRACTIONS)
-        while len(left):
-            begun, over = divmod(outcomes, RESTART_EVERY)
-            if over == 0:
-                capital = capital + 1 / ((begun + 1) * (begun + 2))
-            now, left = left[: RESTART_EVERY - over], left[RESTART_EVERY - over :]
-            path = capital[:, None] * np.cumprod(1 - stakes[:, None] * now, axis=1)
-            idle = 1 / (begun + 2)
-            most = max(most, float(path.mean(axis=0).max()) + idle)
-            capital, outcomes = path[:, -1], outcomes + len(now)
-        return Watch(pledge=self.pledge, outcomes=outcomes, capital=tuple(capital.tolist()), most=most)

@@ -175,9 +175,7 @@ class _Folds:
         sample, losses = self._sample, [0.0] * len(SHARES)
         for seen, held, base in self._parts:
             offsets = _plus(base, of_common, self._told)
-            fitted = fit_logistic(
-                _of(sample.features, seen), _of(offsets, seen), _of(sample.scores, seen), penalty
-            )
+            fitted = fit_logistic(_of(sample.features, seen), _of(offsets, seen), _of(sample.scores, seen), penalty)
             corrections = list(map(fitted.of, _of(sample.features, held)))
             for number, share in enumerate(SHARES):
                 moved = _moved(_of(offsets, held), share, corrections)

@@ -16,19 +16,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.clock import Clock
-from routewright.decision.promise import Pledge, Watch
+from routewright.decision.intent import is_decided
+from routewright.decision.pledge import Pledge, Watch
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ledger.database import Database, Row
-from routewright.policies.overlay import NOTHING
+from routewright.policies.overlay import NOTHING, bare_of
 from routewright.policies.store import AS_SETTINGS, PolicyStore, Version
 from routewright.route import Asked
 from routewright.settings.schema import Overlay
-from routewright.tuning import bare_of, is_decided
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +122,7 @@ class PromiseWatch:
     def _followed(self, state: State) -> State:
         while (last := self._database.read(_UNTIL, state.sequence, PAGE)[0]["last"]) is not None:
             rows = self._database.read(_OUTCOMES, state.sequence, last, last, state.since_ns)
-            left = np.array(list(_left(rows, state)))
-            state = replace(state, watch=state.watch.after(left), sequence=last)
+            state = replace(state, watch=state.watch.after(_left(rows, state)), sequence=last)
         return state
 
     def _take_back(self, state: State) -> None:

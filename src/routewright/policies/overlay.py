@@ -54,6 +54,21 @@ def applied(name: str, overlay: Overlay, settings: Settings, registry: Registry)
     return Applied(settings, _catalog(overlay, registry), policy_of(settings.policy, overlay))
 
 
+def bare_of(now: Overlay) -> Overlay:
+    """What is in force, without all that decides who answers: the rest goes on as it is."""
+    return replace(
+        now,
+        confidence_threshold=None,
+        quality=None,
+        min_quality=None,
+        success_value_usd=None,
+        caution=None,
+        models=(),
+        tiers={},
+        fallbacks={},
+    )
+
+
 def policy_of(policy: PolicySettings, overlay: Overlay = NOTHING) -> Policy:
     """What the decision needs of `[policy]`; of an overlay only what is not in there, as it is applied already."""
     value_usd = policy.success_value_usd
