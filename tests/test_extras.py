@@ -1,6 +1,7 @@
 """What is an extra and is not installed is told with the command that brings it, before anything depends on it."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from terminal import Terminal
 
 PROXY = "http://127.0.0.1:1"
 BRINGS_PROXY, BRINGS_SCHEMAS = "pip install 'routewright[proxy]'", "pip install 'routewright[schemas]'"
+BRINGS_NUMPY = "pip install 'routewright[evidence]'"
+WITHOUT_NUMPY = """
+import shlex, sys
+sys.modules["numpy"] = None
+from routewright.cli import starting
+for line in sys.stdin:
+    sys.argv = ["routewright", *shlex.split(line)]
+    try:
+        starting.main()
+    except SystemExit as end:
+        print(f"{sys.argv[1]} ended with {end.code}", file=sys.stderr)
+"""
 REAL = """
 [providers.acme]
 base_url = "https://acme.example/v1"
@@ -113,3 +126,40 @@ def test_a_batch_with_a_schema_is_told(bare: None, tmp_path: Path) -> None:
     done = Terminal(tmp_path).run("batch", "run", "items.txt", "--schema", "schema.json", "--simulate")
     assert done.exit_code == 1
     assert BRINGS_SCHEMAS in done.stderr
+
+
+def without_numpy(home: Path, *lines: str) -> list[str]:
+    """What these commands tell of their end, all in one process."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMPY], input="\n".join(lines), env=Terminal(home).environ, cwd=home,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [
+        line for line in done.stderr.splitlines() if " ended with " in line or "numpy" in line or BRINGS_NUMPY in line
+    ]
+
+
+def test_what_asks_routes_reports_and_looks_needs_no_numpy(tmp_path: Path) -> None:
+    verbs = ("ask --simulate hello", "route hello", "report --json", "config check")
+    assert without_numpy(tmp_path, *verbs) == [f"{verb.split()[0]} ended with 0" for verb in verbs]
+
+
+def test_verbs_that_weigh_evidence_tell_what_brings_numpy(tmp_path: Path) -> None:
+    (tmp_path / "table.jsonl").write_text("{}\n")
+    promise = '--promise "match a within 2 %"'
+    for verb in ("tune", "backtest", "eval table.jsonl", f"calibrate table.jsonl {promise}"):
+        told = without_numpy(tmp_path, verb)
+        assert told[0] == "error[E155]: numpy is needed to weigh recorded outcomes, and is not installed"
+        assert BRINGS_NUMPY in told[1]
+
+
+def test_a_second_opinion_by_similar_requests_is_refused_without_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for name in ("routewright.layers.neighbours", "routewright.decision.neighbours"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    asked = REAL + '[second_opinion]\nkind = "neighbours"\nembeddings = "acme/vectors"\n'
+    with pytest.raises(SettingsError, match="without numpy") as told:
+        opened(tmp_path, asked)
+    assert BRINGS_NUMPY in str(told.value.hint)

@@ -8,6 +8,7 @@ import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,17 @@ def test_the_sdist_has_what_git_has(built: Mapping[str, list[Path]], tmp_path: P
 
 def test_few_things_are_needed_directly() -> None:
     assert len(PROJECT["dependencies"]) <= MOST_DEPENDENCIES
+
+
+def test_a_base_install_brings_no_numpy() -> None:
+    due, found = list(PROJECT["dependencies"]), set()
+    while due:
+        name = re.split(r"[\[>=<!~; ]", due.pop())[0]
+        if name not in found:
+            found.add(name)
+            due += [each for each in requires(name) or () if "extra ==" not in each]
+    assert "markupsafe" in {name.lower() for name in found}, "jinja2 brings it"
+    assert "numpy" not in found
 
 
 def test_what_the_exact_versions_name_is_what_the_package_asks_for() -> None:

@@ -25,7 +25,7 @@ print(json.dumps({{"values": len(gc.get_objects()) - before, "modules": sorted(s
 """
 HELP = "sys.argv = ['routewright', '--help']; from routewright.__main__ import main; main()"
 OPTIONAL = {
-    "anyio", "httpx", "jinja2", "onnxruntime", "openfeature", "opentelemetry", "pandas", "psycopg", "pyarrow",
+    "anyio", "httpx", "jinja2", "numpy", "onnxruntime", "openfeature", "opentelemetry", "pandas", "psycopg", "pyarrow",
     "ray", "redis", "requests", "rich", "scipy", "sklearn", "tokenizers", "websockets", "yaml",
 }  # fmt: skip
 """What nothing loads that was not asked for."""
@@ -35,7 +35,6 @@ SELDOM = (
     "routewright.backtesting",
     "routewright.migration",
     "routewright.jobs.ray",
-    "numpy.random",
     "routewright.dashboard.view",
     "routewright.gateway.openapi_page",
     "html",
@@ -69,7 +68,7 @@ def taken(what: str, tmp_path: Path) -> Taken:
 def test_importing_the_package_loads_nothing_of_it(tmp_path: Path) -> None:
     found = taken("import routewright", tmp_path)
     assert {name for name in found.modules if name.startswith("routewright")} == {"routewright"}
-    assert found.packages.isdisjoint({"asyncio", "click", "msgspec", "numpy", "ssl", *OPTIONAL})
+    assert found.packages.isdisjoint({"asyncio", "click", "msgspec", "ssl", *OPTIONAL})
     assert len(found.modules) < 40
     assert found.values < 5_000
 
@@ -78,7 +77,7 @@ def test_help_loads_the_table_of_verbs_and_no_verb(tmp_path: Path) -> None:
     found = taken(HELP, tmp_path)
     assert "routewright.cli.program" in found.modules
     assert not any(name.startswith("routewright.cli.serve") for name in found.modules)
-    assert found.packages.isdisjoint({"asyncio", "msgspec", "numpy", "ssl", *OPTIONAL})
+    assert found.packages.isdisjoint({"asyncio", "msgspec", "ssl", *OPTIONAL})
     assert len(found.modules) < 110
     assert found.values < 14_000
 
@@ -100,7 +99,7 @@ def served_modules(home: Path, *arguments: str) -> set[str]:
 def test_serving_loads_what_it_uses(tmp_path: Path, classifier: str) -> None:
     found = served_modules(tmp_path, "--set", f"policy.classifier={classifier}")
     assert "routewright.gateway.server" in found
-    assert ("numpy" in found) == (classifier == "learned")
+    assert ("routewright.decision.learned" in found) == (classifier == "learned")
     assert {name.partition(".")[0] for name in found} & OPTIONAL == set()
     assert not [name for name in found if name.startswith((*DEVELOPERS, *SELDOM))]
     assert len(found) < 800, "each costs a millisecond and 50 KB"
