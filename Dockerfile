@@ -17,7 +17,7 @@ COPY src ./src
 ENV ROUTEWRIGHT_COMPILE=always
 RUN python -m venv --without-pip /opt/routewright \
     && pip --python /opt/routewright/bin/python install --no-cache-dir --only-binary :all: --no-binary routewright \
-        -c requirements-dev.txt ".[postgres,proxy,redis,schemas]" \
+        -c requirements-dev.txt ".[evidence,postgres,proxy,redis,schemas]" \
     && find /opt/routewright -type d -name tests -prune -exec rm -r {} +
 
 FROM python:${PYTHON}

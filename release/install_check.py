@@ -1,6 +1,7 @@
 """routewright as users install it, in clean places: `python dev.py install-check`.
 
-The wheel by pip for each Python from 3.11 that is found, in the exact versions of requirements.txt; the wheel by
+By pip for each Python from 3.11 that is found, in the exact versions of requirements.txt, the wheel where it is one
+for that Python, and the sdist elsewhere; the wheel by
 `uv tool install` and the sdist by `pipx install`, in the newest versions. Each is exercised in a home folder of its
 own: its verbs answer, a gateway serves a request and ends at SIGTERM, the ledger has the request and is sound. Then
 what takes room is listed. Exit code 1 if anything does not work; that the install is larger than its bar is told, but
@@ -42,6 +43,7 @@ VERBS = (
     (("prove", "--quick", "--only", "f4"), "F4"),
 )
 PATIENCE_S = 120
+OURS = f"python3.{sys.version_info.minor}"
 
 
 class NotWorking(Exception):
@@ -116,12 +118,12 @@ def refused(python: str) -> None:
         raise NotWorking(f"{python} is not refused well: {done.stderr}")
 
 
-def with_pip(python: str, wheel: Path, folder: Path) -> Path:
-    """A clean environment with the wheel; its program."""
+def with_pip(python: str, built: Path, folder: Path) -> Path:
+    """A clean environment with a wheel or an sdist; its program."""
     place = folder / f"by-{Path(python).name}"
     subprocess.run([python, "-m", "venv", str(place)], check=True)
     pip = [str(place / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", str(ROOT / "requirements.txt"), str(wheel)], check=True)
+    subprocess.run([*pip, "-c", str(ROOT / "requirements.txt"), str(built)], check=True)
     return place / "bin/routewright"
 
 
@@ -154,24 +156,29 @@ def with_pipx(bin_folder: Path, sdist: Path, folder: Path) -> Path:
     return place / "bin/routewright"
 
 
-def sizes(program: Path) -> list[tuple[str, float]]:
-    """What each package takes, compiled modules included, in MB, the largest first; without pip's own."""
+def sizes(program: Path) -> list[tuple[str, float, float]]:
+    """What each package takes in MB, and how much of that is compiled Python, the largest first; without pip's own."""
     (packages,) = (program.parents[1] / "lib").glob("python*/site-packages")
     found: dict[str, int] = {}
+    bytecode: dict[str, int] = {}
     for file in packages.rglob("*"):
         name = file.relative_to(packages).parts[0].partition(".libs")[0].partition("-")[0]
         if file.is_file() and name not in ("pip", "setuptools", "pkg_resources", "_distutils_hack"):
-            found[name] = found.get(name, 0) + file.stat().st_size
-    return sorted(((name, size / 1e6) for name, size in found.items()), key=lambda each: -each[1])
+            size = file.stat().st_size
+            found[name] = found.get(name, 0) + size
+            bytecode[name] = bytecode.get(name, 0) + size * (file.suffix == ".pyc")
+    every = ((name, size / 1e6, bytecode[name] / 1e6) for name, size in found.items())
+    return sorted(every, key=lambda each: -each[1])
 
 
 def tell_sizes(program: Path) -> None:
     """Print them, and what they come to."""
     every = sizes(program)
-    total = sum(size for _, size in every)
-    print(f"on disk: {total:.1f} MB (bar: {MOST_MB} MB{'' if total <= MOST_MB else ', MISSED'}), of which")
-    for name, size in every[:12]:
-        print(f"  {name:<16} {size:5.1f} MB")
+    total, bytecode = sum(size for _, size, _ in every), sum(part for _, _, part in every)
+    print(f"on disk: {total:.1f} MB (bar: {MOST_MB} MB{'' if total <= MOST_MB else ', MISSED'}),", end=" ")
+    print(f"{total - bytecode:.1f} without compiled Python, of which")
+    for name, size, part in every[:12]:
+        print(f"  {name:<16} {size:5.1f} MB {size - part:5.1f}")
 
 
 def main() -> int:
@@ -182,7 +189,11 @@ def main() -> int:
         wheel, sdist = build(ROOT, folder / "dist", "wheel"), build(ROOT, folder / "dist", "sdist")
         bin_folder, found = tools(folder), pythons()
         ways: list[tuple[str, Callable[[], Path]]] = [
-            *((f"pip, {name}", partial(with_pip, place, wheel, folder)) for name, place, is_new in found if is_new),
+            *(
+                (f"pip, {name}", partial(with_pip, place, wheel if name == OURS else sdist, folder))
+                for name, place, is_new in found
+                if is_new
+            ),
             ("uv tool install", lambda: with_uv(bin_folder, wheel, folder)),
             ("pipx install", lambda: with_pipx(bin_folder, sdist, folder)),
         ]

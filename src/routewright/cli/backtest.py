@@ -85,6 +85,7 @@ def command(
     another file: thresholds, tiers, models, prices. Its choices are weighed by the probabilities with which choices
     were logged, so a model is only judged where it was tried: policy.exploration makes that happen. Where there is not
     enough data, that is said. Nothing is called, and nothing is changed.
+    Needs the extra `evidence`.
     """
     from routewright.backtesting import backtest
     from routewright.cli.backtested import kept_of, show

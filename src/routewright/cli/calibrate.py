@@ -60,6 +60,7 @@ def command(
 
     DATA is one table as `routewright eval` reads it. What is expected of the models is learned from its train rows, and
     the promise is held against the others. No model is called. The exit code is 1 when no floor keeps the promise.
+    Needs the extra `evidence`.
     """
     from routewright.cli import evaluating
     from routewright.cli.promising import look_for

@@ -193,7 +193,7 @@ def kernel_check(is_compiled: bool) -> Check:
     if is_compiled:
         return Check("decision kernel", Verdict.OK, "compiled")
     fix = "install a wheel for this platform, or anew from source where there is a C compiler"
-    return Check("decision kernel", Verdict.NOTE, "not compiled: plain Python decides, at fifty times the CPU", fix)
+    return Check("decision kernel", Verdict.NOTE, "not compiled: plain Python decides, at forty times the CPU", fix)
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:

@@ -89,6 +89,7 @@ def command(
 
     DATA is a parquet or JSON lines file, or a folder of them: one row a prompt, with s:MODEL (score) and c:MODEL (USD)
     for each model. What is learned comes from the train rows, what is measured from the others. No model is called.
+    Needs the extra `evidence`.
     """
     from routewright.cli.evaluating import Plan
     from routewright.cli.outcome_tables import read_tables

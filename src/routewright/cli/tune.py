@@ -77,6 +77,7 @@ def command(
 
     Thresholds, tiers and fallbacks are tried on past requests whose answers were judged: nobody is called. The exit
     code is 1 when nothing can be promised, and when a promise that is watched is broken. A gateway watches too.
+    To propose needs the extra `evidence`.
     """
     if applies or not watches:
         _tune(promise, confidence, since_ns, applies, as_json, config, flags)

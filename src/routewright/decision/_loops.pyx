@@ -1,78 +1,116 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The loops that learning is made of, compiled: the same as in `loops`, while other threads run.
 
 Nothing here checks an index; `rows.Table` has seen to it that tables and vectors fit.
 """
 
-from array import array
-
+from cpython.array cimport array, clone
 from libc.math cimport exp, fabs, log1p
 from libc.stdint cimport int64_t, uint16_t
 
 
-cdef double[::1] _zeros(Py_ssize_t size):
-    return array("d", bytes(8 * size))
+cdef array _DOUBLES = array("d")
+cdef double _NOTHING[1]
 
 
-def dot(const double[::1] one, const double[::1] other):
+def dot(array one not None, array other not None):
+    cdef const double* of_one = _doubles(one)
+    cdef const double* of_other = _doubles(other)
+    cdef Py_ssize_t at, size = len(one)
     cdef double total = 0
-    cdef Py_ssize_t at
-    _check(one.shape[0] == other.shape[0])
-    for at in range(one.shape[0]):
-        total += one[at] * other[at]
+    _check(size == len(other))
+    for at in range(size):
+        total += of_one[at] * of_other[at]
     return total
 
 
-def add(double[::1] to, double times, const double[::1] other):
-    cdef Py_ssize_t at
-    _check(to.shape[0] == other.shape[0])
-    for at in range(to.shape[0]):
-        to[at] += times * other[at]
+def add(array to not None, double times, array other not None):
+    cdef double* sums = _doubles(to)
+    cdef const double* numbers = _doubles(other)
+    cdef Py_ssize_t at, size = len(to)
+    _check(size == len(other))
+    for at in range(size):
+        sums[at] += times * numbers[at]
 
 
-def row_products(
-    const int64_t[::1] starts, const uint16_t[::1] columns, const float[::1] values, const double[::1] weights
-):
-    cdef Py_ssize_t row, at, rows = starts.shape[0] - 1
-    cdef double[::1] products = _zeros(rows)
+def row_products(array starts not None, array columns not None, array values not None, array weights not None):
+    cdef Py_ssize_t row, at, rows = len(starts) - 1
+    cdef array products = clone(_DOUBLES, rows, False)
+    cdef double* sums = _doubles(products)
+    cdef const double* numbers = _doubles(weights)
+    cdef const int64_t* start = _starts(starts)
+    cdef const uint16_t* column = _columns(columns)
+    cdef const float* value = _singles(values)
     cdef double total
     with nogil:
         for row in range(rows):
             total = 0
-            for at in range(starts[row], starts[row + 1]):
-                total += values[at] * weights[columns[at]]
-            products[row] = total
-    return products.base
+            for at in range(start[row], start[row + 1]):
+                total += value[at] * numbers[column[at]]
+            sums[row] = total
+    return products
 
 
 def column_products(
-    const int64_t[::1] starts, const uint16_t[::1] columns, const float[::1] values, const double[::1] shares,
-    Py_ssize_t size,
+    array starts not None, array columns not None, array values not None, array shares not None, Py_ssize_t size
 ):
-    cdef Py_ssize_t row, at, rows = starts.shape[0] - 1
-    cdef double[::1] sums = _zeros(size)
+    cdef Py_ssize_t row, at, rows = len(starts) - 1
+    cdef array products = clone(_DOUBLES, size, True)
+    cdef double* sums = _doubles(products)
+    cdef const double* share = _doubles(shares)
+    cdef const int64_t* start = _starts(starts)
+    cdef const uint16_t* column = _columns(columns)
+    cdef const float* value = _singles(values)
     with nogil:
         for row in range(rows):
-            for at in range(starts[row], starts[row + 1]):
-                sums[columns[at]] += shares[row] * values[at]
-    return sums.base
+            for at in range(start[row], start[row + 1]):
+                sums[column[at]] += share[row] * value[at]
+    return products
 
 
-def missed(const double[::1] odds, const double[::1] scores):
-    cdef Py_ssize_t at, size = odds.shape[0]
-    cdef double[::1] missed = _zeros(size)
+def missed(array odds not None, array scores not None):
+    cdef Py_ssize_t at, size = len(odds)
+    cdef array above = clone(_DOUBLES, size, False)
+    cdef double* missed = _doubles(above)
+    cdef const double* of = _doubles(odds)
+    cdef const double* score = _doubles(scores)
     cdef double surprise = 0, its, shrunk
-    _check(size == scores.shape[0])
+    _check(size == len(scores))
     with nogil:
         for at in range(size):
-            its = odds[at]
+            its = of[at]
             shrunk = exp(-fabs(its))
-            surprise += (its if its > 0 else 0) + log1p(shrunk) - scores[at] * its
-            missed[at] = (1 if its >= 0 else shrunk) / (1 + shrunk) - scores[at]
-    return surprise, missed.base
+            surprise += (its if its > 0 else 0) + log1p(shrunk) - score[at] * its
+            missed[at] = (1 if its >= 0 else shrunk) / (1 + shrunk) - score[at]
+    return surprise, above
+
+
+cdef double* _doubles(array its) except NULL:
+    _check(its.ob_descr.typecode == c"d")
+    return <double*>_there(its)
+
+
+cdef float* _singles(array its) except NULL:
+    _check(its.ob_descr.typecode == c"f")
+    return <float*>_there(its)
+
+
+cdef int64_t* _starts(array its) except NULL:
+    _check(its.ob_descr.typecode == c"q")
+    return <int64_t*>_there(its)
+
+
+cdef uint16_t* _columns(array its) except NULL:
+    _check(its.ob_descr.typecode == c"H")
+    return <uint16_t*>_there(its)
+
+
+cdef void* _there(array its) noexcept:
+    """Of an empty array something that is not read."""
+    return its.data.as_voidptr if len(its) else <void*>_NOTHING
 
 
 cdef int _check(bint fits) except -1:
     if not fits:
-        raise ValueError("vectors of different lengths")
+        raise ValueError("vectors of different lengths, or of other numbers")
     return 0

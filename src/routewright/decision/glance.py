@@ -65,7 +65,7 @@ def check_fit(artefact: Artefact, columns: Sequence[Vector], residuals: Sequence
 
 
 class PlainGlancer:
-    """The look in plain Python: no compiler, and fifty times the time."""
+    """The look in plain Python: no compiler, and forty times the time."""
 
     def __init__(self, artefact: Artefact, columns: Sequence[Vector], residuals: Sequence[Numbers]) -> None:
         check_fit(artefact, columns, residuals)
