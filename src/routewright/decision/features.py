@@ -294,13 +294,14 @@ class _Walk:
 _FENCE = "```"
 _DATA_FENCES = ("json", "csv", "tsv", "xml", "yaml", "toml", "log", "text", "txt", "\n{", "\n[")
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
-_QUOTATIONS = (
-    ('"', re.compile(r"\"[^\"\n]{24,}\"")),
-    ("“", re.compile(r"“[^”\n]{24,}”")),
-    ("«", re.compile(r"«[^»\n]{24,}»")),
-    ("„", re.compile(r"„[^“”\n]{24,}[“”]")),
-    ("「", re.compile(r"「[^」\n]{12,}」")),
-)
+_QUOTATIONS = {
+    '"': re.compile(r"\"[^\"\n]{24,}\""),
+    "“": re.compile(r"“[^”\n]{24,}”"),
+    "«": re.compile(r"«[^»\n]{24,}»"),
+    "„": re.compile(r"„[^“”\n]{24,}[“”]"),
+    "「": re.compile(r"「[^」\n]{12,}」"),
+}
+"""By the mark that opens each."""
 _OPENING_TAG = re.compile(r"<([A-Za-z][\w.:-]*)(?:\s[^<>]*)?>")
 _ASKING_TAGS = frozenset(
     ("task", "instruction", "instructions", "question", "query", "request", "prompt", "user_query", "user_request")
@@ -400,9 +401,8 @@ def _read_task(turn: str) -> _Task:
         text, code_found, data_found = _without_pasted_lines(text)
         has_code |= code_found
         has_data |= data_found
-    for mark, quotation in _QUOTATIONS:
-        if mark in text:
-            text = quotation.sub(" ", text)
+    for mark in filter(text.__contains__, _QUOTATIONS):
+        text = _QUOTATIONS[mark].sub(" ", text)
     text = _bounded(text, TASK_CHARS)
     return _Task(text, _count_words(text), chars, has_code, has_data)
 
