@@ -41,10 +41,8 @@ class Telling:
             if dialect not in dropped:
                 dropped[dialect] = dropped_fields(dialect, call)
             written.append(self._candidate(at, reason, ids, dropped[dialect], True))
-        for at in range(len(lineup.names)) if self._is_short else sorted(self._unusual):
-            if at not in eligible:
-                written.append(self._untried(at))
-        return tuple(written)
+        others = range(len(lineup.names)) if self._is_short else sorted(self._unusual)
+        return (*written, *[self._untried(at) for at in others if at not in eligible])
 
     def examined(self) -> Examined | UnsetType:
         """All models; unset where they are written out."""

@@ -1,7 +1,7 @@
-"""Counts over the bytes of a text that every request pays for: classes of characters, words, signs of what was pasted.
+"""Counts over the bytes of a text that every request pays for: classes of characters, words, what may be pasted.
 
-Each has a plain form here, by passes that `bytes` and `re` make themselves, and a compiled one in `_census`, which gives
-the same and is taken wherever there was a compiler.
+Each has a plain form here, by passes that `bytes` and `re` make themselves, and a compiled one in `_census`, which
+gives the same and is taken wherever there was a compiler.
 """
 
 import re
@@ -29,8 +29,8 @@ PASTED_STARTS = (
     *(b"def ", b"class ", b"import ", b"from ", b"const ", b"let ", b"var ", b"return", b"func", b"fn ", b"public"),
     *(b"private", b"static", b"async", b"if", b"for", b"while", b"@", b"#include"),
 )
-"""How lines may begin that were pasted: quoted mail, tables, code, traces; as those of logs do, with a time or a level in
-capitals, is beside them in the pattern."""
+"""How lines may begin that were pasted: quoted mail, tables, code, traces. Those of logs begin with a time, or a level in
+capitals, which `PASTED_START` has beside them."""
 _PASTED = b"|".join(map(re.escape, PASTED_STARTS))
 PASTED_START = re.compile(rb"\n(?:" + _PASTED + rb"|\[?\d\d|\[?[A-Z]{4})")
 
@@ -75,6 +75,9 @@ def _has_tight_commas(data: bytes) -> bool:
 
 
 try:  # last, as it reads what stands above
-    from routewright.decision._census import count_classes, count_words, may_hold_pasted
+    from routewright.decision import _census as compiled
 except ImportError:  # installed without a compiler
     count_classes, count_words, may_hold_pasted = plain_classes, plain_words, plain_may_hold_pasted
+else:
+    count_classes, count_words = compiled.count_classes, compiled.count_words
+    may_hold_pasted = compiled.may_hold_pasted
