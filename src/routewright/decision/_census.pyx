@@ -11,15 +11,15 @@ from routewright.decision import census
 
 cdef enum:
     FIELD = 12  # bits of a count within a sum of all classes
-    MOST_TOGETHER = 4095  # bytes, before one of these counts could overflow
-    WORDS_MOST = 64
+    MOST_TOGETHER = (1 << FIELD) - 1  # bytes, before one of these counts could overflow
+    MOST_BYTES = 255  # before a count in a byte could, of which a processor adds up many at a time
+    STARTS_MOST = 64
 
 cdef uint64_t COUNTS_AS[256]  # a one in its class's field
-cdef uint8_t IN_WORD[256]
 cdef uint8_t IS_LOOKED_AT[256]
 cdef uint8_t BEGINS_PASTED[256]
-cdef const char* STARTS[WORDS_MOST]
-cdef Py_ssize_t STARTS_BYTES[WORDS_MOST]
+cdef const char* STARTS[STARTS_MOST]
+cdef Py_ssize_t STARTS_BYTES[STARTS_MOST]
 cdef Py_ssize_t MOST_PLAIN_COMMAS = census.MOST_PLAIN_COMMAS
 cdef Py_ssize_t STARTS_SIZE = len(census.PASTED_STARTS)
 _starts = census.PASTED_STARTS  # kept alive, as `STARTS` points into them
@@ -28,7 +28,7 @@ _starts = census.PASTED_STARTS  # kept alive, as `STARTS` points into them
 cdef void _read_tables() except *:
     cdef int byte, at
     cdef bytes start
-    if STARTS_SIZE > WORDS_MOST:
+    if STARTS_SIZE > STARTS_MOST:
         raise ImportError("there are more words that begin pasted lines than this was compiled for")
     for byte in range(256):
         COUNTS_AS[byte] = 0
@@ -37,7 +37,8 @@ cdef void _read_tables() except *:
                 COUNTS_AS[byte] = (<uint64_t> 1) << (at * FIELD)
         if COUNTS_AS[byte] == 0 and byte < 0x80:
             COUNTS_AS[byte] = (<uint64_t> 1) << (4 * FIELD)
-        IN_WORD[byte] = census.WORD_MARKS[byte] != b" "[0]
+        if _in_word(byte) != (census.WORD_MARKS[byte] != b" "[0]):
+            raise ImportError("what words are made of is another than this was compiled for")
         IS_LOOKED_AT[byte] = byte in b"{;\t,\n"
         BEGINS_PASTED[byte] = 0
     for at in range(STARTS_SIZE):
@@ -55,7 +56,7 @@ def count_classes(bytes data not None):
     """As `census.plain_classes` says."""
     cdef const uint8_t* each = data
     cdef Py_ssize_t size = len(data), at = 0, end
-    cdef uint64_t sums, mask = (1 << FIELD) - 1
+    cdef uint64_t sums, mask = MOST_TOGETHER
     cdef Py_ssize_t small = 0, capitals = 0, digits = 0, blanks = 0, marks = 0
     while at < size:
         end, sums = min(at + MOST_TOGETHER, size), 0
@@ -91,13 +92,22 @@ cdef Py_ssize_t _blank_pairs(const uint8_t* each, Py_ssize_t size) noexcept:
 def count_words(bytes data not None):
     """As `census.plain_words` says."""
     cdef const uint8_t* each = data
-    cdef Py_ssize_t at, words = 0
-    cdef uint8_t before = 0, now
-    for at in range(len(data)):
-        now = IN_WORD[each[at]]
-        words += now & (before ^ 1)
-        before = now
+    cdef Py_ssize_t size = len(data), at = 1, end, words = 0
+    cdef uint8_t begun
+    if size == 0:
+        return 0
+    words = _in_word(each[0])
+    while at < size:
+        end, begun = min(at + MOST_BYTES, size), 0
+        while at < end:
+            begun += _in_word(each[at]) & ~_in_word(each[at - 1]) & 1
+            at += 1
+        words += begun
     return words
+
+
+cdef inline uint8_t _in_word(uint8_t byte) noexcept:
+    return (<uint8_t> ((byte | 32) - 97) < 26) | (<uint8_t> (byte - 48) < 10) | (byte == 95) | (byte >= 128)
 
 
 def may_hold_pasted(bytes data not None):

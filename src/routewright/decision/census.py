@@ -29,8 +29,8 @@ PASTED_STARTS = (
     *(b"def ", b"class ", b"import ", b"from ", b"const ", b"let ", b"var ", b"return", b"func", b"fn ", b"public"),
     *(b"private", b"static", b"async", b"if", b"for", b"while", b"@", b"#include"),
 )
-"""How lines may begin that were pasted: quoted mail, tables, code, traces. Those of logs begin with a time, or a level in
-capitals, which `PASTED_START` has beside them."""
+"""How lines may begin that were pasted: quoted mail, tables, code, traces. Those of logs begin with a time, or a level
+in capitals, which `PASTED_START` has beside them."""
 _PASTED = b"|".join(map(re.escape, PASTED_STARTS))
 PASTED_START = re.compile(rb"\n(?:" + _PASTED + rb"|\[?\d\d|\[?[A-Z]{4})")
 
