@@ -36,9 +36,9 @@ class Upstream:
         self._transport = transport
         self._dialects = dialects
         self.clock = clock
+        self.idle_timeout_s = idle_timeout_s
+        self.max_reply_bytes = max_reply_bytes
         self._connect_timeout_s = connect_timeout_s
-        self._idle_timeout_s = idle_timeout_s
-        self._max_reply_bytes = max_reply_bytes
 
     async def __call__(self, attempt: Attempt) -> Reply:
         dialect = self._dialects[attempt.deployment.dialect]
@@ -66,18 +66,6 @@ class Upstream:
             response.abort()
             raise
 
-    def patient_until(self, attempt: Attempt, now: float) -> float:
-        """When the next piece of a stream must be there. Raises DeadlineExceeded when the request's time is up."""
-        deadline_at = attempt.call.deadline_at
-        if deadline_at <= now:
-            raise DeadlineExceeded("the deadline passed while the answer was coming")
-        return min(deadline_at, now + self._idle_timeout_s)
-
-    def check_size(self, attempt: Attempt, size: int) -> None:
-        """Raises InvalidResponse when an answer is over the bound."""
-        if size > self._max_reply_bytes:
-            raise InvalidResponse(f"{attempt.deployment.id} sent more than {self._max_reply_bytes:,} bytes")
-
 
 class Decoded:
     """A reply's `Source`: the provider's bytes, decoded."""
@@ -86,7 +74,10 @@ class Decoded:
         self._response = response
         self._decoder = decoder
         self._attempt = attempt
-        self._upstream = upstream
+        self._clock = upstream.clock
+        self._deadline_at = attempt.call.deadline_at
+        self._idle_timeout_s = upstream.idle_timeout_s
+        self._max_bytes = upstream.max_reply_bytes
         self._size = 0
         self._has_ended = False
         self._waits_since = 0.0
@@ -114,19 +105,18 @@ class Decoded:
         """See `Source.relay`."""
         if self._has_ended:
             return True
-        clock = self._upstream.clock
-        self._waits_since = clock.monotonic()
-        self._patience.begin(self._upstream.patient_until(self._attempt, self._waits_since))
+        self._patience.begin(self._patient_until(self._clock.monotonic()))
 
         def decoded(data: bytes) -> bool:
             events = self._take(data)
             if not events:
                 return True
-            self._note_pause(now := clock.monotonic())
+            now = self._clock.monotonic()
+            if now - self._waits_since > self._longest_pause_s:
+                self._longest_pause_s = now - self._waits_since
             if not take(events):
                 return False
-            self._waits_since = now
-            self._patience.ends_at = self._upstream.patient_until(self._attempt, now)
+            self._patience.ends_at = self._patient_until(now)
             return True
 
         try:
@@ -137,14 +127,14 @@ class Decoded:
         except asyncio.CancelledError as error:
             if not self._patience.took_back():
                 raise
-            self._upstream.patient_until(self._attempt, clock.monotonic())  # raises, if it was the deadline
+            self._patient_until(self._clock.monotonic())  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
         except ProviderError as error:
             _hide_key(error, self._attempt)
             raise
         finally:
             self._patience.end()
-            self._note_pause(clock.monotonic())
+            self._longest_pause_s = max(self._longest_pause_s, self._clock.monotonic() - self._waits_since)
 
     def tell(self, reply: Reply) -> None:
         """How long the provider kept us waiting."""
@@ -157,11 +147,20 @@ class Decoded:
 
     def _take(self, data: bytes) -> tuple[Event, ...]:
         self._size += len(data)
-        self._upstream.check_size(self._attempt, self._size)
+        if self._size > self._max_bytes:
+            raise InvalidResponse(f"{self._attempt.deployment.id} sent more than {self._max_bytes:,} bytes")
         return self._decoder.feed(data)
 
-    def _note_pause(self, now: float) -> None:
-        self._longest_pause_s = max(self._longest_pause_s, now - self._waits_since)
+    def _patient_until(self, now: float) -> float:
+        """When the piece of a stream that is waited for from now on must be there.
+
+        Raises DeadlineExceeded when the request's time is up.
+        """
+        if self._deadline_at <= now:
+            raise DeadlineExceeded("the deadline passed while the answer was coming")
+        self._waits_since = now
+        patient_until = now + self._idle_timeout_s
+        return patient_until if patient_until < self._deadline_at else self._deadline_at
 
     def _end(self) -> tuple[Event, ...]:
         self._has_ended = True
