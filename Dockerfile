@@ -6,15 +6,18 @@
 #
 # docs/operations.md says more. PYTHON is the tag of the official image; pin it by digest where you build.
 ARG PYTHON=3.13-slim-trixie
+# The same Python, with a C compiler.
+ARG PYTHON_TO_BUILD=3.13-trixie
 
-FROM python:${PYTHON} AS build
+FROM python:${PYTHON_TO_BUILD} AS build
 WORKDIR /build
-COPY pyproject.toml README.md LICENSE requirements.txt requirements-dev.txt ./
+COPY pyproject.toml hatch_build.py README.md LICENSE requirements.txt requirements-dev.txt ./
 COPY src ./src
-# The exact versions of the lock files; of the development's one, only what the two extras need is installed.
+# The exact versions of the lock files; of the development's one, only what the extras need is installed.
+ENV ROUTEWRIGHT_COMPILE=always
 RUN python -m venv --without-pip /opt/routewright \
     && pip --python /opt/routewright/bin/python install --no-cache-dir --only-binary :all: --no-binary routewright \
-        -c requirements-dev.txt ".[postgres,redis]" \
+        -c requirements-dev.txt ".[postgres,proxy,redis,schemas]" \
     && find /opt/routewright -type d -name tests -prune -exec rm -r {} +
 
 FROM python:${PYTHON}

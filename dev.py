@@ -12,8 +12,9 @@ python3 dev.py install-check   set up, then the wheel installed as users do, by 
 python3 dev.py docs            set up, then the pages that are made from the code, and the site in build/site
 python3 dev.py lock            set up, then the hashes of what requirements.txt names, into requirements.lock
 python3 dev.py sbom            set up, then what it is made of, as a CycloneDX document
+python3 dev.py audit           set up, then whether anything in requirements.lock has a known vulnerability (network)
 python3 dev.py release-notes   set up, then what is unreleased; or `release-notes 0.1.0`
-python3 dev.py screenshots     set up, then the pictures of docs/dashboard.md again (needs chromium)
+python3 dev.py screenshots     set up, then the pictures of README.md and docs/dashboard.md again (needs chromium)
 """
 
 import hashlib
@@ -46,6 +47,7 @@ OF_MONEY = [
 COVERAGE = (["coverage", "run", "-m", "pytest", *OF_MONEY], ["coverage", "report"])
 LOCKED = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header")
 SCRIPTS = {
+    "audit": "release/audit.py",
     "build": "release/build.py",
     "install-check": "release/install_check.py",
     "mutate": "benchmarks/mutation.py",
@@ -64,8 +66,9 @@ COMMANDS = {
 def fingerprint() -> str:
     """What an environment is made from; when it changes, the environment is brought up to date."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in ("pyproject.toml", "requirements.txt", TO_RUN, TO_CHECK):
-        digest.update((ROOT / name).read_bytes())
+    names = ("pyproject.toml", "hatch_build.py", "requirements.txt", TO_RUN, TO_CHECK)
+    for file in (*(ROOT / name for name in names), *sorted((ROOT / "src").rglob("*.pyx"))):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -19,7 +19,7 @@ ROOT_PAGES = {
     "CHANGELOG.md": "CHANGELOG.md",
 }
 """Pages beside docs/, and what they are called on the site."""
-_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _NOT_A_WORD = re.compile(r"[^\w\- ]")
 
 
@@ -64,7 +64,7 @@ def with_site_links(markdown: str, folder: Path) -> str:
         text, target, anchor = match[1], (folder / match[2]).resolve(), match[3] or ""
         if target.parent == ROOT and target.name in ROOT_PAGES:
             place = Path(ROOT_PAGES[target.name])
-        elif target.is_relative_to(ROOT / "docs") and target.suffix in (".md", ".txt"):
+        elif target.is_relative_to(ROOT / "docs") and target.suffix in (".md", ".txt", ".png"):
             place = target.relative_to(ROOT / "docs")
         else:
             return text

@@ -104,7 +104,7 @@ def measure(label: str, request: Call, registry: Registry) -> None:
             registry=registry,
             policy=policy,
             now_s=NOW_S,
-            token_ratio=estimator.ratio,
+            token_ratios=estimator.ratios,
             resting={},
             cannot_carry=lambda dialect, call: None,
             dropped_fields=lambda dialect, call: (),

@@ -8,15 +8,10 @@ of a page.
 
 import argparse
 import math
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from routewright.bench.questions import chat_body, prompts
 from routewright.call import Call, Options
 from routewright.catalog.registry import Tier
 from routewright.classifiers import load_artefact
@@ -28,14 +23,13 @@ from routewright.decision.appraisal import Appraiser
 from routewright.decision.evaluation import Measure
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
+from routewright.proofs.decision import times, weight
+from routewright.proofs.part import Run
 from routewright.runtime import SettingsSource
 
 START, END = "<!-- figures -->", "<!-- end of the figures -->"
-DECISIONS = 2_000
-UNCOUNTED = 200
 DRAWS = 6
 AGENT_TOOLS = 32
-SIZES = ((1_000, "1 KB", 150), (32_000, "32 KB", 300), (500_000, "500 KB", 600))
 
 
 LINES: list[str] = []
@@ -76,46 +70,11 @@ def engine() -> Engine:
     return deciding_only(settings, registry)
 
 
-def times(deciding: Engine) -> None:
-    """How long a whole decision takes."""
-    for chars, name, bar in SIZES:
-        calls = [OpenAIChat().read(chat_body(text), request_id="0", options=Options()) for text in prompts(chars)]
-        spent = []
-        for number in range(DECISIONS):
-            begun = time.perf_counter_ns()
-            deciding.route(calls[number % len(calls)])
-            spent.append((time.perf_counter_ns() - begun) / 1000)
-        median, p99 = np.percentile(spent[UNCOUNTED:], (50, 99))
-        row(f"decision, {name}", f"median < {bar} µs, p99 < 1 ms", f"{median:.0f} µs, p99 {p99:.0f} µs",
-            bool(median < bar and p99 < 1000))  # fmt: skip
-
-
-COST = """
-import time
-from pathlib import Path
-begun = time.perf_counter()
-import numpy
-imported = time.perf_counter()
-resident = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4
-before = resident()
-from routewright.decision.learned import LearnedClassifier
-from routewright.classifiers import load_artefact
-artefact = load_artefact(None)
-print(imported - begun, time.perf_counter() - imported, resident() - before)
-"""
-
-
-def weight() -> None:
-    """Size of the artefact, and what it takes to have it in memory."""
-    size = (Path(__file__).parent.parent / "src/routewright/data/kinds.artefact").stat().st_size
-    row("artefact", "≤ 400 KB", f"{size / 1000:.0f} KB", size <= 400_000)
-    command = [sys.executable, "-c", COST]
-    runs = [subprocess.run(command, capture_output=True, check=True).stdout.split() for _ in range(5)]
-    numpy_s, ours_s, kilobytes = np.median(np.array(runs, np.float64), axis=0)
-    row("memory beside numpy's", "≤ 20 MB", f"{kilobytes / 1024:.1f} MB", bool(kilobytes <= 20 * 1024))
-    row("import and load, numpy's own import aside", "≤ 50 ms", f"{ours_s * 1000:.0f} ms", bool(ours_s <= 0.05))
-    both_s = ours_s + numpy_s
-    row("the same with numpy's own import", "≤ 50 ms", f"{both_s * 1000:.0f} ms", bool(both_s <= 0.05))
+def package() -> None:
+    """What the package proves by itself: how long a decision takes, and what the artefact weighs."""
+    for part in (times, weight):
+        for figure in part(Run(), lambda share: None):
+            row(figure.what, figure.bar, figure.measured, figure.has_passed)
 
 
 def demo(deciding: Engine) -> None:
@@ -192,8 +151,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, metavar="PAGE")
     arguments = parser.parse_args()
     deciding = engine()
-    times(deciding)
-    weight()
+    package()
     demo(deciding)
     quality(arguments.data)
     for pair in arguments.without:

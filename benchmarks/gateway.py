@@ -26,6 +26,7 @@ def lines(report: Report) -> list[str]:
     machine = report.machine
     load = f"a load of {os.getloadavg()[2]:.0f} in the last quarter of an hour"
     where = f"{machine.processor}, {machine.cores} cores, {load}, {machine.system}, {machine.python}"
+    where += f", decision: {machine.decision}"
     table = [
         f"| {row.what} | {row.value} {row.unit} | {row.bar} | {MARKS[row.is_met]} |".replace("  ", " ")
         for row in report.rows()

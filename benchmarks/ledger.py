@@ -52,7 +52,7 @@ def route() -> Route:
         verdict=None,
         tier=Tier.STANDARD,
         reason="the cheapest eligible",
-        candidates=candidates,
+        written=candidates,
         input_tokens=1000,
         output_tokens=300,
         catalog="7f3a7f3a",

@@ -42,7 +42,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "routewright"
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "faultlab")]
 
-from reliability import Figure, today, write  # noqa: E402 the lab is beside the tests, not in the package
+from benchmarks.page import write  # noqa: E402
+
+from routewright.proofs.figure import Figure, today  # noqa: E402
 
 COMMAND = "benchmarks/mutation.py"
 PAGE = ROOT / "docs" / "reliability.md"

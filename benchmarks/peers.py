@@ -1,223 +1,23 @@
 """Other gateways in the run of ours: `python benchmarks/peers.py [--only …] [--environment DIR] [--into PAGE]`.
 
-Installs what can be installed (`litellm[proxy]` in an environment of its own, `@portkey-ai/gateway` by npm) into
-`--environment` or a temporary folder, and measures it beside nginx, the floor and our gateway, in turn: CPU of the
-whole tree of processes for requests of 1 and 32 KB and for streams of 50 chunks, memory, and the time to the first
-answer. Each runs with its defaults and what is stated here: one process, one model at the mock provider, logs quiet, no
-database. Takes some minutes, a gigabyte of disk, and the network.
+What `routewright prove --peers` measures (`routewright.bench.peers`), as a table of a page with the exact settings.
 """
 
 import argparse
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
-
-import msgspec
-import uvloop
-from msgspec.structs import replace
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.page import put  # noqa: E402 our neighbour
+from benchmarks.gateway import lines  # noqa: E402 our neighbours
+from benchmarks.page import put  # noqa: E402
 
-from routewright.bench.load import Clients, Load  # noqa: E402
-from routewright.bench.nginx import free_port, nginx  # noqa: E402
-from routewright.bench.plan import Plan  # noqa: E402
-from routewright.bench.processes import BenchFailed, Child, children, running, started  # noqa: E402
-from routewright.bench.proxies import CHUNKS, LARGE_PROMPT_CHARS, PROMPT_CHARS, spend, streamed, whole  # noqa: E402
-from routewright.bench.report import Figure, Report, figure  # noqa: E402
-from routewright.bench.settings import write_settings  # noqa: E402
-
-PLAN = Plan(rounds=3, concurrency=32, patience_s=180)
-START_S = 90.0
-LITELLM = """\
-model_list:
-  - model_name: auto
-    litellm_params: {{model: openai/bench-model, api_base: "{upstream}/v1", api_key: sk-none}}
-"""
-
-
-class Kind(NamedTuple):
-    """What is sent; how much of it to a light gateway, and to one that takes a hundred times as long."""
-
-    name: str
-    load: Load
-    many: int
-    few: int
-
-
-KINDS = (
-    Kind("1 KB request", whole(PROMPT_CHARS), 2_000, 200),
-    Kind("32 KB request", whole(LARGE_PROMPT_CHARS), 500, 100),
-    Kind(f"stream of {CHUNKS} chunks", streamed(CHUNKS), 128, 32),
-)
-
-
-class Side(NamedTuple):
-    """A gateway that runs."""
-
-    child: Child
-    headers: tuple[str, ...] = ()
-    is_heavy: bool = False
-    first_answer_s: float | None = None
-
-
-# ---- the peers ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def litellm(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
-    """Of Python. Its environment has no database; telemetry and the look for newer prices are off."""
-    program = place / "litellm" / "bin" / "litellm"
-    if not program.exists():
-        subprocess.run([sys.executable, "-m", "venv", place / "litellm"], check=True)
-        subprocess.run([place / "litellm/bin/pip", "install", "--quiet", "litellm[proxy]"], check=True)
-    config, port = folder / "litellm.yaml", free_port()
-    config.write_text(LITELLM.format(upstream=upstream.url))
-    settings = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
-    settings["LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"] = "true"  # on loopback, without a key of its own
-    command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-    command += ["--keepalive_timeout", "75"]  # as ours; its default of 5 s cuts who waits between two rounds
-    with _answering("litellm", command, port, folder, settings) as side:
-        yield side
-
-
-@contextmanager
-def portkey(upstream: Child, place: Path, folder: Path) -> Iterator[Side]:
-    """Of Node. It is told the provider by headers; one on this machine has to be trusted."""
-    program = place / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
-    if not program.exists():
-        (place / "portkey").mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--silent", "--prefix", place / "portkey", "@portkey-ai/gateway"], check=True)
-    port = free_port()
-    told = f"x-portkey-provider: openai\r\nx-portkey-custom-host: {upstream.url}/v1\r\nauthorization: Bearer sk-none"
-    command = [shutil.which("node") or "node", str(program), "--headless", f"--port={port}"]
-    settings = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost", "NODE_ENV": "production"}
-    with _answering("portkey", command, port, folder, settings, told) as side:
-        yield side
-
-
-def _litellm_version(place: Path) -> str:
-    (found,) = (place / "litellm").glob("lib/python*/site-packages/litellm-*.dist-info")
-    return found.name.removeprefix("litellm-").removesuffix(".dist-info")
-
-
-def _portkey_version(place: Path) -> str:
-    package = place / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "package.json"
-    return str(msgspec.json.decode(package.read_bytes())["version"])
-
-
-class Peer(NamedTuple):
-    """Another gateway."""
-
-    run: Callable[[Child, Path, Path], AbstractContextManager[Side]]
-    version: Callable[[Path], str]
-    bar: float
-    """It takes so many times our CPU for a request of 1 KB, at least."""
-
-
-PEERS = {"litellm": Peer(litellm, _litellm_version, 75), "portkey": Peer(portkey, _portkey_version, 8)}
-
-
-@contextmanager
-def _answering(
-    name: str, command: list[str], port: int, folder: Path, settings: Mapping[str, str], *headers: str
-) -> Iterator[Side]:
-    """It runs, and has given its first answer."""
-    begun = time.monotonic()
-    environ = [f"{key}={value}" for key, value in settings.items()]
-    with started(name, [shutil.which("env") or "env", *environ, *command], folder) as (process, _):
-        child = Child(name=name, pid=process.pid, host="127.0.0.1", port=port)
-        while True:
-            try:
-                uvloop.run(_ask_once(Side(child, headers)))
-                break
-            except BenchFailed as error:
-                if process.poll() is not None or time.monotonic() - begun > START_S:
-                    raise child.failure(f"gave no answer: {error.message}") from error
-                time.sleep(0.05)
-        took_s = time.monotonic() - begun
-        yield Side(_whole(child), headers, is_heavy=True, first_answer_s=took_s)
-
-
-def _whole(child: Child) -> Child:
-    """With all processes below it."""
-    found: list[int] = []
-    level = children(child.pid)
-    while level:
-        found += level
-        level = tuple(below for pid in level for below in children(pid))
-    return Child(name=child.name, pid=child.pid, host=child.host, port=child.port, others=tuple(found))
-
-
-async def _ask_once(side: Side) -> None:
-    async with Clients(side.child, patience_s=PLAN.patience_s) as clients:
-        await clients.closed_loop(replace(KINDS[0].load, headers=side.headers), 1, concurrency=1)
-
-
-# ---- the run --------------------------------------------------------------------------------------------------------
-
-
-def measure(names: list[str], place: Path, notes: list[str]) -> list[Figure]:
-    """All of them, in turn; `notes` gets what else there is to say."""
-    with tempfile.TemporaryDirectory(prefix="routewright-peers-") as name, ExitStack() as stack:
-        folder = Path(name)
-        upstream = stack.enter_context(running("upstream", ["-m", "routewright.bench.upstream"], folder))
-        plain = stack.enter_context(nginx(upstream, folder))
-        sides = {} if plain is None else {"nginx": Side(plain)}
-        floor = ["-m", "routewright.bench.floor", "--upstream", upstream.url]
-        sides["floor"] = Side(stack.enter_context(running("floor", floor, folder)))
-        serve = ["-m", "routewright", "serve", "--port", "0", "--config", str(write_settings(folder, upstream))]
-        sides["routewright"] = Side(stack.enter_context(running("gateway", serve, folder)))
-        for peer in names:
-            print(f"installing and starting {peer}", flush=True)
-            sides[peer] = stack.enter_context(PEERS[peer].run(upstream, place, folder))
-            notes.append(f"{peer} {PEERS[peer].version(place)}")
-        return uvloop.run(_figures(sides, notes))
-
-
-async def _figures(sides: Mapping[str, Side], notes: list[str]) -> list[Figure]:
-    figures = []
-    for kind in KINDS:
-        print(kind.name, flush=True)
-        rounds = await _rounds(sides, kind, notes)
-        for name, took in rounds.items():
-            figures.append(figure(name, f"{name}, {kind.name}", "µs CPU", took))
-        for name in (name for name in rounds if sides[name].is_heavy):
-            ratio = [its / ours for its, ours in zip(rounds[name], rounds["routewright"], strict=True)]
-            least = PEERS[name].bar if kind is KINDS[0] else None
-            figures.append(figure(name, f"{name} ÷ routewright, {kind.name}", "×", ratio, least=least))
-    for name, side in sides.items():
-        figures.append(figure(name, f"{name}, memory after that", "MB", [side.child.resident_mb()]))
-        if side.first_answer_s is not None:
-            figures.append(figure(name, f"{name}, start to first answer", "s", [side.first_answer_s]))
-    return figures
-
-
-async def _rounds(sides: Mapping[str, Side], kind: Kind, notes: list[str]) -> dict[str, list[float]]:
-    """CPU of a request by side; without a peer that does not answer this kind, which is noted."""
-    rounds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(PLAN.rounds):
-        for name in list(rounds):
-            side = sides[name]
-            load = replace(kind.load, headers=side.headers * len(kind.load.bodies))
-            try:
-                spent = await spend(PLAN, side.child, load, kind.few if side.is_heavy else kind.many)
-            except BenchFailed as error:
-                if not side.is_heavy:
-                    raise
-                notes.append(f"{kind.name}: left out, as {error.message}")
-                del rounds[name]
-            else:
-                rounds[name].append(spent.cpu_us)
-    return rounds
+from routewright.bench.measure import machine  # noqa: E402
+from routewright.bench.peers import PEERS, measure  # noqa: E402
+from routewright.bench.report import Report  # noqa: E402
 
 
 def main() -> None:
@@ -231,11 +31,7 @@ def main() -> None:
     notes: list[str] = []
     with ExitStack() as stack:
         place = options.environment or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        figures = measure(options.only.split(","), place.absolute(), notes)
-    from benchmarks.gateway import lines
-
-    from routewright.bench.measure import machine
-
+        figures = measure(options.only.split(","), place.absolute(), notes, print)
     table = lines(Report(machine=machine(), figures=tuple(figures), elapsed_s=0))
     table += ["", *(f"* {note}" for note in notes)]
     print("\n".join(table))

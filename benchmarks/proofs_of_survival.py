@@ -5,27 +5,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 
-from benchmarks.proving import Part, Run, Told
-from brownout import HEDGE_AFTER_MS, Brownout
-from brownout import measure as measure_brownouts
 from cuts import measure as measure_cuts
 from draining import measure as measure_draining
 from memory_growth import measure as measure_memory
-from overload import measure as measure_overloads
 from postgres_loss import measure as measure_postgres_loss
-from recovery import OUTAGE_S
-from recovery import measure as measure_recoveries
 from redis_loss import measure as measure_redis_loss
-from reliability import Figure
+
+from routewright.proofs import faults
+from routewright.proofs.figure import Figure
+from routewright.proofs.part import Part, Run, Told
 
 ROOT = Path(__file__).resolve().parents[1]
 MEBIBYTE = 1 << 20
-SIMULATED = "simulated clock"
 
 
 def f1(run: Run, told: Told) -> list[Figure]:
@@ -55,7 +50,7 @@ def f1(run: Run, told: Told) -> list[Figure]:
 def f5(run: Run, told: Told) -> list[Figure]:
     """Memory."""
     began, rounds = time.monotonic(), count(1)
-    requests, warm_up = (1_000_000, 100_000) if run.is_long else (100_000, 30_000)
+    requests, warm_up = run.pick((20_000, 10_000), (100_000, 30_000), (1_000_000, 100_000))
     with tempfile.TemporaryDirectory() as folder:
         grown = measure_memory(
             Path(folder), requests=requests, warm_up=warm_up, seed=run.seed, told=lambda _: told(next(rounds) / 12)
@@ -69,109 +64,6 @@ def f5(run: Run, told: Told) -> list[Figure]:
             has_passed=grown.bytes_per_100_000 <= MEBIBYTE,
             run=run.told(began, f"{grown.requests:,} requests, {grown.left:,} left, {grown.faults:,} attempts failed"),
         )
-    ]
-
-
-def f6(run: Run, told: Told) -> list[Figure]:
-    """Outages."""
-    began, times, done = time.monotonic(), 10 if run.is_long else 2, count(1)
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure_recoveries(Path(folder), run.seed, times, lambda: told(next(done) / (21 * times)))
-    primaries = [each for each in found if not each.outage.is_of_all]
-    run_told = run.told(began, f"{SIMULATED}, {len(found)} outages, 1 to 5 deployments, 2 to 25 requests a second")
-    latest, least = max(each.first_success_s for each in found), min(each.served for each in found)
-    probes, back = max(each.probes for each in primaries), [each.back_s for each in primaries]
-    return [
-        Figure(
-            name="F6",
-            what="after 60 s without all deployments, or without the primary: when the first request is answered, the "
-            "share of requests answered from 5 s on; in the worst of the outages",
-            bar="≤ 2 s; ≥ 99 %",
-            measured=f"{latest:.2f} s; {least:.2%}",
-            has_passed=latest <= 2 and least >= 0.99,
-            run=run_told,
-        ),
-        Figure(
-            name="F6 probes",
-            what="what a dead primary is asked in 60 s while another place serves; its rests are 1 s × 2ⁿ",
-            bar=f"≤ 1 in 5 s: {OUTAGE_S / 5:.0f}",
-            measured=f"at most {probes}; it is asked again {sum(back) / len(back):.0f} s after its return, "
-            f"at most {max(back):.0f} s",
-            has_passed=probes <= OUTAGE_S / 5,
-            run=run_told,
-        ),
-    ]
-
-
-def f7(run: Run, told: Told) -> list[Figure]:
-    """Brown-outs."""
-    began, times, done = time.monotonic(), 3 if run.is_long else 1, count(1)
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure_brownouts(Path(folder), run.seed, times, told=lambda: told(next(done) / (16 * times)))
-    told_run = run.told(
-        began,
-        f"{SIMULATED}, ten minutes, 10 and 30 requests a second, with hedging after {HEDGE_AFTER_MS} ms and without",
-    )
-    by_kind = {kind: [each for each in found if each.kind == kind] for kind in ("slow", "errors", "stalls", "hangs")}
-    names = {"slow": "ten times slower", "errors": "30 % errors", "stalls": "silent for 10 s in every stream"}
-    figures = [_brownout(f"F7 {kind}", names[kind], by_kind[kind], told_run) for kind in names]
-    return [*figures, _hangs(by_kind["hangs"], told_run)]
-
-
-def _brownout(name: str, what: str, found: Sequence[Brownout], run_told: str) -> Figure:
-    first, total = max(each.first_ratio for each in found), max(each.total_ratio for each in found)
-    success, hedges = min(each.success for each in found), max(each.hedges for each in found)
-    return Figure(
-        name=name,
-        what=f"one of three deployments {what}: p99 of the first word and of the whole over healthy; success; hedges",
-        bar="≤ 1.3; ≥ 99.95 %; ≤ 5 %",
-        measured=f"{first:.2f} and {total:.2f}; {success:.3%}; {hedges:.1%}",
-        has_passed=max(first, total) <= 1.3 and success >= 0.9995 and hedges <= 0.05,
-        run=run_told,
-    )
-
-
-def _hangs(found: Sequence[Brownout], run_told: str) -> Figure:
-    success = min(each.success for each in found)
-    return Figure(
-        name="F7 hangs",
-        what="one of three deployments silent for ever within every stream: success; what has begun cannot begin again",
-        bar="told only",
-        measured=f"{success:.2%}",
-        has_passed=True,
-        run=run_told,
-    )
-
-
-def f8(run: Run, told: Told) -> list[Figure]:
-    """Overloads."""
-    began, times, done = time.monotonic(), 5 if run.is_long else 1, count(1)
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure_overloads(Path(folder), run.seed, times, told=lambda: told(next(done) / (28 * times)))
-    run_told = run.told(
-        began,
-        f"{SIMULATED}, {len(found)} triggers: errors, no connection, 429, half of them 429, silence, ten times slower, "
-        "three times the clients; 1 and 3 deployments, patience of 10 and 30 s",
-    )
-    most = max(each.attempts_per_request for each in found if each.is_total)
-    least = min(found, key=lambda each: each.goodput)
-    return [
-        Figure(
-            name="F8 attempts",
-            what="attempts for each request where all of them fail",
-            bar="≤ 1.10",
-            measured=f"{most:.3f}",
-            has_passed=most <= 1.1,
-            run=run_told,
-        ),
-        Figure(
-            name="F8 goodput",
-            what="requests answered from 10 s to 40 s after a trigger of 60 s, at 80 % load, unaided; the worst",
-            bar="≥ 99 %",
-            measured=f"{least.goodput:.2%} ({least.trigger})",
-            has_passed=least.goodput >= 0.99,
-            run=run_told,
-        ),
     ]
 
 
@@ -213,7 +105,7 @@ def f10(run: Run, told: Told) -> list[Figure]:
 
 def f11(run: Run, told: Told) -> list[Figure]:
     """Damaged input."""
-    began, cases = time.monotonic(), 1_000_000 if run.is_long else 100_000
+    began, cases = time.monotonic(), run.pick(10_000, 100_000, 1_000_000)
     fuzzed = import_module("fuzzing").measure(cases, run.seed, told=lambda done: told(done / cases))
     return [
         Figure(
@@ -285,9 +177,7 @@ def f13(run: Run, told: Told) -> list[Figure]:
 PARTS: dict[str, Part] = {
     "f1": f1,
     "f5": f5,
-    "f6": f6,
-    "f7": f7,
-    "f8": f8,
+    **faults.PARTS,
     "f9": f9,
     "f10": f10,
     "f11": f11,

@@ -15,8 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faultlab")]
 
-from reliability import Figure, today, write  # noqa: E402 the lab is beside the tests, not in the package
+from benchmarks.page import write  # noqa: E402
 from rolling import measure  # noqa: E402
+
+from routewright.proofs.figure import Figure, today  # noqa: E402
 
 COMMAND = "benchmarks/rolling_restart.py"
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/dashboard.md: a simulated gateway is asked this and that, and chromium looks at its pages.
+"""The pictures of README.md and docs/dashboard.md: of a simulated gateway that is asked this and that, by chromium.
 
     python benchmarks/screenshots.py [--into DIR]
 

@@ -43,9 +43,7 @@ ROUTE = Route(
     verdict=None,
     tier=Tier.BULK,
     reason="asked for by name",
-    candidates=(
-        Candidate(model="swift", tier=Tier.BULK, is_eligible=True, reason="named", expected_cost_nanousd=None),
-    ),
+    written=(Candidate(model="swift", tier=Tier.BULK, is_eligible=True, reason="named", expected_cost_nanousd=None),),
     input_tokens=100,
     output_tokens=200,
     catalog="c",

@@ -130,7 +130,7 @@ def attempt(source: str, target: str) -> Attempt:
         verdict=None,
         tier=Tier.BULK,
         reason="",
-        candidates=(candidate,),
+        written=(candidate,),
         input_tokens=10,
         output_tokens=CHUNKS,
         catalog="",

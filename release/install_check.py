@@ -39,6 +39,7 @@ VERBS = (
     (("prices", "show"), ""),
     (("doctor", "--json"), "["),
     (("demo", "--json", "--speed", "100000"), "{"),
+    (("prove", "--quick", "--only", "f4"), "F4"),
 )
 PATIENCE_S = 120
 

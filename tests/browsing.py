@@ -18,6 +18,8 @@ CHROMIUM = os.environ.get("ROUTEWRIGHT_CHROMIUM") or shutil.which("chromium") or
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
 _OURS = re.compile(r"http://127\.0\.0\.1:\d+/")
 _AXE = Path(__file__).parent / "dashboard" / "axe.min.js"
+SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
+"""What each test left on the screen, by its name: for people, and kept by CI."""
 PATIENCE_S = 10
 
 
@@ -35,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def tab(browser: Browser, **options: Any) -> Iterator[Page]:
     """A page in a profile of its own. What it complains of (errors, its policy), and what it would load from elsewhere,
-    fails the test."""
+    fails the test. What is seen at the end, well or not, is kept among the screenshots."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
     page = context.new_page()
     complaints: list[str] = []
@@ -47,8 +49,16 @@ def tab(browser: Browser, **options: Any) -> Iterator[Page]:
     try:
         yield page
     finally:
+        page.screenshot(path=_picture())
         context.close()
     assert not complaints
+
+
+def _picture() -> Path:
+    """That of the test that runs: of several pages, the last one."""
+    test = os.environ["PYTEST_CURRENT_TEST"].rpartition("/")[2].partition(" ")[0]
+    name = re.sub(r"[^\w.-]+", "-", test.replace(".py::", ".")).strip("-")[:150]
+    return SCREENSHOTS / f"{name}.png"
 
 
 def ask(url: str, text: str, *, headers: Mapping[str, str] | None = None, **fields: object) -> str:

@@ -77,7 +77,7 @@ def route(*models: Model, **changes: Any) -> Route:
         verdict=None,
         tier=Tier.STANDARD,
         reason="test",
-        candidates=candidates,
+        written=candidates,
         input_tokens=100,
         output_tokens=200,
         catalog="catalog",

@@ -71,7 +71,7 @@ def choose(
         registry=among or four_tiers(),
         policy=policy or Policy(),
         now_s=now_s,
-        token_ratio=lambda name: (ratios or {}).get(name, 1.0),
+        token_ratios=ratios or {},
         resting=resting or {},
         cannot_carry=lambda dialect, _: (uncarried or {}).get(dialect),
         dropped_fields=lambda dialect, _: (dropped or {}).get(dialect, ()),
@@ -92,7 +92,7 @@ def expecting(
 ) -> Forecast:
     """A forecast of these successes, each with this doubt, or its own."""
     doubts = doubt if isinstance(doubt, Mapping) else dict.fromkeys(success, doubt)
-    return Forecast(
+    return Forecast.of_each(
         {name: Expectation(its, doubts.get(name, 0.0), 0, output_tokens, waste) for name, its in success.items()}
     )
 

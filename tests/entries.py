@@ -26,7 +26,7 @@ ROUTE = Route(
     verdict=None,
     tier=Tier.BULK,
     reason="the caller chose it",
-    candidates=(Candidate(model="small", tier=Tier.BULK, is_eligible=True, reason="named", expected_cost_nanousd=5),),
+    written=(Candidate(model="small", tier=Tier.BULK, is_eligible=True, reason="named", expected_cost_nanousd=5),),
     input_tokens=10,
     output_tokens=20,
     catalog="c1",

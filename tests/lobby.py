@@ -14,7 +14,7 @@ from routewright.access.description import read_wish
 from routewright.access.keyring import Issued
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
-from routewright.gateway.http import Message
+from routewright.gateway.http import Kept, Message, Request, by_name
 from routewright.ledger.budgets import Budget, Period, Scope, Window
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
@@ -138,21 +138,21 @@ class Lobby:
             sent.append((b"authorization", f"Bearer {key}".encode("latin-1")))
         sent += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         payload = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-        waiting: list[Message] = [{"type": "http.request", "body": payload}]
-        messages: list[Message] = []
+        path, _, query = path.partition("?")
+        named, repeated = by_name(sent)
+        return await self.answer(Request(method, path, named, Kept(payload), repeated=repeated, query=query.encode()))
 
-        async def receive() -> Message:
-            return waiting.pop(0)
+    async def answer(self, request: Request) -> Answered:
+        """What the gateway answers, without a socket in between."""
+        messages: list[Message] = []
 
         async def send(message: Message) -> None:
             messages.append(message)
 
-        path, _, query = path.partition("?")
-        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": sent}
-        await self.gateway(scope, receive, send)
+        await self.gateway(request, send)
         start = messages[0]
         told = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answered(start["status"], told, b"".join(message.get("body", b"") for message in messages[1:]))
+        return Answered(start["status"], told, b"".join(message.get("body", b"") for message in messages))
 
     async def ask(self, key: str | None = None, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Answered:
         """A chat completion."""

@@ -17,9 +17,9 @@ from routewright.dashboard import (
     models,
     overview,
     parameters,
-    playground,
     policies,
     quality,
+    question,
     sessions,
     shadows,
 )
@@ -83,7 +83,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "items of batches counted for a list of them": (batches.MOST_COUNTED,),
     "playgrounds that ask at once; an answer; the question": (
         ui_playground.MOST_ASKED,
-        playground.MOST_TOKENS,
+        question.MOST_TOKENS,
         parameters.LONGEST_TEXT,
     ),
     "files of one key": (files_kept.MOST_FILES, 30, files_kept.KEPT_S),

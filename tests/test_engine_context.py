@@ -83,7 +83,7 @@ async def ask(runtime: Runtime, *, stream: bool = False, messages: list[JsonObje
 
 
 def sent(runtime: Runtime) -> list[JsonObject]:
-    simulator = runtime._simulator
+    simulator = runtime._transport._simulator
     assert isinstance(simulator, Watched)
     return simulator.bodies
 

@@ -1,8 +1,10 @@
 """What users install is what is in the source tree, all of it, and the same bytes whoever builds it."""
 
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MOST_DEPENDENCIES = 12
+COMPILED = (".pyx", ".c", ".so")
 WATCHED = """
 import os, sys
 def watch(event, arguments):
@@ -30,6 +33,12 @@ for name in routewright.__all__:
     getattr(routewright, name)
 open(os.devnull).close()
 """
+
+
+def platform_tag() -> str:
+    """Of a wheel that fits this Python on this machine only."""
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    return f"{python}-{python}-{re.sub('[-.]', '_', sysconfig.get_platform())}"
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +56,41 @@ def test_every_way_to_build_gives_the_same_bytes(built: Mapping[str, list[Path]]
 def test_the_wheel_has_the_package_byte_for_byte_and_nothing_else(built: Mapping[str, list[Path]]) -> None:
     packaged = (path for path in (SOURCE / "routewright").rglob("*") if path.is_file())
     source = {
-        path.relative_to(SOURCE).as_posix(): path.read_bytes() for path in packaged if "__pycache__" not in path.parts
+        path.relative_to(SOURCE).as_posix(): path.read_bytes()
+        for path in packaged
+        if "__pycache__" not in path.parts and path.suffix not in COMPILED
     }
     with zipfile.ZipFile(built["wheel"][0]) as wheel:
         inside = {name: wheel.read(name) for name in wheel.namelist() if ".dist-info/" not in name}
-    assert inside.keys() == source.keys()
+    compiled = {name.partition(".")[0] for name in inside if name.endswith(".so")}
+    assert {name for name in inside if not name.endswith(".so")} == source.keys()
+    assert compiled in (set(), {path.relative_to(SOURCE).with_suffix("").as_posix() for path in SOURCE.rglob("*.pyx")})
     assert [name for name in source if inside[name] != source[name]] == []
     assets = [name for name in source if not name.endswith(".py")]
     assert {Path(name).suffix for name in assets} >= {".artefact", ".sql", ".toml", ".json", ".css"}
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_with_a_compiler_the_wheel_is_of_this_platform(built: Mapping[str, list[Path]]) -> None:
+    assert built["wheel"][0].name.endswith(f"-{platform_tag()}.whl")
+
+
+@pytest.mark.parametrize(
+    "environ", [{"CC": "no-such-compiler"}, {"ROUTEWRIGHT_COMPILE": "never"}], ids=lambda each: "".join(each)
+)
+def test_without_a_compiler_the_wheel_fits_every_platform(
+    environ: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert building.build(ROOT, tmp_path, "wheel").name.endswith("-py3-none-any.whl")
+
+
+def test_a_compiler_that_must_be_there_and_is_not_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setenv("ROUTEWRIGHT_COMPILE", "always")
+    with pytest.raises(subprocess.CalledProcessError):
+        building.build(ROOT, tmp_path, "wheel")
 
 
 def test_the_sdist_has_what_git_has(built: Mapping[str, list[Path]], tmp_path: Path) -> None:

@@ -67,3 +67,38 @@ def test_files_for_the_community_can_be_read(path: Path) -> None:
         assert {"name", "description", "body"} <= told.keys()
         ids = [each["id"] for each in told["body"] if "id" in each]
         assert len(set(ids)) == len(ids) > 1
+
+
+def report(folder: Path, **vulns: list[dict[str, object]]) -> str:
+    """What pip-audit would write of the lock, with these vulnerabilities by package."""
+    known = [
+        {"name": name, "version": version, "vulns": vulns.get(name, [])}
+        for name, version in pins("requirements.lock").items()
+    ]
+    path = folder / "report.json"
+    path.write_text(json.dumps({"dependencies": known, "fixes": []}))
+    return str(path)
+
+
+def test_a_lock_of_which_nothing_is_known_passes_the_audit(tmp_path: Path) -> None:
+    done = ran("release/audit.py", "--report", report(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing in requirements.lock" in done.stdout
+
+
+def test_a_vulnerable_package_is_told_with_the_version_that_mends_it(tmp_path: Path) -> None:
+    known: list[dict[str, object]] = [{"id": "PYSEC-1", "fix_versions": ["9.9"], "aliases": [], "description": ""}]
+    done = ran("release/audit.py", "--report", report(tmp_path, jinja2=known))
+    assert done.returncode == 1
+    assert re.fullmatch(r"jinja2 \S+: PYSEC-1, mended in 9\.9\n", done.stdout)
+
+
+def test_an_audit_that_nobody_answered_is_no_good_word(tmp_path: Path) -> None:
+    skipped = [
+        {"name": name, "skip_reason": "Dependency not found on PyPI and could not be audited"}
+        for name in pins("requirements.lock")
+    ]
+    (tmp_path / "report.json").write_text(json.dumps({"dependencies": skipped, "fixes": []}))
+    done = ran("release/audit.py", "--report", str(tmp_path / "report.json"))
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "nobody could be asked about apsw, click" in done.stderr

@@ -6,7 +6,7 @@ from builders import ListSource, attempt, call, deployment, model, reply
 from routewright.call import Thinking
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.errors import StreamCut
-from routewright.reply import Ending, Event, Receipt, Reply, ToolCallDelta, Taker
+from routewright.reply import Ending, Event, Receipt, Reply, Taker, ToolCallDelta
 from routewright.usage import Usage
 
 RECEIPT = Receipt(cost_nanousd=5, is_estimated=False, attempts=())

@@ -5,9 +5,7 @@ import pytest
 
 from desk import Desk
 from routewright.errors import SettingsError
-from routewright.ledger import budgets as budgets_module
 from routewright.ledger.budgets import Budget, Period, Scope, WhenFull, window_at
-from routewright.settings import schema
 from routewright.settings.budgets import budgets_of
 
 
@@ -111,7 +109,7 @@ def test_a_time_zone_that_there_is_not_is_a_mistake(desk: Desk, monkeypatch: pyt
     text = '[spending]\ntime_zone = "Mars/Olympus"\n'
     assert "spending.time_zone: 'Mars/Olympus' is not a time zone" in refusal(desk, text)
     assert "tzdata" not in refusal(desk, text)
-    monkeypatch.setattr(schema, "available_timezones", set)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
     assert "pip install tzdata" in refusal(desk, text)
 
 
@@ -119,7 +117,7 @@ def test_a_machine_without_time_zones_still_has_utc(desk: Desk, monkeypatch: pyt
     def missing(name: str) -> None:
         raise zoneinfo.ZoneInfoNotFoundError(name)
 
-    monkeypatch.setattr(budgets_module, "ZoneInfo", missing)
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", missing)
     desk.write('[spending]\ntime_zone = "UTC"\n')
     (alert,) = budgets_of(desk.load())
     assert window_at(alert.period, alert.time_zone, 0).starts_ns == 0

@@ -57,8 +57,10 @@ def test_no_link_is_dead(path: Path) -> None:
 
 def test_a_dead_link_would_be_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A `b` c\n[x](page.md#a-b-c) [y](page.md#gone) [z](gone.md) `[code](none.md)`\n")
-    assert dead(page) == ["page.md#gone", "gone.md"]
+    page.write_text(
+        "# A `b` c\n[x](page.md#a-b-c) [y](page.md#gone) [z](gone.md) ![picture](gone.png) `[code](none.md)`\n"
+    )
+    assert dead(page) == ["page.md#gone", "gone.md", "gone.png"]
 
 
 def test_every_file_of_the_repository_that_a_page_names_is_there() -> None:
@@ -107,4 +109,5 @@ def test_links_of_the_root_lead_to_the_same_pages_on_the_site(monkeypatch: pytes
     assert with_site_links("[a](../quality.md) [b](../../README.md#how)", DOCS / "decisions") == (
         "[a](../quality.md) [b](../index.md#how)"
     )
+    assert with_site_links("![a picture](docs/images/a.png)", ROOT) == "![a picture](images/a.png)"
     assert slug("`routewright launch [PROGRAM] [--]`") == "routewright-launch-program---"

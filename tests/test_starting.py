@@ -36,6 +36,13 @@ SELDOM = (
     "routewright.migration",
     "routewright.jobs.ray",
     "numpy.random",
+    "routewright.dashboard.view",
+    "routewright.gateway.openapi_page",
+    "html",
+    "importlib.metadata",
+    "importlib.resources",
+    "statistics",
+    "zoneinfo",
 )
 """Large, and needed by few: loaded when they are."""
 

@@ -170,7 +170,7 @@ async def test_request_asks_for_no_compression_and_carries_no_other_surprises() 
         await read(await send(transport, server.url, headers={"Accept-Encoding": "gzip", "x-empty": ""}))
         request_line, *headers = server.heads[0].rstrip().split("\r\n")
         assert request_line == "POST /v1/chat?x=1 HTTP/1.1"
-        assert {header.lower() for header in headers} == {
+        assert {header.rstrip().lower() for header in headers} == {
             f"host: 127.0.0.1:{server.port}",
             "user-agent: routewright",
             "accept: */*",

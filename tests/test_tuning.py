@@ -77,7 +77,7 @@ def test_weighted_scores_are_right_in_the_mean_however_wrong_the_expectation() -
 def test_model_that_few_were_compared_with_takes_no_part() -> None:
     rows = logged(*ledger(30))
     rare = replace(rows[0].route.candidates[0], model="rare")
-    rows = [replace(row, route=replace(row.route, candidates=(*row.route.candidates, rare))) for row in rows]
+    rows = [replace(row, route=replace(row.route, written=(*row.route.candidates, rare))) for row in rows]
     rows[3] = replace(rows[3], scores={**rows[3].scores, "rare": 1.0, "unheard-of": 1.0})
     assert outcomes_of(rows, "sage").models == ("sage", "swift")
     rows = [replace(row, scores={**row.scores, "rare": 1.0}) for row in rows]

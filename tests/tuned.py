@@ -59,7 +59,7 @@ def route_of(
         ),
         tier=Tier.BULK,
         reason="test",
-        candidates=candidates,
+        written=candidates,
         input_tokens=100,
         output_tokens=100,
         asked=Asked(model="auto"),

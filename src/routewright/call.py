@@ -254,10 +254,9 @@ class Cause(StrEnum):
     AGREEMENT = "agreement"
     """A second answer was made to compare the first one with."""
 
-    @property
-    def is_errand(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.is_errand = word in ("judge", "summary", "shadow", "comparison")
         """The attempt is not made for the answer itself, but for something beside it."""
-        return self in (Cause.JUDGE, Cause.SUMMARY, Cause.SHADOW, Cause.COMPARISON)
 
     @property
     def purse(self) -> "Cause":

@@ -8,7 +8,6 @@ classifier answers.
 
 import logging
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -34,7 +33,7 @@ def load_artefact(path: Path | None) -> "Artefact":
     """The trained part of the decision: the file at `path`, or the one that ships. Raises ArtefactError."""
     from routewright.decision.artefact import load
 
-    place = path or files("routewright") / "data" / "kinds.artefact"
+    place = path or Path(__file__).parent / "data" / "kinds.artefact"
     try:
         return load(place.read_bytes())
     except OSError as error:

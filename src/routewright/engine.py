@@ -6,7 +6,7 @@ serves both.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from threading import Lock
@@ -213,17 +213,17 @@ class Engine:
         """A new id, for a request or an outcome."""
         return uuid7(self._clock.time_ns(), self._random)
 
-    async def ask(self, call: Call) -> Reply:
-        """Have a call answered; returns when the first event has arrived. Raises RoutewrightError."""
+    def ask(self, call: Call) -> Awaitable[Reply]:
+        """Have a call answered; the reply is there when its first event has arrived. Raises RoutewrightError."""
         way, call = self._way(call)
         service = way.checked if call.options.checks else way.service
-        return await service(self._with_leave(call))
+        return service(self._with_leave(call))
 
     def route(self, call: Call) -> Route:
-        """Decide only, and call nobody. Raises CallerError."""
+        """Decide only, and call nobody; every candidate is written out. Raises CallerError."""
         way, call = self._way(call)
         call = self._with_leave(call)
-        return way.cascade.planner.explained(call, way.decider.decide(call))
+        return way.cascade.planner.explained(call, way.decider.decide(call)).written_out()
 
     def examine(self, reply: Reply, events: Iterable[Event]) -> tuple[Finding, ...]:
         """What its checks say of an answer that came by another way than `ask`, whole; it is told to the ledger."""
@@ -549,8 +549,8 @@ class Engine:
             tries.then(Credentials(self._refusals, clock))
             # below retry, so that every try counts; above budget and quota, so that a refusal consumes nothing
             .then(Breaker(self._circuits, self._waits, clock, self.rounds))
-            # what an operator must hear of; below retry, so that every try is seen
-            .then(Watch(self.incidents))
+            # what an operator must hear of, and keys that are refused; below retry, so that every try is seen
+            .then(Watch(self.incidents, self._refusals, clock))
             # not every failure is tried again; below all that refuses for other reasons, so that this takes nothing
             .then(FurtherAttempts(self._retry_budget, self._circuits, clock))
             # every try has its own hold before a byte is sent

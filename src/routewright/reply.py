@@ -215,40 +215,41 @@ class Allowance(Struct, frozen=True):
 class Reply:
     """A stream of events that has begun, the attempt that won it, and what is known of it so far."""
 
+    # What most replies do not have is the class's own until it is noted.
+    usage: Usage | None = None
+    is_usage_partial = False
+    """`usage` does not have all of what was generated, and nothing better was reported."""
+    is_usage_odd = False
+    """Counts were reported that cannot be."""
+    finish: FinishReason | None = None
+    served_model = ""
+    provider_id = ""
+    service_tier = ""
+    unpriced = ""
+    text_bytes = 0
+    """Length in UTF-8 of all that was generated so far (text, reasoning, tool arguments): for an estimate, if need."""
+    ending: Ending | None = None
+    error: RoutewrightError | None = None
+    receipt: Receipt | None = None
+    budget_remaining_nanousd: int | None = None
+    """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
+    allowance: Allowance | None = None
+    """How much more the deployment takes, if it said so; from the leaf."""
+    first_wait_s = 0.0
+    """How long the provider took to begin, in seconds; from the leaf."""
+    longest_pause_s = 0.0
+    """The longest of its silences after that; known when the reply has closed."""
+    cached: Cached | None = None
+    """None where the cache is not used."""
+    findings: tuple[Finding, ...] = ()
+    """What its checks found; of a stream that is checked at its end, known then."""
+    tokens_before = 0
+    """Used for other answers to the same call, which were not delivered."""
+    is_rewritten = False
+    """Its text is not the provider's own: its events have no bytes to pass on."""
+
     def __init__(self, attempt: Attempt, source: Source, first: tuple[Event, ...]) -> None:
         self.attempt = attempt
-        self.usage: Usage | None = None
-        self.is_usage_partial = False
-        """`usage` does not have all of what was generated, and nothing better was reported."""
-        self.is_usage_odd = False
-        """Counts were reported that cannot be."""
-        self.finish: FinishReason | None = None
-        self.served_model = ""
-        self.provider_id = ""
-        self.service_tier = ""
-        self.unpriced = ""
-        self.text_bytes = 0
-        """Length in UTF-8 of all that was generated so far (text, reasoning, tool arguments): for an estimate, if need
-        be."""
-        self.ending: Ending | None = None
-        self.error: RoutewrightError | None = None
-        self.receipt: Receipt | None = None
-        self.budget_remaining_nanousd: int | None = None
-        """What was left of the hard budget with the least left, once this attempt was held, and once it was settled."""
-        self.allowance: Allowance | None = None
-        """How much more the deployment takes, if it said so; from the leaf."""
-        self.first_wait_s = 0.0
-        """How long the provider took to begin, in seconds; from the leaf."""
-        self.longest_pause_s = 0.0
-        """The longest of its silences after that; known when the reply has closed."""
-        self.cached: Cached | None = None
-        """None where the cache is not used."""
-        self.findings: tuple[Finding, ...] = ()
-        """What its checks found; of a stream that is checked at its end, known then."""
-        self.tokens_before = 0
-        """Used for other answers to the same call, which were not delivered."""
-        self.is_rewritten = False
-        """Its text is not the provider's own: its events have no bytes to pass on."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first

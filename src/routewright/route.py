@@ -1,8 +1,13 @@
-"""The decision as a value: every candidate with its reason, so that it can be printed, stored and replayed."""
+"""The decision as a value: every candidate with its reason, so that it can be printed, stored and replayed.
 
-from typing import Literal
+There may be hundreds of models, and a request tries a few. So only those are written out as a `Candidate` each; of the
+others there are columns of numbers (`Examined`), from which their candidates are made for whoever reads them.
+"""
 
-from msgspec import Struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
 from routewright.catalog.registry import Tier
@@ -59,6 +64,9 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Capabilities that a model must have."""
 
 
+Hindrance: TypeAlias = Literal["", "resting", "unable"]
+
+
 class Candidate(Struct, frozen=True, kw_only=True):
     """One model as the decision saw it."""
 
@@ -79,7 +87,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Standard deviation of `success`; None where that is."""
     output_tokens: int | None = None
     """Expected of this model; None where that is no other than the route's."""
-    hindrance: Literal["", "resting", "unable"] = ""
+    hindrance: Hindrance = ""
     """Why it would not have been called at all: all its places rest, or a constraint has removed it."""
     propensity: float | None = None
     """The probability with which it was to be the first choice; None in a route that does not say so yet."""
@@ -87,6 +95,89 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Ids of the deployments that may serve it, in order of trial; of one that is not eligible, those that could."""
     dropped_fields: tuple[str, ...] = ()
     """Fields of the request without effect on the answer that this model's dialect cannot carry."""
+
+
+STEPS = 10_000
+"""Probabilities are told to so many steps."""
+
+
+class Removed(Struct, frozen=True, array_like=True):
+    """Models that are not tried for one and the same reason, and could not be asked later either."""
+
+    reason: str
+    hindrance: Hindrance
+    at: Sequence[int]
+    """Their places."""
+
+
+class Foreseen(Struct, frozen=True, kw_only=True):
+    """What was expected of all models, column by column; see `Candidate`."""
+
+    success: Sequence[int | None]
+    """In `STEPS` to 1; None of a model of which nothing is known."""
+    doubt: Sequence[int]
+    """In `STEPS` to 1, too."""
+    outcomes: Sequence[int]
+    output_tokens: Sequence[int]
+
+
+class Examined(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All models that a decision looked at, column by column; each has the same place in all columns."""
+
+    models: Sequence[str]
+    tiers: Sequence[Tier]
+    deployments: Sequence[Sequence[str]]
+    """Ids, in order of trial."""
+    costs: Sequence[int | None]
+    """`Candidate.expected_cost_nanousd`."""
+    foreseen: Foreseen | None = None
+    """None where nobody knows what to expect."""
+    reasons: Mapping[Tier, str]
+    """Why a model is not tried that could be, by its tier."""
+    propensity: float = 0.0
+    """Of a model that is not tried and could be called."""
+    in_reserve: bool = True
+    """Whether such a model could be asked, should an answer not do."""
+    removed: Sequence[Removed] = ()
+
+    def others(self, written: Iterable[Candidate]) -> Iterator[Candidate]:
+        """Every model that is not tried, in order; of those that are written out already, what is written."""
+        known = {each.model: each for each in written}
+        removed = {at: each for each in self.removed for at in each.at}
+        for at, name in enumerate(self.models):
+            candidate = known.get(name) or self._candidate(at, removed.get(at))
+            if not candidate.is_eligible:
+                yield candidate
+
+    def success_of(self, model: str) -> float | None:
+        """The probability of a good answer; None where nobody can say."""
+        if self.foreseen is None or model not in self.models:
+            return None
+        success = self.foreseen.success[self.models.index(model)]
+        return None if success is None else success / STEPS
+
+    def _candidate(self, at: int, removed: Removed | None) -> Candidate:
+        hindrance: Hindrance = "" if removed is None else removed.hindrance
+        usual = Candidate(
+            model=self.models[at],
+            tier=self.tiers[at],
+            is_eligible=False,
+            reason=self.reasons[self.tiers[at]] if removed is None else removed.reason,
+            expected_cost_nanousd=self.costs[at],
+            hindrance=hindrance,
+            propensity=0.0 if hindrance else self.propensity,
+            deployments=tuple(self.deployments[at]) if removed is None and self.in_reserve else (),
+        )
+        success = None if self.foreseen is None else self.foreseen.success[at]
+        if self.foreseen is None or success is None:
+            return usual
+        return replace(
+            usual,
+            success=success / STEPS,
+            outcomes=self.foreseen.outcomes[at],
+            doubt=self.foreseen.doubt[at] / STEPS,
+            output_tokens=self.foreseen.output_tokens[at],
+        )
 
 
 class Strategy(Struct, frozen=True, kw_only=True):
@@ -113,7 +204,7 @@ class Strategy(Struct, frozen=True, kw_only=True):
 class Route(Struct, frozen=True, kw_only=True):
     """Which models may answer, in the order they will be tried, and why.
 
-    `candidates` lists the eligible ones first, in order of trial, then the removed ones.
+    `candidates` lists the eligible ones first, in order of trial, then the others.
     """
 
     verdict: Verdict | None
@@ -121,7 +212,9 @@ class Route(Struct, frozen=True, kw_only=True):
     tier: Tier
     """The tier taken: the verdict's, or standard when the confidence is below the threshold."""
     reason: str
-    candidates: tuple[Candidate, ...]
+    written: tuple[Candidate, ...] = field(name="candidates")
+    """The candidates that are written out: those that will be tried, in order, then those of which more is to be said
+    than `examined` has, or all."""
     input_tokens: int
     """Pre-flight estimate."""
     input_parts: InputParts = NO_INPUT
@@ -160,16 +253,33 @@ class Route(Struct, frozen=True, kw_only=True):
     classifier: str | None
     policy: str
     """Versions: content hashes of the registry and of the policy, and the classifier's name."""
+    examined: Examined | UnsetType = UNSET
+    """All models, where not all are written out."""
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All models, in order."""
+        if self.examined is UNSET:
+            return self.written
+        return (*self.eligible, *self.examined.others(self.written))
 
     @property
     def eligible(self) -> tuple[Candidate, ...]:
         """The candidates that will be tried, in order; never empty in a route that `select` returned."""
-        return tuple([candidate for candidate in self.candidates if candidate.is_eligible])
+        return tuple([candidate for candidate in self.written if candidate.is_eligible])
 
     @property
     def chosen(self) -> Candidate:
         """The first choice."""
-        return self.candidates[0]
+        return self.written[0]
+
+    def written_out(self) -> "Route":
+        """The same with every candidate written out: as it is shown."""
+        return self if self.examined is UNSET else self.with_candidates(self.candidates)
+
+    def with_candidates(self, candidates: Iterable[Candidate]) -> "Route":
+        """The same with these candidates, and no others."""
+        return replace(self, written=tuple(candidates), examined=UNSET)
 
     @property
     def confidence(self) -> float | None:
@@ -179,4 +289,4 @@ class Route(Struct, frozen=True, kw_only=True):
     def made_without_chance(self, model: str) -> "Route":
         """The same decision with `model` as its certain first choice: it was taken before, and is only told again."""
         candidates = tuple(replace(each, propensity=float(each.model == model)) for each in self.candidates)
-        return replace(self, candidates=candidates, first_choice=model, propensity=1.0)
+        return replace(self, written=candidates, examined=UNSET, first_choice=model, propensity=1.0)

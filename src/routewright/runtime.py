@@ -44,13 +44,13 @@ from routewright.settings.catalog import build_catalog, prices_of
 from routewright.settings.remote import POLL_EVERY_S, RemoteSettings
 from routewright.settings.sources import ConfigPlace, config_place
 from routewright.shared.board import RedisBoard
-from routewright.simulator import USUAL, ModelProfile, Simulator
 from routewright.stores import ledger_file, open_database, open_redis
 from routewright.tenant import Tenant
-from routewright.transport import HttpTransport, Transport, WireResponse
+from routewright.transport import HttpTransport, Transport, WireResponse, require_way
 
 if TYPE_CHECKING:  # it needs the redis package, which is not always installed
     from routewright.shared.connection import Connection
+    from routewright.simulator import ModelProfile, Simulator  # loaded where a model is simulated
 
 log = logging.getLogger(__name__)
 
@@ -67,18 +67,34 @@ LESSONS = "lessons"
 class Exits:
     """A `Transport`: over sockets, or, for `simulator:` addresses, to the simulator in this process."""
 
-    def __init__(self, simulator: Transport, http: Transport) -> None:
-        self._simulator = simulator
+    def __init__(self, http: Transport, simulator: "Simulator | None" = None) -> None:
+        """Without a `simulator`, one is made for the first model that is simulated."""
         self._http = http
+        self._simulator = simulator
+        self._models: Mapping[str, ModelProfile] = {}
+
+    def simulate(self, registry: Registry) -> None:
+        """Be ready for the models of a catalog that the simulator is to answer for, beside those before."""
+        places = [place for place in registry.deployments.values() if place.base_url == SIMULATOR_SCHEME]
+        if not places and self._simulator is None:
+            return
+        from routewright.simulator import USUAL, Simulator
+
+        tiers = {place.id: model.tier for model in registry.models.values() for place in model.deployments}
+        self._models = {**self._models, **{place.upstream_model: USUAL[tiers[place.id]] for place in places}}
+        self._simulator = self._simulator or Simulator()
+        self._simulator.models = self._models
 
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
         """See `Transport.send`."""
-        way = self._simulator if request.url.startswith(SIMULATOR_SCHEME) else self._http
-        return await way.send(request, connect_timeout_s=connect_timeout_s)
+        if self._simulator is not None and request.url.startswith(SIMULATOR_SCHEME):
+            return await self._simulator.send(request, connect_timeout_s=connect_timeout_s)
+        return await self._http.send(request, connect_timeout_s=connect_timeout_s)
 
     async def close(self) -> None:
         """Close both."""
-        await self._simulator.close()
+        if self._simulator is not None:
+            await self._simulator.close()
         await self._http.close()
 
 
@@ -195,8 +211,7 @@ class Runtime:
         keyring: Keyring,
         ledger: JournaledLedger,
         history: PriceHistory,
-        simulator: Simulator,
-        transport: Transport,
+        transport: Exits,
         clock: Clock,
         lessons_path: Path,
         housekeeping: Housekeeping,
@@ -230,7 +245,6 @@ class Runtime:
         self._history = history
         self._journal = journal
         self._keeper = keeper
-        self._simulator = simulator
         self._transport = transport
         self._answers = answers
         self._lessons_path = lessons_path
@@ -241,7 +255,7 @@ class Runtime:
         cls,
         source: SettingsSource,
         *,
-        simulator: Simulator | None = None,
+        simulator: "Simulator | None" = None,
         clock: Clock | None = None,
         is_worker: bool = False,
     ) -> Self:
@@ -251,6 +265,8 @@ class Runtime:
         """
         clock = clock or SystemClock()
         settings, registry = source.load()
+        if _has_sockets(registry):
+            require_way()
         folder = settings.ledger.path
         redis = open_redis(settings)
         database = open_database(settings)
@@ -259,10 +275,9 @@ class Runtime:
         recovery = Recovery(folder / "journal", store, clock)
         _take_over(recovery)  # before a slot is taken, as whoever takes one signs over the name of the one before
         journal = Journal(folder / "journal", limit_bytes=settings.ledger.max_journal_bytes)
-        simulator = simulator or Simulator()
-        simulator.models = _simulated(registry)
         # As many as clients: those that read slowly must not use up what the others need.
-        transport = Exits(simulator, HttpTransport(max_connections=settings.server.max_connections))
+        transport = Exits(HttpTransport(max_connections=settings.server.max_connections), simulator)
+        transport.simulate(registry)
         balances = Balances()
         keeper = Keeper(balances, escrow, boot=journal.boot, clock=clock)
         ledger = JournaledLedger(journal, boot=journal.boot, clock=clock, balances=balances)
@@ -294,7 +309,6 @@ class Runtime:
             keyring=Keyring(store.database, Installation(settings.access_secret, folder), clock),
             ledger=ledger,
             history=PriceHistory(database),
-            simulator=simulator,
             transport=transport,
             clock=clock,
             lessons_path=folder / LESSONS,
@@ -410,7 +424,7 @@ class Runtime:
             if self._has_door:
                 check_binding(settings, has_keys=self.directory.has_keys)
             # the simulator first, and with the old models still there for requests in flight
-            self._simulator.models = {**self._simulator.models, **_simulated(registry)}
+            self._transport.simulate(registry)
             self._adopt_prices(settings, registry)
             self.engine.adopt(settings, registry)
         except SettingsError as error:
@@ -503,13 +517,10 @@ def _tell_keyless(settings: Settings) -> None:
         log.warning("%s is not called: %s", name, settings.unusable[name])
 
 
-def _simulated(registry: Registry) -> Mapping[str, ModelProfile]:
-    return {
-        deployment.upstream_model: USUAL[model.tier]
-        for model in registry.models.values()
-        for deployment in model.deployments
-        if deployment.base_url == SIMULATOR_SCHEME
-    }
+def _has_sockets(registry: Registry) -> bool:
+    """Whether any place is reached by the network."""
+    places = (deployment for model in registry.models.values() for deployment in model.deployments)
+    return any(deployment.base_url != SIMULATOR_SCHEME for deployment in places)
 
 
 def _without_embeddings(settings: Settings) -> Settings:

@@ -8,10 +8,11 @@ have reached the provider is sent again (docs/decisions/0004-outgoing-http.md, 0
 """
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol
 
 from routewright.dialects.wire import WireRequest
+from routewright.errors import SettingsError
 from routewright.http1 import response
 from routewright.http1.pool import Pool
 
@@ -19,6 +20,25 @@ BUFFERED_BYTES_MAX: Final = response.BUFFERED_BYTES_MAX
 
 _PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """With any of these in the environment libcurl does it all, which knows every kind of proxy and of exception."""
+
+
+def proxy_variable() -> str | None:
+    """Which variable of the environment names a proxy; None without any."""
+    return next((name for name in _PROXIES if os.environ.get(name)), None)
+
+
+def require_way() -> None:
+    """Raises SettingsError where the environment names a proxy, and what goes through one, an extra, is missing."""
+    name = proxy_variable()
+    if name is None:
+        return
+    try:
+        import pycurl  # type: ignore[import-untyped]  # noqa: F401 only looked for
+    except ImportError as error:
+        raise SettingsError(
+            f"{name} names a proxy, and the pycurl package, which goes through it, is missing ({error})",
+            hint=f"pip install 'routewright[proxy]', or unset {name}",
+        ) from error
 
 
 class WireResponse(Protocol):
@@ -83,15 +103,16 @@ class HttpTransport:
         self._ca_file = ca_file
         self._way: Transport | None = None
 
-    async def send(self, request: WireRequest, *, connect_timeout_s: float) -> WireResponse:
+    def send(self, request: WireRequest, *, connect_timeout_s: float) -> Coroutine[Any, Any, WireResponse]:
         """See `Transport.send`. Raises InvalidRequest when a header value would smuggle in another header."""
         if self._way is None:
             self._way = self._open()
-        return await self._way.send(request, connect_timeout_s=connect_timeout_s)
+        return self._way.send(request, connect_timeout_s=connect_timeout_s)
 
     def _open(self) -> Transport:
-        if not any(map(os.environ.get, _PROXIES)):
+        if proxy_variable() is None:
             return Pool(self._max_connections, self._max_header_bytes, self._ca_file)
+        require_way()
         from routewright.http1.behind_proxy import Libcurl
 
         return Libcurl(self._max_connections, self._max_header_bytes, self._ca_file)

@@ -31,7 +31,7 @@ class Flaky:
         self.name, self.now_ns = database.name, database.now_ns
         self.transaction, self.elements, self.close = database.transaction, database.elements, database.close
         self.tables, self.continue_numbering = database.tables, database.continue_numbering
-        self.read_plain = database.read_plain
+        self.read_plain, self.member = database.read_plain, database.member
         self._database = database
 
     def read(self, sql: str, *bindings: Value) -> list[Row]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from routewright.bench.report import Machine, Report, Row, figure, percentile
 
-MACHINE = Machine(processor="a processor", cores=2, system="Linux", python="CPython")
+MACHINE = Machine(processor="a processor", cores=2, system="Linux", python="CPython", decision="numpy")
 FIGURES = (
     figure("fast_us", "fast", "µs CPU", [90.0, 310.4, 120.0], bar=400),
     figure("slow_ms", "slow", "ms", [251.0], bar=250),

@@ -19,7 +19,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         seen.append(plan)
         progress("measuring")
         figures = (figure("a", "a thing", "µs", [1.0, 2.0, 3.0], bar=1.5), figure("b", "another", "ms", [7.0]))
-        machine = Machine(processor="made up", cores=2, system="Linux", python="CPython 3.13")
+        machine = Machine(processor="made up", cores=2, system="Linux", python="CPython 3.13", decision="compiled")
         return Report(machine=machine, figures=figures, elapsed_s=1.0)
 
     monkeypatch.setattr(measure, "run", run)
@@ -29,7 +29,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
 def test_figures_are_shown_with_their_bars(tmp_path: Path, plans: list[Plan]) -> None:
     result = Terminal(tmp_path).run("bench")
     assert result.exit_code == 0
-    assert result.stdout.startswith("made up, 2 cores, Linux, CPython 3.13\n")
+    assert result.stdout.startswith("made up, 2 cores, Linux, CPython 3.13, decision: compiled\n")
     assert "✗ missed" in next(line for line in result.stdout.splitlines() if "a thing" in line)
     assert result.stderr == ""
     assert plans == [Plan()]

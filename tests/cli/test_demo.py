@@ -29,6 +29,8 @@ def test_every_prompt_goes_both_ways_and_leaves_nothing_behind(demo: dict[str, o
     assert demo["simulated"] is True
     assert comparison["total"]["prompts"] == len(load_prompts()) == 360
     assert comparison["strongest_model"] == "claude-opus-4.7"
+    total = comparison["total"]
+    assert total["routed"]["cost_nanousd"] < total["strongest"]["cost_nanousd"], "it is worth showing"
     for run in ("routed_trouble", "strongest_trouble"):
         assert comparison[run]["attempts"] >= 360
         assert comparison[run]["unanswered"] == 0

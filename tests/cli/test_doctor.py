@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from redises import redis_server
-from routewright.cli.doctor import Verdict, disk_check, prices_check, python_check, sqlite_check
+from routewright.cli.doctor import Verdict, disk_check, kernel_check, prices_check, python_check, sqlite_check
 from terminal import Terminal
 
 SETTINGS = """
@@ -66,6 +66,7 @@ def test_what_was_trained_and_learned_is_told(terminal: Terminal) -> None:
         result.stdout,
         re.MULTILINE,
     )
+    assert "decision kernel: " in result.stdout
     by_hand = terminal.run("doctor", "--set", "policy.classifier=heuristic", environ={"ACME_API_KEY": "k"})
     assert "✓ classifier: heuristic\n" in by_hand.stdout
 
@@ -111,6 +112,11 @@ def test_versions_are_held_against_the_oldest_that_work() -> None:
     assert python_check((3, 11, 0)).verdict is Verdict.OK
     assert sqlite_check("3.51.2").verdict is Verdict.FAILED
     assert sqlite_check("3.51.3").verdict is Verdict.OK
+
+
+def test_decision_that_is_not_compiled_is_noted() -> None:
+    assert kernel_check(is_compiled=True).verdict is Verdict.OK
+    assert kernel_check(is_compiled=False).verdict is Verdict.NOTE
 
 
 def test_disk_needs_room_for_journal_and_store() -> None:

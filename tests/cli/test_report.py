@@ -102,6 +102,17 @@ def test_by_hour_people_are_shown_the_last_week_and_told_so(terminal: Terminal) 
         assert "by hour" not in told.stderr
 
 
+def test_by_policy_people_are_shown_the_last_month_and_told_so(terminal: Terminal) -> None:
+    shown = terminal.run("report", "--by", "policy", "--until", "2026-12-01")
+    assert "by policy: the last 30 days" in shown.stderr
+    (line,) = csv.DictReader(io.StringIO(terminal.run("report", "--by", "policy", "--csv").stdout))
+    assert (line["requests"], line["cost_usd"]) == ("3", "0.015500000")
+    refused = terminal.run("report", "--by", "policy", "--tag", "nightly")
+    assert refused.exit_code == 2
+    assert "tags are not counted by policy" in refused.stderr
+    assert terminal.run("report", "--by", "policy", "--html", "-").exit_code == 0
+
+
 def test_json_has_the_same_in_integers(terminal: Terminal) -> None:
     report = json.loads(terminal.run("report", "--json").stdout)
     assert report["totals"]["cost_nanousd"] == 15_500_000

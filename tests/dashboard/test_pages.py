@@ -1,7 +1,7 @@
 """The pages of requests and sessions: what they show, what they refuse, and what is done at them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from lobby import OPERATOR_KEY, Lobby, lobby
 from routewright.gateway import ui_requests
-from routewright.gateway.http import Message
+from routewright.gateway.http import Kept, Message, Request
 
 FORM = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 UNKNOWN = "01981234-5678-7abc-8def-0123456789ab"
@@ -73,6 +73,35 @@ async def test_a_request_has_its_decision_attempts_and_every_token_priced(house:
     assert all(row["price_version"] for row in found["tokens"])
     assert found["replay"][0] == {"model": "swift", "share": 1000, "expected_cost_usd": "0.000047000"}
     assert (await house.call("GET", f"/ui/requests/{request_id}?policy=none")).status == 400
+
+
+SHADOWED = '[shadow]\nmodels = ["plain"]\nshare = 1\njudge = "strong"\n[ledger]\nlog_content = true\n'
+
+
+async def test_a_request_that_had_a_shadow_shows_it_over_time_and_what_came_of_it(tmp_path: Path) -> None:
+    async with lobby(tmp_path, SHADOWED) as house:
+        answered = await house.ask()
+        await house.runtime.engine.shadows.finish()
+        await house.runtime.flush()
+        request_id = answered.headers["x-routewright-request-id"]
+        found = await tables(house, f"/ui/requests/{request_id}.json")
+        page = (await house.call("GET", f"/ui/requests/{request_id}")).body.decode()
+    assert "shadow" in {row["cause"] for row in found["attempts"]}
+    [told] = found["shadows"]
+    assert (told["shadow"], told["beside"]) == ("plain", "swift")
+    assert told["result"] in ("same", "win", "loss", "tie", "undecided", "different")
+    assert told["shadow_cost_usd"] is not None
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    assert "shadow · acme/plain" in drawing
+    assert f", {told['result']}" in drawing, "the verdict stands at its row"
+    assert "Asked aside" in page
+    assert "plain, aside" in page, "both answers are kept, and shown"
+
+
+async def test_a_request_without_a_shadow_has_no_place_for_one(house: Lobby) -> None:
+    request_id = await asked(house)
+    assert "shadows" not in await tables(house, f"/ui/requests/{request_id}.json")
+    assert b"Asked aside" not in (await house.call("GET", f"/ui/requests/{request_id}")).body
 
 
 async def test_what_came_from_outside_is_text_everywhere(house: Lobby) -> None:
@@ -148,27 +177,27 @@ async def test_a_key_judges_its_own_requests_and_an_administrator_all(tmp_path: 
 # ---- following --------------------------------------------------------------------------------------------------
 
 
-class Follower:
+class Follower(Kept):
     """A reader of the live tail."""
 
     def __init__(self, house: Lobby, query: str = "") -> None:
+        super().__init__()
         self.told = ""
+        self.leave: Callable[[], None] = lambda: None
         self.news = asyncio.Event()
-        self.is_gone = asyncio.Event()
         self.task = asyncio.ensure_future(self._read(house, query))
 
-    async def _read(self, house: Lobby, query: str) -> None:
-        async def receive() -> Message:
-            await self.is_gone.wait()
-            return {"type": "http.disconnect"}
+    def watch(self, left: Callable[[], None] | None) -> None:
+        if left is not None:
+            self.leave = left
 
+    async def _read(self, house: Lobby, query: str) -> None:
         async def send(message: Message) -> None:
             self.told += message.get("body", b"").decode()
             self.news.set()
 
-        headers = [(b"host", b"127.0.0.1:8484")]
-        scope = {"type": "http", "method": "GET", "path": "/ui/requests/tail", "query_string": query.encode()}
-        await house.gateway({**scope, "headers": headers}, receive, send)
+        headers = {b"host": b"127.0.0.1:8484"}
+        await house.gateway(Request("GET", "/ui/requests/tail", headers, self, query=query.encode()), send)
 
     async def until(self, text: str) -> None:
         async with asyncio.timeout(10):
@@ -196,7 +225,7 @@ async def test_followers_are_told_of_new_requests_like_those_they_ask_for(house:
     assert every.told.count(new) == 2
     assert new not in none.told
     for follower in (every, none):
-        follower.is_gone.set()
+        follower.leave()
         await follower.task
 
 
@@ -213,9 +242,9 @@ async def test_only_so_many_follow(house: Lobby, at_once: None, monkeypatch: pyt
     first = Follower(house)
     await first.until(": following")
     assert (await house.call("GET", "/ui/requests/tail")).status == 503
-    first.is_gone.set()
+    first.leave()
     await first.task
     second = Follower(house)
     await second.until(": following")
-    second.is_gone.set()
+    second.leave()
     await second.task

@@ -31,7 +31,7 @@ def judged(number: int, claimed: float, score: float, **changes: object) -> tupl
     candidate = replace(CLASSIFIED.candidates[0], success=claimed)
     fields: dict[str, object] = {"source": "feedback", **changes}
     return (
-        recorded(f"r{number}", route=replace(CLASSIFIED, candidates=(candidate,))),
+        recorded(f"r{number}", route=replace(CLASSIFIED, written=(candidate,))),
         OutcomeRecorded(outcome_id=f"o{number}", request_id=f"r{number}", at_ns=number, score=score, **fields),  # type: ignore[arg-type]
     )
 

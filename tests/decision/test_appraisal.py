@@ -8,8 +8,7 @@ from artefacts import KNOWN_MODEL
 from routewright.catalog.registry import Tier
 from routewright.decision import predict_success, score
 from routewright.decision.appraisal import Appraiser, Known
-from routewright.decision.learned import fingerprint
-from routewright.decision.sketch import sketch
+from routewright.decision.sketch import fingerprint, sketch
 from routewright.errors import ArtefactError
 from routewright.route import KindShare
 

@@ -203,6 +203,13 @@ def test_feature_that_cannot_be_is_refused(bucket: int) -> None:
     assert "features that cannot be" in refused(made(plain() | {"words": np.array([0, bucket, 1], np.int32)}))
 
 
+def test_weight_beyond_the_last_step_is_refused() -> None:
+    for weight in (STEPS + 1, -STEPS - 1, -128):
+        weights = plain()["weights"]
+        weights[1, 1] = weight
+        assert "steps from zero" in refused(made(plain() | {"weights": weights}))
+
+
 def test_more_features_than_can_be_numbered_are_refused() -> None:
     many, rows = np.zeros(70_000, np.int32), 70_000 + ROWS - len(KINDS)
     arrays = plain() | {"words": many, "weights": np.zeros((rows, len(KINDS) + 1), np.int8)}

@@ -48,14 +48,14 @@ def test_each_of_several_answers_has_that_length() -> None:
 
 def test_the_route_tells_the_length_expected_of_the_choice() -> None:
     among = registry(of(Tier.STANDARD, "terse", 1), of(Tier.STANDARD, "wordy", 1))
-    forecast = Forecast({"terse": Expectation(0.9, 0, 0, 20, 1.0), "wordy": Expectation(0.9, 0, 0, 900, 1.0)})
+    forecast = Forecast.of_each({"terse": Expectation(0.9, 0, 0, 20, 1.0), "wordy": Expectation(0.9, 0, 0, 900, 1.0)})
     route = choose(said=verdict(Tier.STANDARD), among=among, forecast=forecast)
     assert (tried(route), route.output_tokens) == (["terse", "wordy"], 20)
 
 
 def test_a_model_that_is_dear_by_the_token_may_be_cheap_by_the_answer() -> None:
     among = registry(of(Tier.STANDARD, "dear-and-terse", 3), of(Tier.STANDARD, "cheap-and-wordy", 1))
-    forecast = Forecast(
+    forecast = Forecast.of_each(
         {"dear-and-terse": Expectation(0.9, 0, 0, 50, 1.0), "cheap-and-wordy": Expectation(0.9, 0, 0, 2_000, 1.0)}
     )
     assert choose(said=verdict(Tier.STANDARD), among=among, forecast=forecast).chosen.model == "dear-and-terse"

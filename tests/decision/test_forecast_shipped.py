@@ -10,9 +10,9 @@ from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Expectation
 from routewright.decision.features import extract
 from routewright.decision.forecast import Forecaster, Lengths, Lessons, right_tiers
-from routewright.decision.learned import LearnedClassifier, fingerprint, kept_features
+from routewright.decision.learned import LearnedClassifier, kept_features
 from routewright.decision.posterior import look
-from routewright.decision.sketch import sketch
+from routewright.decision.sketch import fingerprint
 from routewright.decision.success import Evidence, Tally, features_of
 
 MODELS = (model("small", tier=Tier.BULK), model("usual"), model("strong", tier=Tier.COMPLEX))
@@ -39,7 +39,8 @@ def expected(
     artefact: Artefact, lessons: Lessons, name: str, kind: int, among: tuple[Model, ...] = MODELS
 ) -> Expectation:
     kinds = np.eye(len(artefact.kinds))[kind]
-    return Forecaster(artefact, lessons, MODELS).forecast(kinds, sketch("Hello")).of[name]
+    forecaster = Forecaster(artefact, lessons, MODELS)
+    return forecaster.forecast((kinds @ forecaster.columns).tolist(), []).of[name]
 
 
 def learned(artefact: Artefact, lengths: dict[str, Lengths] | None = None, **tallies: Tally) -> Lessons:
@@ -85,8 +86,7 @@ def test_outcomes_of_other_kinds_move_a_model_less_than_those_of_this_kind(artef
 
 
 def test_a_catalog_without_models_has_an_empty_forecast(artefact: Artefact) -> None:
-    kinds = np.full(len(artefact.kinds), 1 / len(artefact.kinds))
-    assert Forecaster(artefact, Lessons.none(artefact), ()).forecast(kinds, sketch("")).of == {}
+    assert Forecaster(artefact, Lessons.none(artefact), ()).forecast([], []).of == {}
 
 
 # ---- length and waste -----------------------------------------------------------------------------------------------

@@ -11,15 +11,14 @@ from routewright.catalog.registry import Tier
 from routewright.classifiers import load_artefact
 from routewright.decision.features import extract
 from routewright.decision.forecast import Lessons
+from routewright.decision.glance import MOST_KINDS
 from routewright.decision.learned import (
     LEAST_SHARE,
-    MOST_KINDS,
     LearnedClassifier,
     experience,
-    fingerprint,
     kinds_vector,
 )
-from routewright.decision.sketch import sketch
+from routewright.decision.sketch import fingerprint, sketch
 from routewright.decision.success import Evidence, Tally
 from routewright.route import KindShare, Verdict
 

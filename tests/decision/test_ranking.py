@@ -51,7 +51,7 @@ def test_the_cheapest_model_above_the_floor_is_taken_whatever_its_tier() -> None
 
 
 def test_every_candidate_shows_its_success_and_what_that_rests_on() -> None:
-    known = Forecast({name: replace(each, outcomes=37) for name, each in KNOWN.of.items()})
+    known = Forecast.of_each({name: replace(each, outcomes=37) for name, each in KNOWN.of.items()})
     route = choose(said=verdict(Tier.BULK), forecast=known)
     assert {candidate.model: candidate.success for candidate in route.candidates} == SUCCESS
     assert {candidate.outcomes for candidate in route.candidates} == {37}

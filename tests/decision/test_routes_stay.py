@@ -16,8 +16,10 @@ from builders import call
 from deciding import four_tiers
 from routewright.call import Call, Message, OutputFormat, Text, Tool, ToolCall, ToolResult
 from routewright.classifiers import load_artefact
+from routewright.decision import learned
 from routewright.decision.features import extract
 from routewright.decision.forecast import Lessons
+from routewright.decision.glance import Glancer, NumpyGlancer
 from routewright.decision.intent import Policy
 from routewright.decision.learned import LearnedClassifier
 from routewright.decision.selection import select
@@ -30,7 +32,8 @@ EVERY = 12
 
 REGISTRY = four_tiers()
 ARTEFACT = load_artefact(None)
-CLASSIFIER = LearnedClassifier(ARTEFACT, Lessons.none(ARTEFACT), REGISTRY.models.values())
+GLANCERS = list(dict.fromkeys((learned.GLANCER, NumpyGlancer)))
+"""The compiled one too, where it was compiled."""
 
 
 class Recorded(Struct, frozen=True):
@@ -83,9 +86,9 @@ def asked() -> Iterator[Call]:
         )
 
 
-def routed(asking: Call) -> Recorded:
+def routed(asking: Call, classifier: LearnedClassifier) -> Recorded:
     features = extract(asking)
-    verdict, forecast = CLASSIFIER.consider(features)
+    verdict, forecast = classifier.consider(features)
     route = select(
         asking,
         features,
@@ -93,7 +96,7 @@ def routed(asking: Call) -> Recorded:
         registry=REGISTRY,
         policy=Policy(),
         now_s=1_790_000_000,
-        token_ratio=lambda _: 1.0,
+        token_ratios={},
         resting={},
         cannot_carry=lambda *_: None,
         dropped_fields=lambda *_: (),
@@ -102,10 +105,17 @@ def routed(asking: Call) -> Recorded:
     return Recorded.of(route)
 
 
-def test_routes_are_the_ones_that_were_recorded() -> None:
+def classifier() -> LearnedClassifier:
+    return LearnedClassifier(ARTEFACT, Lessons.none(ARTEFACT), REGISTRY.models.values())
+
+
+@pytest.mark.parametrize("glancer", GLANCERS)
+def test_routes_are_the_ones_that_were_recorded(glancer: type[Glancer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "GLANCER", glancer)
+    deciding = classifier()
     recorded = [msgspec.json.decode(line, type=Recorded) for line in RECORDED.read_bytes().splitlines()]
     for asking, before in zip(asked(), recorded, strict=True):
-        now = routed(asking)
+        now = routed(asking, deciding)
         assert (now.tier, now.words, now.tried) == (before.tier, before.words, before.tried), asking.messages[-1].text
         assert now.kinds[0] == before.kinds[0]
         assert now.input_tokens == before.input_tokens
@@ -116,4 +126,4 @@ def test_routes_are_the_ones_that_were_recorded() -> None:
 
 
 if __name__ == "__main__":
-    RECORDED.write_bytes(b"".join(msgspec.json.encode(routed(asking)) + b"\n" for asking in asked()))
+    RECORDED.write_bytes(b"".join(msgspec.json.encode(routed(asking, classifier())) + b"\n" for asking in asked()))

@@ -44,7 +44,7 @@ def routed(asked: Call) -> Route:
         registry=CATALOG,
         policy=Policy(),
         now_s=1_790_000_000,
-        token_ratio=lambda _: 1.0,
+        token_ratios={},
         resting={},
         cannot_carry=lambda *_: None,
         dropped_fields=lambda *_: (),

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 import artefacts
 from artefacts import KINDS, KNOWN_MODEL
 from routewright.catalog.registry import Tier
-from routewright.decision.learned import fingerprint, kept_features
+from routewright.decision.learned import kept_features
 from routewright.decision.residual import FloatArray, Residual
-from routewright.decision.sketch import sketch
+from routewright.decision.sketch import fingerprint, sketch
 from routewright.decision.success import (
     FEATURES,
     PRIOR_STRENGTH,

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from kills import Tally, compare
 from msgspec import Struct, field
 
 import routewright
+from routewright.proofs.kills import Tally, compare
 
 _PACKAGES = Path(routewright.__file__).parents[1]
 SETTINGS = """

@@ -33,7 +33,7 @@ from routewright.cli.logs import JsonLines, Pretty
 from routewright.cli.program import program
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ProviderFailed
-from routewright.gateway.http import Request
+from routewright.gateway.http import Kept, Request
 from routewright.simulator import Simulator
 from routewright.simulator.provider import SimulatedResponse
 from served import Served
@@ -354,13 +354,9 @@ class Hunt:
                 house.clock.advance(200)
             issued = house.key("inside")
             self.canaries["key made inside"] = issued.text.reveal()
-            request = Request("POST", "/x", {b"authorization": SERVER_KEY.encode()}, _nothing, "an-id")
+            request = Request("POST", "/x", {b"authorization": SERVER_KEY.encode()}, Kept(), "an-id")
             for value in (engine.settings, engine.registry, issued, request, house.runtime.keyring, engine):
                 self.keep("repr", f"{value!r} {value}")
-
-
-async def _nothing() -> dict[str, Any]:
-    return {}
 
 
 class Buggy(Simulator):

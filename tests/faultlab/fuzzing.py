@@ -36,7 +36,7 @@ from routewright.access.keys import Role
 from routewright.dialects.wire import WireRequest
 from routewright.gateway.app import Endpoint
 from routewright.gateway.door import Access
-from routewright.gateway.http import Receive, Scope, Send
+from routewright.gateway.http import Request, Send
 from routewright.gateway.server import limits_of, make_server
 from routewright.simulator import Simulator
 from routewright.simulator.provider import SimulatedResponse
@@ -185,9 +185,9 @@ class Fuzzer:
         self.server.config.load()
         gateway = self.server.config.loaded_app
 
-        async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-            self.methods.append(scope["method"])
-            await gateway(scope, receive, send)
+        async def noting(request: Request, send: Send) -> None:
+            self.methods.append(request.method)
+            await gateway(request, send)
 
         self.server.config.loaded_app = noting
 

@@ -3,9 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from kills import HEAD
-
 from routewright.access.keys import VirtualKey
+from routewright.proofs.kills import HEAD
 from routewright.runtime import Runtime, SettingsSource
 
 

@@ -255,7 +255,9 @@ async def listening(runtime: Runtime) -> AsyncIterator[int]:
     )
     entrance = Entrance(limits_of(runtime.engine.settings.server), application.write_refusal)
     http: Any = partial(Connection, entrance=entrance)
-    config = uvicorn.Config(application, http=http, ws="none", lifespan="off", access_log=False, log_config=None)
+    config = uvicorn.Config(
+        application, http=http, ws="none", lifespan="off", access_log=False, log_config=None, proxy_headers=False
+    )
     config.load()
     server = uvicorn.Server(config)
     listener = await asyncio.get_running_loop().create_server(

@@ -16,9 +16,9 @@ from pathlib import Path
 from random import Random
 
 from keyed import keyed, make_keys
-from kills import chunks
 from msgspec import Struct
 
+from routewright.proofs.kills import chunks
 from served import Served, mock_upstream, serving
 
 CONNECTIONS = 32

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from overshoot import PostgresBooks
+from postgres_books import PostgresBooks
 
 from databases import PostgresServer
 from routewright.dialects.wire import WireRequest

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cost_shapes import SHAPES, compare_costs
+from routewright.proofs.cost_shapes import SHAPES, compare_costs
 
 
 def test_e4_every_shape_of_usage_costs_what_the_provider_bills(tmp_path: Path) -> None:

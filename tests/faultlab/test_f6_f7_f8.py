@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from brownout import measure as measure_brownouts
-from overload import Trigger, measure_one
-from recovery import OUTAGE_S, Outage, try_outage
+from routewright.proofs.brownout import measure as measure_brownouts
+from routewright.proofs.overload import Trigger, measure_one
+from routewright.proofs.recovery import OUTAGE_S, Outage, try_outage
 
 SEED = 20261127
 

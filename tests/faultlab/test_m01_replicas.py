@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from overshoot import Tally, try_budgets
+from postgres_books import PostgresLedgers
 
 from databases import PostgresServer
+from routewright.proofs.overshoot import Tally, try_budgets
 
 SEED = 20261126
 
@@ -20,10 +21,10 @@ def must_hold(tally: Tally) -> None:
 
 
 def test_m01_two_gateways_over_one_file_spend_what_there_is_and_no_more(tmp_path: Path) -> None:
-    must_hold(try_budgets(tmp_path, SEED, trials=2, count=2, server=None, requests=200))
+    must_hold(try_budgets(tmp_path, SEED, trials=2, count=2, requests=200))
 
 
 def test_m01_three_replicas_over_postgres_spend_what_there_is_and_no_more(
     tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
-    must_hold(try_budgets(tmp_path, SEED, trials=3, count=3, server=postgres_server, requests=200))
+    must_hold(try_budgets(tmp_path, SEED, trials=3, count=3, server=PostgresLedgers(postgres_server), requests=200))

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from kills import kill_gateways
+from routewright.proofs.kills import kill_gateways
 
 KILLS = int(os.environ.get("ROUTEWRIGHT_KILLS", "4"))
 SEED = 20261122

@@ -6,8 +6,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from power import Content, Disk, Power, Truncation, Write
-from power_cuts import Lost, cut_power
+
+from routewright.proofs.power import Content, Disk, Power, Truncation, Write
+from routewright.proofs.power_cuts import Lost, cut_power
 
 CUTS = int(os.environ.get("ROUTEWRIGHT_CUTS", "300"))
 SEED = 20261126

@@ -15,6 +15,7 @@ from openai.types import Batch
 from lobby import Lobby, LobbyClock
 from routewright.gateway import batches_running
 from routewright.gateway.batches_running import BatchWork, JobRunner
+from routewright.gateway.http import Kept, Request, by_name
 from routewright.jobs import choosing, provider
 from routewright.ledger import job_holds
 from routewright.runtime import Runtime, SettingsSource
@@ -79,9 +80,28 @@ class World:
             await runtime.close()
 
 
+class Within(httpx2.AsyncBaseTransport):
+    """From a client of the SDK to a gateway, without a socket."""
+
+    def __init__(self, house: Lobby) -> None:
+        self._house = house
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        headers, repeated = by_name([(name.lower(), value) for name, value in request.headers.raw])
+        sent = Request(
+            request.method,
+            request.url.path,
+            headers,
+            Kept(await request.aread()),
+            repeated=repeated,
+            query=request.url.query,
+        )
+        answered = await self._house.answer(sent)
+        return httpx2.Response(answered.status, headers=answered.headers, content=answered.body)
+
+
 def client_of(house: Lobby, key: str = "unused") -> openai.AsyncOpenAI:
-    transport = httpx2.ASGITransport(app=house.gateway)
-    http = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8484")
+    http = httpx2.AsyncClient(transport=Within(house), base_url="http://127.0.0.1:8484")
     return openai.AsyncOpenAI(base_url="http://127.0.0.1:8484/v1", api_key=key, http_client=http, max_retries=0)
 
 

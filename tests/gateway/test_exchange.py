@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from routewright.gateway.exchange import Exchange, Flow
+from routewright.gateway.http import NO_WAIT, ClientLeft, respond
 
 
 class Wire(asyncio.Transport):
@@ -33,9 +34,11 @@ class Answer:
         self.flow = Flow(self.wire)
         self.completed = 0
         self.exchange = Exchange(
-            {"method": method, "http_version": version},
             self.wire,
             self.flow,
+            loop=asyncio.get_running_loop(),
+            is_chunkable=version == "1.1",
+            is_bodiless=method == "HEAD",
             keeps_alive=True,
             is_awaited=is_awaited,
             common=b"date: now\r\n",
@@ -58,6 +61,13 @@ async def test_head_and_body_are_one_write() -> None:
     await answer.body(b"ok")
     assert answer.wire.writes == [b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\n\r\nok"]
     assert (answer.completed, answer.wire.is_closed) == (1, False)
+
+
+async def test_a_whole_answer_tells_its_length_and_is_one_write() -> None:
+    answer = Answer()
+    await respond(answer.exchange.send, 200, [(b"x", b"y")], b"ok")
+    assert answer.wire.writes == [b"HTTP/1.1 200 OK\r\ndate: now\r\nx: y\r\ncontent-length: 2\r\n\r\nok"]
+    assert answer.completed == 1
 
 
 async def test_a_stream_is_a_write_for_each_chunk() -> None:
@@ -120,16 +130,42 @@ async def test_whoever_writes_waits_for_a_client_that_does_not_read_unless_it_le
 
 async def test_a_body_comes_as_it_came_and_then_the_departure() -> None:
     answer = Answer(is_awaited=True)
-    receiving = asyncio.ensure_future(answer.exchange.receive())
+    receiving = asyncio.ensure_future(answer.exchange.read())
     await asyncio.sleep(0)
     assert answer.wire.writes == [b"HTTP/1.1 100 Continue\r\n\r\n"]
     answer.exchange.add(b"on")
     answer.exchange.add(b"e")
-    assert await receiving == {"type": "http.request", "body": b"one", "more_body": True}
+    assert await receiving == b"one"
     answer.exchange.end()
-    assert await answer.exchange.receive() == {"type": "http.request", "body": b"", "more_body": False}
-    watching = asyncio.ensure_future(answer.exchange.receive())
-    await asyncio.sleep(0)
-    assert not watching.done()
+    assert await answer.exchange.read() == b""
+    left = list[str]()
+    answer.exchange.watch(lambda: left.append("while it was watched"))
     answer.exchange.leave()
-    assert (await watching)["type"] == "http.disconnect"
+    answer.exchange.watch(lambda: left.append("before"))
+    assert left == ["while it was watched", "before"]
+    with pytest.raises(ClientLeft):
+        await answer.exchange.read()
+
+
+async def test_what_is_sent_at_once_is_written_before_it_is_awaited() -> None:
+    answer = Answer()
+    await answer.start()
+    assert answer.exchange.send({"type": "http.response.body", "body": b"one", "more_body": True}) is NO_WAIT
+    assert answer.wire.writes[-1].endswith(b"3\r\none\r\n")
+    await answer.body(b"two", more=True)
+    assert answer.wire.writes[-1] == b"3\r\ntwo\r\n"
+
+
+async def test_what_waits_for_room_is_written_when_there_is_some_and_may_be_dropped() -> None:
+    answer = Answer()
+    await answer.start()
+    await answer.body(b"one", more=True)
+    answer.flow.pause_writing()
+    later = answer.exchange.send({"type": "http.response.body", "body": b"two", "more_body": True})
+    dropped = answer.exchange.send({"type": "http.response.body", "body": b"three", "more_body": True})
+    assert later is not NO_WAIT
+    assert len(answer.wire.writes) == 1
+    del dropped  # without a warning that it was never awaited
+    answer.flow.resume_writing()
+    await later
+    assert answer.wire.writes[1:] == [b"3\r\ntwo\r\n"]

@@ -9,13 +9,8 @@ from routewright.dialects.session import hashed_session
 from routewright.errors import InvalidRequest
 from routewright.gateway.generation import read_call
 from routewright.gateway.headers import answer_headers, read_options, read_session
-from routewright.gateway.http import Message, Request
+from routewright.gateway.http import Kept, Request
 from routewright.runtime import Runtime, SettingsSource
-
-
-async def nothing() -> Message:
-    """No body is read here."""
-    raise AssertionError
 
 
 @pytest.mark.parametrize(
@@ -28,7 +23,7 @@ async def nothing() -> Message:
 )  # fmt: skip
 def test_what_was_done_to_the_input_is_told(steps: tuple[str, ...], told: bytes | None) -> None:
     routed = Routed(call(), route(model(), context=steps))
-    headers = dict(answer_headers(Request("POST", "/", {}, nothing), reply(attempt(routed=routed))))
+    headers = dict(answer_headers(Request("POST", "/", {}, Kept()), reply(attempt(routed=routed))))
     assert headers.get(b"x-routewright-context") == told
 
 
@@ -36,7 +31,7 @@ def test_what_budgets_did_and_left_is_told() -> None:
     done = route(model(), spending=("waited 0.50 s for all", "swift does not fit all"), max_output_tokens=300)
     answer = reply(attempt(routed=Routed(call(), done)))
     answer.budget_remaining_nanousd = 1_500_000_000
-    headers = dict(answer_headers(Request("POST", "/", {}, nothing), answer))
+    headers = dict(answer_headers(Request("POST", "/", {}, Kept()), answer))
     assert headers[b"x-routewright-spending"] == b"waited 0.50 s for all; swift does not fit all"
     assert headers[b"x-routewright-max-tokens"] == b"300"
     assert headers[b"x-routewright-budget-remaining-usd"] == b"1.500000000"
@@ -60,15 +55,9 @@ def test_the_first_header_that_names_a_conversation_counts(headers: dict[bytes, 
 
 @pytest.mark.parametrize(("headers", "meant"), [({}, "by body"), ({b"x-session-id": b"by header"}, "by header")])
 async def test_a_header_goes_before_the_bodys_own_word(tmp_path: Path, headers: dict[bytes, bytes], meant: str) -> None:
-    async def receive() -> Message:
-        turns = b'[{"role": "user", "content": "Hi"}]'
-        return {
-            "type": "http.request",
-            "body": b'{"model": "auto", "prompt_cache_key": "by body", "messages": %s}' % turns,
-        }
-
+    body = b'{"model": "auto", "prompt_cache_key": "by body", "messages": [{"role": "user", "content": "Hi"}]}'
     runtime = Runtime.open(SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path, simulate=True))
-    call = await read_call(Request("POST", "/", headers, receive), runtime.engine, OpenAIChat())
+    call = await read_call(Request("POST", "/", headers, Kept(body)), runtime.engine, OpenAIChat())
     await runtime.close()
     assert call.session == hashed_session(meant)
 

@@ -7,7 +7,7 @@ import pytest
 from lobby import Lobby, lobby
 from routewright.errors import DeadlineExceeded, IdempotencyMismatch, RequestInProgress
 from routewright.gateway import idempotency
-from routewright.gateway.http import IS_CUT, ClientLeft, Message, Request, Send
+from routewright.gateway.http import IS_CUT, ClientLeft, Kept, Message, Request, Send
 from routewright.gateway.idempotency import Answer, Answers, Idempotent
 
 KEY = {"idempotency-key": "order-4711"}
@@ -31,8 +31,6 @@ async def test_c14_the_same_request_again_gets_the_same_bytes_and_is_made_once(h
     assert (first.status, again.status) == (200, 200)
     assert again.body == first.body
     assert again.headers.pop("x-routewright-replayed") == "1"
-    assert again.headers.pop("content-length") == str(len(first.body))
-    first.headers.pop("content-length", None)
     assert again.headers == first.headers
     assert made(house) == 1
 
@@ -88,17 +86,13 @@ async def test_what_broke_off_is_forgotten(house: Lobby, end: str) -> None:
             raise ClientLeft
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", IS_CUT: True})
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"{}"}
-
     async def send(message: Message) -> None:
         """Nobody looks."""
 
     handler = Idempotent(breaking, house.runtime.engine, house.clock)
-    request = Request("POST", "/", {b"idempotency-key": b"once"}, receive)
     for _ in range(2):
         with contextlib.suppress(ClientLeft, DeadlineExceeded):
-            await handler(request, send)
+            await handler(Request("POST", "/", {b"idempotency-key": b"once"}, Kept(b"{}")), send)
     assert times == 2
 
 

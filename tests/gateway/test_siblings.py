@@ -1,7 +1,7 @@
 """What workers tell each other, with a socket for the other one; `test_workers` has real ones."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from zlib import crc32
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from routewright.access.keys import Caller
 from routewright.errors import Overloaded
-from routewright.gateway.http import ClientLeft, Message, Request, Send, respond
+from routewright.gateway.http import ClientLeft, Kept, Message, Request, Send, respond
 from routewright.gateway.siblings import MARK, Siblings, merged, socket_path
 from routewright.gateway.workers import Worker
 from routewright.tenant import Tenant
@@ -27,17 +27,9 @@ def siblings(folder: Path, *, number: int = 1, count: int = 2, counts_keys: bool
 
 
 def request(tenant: Tenant = LIMITED, body: bytes = b"{}", **headers: str) -> Request:
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        await asyncio.Event().wait()
-        raise AssertionError
-
     sent = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     return Request(
-        "POST", "/v1/chat/completions", {b"host": b"localhost", **sent}, receive, caller=Caller(tenant=tenant)
+        "POST", "/v1/chat/completions", {b"host": b"localhost", **sent}, Kept(body), caller=Caller(tenant=tenant)
     )
 
 
@@ -50,7 +42,7 @@ class Sent:
         self.body = b""
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if "status" in message:
             self.status, self.headers = message["status"], dict(message["headers"])
         self.body += message.get("body", b"")
 
@@ -84,7 +76,7 @@ async def answers(told: Request, folder: Path, **of_siblings: bool) -> list[Sent
     found = []
     for number in (1, 2):
         handler, sent = siblings(folder, number=number, **of_siblings).remembering(at_home), Sent()
-        await handler(told if number == 1 else replace(told, receive=request(body=b"{}").receive), sent)
+        await handler(told if number == 1 else replace(told, client=Kept(b"{}")), sent)
         found.append(sent)
     return found
 
@@ -158,6 +150,14 @@ async def test_a_sibling_that_is_not_there_is_told(tmp_path: Path) -> None:
         await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(request(), Sent())
 
 
+class Leaving(Kept):
+    """A client that leaves a little after anybody watches it."""
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        if left is not None:
+            asyncio.get_running_loop().call_later(0.05, left)
+
+
 async def test_a_client_that_leaves_is_left_by_the_sibling_too(tmp_path: Path) -> None:
     left = asyncio.Event()
 
@@ -169,14 +169,10 @@ async def test_a_client_that_leaves_is_left_by_the_sibling_too(tmp_path: Path) -
         left.set()
 
     server = await asyncio.start_unix_server(serve, socket_path(tmp_path, 3 - away(tmp_path)))
-    messages: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{}"}]
-
-    async def receive() -> Message:
-        return messages.pop()
-
+    leaving = Leaving()
     with pytest.raises(ClientLeft):
         await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(
-            replace(request(), receive=receive), Sent()
+            replace(request(), client=Kept(b"{}", leaving)), Sent()
         )
     await asyncio.wait_for(left.wait(), 5)
     server.close()

@@ -21,7 +21,7 @@ from routewright.errors import (
     TlsFailed,
 )
 from routewright.layers.breaker import Breaker, Circuits
-from routewright.layers.circuit import DEAD_AFTER, FAILURES_IN_A_ROW, OUTAGE_REST_S, State
+from routewright.layers.circuit import DEAD_AFTER, FAILURES_IN_A_ROW, OUTAGE_REST_S, Pass, State
 from routewright.layers.slowness import Waits
 from routewright.reply import Reply
 from routewright.secret import Secret
@@ -240,3 +240,19 @@ async def test_f8_of_three_places_only_one_is_left_alone_for_its_slowness() -> N
             if circuits.of(place).state is State.CLOSED:
                 await answer_at(breaker, attempt(call(stream=True), three, deployment=place), first_s, 0.1)
     assert [circuits.of(place).state for place in three.deployments] == [State.CLOSED, State.OPEN, State.CLOSED]
+
+
+def test_only_circuits_that_are_not_calm_are_looked_at_and_a_forgotten_one_disturbs_nobody() -> None:
+    circuits = Circuits(Random(1))
+    places = [deployment(f"acme/{name}") for name in ("one", "two")]
+    ill, other = map(circuits.of, places)
+    assert circuits.resting(0) == {}
+    ill.cooled(Pass(0), 0, 5.0)
+    other.cooled(Pass(0), 0, 20.0)
+    assert set(circuits.resting(1)) == {"acme/one", "acme/two"}
+    assert set(circuits.resting(6)) == {"acme/two"}
+    circuits.keep_only(places[:1])
+    other.cooled(Pass(0), 6, 20.0)  # a call that was in flight when its place was forgotten
+    assert circuits.resting(7) == {}
+    ill.cooled(Pass(0), 7, 5.0)
+    assert set(circuits.resting(8)) == {"acme/one"}, "calm in between, and told anew"

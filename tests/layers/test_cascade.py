@@ -107,7 +107,7 @@ def way(*models: Model, success: float | None = None, **changes: object) -> Rout
         msgspec.structs.replace(each, expected_cost_nanousd=COSTS[each.model], success=success)
         for each in plain.candidates
     )
-    return msgspec.structs.replace(plain, candidates=candidates, **changes)
+    return msgspec.structs.replace(plain, written=candidates, **changes)
 
 
 def _attempt(routed: Routed, at: Model) -> Attempt:
@@ -404,12 +404,12 @@ def test_a_model_that_would_not_be_tried_is_asked_if_it_could_be() -> None:
         msgspec.structs.replace(each, is_eligible=each.model == "large", reason="another tier")
         for each in reversed(decided.candidates)
     ]
-    decided = msgspec.structs.replace(decided, candidates=tuple(waiting), tier=Tier.COMPLEX)
+    decided = msgspec.structs.replace(decided, written=tuple(waiting), tier=Tier.COMPLEX)
     plan = Planner(CascadePolicy(agreement=PAIR), Checker()).plan(QUESTION, decided)
     assert plan is not None
     assert plan.strategy.asked == PAIR
     removed = [msgspec.structs.replace(each, deployments=()) for each in waiting if each.model == "small"]
-    decided = msgspec.structs.replace(decided, candidates=(*waiting[:2], *removed))
+    decided = msgspec.structs.replace(decided, written=(*waiting[:2], *removed))
     assert Planner(CascadePolicy(agreement=PAIR), Checker()).plan(QUESTION, decided) is None
 
 

@@ -7,6 +7,8 @@ from builders import Below, attempt, deployment, model
 from routewright.call import Attempt
 from routewright.errors import CredentialRefused, CredentialResting, ProviderFailed, RoutewrightError
 from routewright.layers.credentials import LONGEST_REST_S, MOST_REFUSED, Credentials, Refusals
+from routewright.layers.incidents import Incidents, Watch
+from routewright.layers.service import Stack
 from routewright.secret import Secret
 from routewright.testing import FakeClock
 
@@ -19,19 +21,20 @@ def at(name: str = "acme/swift", key: str = "good") -> Attempt:
 
 
 class House:
-    """The layer over a provider that answers by a script."""
+    """The layer, and below it who notes what became of a call, over a provider that answers by a script."""
 
     def __init__(self, *script: RoutewrightError | None) -> None:
         self.clock = FakeClock()
         self.below = Below(*script)
         self.refusals = Refusals()
-        self.layer = Credentials(self.refusals, self.clock)
+        watch = Watch(Incidents(self.clock), self.refusals, self.clock)
+        self.ask = Stack.outermost(Credentials(self.refusals, self.clock)).then(watch).over(self.below)
 
     async def is_called(self, asked: Attempt) -> bool:
         """Whether an attempt gets through the layer, whatever comes of it."""
         before = len(self.below.requests)
         with contextlib.suppress(RoutewrightError):
-            await self.layer(asked, self.below)
+            await self.ask(asked)
         return len(self.below.requests) > before
 
 
@@ -52,11 +55,11 @@ async def test_u13_a_refused_key_rests_wherever_it_is_used_and_a_forbidden_model
 async def test_u13_a_resting_key_is_told_as_a_refused_one_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     house = House(NOT_VALID)
     with caplog.at_level(logging.ERROR), pytest.raises(CredentialRefused, match="refused"):
-        await house.layer(at(key="sk-secret"), house.below)
+        await house.ask(at(key="sk-secret"))
     assert "acme/swift is not called with this key" in caplog.text
     assert "sk-secret" not in caplog.text
     with pytest.raises(CredentialResting, match="a moment ago"):
-        await house.layer(at(key="sk-secret"), house.below)
+        await house.ask(at(key="sk-secret"))
 
 
 async def test_one_call_tries_a_key_again_after_a_rest_that_doubles() -> None:

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from builders import Below, attempt, call, deployment, model, reply
-from routewright.call import Call, Options
+from routewright.call import Attempt, Call, Options
 from routewright.errors import DeadlineExceeded, FirstEventTimeout
 from routewright.layers.deadline import Deadline, FirstEventDeadline
 from routewright.layers.slowness import SHORTEST_PATIENCE_S, Wait, Waits
@@ -14,6 +14,10 @@ from routewright.testing import FakeClock
 async def slow(_: object) -> Reply:
     await asyncio.sleep(100)
     return reply()
+
+
+async def answered(layer: FirstEventDeadline, asked: Attempt) -> Reply:
+    return await layer(asked, slow)
 
 
 def test_the_whole_request_has_one_deadline() -> None:
@@ -43,7 +47,9 @@ def test_a_caller_may_ask_for_less_and_never_for_more(wish_s: float, limit_s: fl
 def test_an_attempt_must_begin_in_time(stream: bool, limit_s: float) -> None:
     clock = FakeClock()
     with pytest.raises(FirstEventTimeout):
-        clock.run(FirstEventDeadline(3, 60, Waits(), clock)(attempt(call(stream=stream), is_last_model=False), slow))
+        clock.run(
+            answered(FirstEventDeadline(3, 60, Waits(), clock), attempt(call(stream=stream), is_last_model=False))
+        )
     assert clock.monotonic() == pytest.approx(limit_s)
 
 
@@ -52,14 +58,16 @@ def test_a_model_may_be_given_more_time() -> None:
     thinker = model(first_event_timeout_s=20.0)
     with pytest.raises(FirstEventTimeout):
         clock.run(
-            FirstEventDeadline(3, 60, Waits(), clock)(attempt(call(stream=True), thinker, is_last_model=False), slow)
+            answered(
+                FirstEventDeadline(3, 60, Waits(), clock), attempt(call(stream=True), thinker, is_last_model=False)
+            )
         )
     assert clock.monotonic() == pytest.approx(20)
 
 
 def test_the_last_model_is_waited_for() -> None:
     clock = FakeClock()
-    clock.run(FirstEventDeadline(3, 60, Waits(), clock)(attempt(call(stream=True), is_last_model=True), slow))
+    clock.run(answered(FirstEventDeadline(3, 60, Waits(), clock), attempt(call(stream=True), is_last_model=True)))
     assert clock.monotonic() == pytest.approx(100)
 
 
@@ -69,5 +77,5 @@ def test_u04_a_silent_place_of_the_last_model_is_left_for_a_sibling_that_begins_
     for _ in range(5):
         waits.note("other/swift", Wait.BEGINNING, 0, 0.4)
     with pytest.raises(FirstEventTimeout):
-        clock.run(FirstEventDeadline(3, 60, waits, clock)(attempt(call(stream=True), two), slow))
+        clock.run(answered(FirstEventDeadline(3, 60, waits, clock), attempt(call(stream=True), two)))
     assert clock.monotonic() == pytest.approx(SHORTEST_PATIENCE_S)

@@ -2,6 +2,7 @@ import pytest
 
 from builders import Below, attempt
 from routewright.errors import CredentialRefused, ProviderError, ProviderFailed, TlsFailed
+from routewright.layers.credentials import Refusals
 from routewright.layers.incidents import MOST_UNTOLD, TOLD_AGAIN_AFTER_S, Incidents, Kind, Watch
 from routewright.testing import FakeClock
 
@@ -17,7 +18,7 @@ from routewright.testing import FakeClock
 async def test_only_what_an_operator_can_mend_is_an_incident(error: ProviderError, kind: Kind | None) -> None:
     incidents = Incidents(FakeClock())
     with pytest.raises(type(error)):
-        await Watch(incidents)(attempt(), Below(error))
+        await Watch(incidents, Refusals(), FakeClock())(attempt(), Below(error))
     assert [each.kind for each in incidents.take(9)] == ([kind] if kind else [])
     assert list(incidents.counts.values()) == ([1] if kind else [])
 

@@ -151,21 +151,21 @@ def test_what_the_headers_leave_is_not_exceeded_and_then_refills_evenly() -> Non
     limit.told(0, Allowance(2, 1.0, 60.0))
     for _ in range(2):
         assert limit.admits(0, 0)
-        limit.started()
+        limit.started(0)
     assert not limit.admits(0.9, 0)
     assert limit.admits(1.0, 0)
-    limit.started()
+    limit.started(1.0)
     assert not limit.admits(1.5, 0)
     assert limit.admits(2.0, 0)
     assert limit.admits(60.0, 0)
-    limit.started()
+    limit.started(60.0)
     assert limit.admits(60.0, 0), "all is as if nothing had been called"
 
 
 def test_what_an_answer_leaves_is_less_by_the_calls_that_it_may_not_count_yet() -> None:
     limit = Limit(None)
     limit.told(0.0, Allowance(3, 0.5, 30.0), in_flight=2)
-    limit.started()
+    limit.started(0.0)
     assert limit.opens_at(0.0) == 0.5
 
 

@@ -422,6 +422,23 @@ def test_t01_a_window_that_is_over_is_remembered_for_two_days() -> None:
     assert standing.spent_nanousd == 0
 
 
+def test_t01_what_was_found_before_is_not_charged_once_its_window_is_forgotten() -> None:
+    desk = Desk(budget())
+    charges = desk.granted()
+    assert desk.charges() is charges, "found without a search"
+    assert desk.balances.positions(charges[0].starts_ns + 3 * DAY_NS) == [], "it is forgotten"
+    assert desk.balances.room(desk.charges()) == 0, "the clock was set back: a new one, of which nothing is granted"
+
+
+def test_beyond_their_bound_all_combinations_are_searched_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routewright.ledger.balances.MOST_FOUND", 2)
+    desk = Desk(budget())
+    charges = desk.charges()
+    for model in ("swift", "dear", "vast"):
+        assert desk.balances.charges_for(RESEARCH, (), model, "first", NOON) == charges
+    assert len(desk.balances._found) <= 2
+
+
 def test_a_grant_lasts_to_its_last_moment() -> None:
     desk = Desk(budget())
     desk.granted()

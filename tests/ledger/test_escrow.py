@@ -49,6 +49,9 @@ class TimedDatabase:
     def read_plain(self, sql: str, *bindings: Value) -> Sequence[tuple[Any, ...]]:
         return self._database.read_plain(sql, *bindings)
 
+    def member(self, column: str, name: str) -> str:
+        return self._database.member(column, name)
+
     def elements(self, column: str, name: str) -> str:
         return self._database.elements(column, name)
 

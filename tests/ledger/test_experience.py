@@ -77,7 +77,7 @@ def test_time_and_filters_choose_and_the_latest_are_taken(store: Store) -> None:
 
 def test_a_route_of_an_older_version_has_the_choice_it_says_and_cannot_be_replayed() -> None:
     route = replace(decided(0, Random(1)), first_choice="", asked=None)
-    old = replace(route, candidates=tuple(replace(each, propensity=None) for each in route.candidates), propensity=0.5)
+    old = replace(route, written=tuple(replace(each, propensity=None) for each in route.candidates), propensity=0.5)
     logged = Logged(
         request_id="a", at_ns=0, route=old, model="strong", score=None, scores={}, cost_nanousd=0, answers=()
     )

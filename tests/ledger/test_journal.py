@@ -246,6 +246,36 @@ async def test_durable_does_not_suspend_when_it_is_durable_already(open_journal:
         journal.durable(position).send(None)
 
 
+async def test_while_answers_come_quicker_than_syncs_a_hold_is_synced_before_anybody_waits(tmp_path: Path) -> None:
+    files = FailingFiles()
+    journal = Journal(tmp_path / "ours", files=files, pace=Pace(gather_s=0, idle_s=3600, drain_s=3600, eager_s=3600))
+    hasty = Journal(tmp_path / "hasty", pace=AT_ONCE)
+    before = files.syncs
+    await journal.durable(journal.append(b"{}"))
+    journal.append(b"{}")
+    until(lambda: files.syncs == before + 2)
+    journal.append(b"{}", closing=True)
+    for payload in numbered(range(20)):
+        hasty.durable_blocking(hasty.append(payload))  # takes long enough for a thread that does not wait
+    assert files.syncs == before + 2, "nobody will wait for the end of an attempt"
+    journal.close()
+    hasty.close()
+
+
+async def test_once_nobody_had_to_wait_for_a_while_holds_are_gathered_again(tmp_path: Path) -> None:
+    files = FailingFiles()
+    journal = Journal(tmp_path / "ours", files=files, pace=Pace(gather_s=0, idle_s=3600, drain_s=3600, eager_s=0))
+    hasty = Journal(tmp_path / "hasty", pace=AT_ONCE)
+    await journal.durable(journal.append(b"{}"))
+    before = files.syncs
+    journal.append(b"{}")
+    for payload in numbered(range(20)):
+        hasty.durable_blocking(hasty.append(payload))
+    assert files.syncs == before
+    journal.close()
+    hasty.close()
+
+
 def test_after_a_quiet_moment_nobody_waits_for_company(tmp_path: Path) -> None:
     files = FailingFiles()
     journal = Journal(tmp_path, pace=Pace(gather_s=3600, drain_s=3600), files=files)

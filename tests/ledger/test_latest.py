@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from builders import registry
+from deciding import choose, expecting, of, verdict
 from entries import CLASSIFIED, recorded
 from ledger_rows import absorb, generated
+from routewright.catalog.registry import Tier
 from routewright.ledger.database import Row
 from routewright.ledger.latest import latest_comparisons, latest_opinions
 from routewright.ledger.ledger import OutcomeRecorded
@@ -16,13 +19,13 @@ from routewright.ledger.store import Store
 
 
 def outcome(number: int, **changes: Any) -> OutcomeRecorded:
-    fields = {"source": "feedback", "score": 1.0, **changes}
-    return OutcomeRecorded(outcome_id=f"o{number}", request_id=f"r{number}", at_ns=number, **fields)
+    fields = {"request_id": f"r{number}", "source": "feedback", "score": 1.0, **changes}
+    return OutcomeRecorded(outcome_id=f"o{number}", at_ns=number, **fields)
 
 
 def test_the_latest_come_in_the_order_in_which_they_were_told_with_what_was_claimed(store: Store) -> None:
     candidate = replace(CLASSIFIED.candidates[0], success=0.9)
-    route = replace(CLASSIFIED, candidates=(candidate,))
+    route = replace(CLASSIFIED, written=(candidate,))
     absorb(store, [recorded(f"r{number}", route=route) for number in range(4)])
     absorb(store, [outcome(number, model="other" if number == 3 else "") for number in (2, 1, 3)])
     found = latest_opinions(store.database, 2)
@@ -31,6 +34,15 @@ def test_the_latest_come_in_the_order_in_which_they_were_told_with_what_was_clai
         ("r3", "other", None),
     ]
     assert found[0].told.kinds[0].kind == "translation"
+
+
+def test_a_claim_is_found_among_many_models(store: Store) -> None:
+    among = registry(*[of(Tier.BULK, f"model-{at}", 1 + at) for at in range(20)])
+    route = choose(said=verdict(Tier.BULK), among=among, forecast=expecting({"model-0": 0.9, "model-19": 0.25}))
+    absorb(store, [recorded("r1", route=route)])
+    names = ("model-0", "model-19", "model-7")
+    absorb(store, [outcome(number, model=name, request_id="r1") for number, name in enumerate(names)])
+    assert [each.claimed for each in latest_opinions(store.database, 3)] == [0.9, 0.25, None]
 
 
 def test_an_outcome_whose_request_is_not_recorded_is_left_out(store: Store) -> None:

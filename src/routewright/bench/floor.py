@@ -14,11 +14,12 @@ import uvicorn
 
 from routewright.dialects.wire import WireRequest
 from routewright.gateway.connection import Connection, Entrance, Limits
-from routewright.gateway.http import NO_WAIT, Receive, Scope, Send
+from routewright.gateway.http import NO_WAIT, RawHeaders, Request, Send, respond
 from routewright.transport import HttpTransport, WireResponse
 
 _REQUEST_HEADERS = {"content-type": "application/json"}
 _CONNECT_TIMEOUT_S = 3.0
+_MOST_BODY_BYTES = 64 * 1024 * 1024
 _BACKLOG = 2048
 _LIMITS = Limits(
     max_connections=10_000, max_connections_per_address=10_000, max_header_bytes=64 * 1024, header_timeout_s=10
@@ -29,42 +30,32 @@ _DRAIN_S = 1
 
 
 class Floor:
-    """The proxy as an ASGI application."""
+    """The proxy as a handler."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._transport = HttpTransport()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
-        request = WireRequest(url=self._upstream + scope["path"], headers=_REQUEST_HEADERS, body=body)
-        response = await self._transport.send(request, connect_timeout_s=_CONNECT_TIMEOUT_S)
+    async def __call__(self, request: Request, send: Send) -> None:
+        asked = WireRequest(
+            url=self._upstream + request.path, headers=_REQUEST_HEADERS, body=await request.body(_MOST_BODY_BYTES)
+        )
+        response = await self._transport.send(asked, connect_timeout_s=_CONNECT_TIMEOUT_S)
         try:
             await (_copy_whole if "content-length" in response.headers else _copy_stream)(response, send)
         finally:
             response.abort()
 
 
-async def _body(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        piece: bytes = message.get("body", b"")
-        body = body + piece if body else piece
-        if not message.get("more_body"):
-            return body
-
-
 async def _copy_whole(response: WireResponse, send: Send) -> None:
     body = b""
     while piece := await response.next():
         body += piece
-    await send(_head(response, "content-type", "content-length"))
-    await send({"type": "http.response.body", "body": body})
+    await respond(send, response.status, _headers(response), body)
 
 
 async def _copy_stream(response: WireResponse, send: Send) -> None:
-    await send(_head(response, "content-type"))
+    await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
     unsent: Awaitable[None] = NO_WAIT
 
     def pass_on(piece: bytes) -> bool:
@@ -77,9 +68,8 @@ async def _copy_stream(response: WireResponse, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _head(response: WireResponse, *kept: str) -> dict[str, object]:
-    headers = [(name.encode(), response.headers[name].encode("latin-1")) for name in kept]
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
+def _headers(response: WireResponse) -> RawHeaders:
+    return [(b"content-type", response.headers["content-type"].encode("latin-1"))]
 
 
 def main() -> None:
@@ -93,6 +83,7 @@ def main() -> None:
         port=0,
         loop="uvloop",
         http=http,
+        interface="asgi3",
         ws="none",
         lifespan="off",
         access_log=False,

@@ -23,6 +23,7 @@ from routewright.bench.settings import write_settings
 from routewright.bench.starting import first_answers, starts
 from routewright.bench.streams import delay_figures, open_figures
 from routewright.bench.workers import worker_figures
+from routewright.decision.learned import is_compiled
 
 __all__ = ["Part", "Plan", "Report", "run"]
 
@@ -155,6 +156,7 @@ def machine() -> Machine:
         cores=os.cpu_count() or 1,
         system=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
+        decision="compiled" if is_compiled() else "numpy",
     )
 
 

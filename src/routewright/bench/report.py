@@ -33,6 +33,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     cores: int
     system: str
     python: str
+    decision: str
+    """What looks at a request: `compiled` code or `numpy`."""
 
 
 class Row(NamedTuple):

@@ -45,9 +45,8 @@ def _of_price(price: Price) -> Iterator[str]:
         yield "sound read from the cache costs more than sound"
     if price.output and not price.input:
         yield "input is free and output is not"
-    if max(price.upper_bound_picousd(1, 0) - price.request, price.upper_bound_picousd(0, 1) - price.request) > (
-        ABSURD_PICOUSD
-    ):
+    dearest = price.ceiling(may_sound=True)
+    if max(dearest.input, dearest.output) > ABSURD_PICOUSD:
         yield "a token costs more than $1,000 per million"
 
 

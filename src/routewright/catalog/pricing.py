@@ -6,9 +6,10 @@ that finding the rates of a request is a scan, and no rule has to be interpreted
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Annotated
+from functools import cached_property
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -58,18 +59,6 @@ class Rates(Struct, frozen=True, kw_only=True, gc=False):
             if getattr(self, name) == NO_PRICE_OF_ITS_OWN:
                 force_setattr(self, name, getattr(self, parent))
 
-    def upper_bound_picousd(self, input_tokens: int, output_tokens: int, *, may_sound: bool = True) -> int:
-        """What so many tokens cost, in pico-USD, if all are of the dearest class of their direction.
-
-        Without `may_sound` the classes of sound are left aside: text cannot be billed as such.
-        """
-        dearest_input = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
-        dearest_output = max(self.output, self.reasoning)
-        if may_sound:
-            dearest_input = max(dearest_input, self.audio_input, self.audio_cache_read)
-            dearest_output = max(dearest_output, self.audio_output)
-        return input_tokens * dearest_input + output_tokens * dearest_output + self.request
-
 
 TOKEN_CLASSES = (
     "input",
@@ -96,6 +85,16 @@ PARENT_CLASSES = (
 """Class → the class it is part of, in an order in which the parents have their price first."""
 
 
+class Ceiling(NamedTuple):
+    """The dearest that a token of each direction can be at one price, in pico-USD, and when that price holds."""
+
+    since: int
+    above_tokens: int
+    input: int
+    output: int
+    request: int
+
+
 class Price(Rates, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Rates, and when they hold."""
 
@@ -106,8 +105,17 @@ class Price(Rates, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     above_tokens: Annotated[int, Meta(ge=-1)] = -1
     """Total input that a request must exceed; -1 is below any."""
 
+    def ceiling(self, *, may_sound: bool) -> Ceiling:
+        """With `may_sound` of all classes of tokens, else of those of text."""
+        dearest_input = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
+        dearest_output = max(self.output, self.reasoning)
+        if may_sound:
+            dearest_input = max(dearest_input, self.audio_input, self.audio_cache_read)
+            dearest_output = max(dearest_output, self.audio_output)
+        return Ceiling(self.since, self.above_tokens, dearest_input, dearest_output, self.request)
 
-class PriceSchedule(Struct, frozen=True, array_like=True):
+
+class PriceSchedule(Struct, frozen=True, array_like=True, dict=True):
     """What a model costs over time: of `prices`, the last one whose three conditions hold.
 
     Invariant: `prices` are sorted by (since, second_of_day, above_tokens); each `since` has a price from midnight on,
@@ -127,15 +135,31 @@ class PriceSchedule(Struct, frozen=True, array_like=True):
         return prices[0]
 
     @property
+    def depends_on_time(self) -> bool:
+        """Whether anything but the length of the input decides which price holds."""
+        return any(price.since or price.second_of_day for price in self.prices[1:])
+
+    @cached_property
     def prices_sound(self) -> bool:
         """Whether sound costs anything else than text, at any time."""
         return any(price.audio_input != price.input or price.audio_output != price.output for price in self.prices)
 
-    def within_a_day(self, now: int, input_tokens_ub: int) -> list[Price]:
-        """Every price that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
-        current = max([price.since for price in self.prices if price.since <= now], default=0)
-        latest = now + SECONDS_PER_DAY
-        return [p for p in self.prices if current <= p.since <= latest and p.above_tokens < input_tokens_ub]
+    @cached_property
+    def ceilings(self) -> tuple[Ceiling, ...]:
+        """One for each price, of all classes of tokens."""
+        return tuple(price.ceiling(may_sound=True) for price in self.prices)
+
+    @cached_property
+    def text_ceilings(self) -> tuple[Ceiling, ...]:
+        """The same without the classes of sound: text cannot be billed as such."""
+        return tuple(price.ceiling(may_sound=False) for price in self.prices)
+
+
+def _within_a_day(ceilings: Sequence[Ceiling], now: int, input_tokens_ub: int) -> list[Ceiling]:
+    """Those that a request of at most `input_tokens_ub` may get between `now` and 24 hours later."""
+    current = max([each.since for each in ceilings if each.since <= now], default=0)
+    latest = now + SECONDS_PER_DAY
+    return [each for each in ceilings if current <= each.since <= latest and each.above_tokens < input_tokens_ub]
 
 
 class Tariff(Struct, frozen=True, omit_defaults=True):
@@ -200,6 +224,14 @@ def cost_nanousd(usage: Usage, rates: Rates) -> int:
     return (picousd + 500) // 1000
 
 
+def output_cost_nanousd(usage: Usage, rates: Rates) -> int:
+    """What the same costs without its input: the answer, and a price per request."""
+    picousd = usage.output * rates.output + usage.reasoning * rates.reasoning + rates.request
+    if usage.audio_output:
+        picousd += usage.audio_output * rates.audio_output
+    return (picousd + 500) // 1000
+
+
 def upper_bound_nanousd(
     schedule: PriceSchedule,
     now: int,
@@ -217,8 +249,10 @@ def upper_bound_nanousd(
     request nor its answer can have sound in it.
     """
     output_tokens = output_tokens_max * n
-    prices = schedule.within_a_day(now, input_tokens_ub)
-    bounds = [price.upper_bound_picousd(input_tokens_ub, output_tokens, may_sound=may_sound) for price in prices]
+    ceilings: Sequence[Ceiling] = schedule.ceilings if may_sound else schedule.text_ceilings
+    if len(ceilings) > 1:
+        ceilings = _within_a_day(ceilings, now, input_tokens_ub)
+    bounds = [input_tokens_ub * each.input + output_tokens * each.output + each.request for each in ceilings]
     return (max(bounds) + 500) // 1000
 
 

@@ -1,8 +1,10 @@
 """What exists: tiers, models, deployments and the order of fallback; immutable, versioned by content, swapped whole."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import cached_property, reduce
 
 import msgspec
 from msgspec import Struct
@@ -60,7 +62,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     """Of `tariff`."""
 
 
-class Model(Struct, frozen=True, kw_only=True):
+class Model(Struct, frozen=True, kw_only=True, dict=True):
     """A set of weights with a name, independent of where it runs."""
 
     name: str
@@ -84,13 +86,114 @@ class Model(Struct, frozen=True, kw_only=True):
     origins: Mapping[str, str] = {}
     """Where each setting came from, e.g. `{"price": "genai-prices 0.2.3"}`."""
 
-    @property
+    @cached_property
     def tariff(self) -> Tariff | None:
         """All its prices; None without any."""
         return None if self.prices is None else Tariff(self.prices, self.variants)
 
 
-class Registry(Struct, frozen=True, kw_only=True):
+class Lineup(Struct, frozen=True, kw_only=True):
+    """The models of a registry side by side: of each, by its place in the settings, what no request changes.
+
+    Laid out once, so that a request that is held against hundreds of models looks at columns of numbers, and at the
+    few models by themselves of which there is something to say.
+    """
+
+    models: tuple[Model, ...]
+    names: tuple[str, ...]
+    tiers: tuple[Tier, ...]
+    deployments: tuple[tuple[str, ...], ...]
+    """Ids, in order of trial."""
+    fallbacks: tuple[tuple[int, ...], ...]
+    """`Registry.order`, without the model itself."""
+    place: Mapping[str, int]
+    """By name."""
+    of_deployment: Mapping[str, int]
+    """The model's place, by the deployment's id."""
+    of_tier: Mapping[Tier, tuple[int, ...]]
+    able: tuple[int, ...]
+    """What each can do: a bit for each of its capabilities, as `bits_of` gives them."""
+    common: int
+    """What all of them can do."""
+    context_window: tuple[int, ...]
+    max_output_tokens: tuple[int, ...]
+    smallest_window: int
+    smallest_output: int
+    input_price: tuple[int, ...]
+    """Pico-USD per token, the first of several; 0 for a model without a price."""
+    output_price: tuple[int, ...]
+    request_price: tuple[int, ...]
+    """Pico-USD."""
+    changing: tuple[tuple[int, PriceSchedule], ...]
+    """Models that have several prices, which depend on the time."""
+    stepped: tuple[tuple[int, PriceSchedule], ...]
+    """Models that have several prices, which depend on the length of the input alone."""
+    first_step: int
+    """No price depends on the length of an input of up to so many tokens."""
+    unpriced: tuple[int, ...]
+    dearest: tuple[int, ...]
+    """Models among which the dearest is what a saving is measured against: the complex ones, or all, with a price."""
+    doubtful: frozenset[int]
+    """Models that lack a price or a deployment."""
+    dialects: Mapping[str, frozenset[int]]
+    """Dialect → the models that can be called in it."""
+    mixed: tuple[int, ...]
+    """Models with deployments of several dialects."""
+
+    @staticmethod
+    def of(registry: "Registry") -> "Lineup":
+        """The models of a registry, in its order."""
+        models = tuple(registry.models.values())
+        places = range(len(models))
+        place = {model.name: at for at, model in enumerate(models)}
+        spoken = [{each.dialect for each in model.deployments} for model in models]
+        prices = [(at, found) for at in places if (found := models[at].prices) is not None]
+        first = [model.prices.prices[0] if model.prices else None for model in models]
+        stepped = tuple([(at, found) for at, found in prices if len(found.prices) > 1 and not found.depends_on_time])
+        priced = tuple([at for at, _ in prices])
+        able = tuple([bits_of(model.capabilities) for model in models])
+        return Lineup(
+            models=models,
+            names=tuple(place),
+            tiers=tuple([model.tier for model in models]),
+            deployments=tuple([tuple([each.id for each in model.deployments]) for model in models]),
+            fallbacks=tuple([tuple([place[each] for each in registry.order[name][1:]]) for name in place]),
+            place=place,
+            of_deployment={each.id: at for at, model in enumerate(models) for each in model.deployments},
+            of_tier={tier: tuple([at for at in places if models[at].tier is tier]) for tier in Tier},
+            able=able,
+            common=reduce(int.__and__, able, -1),
+            context_window=tuple([model.context_window for model in models]),
+            max_output_tokens=tuple([model.max_output_tokens for model in models]),
+            smallest_window=min([model.context_window for model in models], default=0),
+            smallest_output=min([model.max_output_tokens for model in models], default=0),
+            input_price=tuple([price.input if price else 0 for price in first]),
+            output_price=tuple([price.output if price else 0 for price in first]),
+            request_price=tuple([price.request if price else 0 for price in first]),
+            changing=tuple([(at, found) for at, found in prices if found.depends_on_time]),
+            stepped=stepped,
+            first_step=min(
+                [each.above_tokens for _, found in stepped for each in found.prices[1:]], default=sys.maxsize
+            ),
+            unpriced=tuple([at for at in places if models[at].prices is None]),
+            dearest=tuple([at for at in priced if models[at].tier is Tier.COMPLEX]) or priced,
+            doubtful=frozenset(at for at in places if models[at].prices is None or not models[at].deployments),
+            dialects={
+                dialect: frozenset(at for at in places if dialect in spoken[at]) for dialect in set().union(*spoken)
+            },
+            mixed=tuple([at for at in places if len(spoken[at]) > 1]),
+        )
+
+
+def bits_of(capabilities: Iterable[Capability]) -> int:
+    """A set of capabilities as a number: a bit for each, so that who lacks one is found by one operation."""
+    return sum({_BITS[capability] for capability in capabilities})
+
+
+_BITS = {capability: 1 << at for at, capability in enumerate(Capability)}
+
+
+class Registry(Struct, frozen=True, kw_only=True, dict=True):
     """One immutable state of the catalog."""
 
     models: Mapping[str, Model]
@@ -101,6 +204,11 @@ class Registry(Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, str]
     version: str
     """First 12 hex digits of the SHA-256 of the content, keys excluded."""
+
+    @cached_property
+    def lineup(self) -> Lineup:
+        """The models side by side."""
+        return Lineup.of(self)
 
     def in_tier(self, tier: Tier) -> tuple[Model, ...]:
         """The models of a tier that can be called, in the order of the settings."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 import click
+from msgspec.structs import replace
 
 from routewright.cli import logs
 from routewright.cli.opening import asked, source_of, wished
@@ -55,7 +56,8 @@ async def _ask(source: SettingsSource, prompt: str, ask: Ask, *, as_json: bool) 
     try:
         reply = await engine.ask(read_question(prompt, ask, request_id=engine.mint_id(), stream=not as_json))
         if as_json:
-            print_json(await reply.read())
+            whole = await reply.read()
+            print_json(replace(whole, route=whole.route.written_out()))
         else:
             answer = await _show(reply)
             say(told(answer, is_simulated=reply.attempt.deployment.base_url == SIMULATOR_SCHEME))

@@ -32,7 +32,9 @@ def command(quick: bool, as_json: bool) -> None:
         print_json(report)
         return
     machine = report.machine
-    click.echo(f"{machine.processor}, {machine.cores} cores, {machine.system}, {machine.python}")
+    click.echo(
+        f"{machine.processor}, {machine.cores} cores, {machine.system}, {machine.python}, decision: {machine.decision}"
+    )
     rows = [(row.what, row.value, row.unit, row.bar, _MARKS[row.is_met]) for row in report.rows()]
     print_table(_COLUMNS, rows)
 

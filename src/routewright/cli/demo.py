@@ -38,6 +38,10 @@ FAULTS = FaultPlan(
 RESPONSE_TIMEOUT_MS = 1000
 """Short, as the answers are; `--set policy.response_timeout_ms=…` overrides it."""
 
+MOST_TOKENS = 1000
+"""Of an answer, as most programs say: an attempt of which nothing came back is settled at the longest answer it may
+have made, and where nobody said how long, that is as long as the model can."""
+
 HEADING = (
     "simulated: answers, success and latency are made up by a seeded simulator; prices are list prices",
     "routing, retries, fallbacks and the ledger are the real ones; no provider was called",
@@ -165,7 +169,7 @@ class _Runs:
 
 
 def _call(prompt: Prompt, model: str, request_id: str) -> Call:
-    body = msgspec.json.encode({**prompt.request, "model": model})
+    body = msgspec.json.encode({"max_tokens": MOST_TOKENS, **prompt.request, "model": model})
     return OpenAIChat().read(body, request_id=request_id, options=Options())
 
 

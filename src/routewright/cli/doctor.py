@@ -29,6 +29,7 @@ from routewright.settings import Settings, check_binding
 from routewright.settings.sources import ConfigPlace
 from routewright.stores import open_redis, open_store
 from routewright.text import counted, one_line
+from routewright.transport import proxy_variable, require_way
 
 OLDEST_PYTHON = (3, 11)
 STALE_DAYS = 90
@@ -95,6 +96,7 @@ def _all_checks(config: ConfigPlace | None, flags: Mapping[str, str]) -> Iterato
         yield from _ledger(settings)
         yield from _redis(settings)
         yield from _access(settings)
+        yield from proxy_check()
         yield _port(settings)
     yield prices_check(load_prices().date, datetime.now(UTC).date())
 
@@ -178,9 +180,20 @@ def _classifier(settings: Settings, registry: Registry) -> Iterator[Check]:
     if artefact is None:
         yield Check("classifier", Verdict.OK, settings.policy.classifier)
         return
+    from routewright.decision.learned import is_compiled  # with numpy, which an artefact has imported anyway
+
     outcomes = 0 if lessons is None else sum(tally.outcomes for tally in lessons.evidence.tallies.values())
     learned = f"{counted(outcomes, 'outcome')} learned from" if outcomes else "nothing learned here yet"
     yield Check("classifier", Verdict.OK, f"learned, artefact {artefact.version} of {artefact.card.made_on}; {learned}")
+    yield kernel_check(is_compiled())
+
+
+def kernel_check(is_compiled: bool) -> Check:
+    """Whether compiled code looks at requests: without it they are decided alike, only later."""
+    if is_compiled:
+        return Check("decision kernel", Verdict.OK, "compiled")
+    fix = "install a wheel for this platform, or anew from source where there is a C compiler"
+    return Check("decision kernel", Verdict.NOTE, "not compiled: numpy decides, at five times the CPU", fix)
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:
@@ -242,6 +255,18 @@ def _access(settings: Settings) -> Iterator[Check]:
         yield Check("virtual keys", Verdict.NOTE, found, fix)
     else:
         yield Check("virtual keys", Verdict.OK, found)
+
+
+def proxy_check() -> Iterator[Check]:
+    """Whether the environment's proxy can be gone through, if it names one."""
+    if (name := proxy_variable()) is None:
+        return
+    try:
+        require_way()
+    except SettingsError as error:
+        yield Check("proxy", Verdict.FAILED, error.message, error.hint)
+    else:
+        yield Check("proxy", Verdict.OK, f"as {name} says")
 
 
 def sqlite_check(version: str) -> Check:

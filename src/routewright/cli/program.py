@@ -54,6 +54,7 @@ VERBS = (
     Verb("compare", "Check", "Ask this router and another gateway the same, and see what differs."),
     Verb("doctor", "Check", "Check this installation, and say how to mend what is wrong."),
     Verb("bench", "Check", "Measure on this machine what routing costs in time."),
+    Verb("prove", "Check", "Try on this machine what is promised, and report it with its bars."),
     Verb("config", "Check", "Check the settings, or show where each comes from."),
     Verb("prices", "Check", "Look at prices, renew them, and price history anew."),
     Verb("keys", "Check", "Keys of providers, and virtual keys for those who use the gateway."),

@@ -32,8 +32,10 @@ TABLES: tuple[tuple[Dimension, ...], ...] = (("model",), ("tier",), ("day",))
 """What is told when nothing else is asked for."""
 CHARTS: tuple[tuple[Dimension, ...], ...] = (("day",), ("model",), ("tier",))
 
-HOURS_FOR_NS = 7 * 24 * 3600 * NANOSECONDS
-"""How far back people are told of hours unless they say since when: a year has 8,760 of them, for each key."""
+DAY_NS = 24 * 3600 * NANOSECONDS
+LOOKED_AT_DAYS = {"hour": 7, "policy": 30}
+"""How far back people are told unless they say since when: a year has 8,760 hours, for each key; and what went by which
+policy is read from every row."""
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -135,8 +137,8 @@ def command(
         with reading(settings_of(config, flags)) as store:
             _tell_quality(store, by, Window.around(since_ns, until_ns), model, as_csv=as_csv, as_json=as_json)
         return
-    if "hour" in by and since_ns is None and not (as_csv or as_json):
-        since_ns = _last_week(until_ns)
+    if since_ns is None and not (as_csv or as_json):
+        since_ns = _lately(by, until_ns)
     window = Window.around(since_ns, until_ns)
     wanted: dict[Dimension, str | None] = {"model": model, "team": team, "key": key, "tag": tag}
     only = {dimension: name for dimension, name in wanted.items() if name is not None}
@@ -188,10 +190,16 @@ def _tell_quality(
     tell_success(tables, as_csv=as_csv, as_json=as_json)
 
 
-def _last_week(until_ns: int | None) -> int:
-    """When the hours that people look at begin, and say so."""
-    say("by hour: the last 7 days; --since, like --since 2026-01-01, shows others, and --csv and --json have all")
-    return max(0, (time.time_ns() if until_ns is None else until_ns) - HOURS_FOR_NS)
+def _lately(by: Sequence[str], until_ns: int | None) -> int | None:
+    """When what people look at begins, and say so; None for all there is."""
+    for name, days in LOOKED_AT_DAYS.items():
+        if name in by:
+            say(
+                f"by {name}: the last {days} days; --since, like --since 2026-01-01, shows others, "
+                "and --csv and --json have all"
+            )
+            return max(0, (time.time_ns() if until_ns is None else until_ns) - days * DAY_NS)
+    return None
 
 
 class _Form:
@@ -216,6 +224,8 @@ def _tables(by: tuple[Dimension, ...], form: _Form) -> tuple[tuple[Dimension, ..
 def _require_sums(tables: Sequence[tuple[Dimension, ...]], only: Mapping[Dimension, str]) -> None:
     """Tags are summed beside one other dimension and time: raises click.UsageError for a table that needs more."""
     for table in tables:
+        if "policy" in table and "tag" in (*table, *only):
+            raise click.UsageError("tags are not counted by policy: leave one of them out")
         others = sorted({*table, *only} - {"tag", "day", "hour"})
         if "tag" in (*table, *only) and len(others) > 1:
             raise click.UsageError(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -22,7 +22,8 @@ class Asset(Struct, frozen=True):
 @cache
 def assets() -> Mapping[str, Asset]:
     """All of them, by their names."""
-    folder, of_reports = files("routewright.dashboard") / "static", files("routewright.reports") / "style.css"
+    here = Path(__file__).parent
+    folder, of_reports = here / "static", here.parent / "reports" / "style.css"
     contents = {name: (folder / name).read_bytes() for name in _NAMES}
     contents["dashboard.css"] = of_reports.read_bytes() + contents["dashboard.css"]  # it changes what is for all pages
     return {name: _asset(name, content) for name, content in contents.items()}

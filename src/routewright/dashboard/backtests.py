@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Figure, Page, View
+from routewright.dashboard.view import Desk, Figure, View
 from routewright.reports.backtests import BacktestLine, Estimate, KeptBacktest, kept_backtest
 from routewright.reports.charts import legend
 from routewright.reports.plots import Axis, Dot, around, plane
@@ -24,9 +24,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "decisions": kept.decisions if kept else 0,
     }
     return View(title="Backtests", template="backtests.html", values=values, listings=(listing,))
-
-
-PAGE = Page(name="backtests", title="", within="quality", read=read)
 
 
 def _listing(lines: Sequence[BacktestLine]) -> Listing:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.jobs.job import Counts, Job, JobState, Share
 from routewright.jobs.store import JobStore
 
@@ -46,10 +46,6 @@ def read_one(desk: Desk, asked: Parameters) -> View:
         "can_resume": job.state in (JobState.IN_PROGRESS, JobState.FINALIZING),
     }
     return View(title=f"Batch {job.id}", template="batch.html", values=values, listings=(table, shares))
-
-
-PAGE = Page(name="batches", title="Batches", known=("before",), read=read)
-ONE = Page(name="batches/*", title="", within="batches", read=read_one)
 
 
 def _counts(store: JobStore, jobs: Sequence[Job]) -> Mapping[str, Counts]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.ledger.budgets import BudgetStanding, Period, Scope
 from routewright.text import counted
 
@@ -39,9 +39,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "close": len(close),
     }
     return View(title="Budgets", template="budgets.html", values=values, listings=(table,))
-
-
-PAGE = Page(name="budgets", title="Budgets", known=("scope", "period", "only"), read=read)
 
 
 def used_permille(standing: BudgetStanding) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from routewright.dashboard.listing import Cell, Column, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.decision.drift import Quantity, Stream
 from routewright.jobs.drift_news import change_in_words, minute, name_of, shown
 from routewright.ledger.drift import DriftBook, Key
@@ -34,9 +34,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "models": sorted({key.model for key in streams}),
     }
     return View(title="Drift", template="drift.html", values=values, listings=(listing,))
-
-
-PAGE = Page(name="drift", title="", within="quality", known=("state", "model"), read=read)
 
 
 def _state(stream: Stream) -> str:

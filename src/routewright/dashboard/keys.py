@@ -6,7 +6,7 @@ from routewright.access.keys import Role, VirtualKey
 from routewright.dashboard import budgets
 from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.errors import KeyNotFound
 from routewright.ledger.budgets import BudgetStanding, Period, Scope
 from routewright.ledger.rollups import DAY_NS
@@ -64,10 +64,6 @@ def read_one(desk: Desk, asked: Parameters) -> View:
         "periods": tuple(Period),
     }
     return View(title=f"Key {key.name}", template="key.html", values=values, listings=(table, held, spent))
-
-
-PAGE = Page(name="keys", title="Keys", known=("state", "name", "team"), read=read)
-ONE = Page(name="keys/*", title="", within="keys", read=read_one)
 
 
 def _keys(desk: Desk, keys: Sequence[VirtualKey], of: int) -> Listing:

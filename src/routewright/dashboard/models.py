@@ -6,7 +6,7 @@ from routewright.catalog.pricing import Price, PriceSchedule
 from routewright.catalog.registry import Deployment, Model, Tier
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.rollups import DAY_NS
 from routewright.ledger.spending import Sums
@@ -52,9 +52,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "counted": counted(len(registry.models), "model"),
     }
     return View(title="Models and prices", template="models.html", values=values, listings=tables)
-
-
-PAGE = Page(name="models", title="Models", known=("tier", "provider", "name"), read=read)
 
 
 def _models(desk: Desk, models: Sequence[Model], sums: Mapping[str | None, Sums], of: int) -> Listing:

@@ -10,7 +10,7 @@ from routewright.dashboard.charting import Stack, stacked
 from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
 from routewright.dashboard.spans import Span, read_spans, tiers_of, unit_of
-from routewright.dashboard.view import Desk, Figure, Page, View
+from routewright.dashboard.view import Desk, Figure, View
 from routewright.ledger.browsing import Course, since
 from routewright.ledger.latencies import Latencies, Spread, latencies
 from routewright.ledger.rollups import DAY_NS
@@ -63,9 +63,6 @@ def read(desk: Desk, asked: Parameters) -> View:
     }
     listings = (*(figure.listing for figure in figures), by_model, by_latency)
     return View(title="Overview", template="overview.html", values=values, listings=listings)
-
-
-PAGE = Page(name="overview", title="Overview", known=("days",), read=read)
 
 
 # ---- figures ----------------------------------------------------------------------------------------------------

@@ -2,43 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
-
 from routewright.catalog.registry import VIRTUAL_MODELS, Registry
 from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
+from routewright.dashboard.question import MOST_TOKENS, Side, Wish
 from routewright.dashboard.request import decision_of
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.ledger.ledger import NANOSECONDS
-from routewright.reply import Answer
 from routewright.reports.decision_text import because, headline
 from routewright.route import Route
-
-USUAL_TOKENS = 512
-MOST_TOKENS = 4_096
-"""Of an answer."""
-
-
-class Wish(Struct, frozen=True, kw_only=True):
-    """What stands in the form."""
-
-    prompt: str = ""
-    system: str = ""
-    left: str = VIRTUAL_MODELS[0]
-    right: str = ""
-    max_tokens: int = USUAL_TOKENS
-
-
-class Side(Struct, frozen=True, kw_only=True):
-    """One of the two, beside the other."""
-
-    asked: str
-    route: Route | None = None
-    """Who would answer; None where that cannot be said, and `trouble` says why."""
-    answer: Answer | None = None
-    """None when nobody was asked, or there was none."""
-    total_ms: int | None = None
-    trouble: str = ""
 
 
 def read(desk: Desk, asked: Parameters) -> View:
@@ -46,9 +18,6 @@ def read(desk: Desk, asked: Parameters) -> View:
     registry = desk.engine.registry
     listing = _models(registry, desk.now_ns)
     return View(title="Playground", template="playground.html", values=values(registry, Wish()), listings=(listing,))
-
-
-PAGE = Page(name="playground", title="Playground", read=read)
 
 
 def values(

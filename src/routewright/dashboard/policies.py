@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.errors import PolicyNotFound
 from routewright.policies.overlay import document_of
 from routewright.policies.store import AS_SETTINGS, MOST_VERSIONS, Change, PolicyStore, Version
@@ -56,9 +56,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "difference": difference(_overlay(store, name, left, as_set), _overlay(store, name, right, as_set)),
     }
     return View(title=f"Policy {name}", template="policies.html", values=values, listings=tables)
-
-
-PAGE = Page(name="policies", title="", within="quality", known=("policy", "from", "to"), read=read)
 
 
 def difference(before: Overlay, after: Overlay) -> list[Line]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Figure, Page, View
+from routewright.dashboard.view import Desk, Figure, View
 from routewright.decision.claimed_success import Band, Claim, bands, calibration_gap
 from routewright.decision.success_rates import Aspect, Success, believed, success_by
 from routewright.ledger.latest import Opinion, latest_opinions
@@ -49,9 +49,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "looked_at": counted(len(every), "outcome"),
     }
     return View(title="Quality", template="quality.html", values=values, listings=(success, calibration.listing))
-
-
-PAGE = Page(name="quality", title="Quality", known=("by", "model"), read=read)
 
 
 def _claims(opinions: Sequence[Opinion]) -> list[Claim]:

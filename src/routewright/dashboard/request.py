@@ -2,18 +2,21 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from routewright.call import Cause
 from routewright.catalog.pricing import Rates
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.shadows import MOST_SHOWN, pairs_of, verdict
+from routewright.dashboard.view import Desk, View
 from routewright.dashboard.waterfall import Bar, waterfall
 from routewright.decision.replay import Replay, replay
 from routewright.errors import RequestNotFound
 from routewright.ids import is_uuid7
 from routewright.ledger.billing import rates_of
-from routewright.ledger.ledger import NANOSECONDS, RequestRecorded, Settled
+from routewright.ledger.latest import comparisons_of
+from routewright.ledger.ledger import NANOSECONDS, ComparisonRecorded, RequestRecorded, Settled
 from routewright.ledger.price_history import PriceHistory
 from routewright.ledger.store import AttemptRecord
 from routewright.reports.decision_text import because, headline, success_text
@@ -38,6 +41,8 @@ def read(desk: Desk, asked: Parameters) -> View:
     request = found.request
     route = request.route if request else None
     attempts, tokens = _attempts(found.attempts), _tokens(desk, found.attempts)
+    compared = comparisons_of(desk.ledger.database, asked.part, MOST_SHOWN)
+    shadows = _shadows(compared) if compared else None
     decision = None if route is None else decision_of(route)
     policies = [each.name for each in desk.engine.plan.policies.values() if each.applied is not None]
     policy = asked.choice("policy", policies, "")
@@ -49,20 +54,19 @@ def read(desk: Desk, asked: Parameters) -> View:
         "headline": "" if route is None else headline(route),
         "because": "" if route is None else because(route),
         "decision": decision,
-        "drawing": waterfall(_bars(found.attempts)),
+        "drawing": waterfall(_bars(found.attempts, {each.shadow: verdict(each) for each in compared})),
         "attempts": attempts,
         "tokens": tokens,
+        "shadows": shadows,
+        "pairs": pairs_of(compared),
         "content": request.system_preview if request and desk.engine.settings.ledger.log_content else "",
         "policies": policies if route else [],
         "policy": policy,
         "replayed": replayed,
         "curl": "" if request is None else _curl(desk.address, request),
     }
-    listings = tuple(each for each in (decision, attempts, tokens, replayed) if each is not None)
+    listings = tuple(each for each in (decision, attempts, tokens, shadows, replayed) if each is not None)
     return View(title="Request", template="request.html", values=values, listings=listings)
-
-
-PAGE = Page(name="requests/*", title="", within="requests", known=("policy",), read=read)
 
 
 # ---- the decision -----------------------------------------------------------------------------------------------
@@ -163,10 +167,11 @@ def _attempt(record: AttemptRecord) -> tuple[Cell, ...]:
     )
 
 
-def _bars(records: Sequence[AttemptRecord]) -> list[Bar]:
+def _bars(records: Sequence[AttemptRecord], verdicts: Mapping[str, str]) -> list[Bar]:
+    """A row for each attempt; that of a shadow also says what came of it, by its model."""
     starts = {at: _starts_ms(record) for at, record in enumerate(records)}
     first = min(starts.values(), default=0)
-    return [_bar(record, starts[at] - first) for at, record in enumerate(records)]
+    return [_bar(record, starts[at] - first, verdicts) for at, record in enumerate(records)]
 
 
 def _starts_ms(record: AttemptRecord) -> int:
@@ -176,7 +181,7 @@ def _starts_ms(record: AttemptRecord) -> int:
     return record.close.at_ns // _MS - record.close.total_ms
 
 
-def _bar(record: AttemptRecord, starts_ms: int) -> Bar:
+def _bar(record: AttemptRecord, starts_ms: int, verdicts: Mapping[str, str]) -> Bar:
     named, close = record.close or record.hold, record.close
     assert named is not None, "a record is of one of the two at least"
     return Bar(
@@ -185,6 +190,44 @@ def _bar(record: AttemptRecord, starts_ms: int) -> Bar:
         lasts_ms=None if close is None else close.total_ms,
         first_ms=close.first_event_ms if isinstance(close, Settled) else None,
         outcome="open" if close is None else close.outcome,
+        remark=verdicts.get(named.model, "") if named.cause == Cause.SHADOW else "",
+    )
+
+
+# ---- shadows ----------------------------------------------------------------------------------------------------
+
+
+def _shadows(compared: Sequence[ComparisonRecorded]) -> Listing:
+    """What other models made of the same, aside: nobody waited for it, and no client saw it."""
+    return Listing(
+        name="shadows",
+        title="Asked aside",
+        columns=(
+            Column("shadow", "shadow"),
+            Column("beside", "beside"),
+            Column("result", "result"),
+            Column("by", "by"),
+            Column("judge", "judge"),
+            Column("shadow_ms", "took", Kind.MS),
+            Column("cost_usd", "the answer's cost", Kind.USD),
+            Column("shadow_cost_usd", "its cost", Kind.USD),
+            Column("judge_cost_usd", "judging", Kind.USD),
+        ),
+        rows=[
+            (
+                each.shadow,
+                each.model,
+                verdict(each),
+                each.decided_by or None,
+                each.judge or None,
+                each.shadow_ms,
+                each.cost_nanousd,
+                each.shadow_cost_nanousd,
+                each.judge_cost_nanousd,
+            )
+            for each in compared
+        ],
+        note="Win and loss are the shadow's. Its cost is no part of the request's.",
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from routewright.dashboard.charting import Stack, stacked
 from routewright.dashboard.listing import Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Figure, Page, View
+from routewright.dashboard.view import Desk, Figure, View
 from routewright.errors import InvalidRequest
 from routewright.ledger.browsing import END, FAR_NS, MOST_WALKED, Bar, Brief, Filter, Place, browse, counted
 from routewright.ledger.rollups import DAY_NS, HOUR_NS
@@ -20,9 +20,6 @@ USUAL_DAYS = 7
 MOST_HOURS = 72
 """Bars by the hour; what is longer is shown by the day."""
 MOST_BARS = 400
-FIELDS = ("model", "tier", "key", "team", "tag", "outcome", "session")
-BOUNDS = ("min_cost", "max_cost", "min_ms", "max_ms")
-FILTERS = (*FIELDS, *BOUNDS, "since", "until")
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WORD = re.compile(r"[a-z_]{1,48}")
@@ -65,9 +62,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "tail": asked.changed(before=None),
     }
     return View(title="Requests", template="requests.html", values=values, listings=(listing, figure.listing))
-
-
-PAGE = Page(name="requests", title="Requests", known=(*FILTERS, "before"), read=read)
 
 
 def listing_of(rows: Sequence[Brief]) -> Listing:

@@ -9,7 +9,7 @@ import msgspec
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
 from routewright.dashboard.requests import listing_of
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.errors import RequestNotFound
 from routewright.ledger.browsing import END, Cached, Turn, cached_of, routes_of, turns, turns_of
 from routewright.route import Route
@@ -43,10 +43,6 @@ def read_one(desk: Desk, asked: Parameters) -> View:
     listing = listing_of(found)
     values = {"session": asked.part, "turns": listing, "is_cut": len(found) == MOST_TURNS, "most": MOST_TURNS}
     return View(title="Session", template="session.html", values=values, listings=(listing,))
-
-
-PAGE = Page(name="sessions", title="Sessions", read=read)
-ONE = Page(name="sessions/*", title="", within="sessions", read=read_one)
 
 
 def _runs(latest: Sequence[Turn]) -> dict[str, list[Turn]]:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from routewright.dashboard.listing import Cell, Column, Kind, Listing
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.view import Desk, Page, View
+from routewright.dashboard.view import Desk, View
 from routewright.decision.shadow_standing import LEAST_RATED, ShadowStanding, Share, standings
 from routewright.ledger.latest import latest_comparisons
 from routewright.ledger.ledger import ComparisonRecorded
@@ -47,7 +47,7 @@ def read(desk: Desk, asked: Parameters) -> View:
         "is_empty": not found.comparisons,
         "standings": table,
         "comparisons": single,
-        "pairs": [_pair(each) for each in chosen[:MOST_SHOWN] if each.answer or each.shadow_answer],
+        "pairs": pairs_of(chosen[:MOST_SHOWN]),
         "show": show,
         "choices": tuple((name, asked.changed(show=name)) for name in SHOWN),
         "shadow": shadow or "",
@@ -56,9 +56,6 @@ def read(desk: Desk, asked: Parameters) -> View:
         "least_rated": LEAST_RATED,
     }
     return View(title="Shadows", template="shadows.html", values=values, listings=(table, single))
-
-
-PAGE = Page(name="shadows", title="", within="quality", known=("show", "shadow"), read=read)
 
 
 def _standings(found: Sequence[ShadowStanding]) -> Listing:
@@ -134,16 +131,27 @@ def _single(found: Sequence[ComparisonRecorded], of: int) -> Listing:
                 each.at_ns,
                 each.model,
                 each.shadow,
-                "same" if each.is_same else each.result,
+                verdict(each),
                 each.decided_by or None,
                 each.cost_nanousd,
                 each.shadow_cost_nanousd,
             )
             for each in found
         ],
+        links=[f"/ui/requests/{each.request_id}" for each in found],
         note=f"The latest {len(found)} of {of:,}." if of > len(found) else "",
     )
 
 
-def _pair(each: ComparisonRecorded) -> Pair:
-    return Pair(each.request_id, each.model, each.answer, each.shadow, each.shadow_answer, each.result)
+def verdict(each: ComparisonRecorded) -> str:
+    """What came of it, in a word; win and loss are the shadow's."""
+    return "same" if each.is_same else each.result
+
+
+def pairs_of(found: Sequence[ComparisonRecorded]) -> list[Pair]:
+    """The answers themselves, of those whose content was kept."""
+    return [
+        Pair(each.request_id, each.model, each.answer, each.shadow, each.shadow_answer, each.result)
+        for each in found
+        if each.answer or each.shadow_answer
+    ]

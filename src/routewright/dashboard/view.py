@@ -1,6 +1,6 @@
 """What pages are made from, and what they are: values, before anything of HTML or HTTP."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -8,7 +8,6 @@ from routewright.access.directory import Directory
 from routewright.access.keys import Role
 from routewright.clock import Clock
 from routewright.dashboard.listing import Listing
-from routewright.dashboard.parameters import Parameters
 from routewright.engine import Engine
 from routewright.ledger.budgets import BudgetStanding
 from routewright.ledger.drift import Key
@@ -65,18 +64,3 @@ class View(Struct, frozen=True, kw_only=True):
     values: Mapping[str, object]
     listings: tuple[Listing, ...] = ()
     """What its JSON and CSV have; of CSV the first, or the one that `table` names."""
-
-
-class Page(Struct, frozen=True, kw_only=True):
-    """An address below `/ui`, and how what is there is made."""
-
-    name: str
-    """Its address below `/ui`; `*` at the end stands for the name of the one that is shown."""
-    title: str
-    """In the navigation; empty for a page that is not there."""
-    within: str = ""
-    """The page in the navigation that this one belongs to."""
-    known: tuple[str, ...] = ()
-    """The parameters that it takes, beside `table`."""
-    read: Callable[[Desk, Parameters], View]
-    """Raises CallerError, StoreUnavailable."""

@@ -20,6 +20,8 @@ class Bar(Struct, frozen=True, kw_only=True):
     first_ms: int | None
     """From its own begin to its first event."""
     outcome: str
+    remark: str = ""
+    """What else there is to say of it, behind its length."""
 
 
 def waterfall(bars: Sequence[Bar]) -> str:
@@ -27,7 +29,7 @@ def waterfall(bars: Sequence[Bar]) -> str:
     end = max((bar.starts_ms + (bar.lasts_ms or 0) for bar in bars), default=0) or 1
     scale = (WIDTH - LEFT - RIGHT) / end
     rows = "".join(_row(bar, at, scale) for at, bar in enumerate(bars))
-    told = "; ".join(f"{bar.name}: {bar.outcome}" for bar in bars)
+    told = "; ".join(f"{bar.name}: {bar.outcome}{bar.remark and f', {bar.remark}'}" for bar in bars)
     return (
         f'<svg viewBox="0 0 {WIDTH} {ROW * max(1, len(bars)) + 8}" role="img" aria-label="Attempts over time">'
         f"<title>Attempts over time</title><desc>{text_of(told)}</desc>{rows}</svg>"
@@ -39,6 +41,8 @@ def _row(bar: Bar, at: int, scale: float) -> str:
     width = max(2.0, (bar.lasts_ms or 0) * scale)
     waits = width if bar.first_ms is None else min(width, bar.first_ms * scale)
     lasts = "open" if bar.lasts_ms is None else duration(bar.lasts_ms)
+    if bar.remark:
+        lasts = f"{lasts}, {bar.remark}"
     tip = text_of(f"{bar.name} · {bar.outcome} · after {duration(bar.starts_ms)}, {lasts}")
     kind = "s1" if bar.outcome == "complete" else "s3"
     return (

@@ -7,7 +7,6 @@ so that doubt counts as disagreement.
 import re
 import unicodedata
 from enum import StrEnum
-from fractions import Fraction
 
 import msgspec
 
@@ -118,6 +117,8 @@ def _number(text: str) -> str | None:
     numbers = _NUMBER.findall(_FRACTION.sub(r"\1/\2", boxed[-1] if boxed else end))
     if not numbers:
         return None
+    from fractions import Fraction  # only for who compares numbers
+
     try:
         return str(Fraction(re.sub(r"[,\s]", "", numbers[-1])))
     except (ValueError, ZeroDivisionError):

@@ -14,6 +14,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -98,7 +99,7 @@ class Vocabulary(Struct, frozen=True, eq=False):
         return Vocabulary(row_of_word, row_of_run, size)
 
 
-class Artefact(Struct, frozen=True, eq=False, kw_only=True):
+class Artefact(Struct, frozen=True, eq=False, kw_only=True, dict=True):
     """The trained part of the decision: V known features, K kinds of work."""
 
     version: str
@@ -106,8 +107,10 @@ class Artefact(Struct, frozen=True, eq=False, kw_only=True):
     card: Card
     kinds: tuple[str, ...]
     vocabulary: Vocabulary
-    weights: NDArray[np.float32]
-    """[V + COUNTS + SHAPE, K + 1]: log odds of each kind, and in the last column how much a strong model is needed."""
+    steps: NDArray[np.int8]
+    """[V + COUNTS + SHAPE, K + 1], up to `STEPS` to each side: `weights` as they are stored."""
+    scales: NDArray[np.float32]
+    """[K + 1]: what a step is worth."""
     bias: NDArray[np.float32]
     """[K + 1]."""
     tiers: FloatArray
@@ -117,6 +120,14 @@ class Artefact(Struct, frozen=True, eq=False, kw_only=True):
     output_tokens: FloatArray
     """[K]: the usual length of an answer."""
     prior: Prior
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """[V + COUNTS + SHAPE, K + 1]: log odds of each kind, and in the last column how much a strong model is needed.
+
+        Four times as large as the steps, and only made where numpy is to multiply them.
+        """
+        return np.ascontiguousarray(self.steps * self.scales, np.float32)
 
 
 def load(data: bytes) -> Artefact:
@@ -189,13 +200,16 @@ def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
 
 def _artefact(header: Header, arrays: Mapping[str, NDArray[Any]], *, version: str) -> Artefact:
     rates = dict(zip((*Tier, ""), arrays["rates"].astype(np.float64), strict=True))
+    if max(-int(arrays["weights"].min()), int(arrays["weights"].max())) > STEPS:
+        raise ValueError(f"a weight is more than {STEPS} steps from zero")
     known = zip(header.models, arrays["model_rates"], arrays["model_outcomes"], strict=True)
     return Artefact(
         version=version,
         card=header.card,
         kinds=header.kinds,
         vocabulary=Vocabulary.of(arrays["words"], arrays["runs"]),
-        weights=np.ascontiguousarray(arrays["weights"] * arrays["scales"], np.float32),
+        steps=arrays["weights"],
+        scales=arrays["scales"],
         bias=arrays["bias"],
         tiers=arrays["tiers"].astype(np.float64),
         tier_sharpness=float(arrays["tier_sharpness"]),

@@ -29,14 +29,16 @@ def scaled(parts: InputParts, total: int) -> InputParts:
     estimated = parts.total
     if estimated == total:
         return parts
-    if not estimated:
+    if parts.user == estimated:
         return InputParts(user=total)
-    shares = [divmod(part * total, estimated) for part in (parts.system, parts.history, parts.tools, parts.user)]
-    counts = [count for count, _ in shares]
+    products = [part * total for part in (parts.system, parts.history, parts.tools, parts.user)]
+    counts = [product // estimated for product in products]
     if left := total - sum(counts):
-        by_loss = sorted(range(4), key=lambda at: -shares[at][1])
-        for at in by_loss[:left]:
+        losses = [product % estimated for product in products]
+        for _ in range(left):
+            at = losses.index(max(losses))
             counts[at] += 1
+            losses[at] = -1
     return InputParts(*counts)
 
 

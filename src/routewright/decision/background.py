@@ -37,6 +37,7 @@ _WANTED = (
     ("whether the topic is new", ("topic",), re.compile(r"\bnew (?:conversation )?topic\b", re.IGNORECASE)),
 )
 """What is wanted; words of which one must be there, which are found in a tenth of the time; and the pattern."""
+_BY_WORD = tuple((word, what, pattern) for what, words, pattern in _WANTED for word in words)
 
 
 def background_work(call: Call) -> str:
@@ -45,20 +46,23 @@ def background_work(call: Call) -> str:
         return ""
     chars, system = 0, []
     for message in call.messages:
-        if message.role in ("assistant", "tool"):
+        role = message.role
+        if role == "assistant" or role == "tool":
             return ""
         text = message.text
         chars += len(text)
-        if message.role == "system":
+        if role == "system":
             system.append(text)
     if chars > MOST_CHARS:
         return ""
     if call.max_output_tokens == 1:
         return "a single token"
+    if not system:
+        return ""
     opening = " ".join(system)[:OPENING_CHARS]
     small = opening.casefold()
-    for what, words, pattern in _WANTED:
-        if any(map(small.__contains__, words)) and pattern.search(opening):
+    for word, what, pattern in _BY_WORD:
+        if word in small and pattern.search(opening):
             return what
     return ""
 

@@ -250,7 +250,7 @@ def _with_turn(route: Route, models: Sequence[Candidate], reason: str) -> Route:
         for each in route.candidates
         if each.model not in tried
     ]
-    return replace(route, candidates=(*tried.values(), *others))
+    return route.with_candidates((*tried.values(), *others))
 
 
 # ---- what to say ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import msgspec
 from routewright.call import Call, Tool, ToolCall
 from routewright.check import Check, CheckKind
 from routewright.decision.languages import LANGUAGES, language_of
-from routewright.decision.schemas import Fits, SchemaRefused, read_schema
+from routewright.decision.schemas import Fits, SchemaRefused, library, read_schema
 from routewright.patterns import Search, read_pattern
 from routewright.reply import Answer
 
@@ -82,6 +82,7 @@ class Checker:
                     raise ValueError(f"{place}.language: {check.language!r} is not known; there are {LISTED}")
                 return partial(_language, check.language)
             case CheckKind.TOOL_CALL:
+                library(place)  # a schema of a tool that cannot be taken is let be, but not for want of what reads it
                 return partial(_tool_call, check.tool, self._misfit)
             case CheckKind.PLUG_IN:
                 return self._plug_ins[check.plug_in]

@@ -11,7 +11,7 @@ _GAP = "\n[…]\n"
 def excerpt(call: Call) -> str | None:
     """The last turn of the user that has words, at most `SHOWN_CHARS` of it; None when there is none."""
     turns = (message.text for message in reversed(call.messages) if message.role == "user")
-    asked = next((text for text in turns if text.strip()), None)
+    asked = next((text for text in turns if text and not text.isspace()), None)
     if asked is None or len(asked) <= SHOWN_CHARS:
         return asked
     half = SHOWN_CHARS // 2

@@ -5,7 +5,8 @@ costs one small product of a vector and a matrix. A `Forecast` is its answer for
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import sqrt
+from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 
 from routewright.catalog.registry import Model, Tier
 from routewright.decision.artefact import Artefact
-from routewright.decision.expectation import Expectation, Forecast
+from routewright.decision.expectation import Forecast
 from routewright.decision.intent import UPWARDS
-from routewright.decision.residual import FloatArray, expit, logit
-from routewright.decision.sketch import Sketch
-from routewright.decision.success import Evidence, features_of
+from routewright.decision.residual import FloatArray, expit
+from routewright.decision.success import FEATURES, Evidence
 
 LENGTH_STRENGTH = 5.0
 """How many answers the believed length of one is worth, for each model and kind."""
@@ -61,47 +61,50 @@ class Forecaster:
         evidence, lengths = lessons.evidence, lessons.lengths
         self.evidence = evidence
         self._models = list(models)
-        names = [model.name for model in self._models]
+        names = tuple([model.name for model in self._models])
         posteriors = [evidence.posterior(model.name, model.tier) for model in self._models]
         kinds = len(artefact.kinds)
         means = [mean for mean, _ in posteriors]
         variances = [doubt**2 for _, doubt in posteriors]
         tried = [evidence.tallies[name].tried if name in evidence.tallies else np.zeros(kinds) for name in names]
         tokens = [_length(artefact.output_tokens, lengths.get(name)) for name in names]
-        self._columns = _columns([*means, *variances, *tried, *tokens], kinds)
-        """[K, 4 · models], side by side, so that one product is enough."""
-        self._waste = [_waste(lengths.get(name)) for name in names]
+        self.columns = _columns([*means, *variances, *tried, *tokens], kinds)
+        """[K, 4 · models]: what a forecast is made from by its mean over the kinds."""
+        wastes = [_waste(lengths.get(name)) for name in names]
+        self._waste = {at: waste for at, waste in enumerate(wastes) if waste != 1}
         self._names = names
-        self._residual_at = [at for at, name in enumerate(names) if name in evidence.residuals]
-        residuals = [evidence.residuals[names[at]] for at in self._residual_at]
-        self._residuals = np.stack([residual.weights for residual in residuals], axis=1) if residuals else None
-        self._biases = np.array([residual.bias for residual in residuals])
+        residuals = [(at, evidence.residuals[name]) for at, name in enumerate(names) if name in evidence.residuals]
+        self.residuals = _columns([residual.weights for _, residual in residuals], FEATURES).astype(np.float32)
+        """[FEATURES, R]: those of the models that have one."""
+        self._biases = [(at, residual.bias) for at, residual in residuals]
         self.right_tiers = right_tiers(artefact, evidence, self._models)
 
-    def forecast(self, kinds: FloatArray, seen: Sketch) -> Forecast:
-        """What to expect for a request that is of each kind with these probabilities."""
+    def forecast(self, means: Sequence[float], corrections: Sequence[float]) -> Forecast:
+        """What to expect for a request, by the means of `columns` over its kinds and what `residuals` say of its words.
+
+        A correction is in log odds, without the residual's bias.
+        """
         models = len(self._names)
-        means = kinds @ self._columns
-        success = means[:models]
-        if self._residuals is not None:
-            correction = features_of(seen, self.evidence.prior.weights) @ self._residuals + self._biases
-            success[self._residual_at] = expit(logit(success[self._residual_at]) + correction)
-        numbers = means.tolist()
-        rows = zip(
-            self._names,
-            numbers[:models],
-            map(sqrt, numbers[models : 2 * models]),
-            numbers[2 * models : 3 * models],
-            numbers[3 * models :],
-            self._waste,
-            strict=True,
-        )
+        success = list(means[:models])
+        for (at, bias), correction in zip(self._biases, corrections, strict=True):
+            success[at] = _corrected(success[at], correction + bias)
         return Forecast(
-            {name: Expectation(p, doubt, round(n), round(tokens), waste) for name, p, doubt, n, tokens, waste in rows}
+            models=self._names,
+            success=success,
+            doubt=list(map(sqrt, means[models : 2 * models])),
+            outcomes=list(map(round, means[2 * models : 3 * models])),
+            output_tokens=list(map(round, means[3 * models :])),
+            waste=self._waste,
         )
 
 
-def _columns(rows: list[FloatArray], size: int) -> FloatArray:
+def _corrected(success: float, by: float) -> float:
+    """A probability moved in log odds, as `expit(logit(success) + by)` does it to many."""
+    kept = min(max(success, 1e-4), 1 - 1e-4)
+    return 1 / (1 + exp(-max(log(kept / (1 - kept)) + by, -700.0)))
+
+
+def _columns(rows: Sequence[NDArray[Any]], size: int) -> FloatArray:
     """[size, rows]; also when there is no row."""
     return np.ascontiguousarray(np.stack(rows, axis=1)) if rows else np.zeros((size, 0))
 

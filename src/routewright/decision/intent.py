@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from routewright.call import Call
 from routewright.catalog.registry import Model, Registry, Tier
@@ -119,7 +119,7 @@ def needs_forecast(call: Call) -> bool:
     return call.model in VIRTUAL_MODELS
 
 
-class Intent(NamedTuple):
+class Intent(Struct, frozen=True):
     """What one call asks for."""
 
     work: Tier
@@ -201,16 +201,16 @@ def _classified_intent(
         return intent
     wishing = _with_wish(intent, wish, registry, forecast)
     # the tier is no matter then, and so neither is how sure the verdict is of it
-    return wishing if wishing.wish is None or verdict is None else wishing._replace(reason=verdict.reason)
+    return wishing if wishing.wish is None or verdict is None else replace(wishing, reason=verdict.reason)
 
 
 def _with_wish(intent: Intent, wish: Wish, registry: Registry, forecast: Forecast | None) -> Intent:
     """The intent with its wish; without, and the reason why, where nobody can say what fulfils it."""
     if forecast is None:
-        return intent._replace(reason=f"{intent.reason}; no success is known to hold against the quality asked for")
+        return replace(intent, reason=f"{intent.reason}; no success is known to hold against the quality asked for")
     if isinstance(wish, Match) and registry.aliases.get(wish.model, wish.model) not in registry.models:
-        return intent._replace(reason=f"{intent.reason}; {wish.model}, to be matched, is not available")
-    return intent._replace(wish=wish)
+        return replace(intent, reason=f"{intent.reason}; {wish.model}, to be matched, is not available")
+    return replace(intent, wish=wish)
 
 
 def _wish(min_quality: float | None, policy: Policy) -> Wish | None:

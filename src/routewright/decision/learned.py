@@ -9,28 +9,45 @@ from routewright.decision.artefact import Artefact
 from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.forecast import Forecaster, Lessons
-from routewright.decision.posterior import kinds_of, look
+from routewright.decision.glance import Glance, Glancer, NumpyGlancer
+from routewright.decision.posterior import shape_of
 from routewright.decision.residual import FloatArray
-from routewright.decision.sketch import COUNTS, FOLDED, Numbers, Sketch, folded
+from routewright.decision.sketch import COUNT_STEP, FINGERPRINT_BYTES, FOLDED, Numbers
 from routewright.decision.success import FEATURES, Experience, dense_row
 from routewright.route import KindShare, Verdict
 
-MOST_KINDS = 5
-"""So many kinds are told of a request, and kept for learning."""
 LEAST_SHARE = 0.02
 """Less probable kinds are not told, nor learned from."""
-_COUNT_STEP = 1 / 64
-"""Counts are kept as bytes in these steps."""
 _TIERS = list(Tier)
 
 
+def _best_glancer() -> type[Glancer]:
+    try:
+        from routewright.decision._kernel import CompiledGlancer
+    except ImportError:  # installed without a compiler
+        return NumpyGlancer
+    return CompiledGlancer
+
+
+GLANCER = _best_glancer()
+"""What looks at requests here."""
+
+
+def is_compiled() -> bool:
+    """Whether that is compiled code, rather than numpy."""
+    return GLANCER is not NumpyGlancer
+
+
 class LearnedClassifier:
-    """Hashed words and counts → kinds of work → tiers and expectations, in some ninety microseconds."""
+    """Hashed words and counts → kinds of work → tiers and expectations, by one look at the request."""
 
     def __init__(self, artefact: Artefact, lessons: Lessons, models: Iterable[Model]) -> None:
         self.name = f"learned@{artefact.version}+{lessons.evidence.version}"
-        self._artefact = artefact
-        self._forecaster = Forecaster(artefact, lessons, models)
+        self._forecaster = forecaster = Forecaster(artefact, lessons, models)
+        columns = np.hstack((forecaster.right_tiers, forecaster.columns))
+        self._glancer = GLANCER(artefact, columns, forecaster.residuals)
+        self._sharpness = artefact.tier_sharpness
+        self._spoken = {kind: kind.replace("_", " ") for kind in artefact.kinds}
 
     def classify(self, features: Features) -> Verdict:
         """The tier that suits the request, and how sure that is."""
@@ -38,44 +55,40 @@ class LearnedClassifier:
 
     def consider(self, features: Features) -> tuple[Verdict, Forecast]:
         """The tier that suits the request, how sure that is, and what to expect of each model for it."""
-        seen, shape = look(features)
-        kinds, _ = kinds_of(self._artefact, seen, shape)
-        tiers = (kinds @ self._forecaster.right_tiers) ** self._artefact.tier_sharpness
-        odds = tiers.tolist()
+        seen = self._glancer.glance(features.text, shape_of(features))
+        sharpness, means = self._sharpness, seen.means
+        odds = [probability**sharpness for probability in means[: len(_TIERS)]]
         most = max(odds)
-        shares = self._shares(kinds)
+        shares = _shares(seen)
         verdict = Verdict(
             tier=_TIERS[odds.index(most)],
-            confidence=round(most / sum(odds), 4),
-            reason=f"looks like {_told(shares)}" if features.text else "there are no words to go by",
+            confidence=_rounded(most / sum(odds), 10_000),
+            reason=self._told(shares) if features.text else "there are no words to go by",
             classifier=self.name,
             kinds=shares,
-            sketch=fingerprint(seen),
+            sketch=seen.fingerprint,
         )
-        return verdict, self._forecaster.forecast(kinds, seen)
+        return verdict, self._forecaster.forecast(means[len(_TIERS) :], seen.corrections)
 
-    def _shares(self, kinds: FloatArray) -> tuple[KindShare, ...]:
-        most = kinds.argsort()[: -MOST_KINDS - 1 : -1].tolist()
-        names, probabilities = self._artefact.kinds, kinds.tolist()
-        shares = [(names[at], round(probabilities[at], 3)) for at in most]
-        told = [share for share in shares if share[1] >= LEAST_SHARE] or shares[:1]
-        return tuple([KindShare(*share) for share in told])
+    def _told(self, shares: tuple[KindShare, ...]) -> str:
+        first = shares[0]
+        if len(shares) == 1 or shares[1].probability < first.probability / 2:
+            return f"looks like {self._spoken[first.kind]}"
+        return f"looks like {self._spoken[first.kind]} or {self._spoken[shares[1].kind]}"
 
 
-def _told(shares: tuple[KindShare, ...]) -> str:
-    first = shares[0].kind.replace("_", " ")
-    if len(shares) == 1 or shares[1].probability < shares[0].probability / 2:
-        return first
-    return f"{first} or {shares[1].kind.replace('_', ' ')}"
+def _shares(seen: Glance) -> tuple[KindShare, ...]:
+    told = [_rounded(probability, 1_000) for probability in seen.probabilities]
+    told = [share for share in told if share >= LEAST_SHARE] or told[:1]
+    return tuple(map(KindShare, seen.kinds, told))
+
+
+def _rounded(number: float, steps: int) -> float:
+    """To steps of 1 / `steps`, of a number that is not negative; `round` goes by way of text, and takes longer."""
+    return int(number * steps + 0.5) / steps
 
 
 # ---- what is kept of a text -----------------------------------------------------------------------------------------
-
-
-def fingerprint(seen: Sketch) -> bytes:
-    """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
-    counts = np.rint(seen.counts * (1 / _COUNT_STEP)).astype(np.int8)
-    return bytes(np.packbits(folded(seen.words))) + bytes(counts)
 
 
 def experience(artefact: Artefact, request: str, model: str, score: float, verdict: Verdict) -> Experience | None:
@@ -95,8 +108,8 @@ def kinds_vector(artefact: Artefact, shares: tuple[KindShare, ...]) -> FloatArra
 
 def kept_features(artefact: Artefact, kept: bytes) -> Numbers:
     """The dense row of a fingerprint; zeros when it is none."""
-    if len(kept) != FOLDED // 8 + COUNTS:
+    if len(kept) != FINGERPRINT_BYTES:
         return np.zeros(FEATURES, np.float32)
     bits = np.unpackbits(np.frombuffer(kept[: FOLDED // 8], np.uint8))
-    counts = np.frombuffer(kept[FOLDED // 8 :], np.int8) * np.float32(_COUNT_STEP)
+    counts = np.frombuffer(kept[FOLDED // 8 :], np.int8) * np.float32(COUNT_STEP)
     return dense_row(np.flatnonzero(bits), counts, artefact.prior.weights)

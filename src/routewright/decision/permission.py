@@ -5,12 +5,12 @@ what there is. Of names that let routewright choose (`auto`, …) only those tha
 then among the models that are listed too, or among all if only such names are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from routewright.call import Call
-from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Model, Registry, model_not_found
+from routewright.catalog.registry import VIRTUAL_MODELS, Deployment, Lineup, Model, Registry, model_not_found
 from routewright.tenant import Tenant
 
 NOT_ALLOWED = "not allowed for this key"
@@ -32,6 +32,10 @@ class Permission(Struct, frozen=True):
         """The deployments of an admitted model that may be used."""
         ids = None if self.models is None else self.models[model.name]
         return model.deployments if ids is None else tuple(place for place in model.deployments if place.id in ids)
+
+    def narrowed(self, lineup: Lineup) -> Iterable[int]:
+        """The places of admitted models of which only some deployments may be used."""
+        return [lineup.place[name] for name, ids in (self.models or {}).items() if ids is not None]
 
 
 def is_restricted(tenant: Tenant) -> bool:

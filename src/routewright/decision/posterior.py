@@ -18,32 +18,37 @@ _WORD_STEPS = 7
 """Of the ladder that the number of words becomes: 1, 3, 7, … 127."""
 
 
-def shape_of(features: Features) -> Numbers:
+_LADDERS = tuple(
+    [
+        tuple([max(1 - abs(math.log2(words + 1) - step), 0.0) for step in range(1, 1 + _WORD_STEPS)])
+        for words in range(2 ** (_WORD_STEPS + 1))
+    ]
+)
+"""Number of words → its ladder; that of the last one goes for all higher ones too, which are beyond all steps."""
+
+
+def shape_of(features: Features) -> tuple[float, ...]:
     """`SHAPE` numbers, each 0 to 1: what the request looks like beside its words."""
-    words = math.log2(features.word_count + 1)
-    form = features.output_format.kind
-    return np.array(
-        (
-            *[max(1 - abs(words - step), 0) for step in range(1, 1 + _WORD_STEPS)],
-            features.has_code,
-            features.has_data,
-            min(features.formulas, 3) / 3,
-            min(features.list_items, 5) / 5,
-            form == "json_schema",
-            form == "json_object",
-            features.forced_tool is not None,
-            features.tools > 0,
-            features.tools > 4,
-            features.tools > 15,
-            features.is_agent_step,
-            features.turns > 1,
-            features.turns > 3,
-            features.images > 0,
-            features.tool_result_chars > 0,
-            bool(features.earlier_task),
-            features.user_chars > 4 * max(features.task_chars, 1),
-        ),
-        np.float32,
+    form, tools, turns = features.output_format.kind, features.tools, features.turns
+    return (
+        *_LADDERS[min(features.word_count, len(_LADDERS) - 1)],
+        features.has_code,
+        features.has_data,
+        min(features.formulas, 3) / 3,
+        min(features.list_items, 5) / 5,
+        form == "json_schema",
+        form == "json_object",
+        features.forced_tool is not None,
+        tools > 0,
+        tools > 4,
+        tools > 15,
+        features.is_agent_step,
+        turns > 1,
+        turns > 3,
+        features.images > 0,
+        features.tool_result_chars > 0,
+        bool(features.earlier_task),
+        features.user_chars > 4 * max(features.task_chars, 1),
     )
 
 
@@ -81,4 +86,4 @@ def _known(vocabulary: Vocabulary, seen: Sketch, others: int) -> NDArray[np.bool
 
 def look(features: Features) -> tuple[Sketch, Numbers]:
     """What the artefact is asked about."""
-    return sketch(features.text), shape_of(features)
+    return sketch(features.text), np.array(shape_of(features), np.float32)

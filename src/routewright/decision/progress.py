@@ -70,9 +70,7 @@ def stepped(tier: Tier, weight: float) -> Tier:
 def weighed(forecast: Forecast, weight: float) -> Forecast:
     """What to expect of each model when the work is so much harder than it seemed."""
     factor = exp(-weight * LOG_ODDS_PER_STEP)
-    return Forecast(
-        {name: replace(each, success=_with_odds(each.success, factor)) for name, each in forecast.of.items()}
-    )
+    return replace(forecast, success=[_with_odds(success, factor) for success in forecast.success])
 
 
 def _with_odds(success: float, factor: float) -> float:
@@ -93,6 +91,14 @@ _STILL_BROKEN = re.compile(
     r"|まだ.{0,8}(?:動|直|エラー|失敗)|動(?:かない|きません)|여전히|아직도? 안",
     re.IGNORECASE,
 )
+_COMPLAINING = (
+    "still", "again", "t work", "t fix", "t help", "t compile", "t pass", "same ", "immer noch", "weiterhin", "wieder",
+    "nicht", " pas", "toujours", "sigue", "funcion", "mismo", "mesmo", "funziona", "stesso", "не работает",
+    "не помогло", "та же", "ещё", "еще", "还是", "仍然", "依然", "没", "まだ", "動", "여전히", "아직",
+    "ı", "ſ", "\u0307",
+)  # fmt: skip
+"""Of which one is in what the pattern finds, and which are found in a fiftieth of the time; the last three are other
+forms of letters in them."""
 
 
 def _look_back(messages: Sequence[Message]) -> tuple[int, int]:
@@ -102,10 +108,15 @@ def _look_back(messages: Sequence[Message]) -> tuple[int, int]:
         text = _turn(messages[at])
         if not text or len(text.split(None, GO_ON_WORDS)) <= GO_ON_WORDS:
             continue
-        if not (_STILL_BROKEN.search(text) and any(message.role == "assistant" for message in messages[:at])):
+        if not (_complains(text) and any(message.role == "assistant" for message in messages[:at])):
             return at, complaints
         complaints += 1
     return first, complaints
+
+
+def _complains(text: str) -> bool:
+    """Whether it says that something still does not work."""
+    return any(map(text.lower().__contains__, _COMPLAINING)) and _STILL_BROKEN.search(text) is not None
 
 
 def _turn(message: Message) -> str:

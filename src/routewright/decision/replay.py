@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from routewright.catalog.registry import Capability, Model, Registry
-from routewright.decision.eligibility import Finding, Obstacle
+from routewright.decision.eligibility import Findings, Obstacle
 from routewright.decision.expectation import Expectation, Forecast
 from routewright.decision.intent import Policy, intent_of
 from routewright.decision.ranking import drawn, rank
@@ -63,22 +63,21 @@ def replay(
     expected = {name: it for name, each in logged.items() if (it := _expectation(each)) is not None}
     expected |= {name: each for name, each in newcomers.items() if name not in logged}
     session = route.session if policy.session_evidence else ()
-    forecast = Forecast(expected) if expected else None
+    forecast = Forecast.of_each(expected) if expected else None
     try:
         intent = intent_of(asked, route.verdict, registry, policy, forecast, session)
     except ModelNotFound:
         return Unreplayable(f"{asked.model} was asked for, and is not in the other catalog")
-    findings = {
-        model.name: _finding(model, logged.get(model.name), route, asked, before, now_s, expected.get(model.name))
-        for model in registry.models.values()
-        if not policy.models or intent.named is not None or model.name in policy.models
-    }
+    findings = _findings(registry, forecast, logged, route, asked, before, now_s)
+    if policy.models and intent.named is None:
+        findings = findings.without({name: "takes no part" for name in registry.models if name not in policy.models})
     ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
     if not ranking.eligible:
         return Unreplayable("no model of the other catalog could take it")
     draw = drawn(ranking, intent, asked, findings, policy.exploration, chance=1.0)
-    costs = {name: finding.cost_nanousd for name, finding in findings.items() if finding.obstacle is None}
-    return Replay(draw.propensities, costs)
+    names = registry.lineup.names
+    costs = {name: findings.cost(at) for at, name in enumerate(names) if at not in findings.obstacles}
+    return Replay({names[at]: probability for at, probability in draw.propensities.items()}, costs)
 
 
 def _expectation(candidate: Candidate) -> Expectation | None:
@@ -89,32 +88,47 @@ def _expectation(candidate: Candidate) -> Expectation | None:
     return Expectation(candidate.success, doubt, candidate.outcomes, tokens, waste=1.0)
 
 
-def _finding(
-    model: Model,
-    logged: Candidate | None,
+def _findings(
+    registry: Registry,
+    forecast: Forecast | None,
+    logged: Mapping[str, Candidate],
     route: Route,
     asked: Asked,
     before: Registry,
     now_s: int,
-    expectation: Expectation | None,
-) -> Finding:
-    tokens = route.output_tokens // max(asked.choices, 1) if expectation is None else expectation.output_tokens
-    tokens = min(tokens, asked.max_output_tokens or model.max_output_tokens)
-    cost = bare_cost_nanousd(model, route.input_tokens, tokens * asked.choices, now_s)
-    cold = None
-    if logged is not None and cost is not None:
-        factor = 1.0
-        if (old := before.models.get(model.name)) is not None and old.prices != model.prices:
-            was = bare_cost_nanousd(old, route.input_tokens, tokens * asked.choices, now_s)
-            factor = cost / was if was else 1.0
-        if logged.expected_cost_nanousd is not None:  # with what was warm, and what is wasted
-            cost = round(logged.expected_cost_nanousd * factor)
-        if logged.cold_cost_nanousd is not None:
-            cold = round(logged.cold_cost_nanousd * factor)
-    obstacle = _obstacle(model, logged, route, asked, cost, tokens)
-    resting = "rested then" if logged is not None and logged.hindrance == "resting" else ""
-    reason = "" if obstacle is not None else resting
-    return Finding(model, cost, obstacle, reason, expectation, tokens, cold)
+) -> Findings:
+    """What would have been found of the models of a registry."""
+    lineup = registry.lineup
+    forecast = None if forecast is None else forecast.over(lineup.names)
+    costs, output_tokens = [], []
+    cold: dict[int, int] = {}
+    obstacles: dict[int, Obstacle] = {}
+    resting: dict[int, str] = {}
+    for at, model in enumerate(lineup.models):
+        then = logged.get(model.name)
+        is_foreseen = forecast is not None and at not in forecast.unknown
+        tokens = (
+            forecast.output_tokens[at] if forecast and is_foreseen else route.output_tokens // max(asked.choices, 1)
+        )
+        tokens = min(tokens, asked.max_output_tokens or model.max_output_tokens)
+        cost = bare_cost_nanousd(model, route.input_tokens, tokens * asked.choices, now_s)
+        if then is not None and cost is not None:
+            factor = 1.0
+            if (old := before.models.get(model.name)) is not None and old.prices != model.prices:
+                was = bare_cost_nanousd(old, route.input_tokens, tokens * asked.choices, now_s)
+                factor = cost / was if was else 1.0
+            if then.expected_cost_nanousd is not None:  # with what was warm, and what is wasted
+                cost = round(then.expected_cost_nanousd * factor)
+            if then.cold_cost_nanousd is not None:
+                cold[at] = round(then.cold_cost_nanousd * factor)
+        obstacle = _obstacle(model, then, route, asked, cost, tokens)
+        if obstacle is not None:
+            obstacles[at] = obstacle
+        elif then is not None and then.hindrance == "resting":
+            resting[at] = "rested then"
+        costs.append(cost or 0)
+        output_tokens.append(tokens)
+    return Findings(lineup, costs, forecast, output_tokens, cold, obstacles, resting)
 
 
 def _obstacle(

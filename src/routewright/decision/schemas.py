@@ -51,9 +51,21 @@ def read_schema(text: str, place: str, *, is_trusted: bool) -> Fits:
     return _compiled(schema, place, deepest)
 
 
-def _compiled(schema: dict[str, Any], place: str, deepest: int) -> Fits:
-    import jsonschema_rs  # 12 ms, so only where there is a schema
+def library(place: str) -> Any:
+    """`jsonschema_rs`: an extra, of 15 MB, which takes 12 ms to import, so only where there is a schema.
 
+    Raises SchemaRefused where it is not installed.
+    """
+    try:
+        import jsonschema_rs
+    except ImportError as error:
+        missing = "JSON Schemas need the jsonschema-rs package, which is missing: pip install 'routewright[schemas]'"
+        raise SchemaRefused(f"{place}: {missing}") from error
+    return jsonschema_rs
+
+
+def _compiled(schema: dict[str, Any], place: str, deepest: int) -> Fits:
+    jsonschema_rs = library(place)
     try:
         validator = jsonschema_rs.validator_for(
             schema,

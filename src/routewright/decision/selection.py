@@ -8,16 +8,15 @@ constraint that removed it, so that a decision can be explained, stored and repl
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from msgspec.structs import replace
-
 from routewright.call import Call
-from routewright.catalog.registry import Deployment, Registry, Tier
+from routewright.catalog.registry import Registry, bits_of
+from routewright.decision.candidates import Telling
 from routewright.decision.eligibility import (
     ALL_MODELS,
     LACKS,
     NOTHING_WARM,
     Examiner,
-    Finding,
+    Findings,
     Obstacle,
     required_capabilities,
 )
@@ -25,9 +24,9 @@ from routewright.decision.expectation import Forecast
 from routewright.decision.features import Features
 from routewright.decision.intent import Intent, Policy, asked_of, intent_of
 from routewright.decision.permission import is_restricted, permission_of
-from routewright.decision.ranking import Draw, Ranking, drawn, rank, reasons_not_to_try
+from routewright.decision.ranking import drawn, rank
 from routewright.errors import CallerError, ContextTooLong, NoEligibleModel, UnpricedModel
-from routewright.route import Candidate, Route, Sign, Verdict
+from routewright.route import Route, Sign, Verdict
 
 NOTHING_WITHDRAWN: Mapping[str, str] = MappingProxyType({})
 
@@ -40,7 +39,7 @@ def select(
     registry: Registry,
     policy: Policy,
     now_s: int,
-    token_ratio: Callable[[str], float],
+    token_ratios: Mapping[str, float],
     resting: Mapping[str, str],
     cannot_carry: Callable[[str, Call], str | None],
     dropped_fields: Callable[[str, Call], tuple[str, ...]],
@@ -52,9 +51,9 @@ def select(
 ) -> Route:
     """The route of a call.
 
-    `now_s` is UTC in seconds since 1970, `token_ratio(model)` what that model counts for a token of our estimate,
-    `resting` the reason by id of each deployment that must not be called now; `cannot_carry(dialect, call)` and
-    `dropped_fields(dialect, call)` are the dialects' own answers.
+    `now_s` is UTC in seconds since 1970, `token_ratios` what a model counts for a token of our estimate, by its name
+    if it was observed, `resting` the reason by id of each deployment that must not be called now;
+    `cannot_carry(dialect, call)` and `dropped_fields(dialect, call)` are the dialects' own answers.
     `forecast` is what to expect of each model, None where nobody knows; `warm` how many input tokens of the call each
     model's provider still has in its cache; `chance` a number drawn from [0, 1), for a policy that explores, None for
     a decision without chance; `session` what the conversation shows of how it goes, already weighed into `forecast`;
@@ -68,24 +67,26 @@ def select(
     intent = intent_of(asked, verdict, registry, policy, forecast, session)
     expected = policy.expected_output_tokens.get(intent.work, 0)
     output_tokens = min(expected, call.max_output_tokens or expected)
+    lineup = registry.lineup
     examiner = Examiner(
+        lineup=lineup,
         call=call,
-        features=features,
-        required=required,
+        input_tokens=features.input_tokens,
+        required=bits_of(required) if required else 0,
         output_tokens=output_tokens,
         now_s=now_s,
         resting=resting,
         cannot_carry=cannot_carry,
         must_have_price=intent.named is None,
-        forecast=forecast,
+        forecast=None if forecast is None else forecast.over(lineup.names),
         warm=warm,
+        token_ratios=token_ratios,
         permission=permission,
         taking_part=policy.models if intent.named is None else ALL_MODELS,
+        pinned=intent.pinned,
     )
-    findings = examiner.examine(registry.models.values(), token_ratio)
-    if intent.pinned is not None:
-        findings |= examiner.examine((intent.pinned,), token_ratio)
-    trusted = _without(findings, withdrawn) if withdrawn and intent.named is None else findings
+    findings = examiner.examine()
+    trusted = findings.without(withdrawn) if withdrawn and intent.named is None else findings
     ranking = rank(intent, trusted, registry, policy, asked.prefers_reasoning)
     if ranking.eligible:
         findings = trusted
@@ -94,118 +95,45 @@ def select(
     if not ranking.eligible:
         raise _refusal(call, intent, findings, features.input_tokens + (call.max_output_tokens or output_tokens))
     draw = drawn(ranking, intent, asked, findings, policy.exploration, chance)
-    ranking = draw.ranking
-    baseline = _baseline(findings, registry, policy)
-    first = findings[next(iter(ranking.eligible))]
+    ranking, telling = draw.ranking, Telling(intent, draw, findings, examiner)
+    first, baseline = next(iter(ranking.eligible)), _baseline(findings, registry, policy)
     return Route(
         verdict=verdict if intent.follows_verdict else None,
         tier=ranking.tier,
         reason=ranking.reason,
-        candidates=_candidates(call, intent, draw, findings, examiner, dropped_fields),
+        written=telling.written(call, dropped_fields),
+        examined=telling.examined(),
         input_tokens=features.input_tokens,
         input_parts=features.input_parts,
-        output_tokens=(output_tokens if first.output_tokens is None else first.output_tokens) * call.choices,
+        output_tokens=(findings.output_tokens[first] if findings.is_foreseen(first) else output_tokens) * call.choices,
         session=tuple(session) if intent.follows_verdict or intent.wish is not None else (),
         asked=asked,
-        first_choice=first.model.name,
-        propensity=draw.propensities[first.model.name],
-        baseline_model=baseline.model.name if baseline else None,
-        baseline_cost_nanousd=baseline.cost_nanousd if baseline else None,
+        first_choice=lineup.names[first],
+        propensity=draw.propensities[first],
+        baseline_model=None if baseline is None else lineup.names[baseline],
+        baseline_cost_nanousd=None if baseline is None else findings.cost(baseline),
         catalog=registry.version,
         classifier=verdict.classifier if verdict is not None and intent.follows_verdict else None,
         policy=policy.version,
     )
 
 
-def _without(findings: Mapping[str, Finding], withdrawn: Mapping[str, str]) -> dict[str, Finding]:
-    return {
-        name: replace(finding, obstacle=Obstacle.CONSTRAINT, reason=withdrawn[name])
-        if name in withdrawn and finding.obstacle is None
-        else finding
-        for name, finding in findings.items()
-    }
-
-
-def _candidates(
-    call: Call,
-    intent: Intent,
-    draw: Draw,
-    findings: Mapping[str, Finding],
-    examiner: Examiner,
-    dropped_fields: Callable[[str, Call], tuple[str, ...]],
-) -> tuple[Candidate, ...]:
-    ranking, propensities = draw
-    eligible, warm = ranking.eligible, examiner.warm
-    why_not = reasons_not_to_try(intent, ranking)
-    dropped: dict[str, tuple[str, ...]] = {}
-    candidates = []
-    for name in (*eligible, *[name for name in findings if name not in eligible]):
-        finding = findings[name]
-        model, expectation, obstacle = finding.model, finding.expectation, finding.obstacle
-        reason, is_eligible = eligible.get(name), name in eligible
-        if reason is None:
-            reason = ranking.removed.get(name) or (why_not[model.tier] if obstacle is None else finding.reason)
-        deployments: tuple[Deployment, ...] = ()
-        dropped_here: tuple[str, ...] = ()
-        if is_eligible or _is_in_reserve(intent, name, finding, ranking):
-            deployments = examiner.deployments(model)
-        if is_eligible:
-            dialect = deployments[0].dialect
-            if dialect not in dropped:
-                dropped[dialect] = dropped_fields(dialect, call)
-            dropped_here = dropped[dialect]
-        candidates.append(
-            Candidate(
-                model=name,
-                tier=model.tier,
-                is_eligible=is_eligible,
-                reason=_with_warmth(reason, warm[name]) if name in warm else reason,
-                expected_cost_nanousd=finding.cost_nanousd,
-                cold_cost_nanousd=finding.cold_cost_nanousd,
-                success=None if expectation is None else _rounded(expectation.success),
-                outcomes=0 if expectation is None else expectation.outcomes,
-                doubt=None if expectation is None else _rounded(expectation.doubt),
-                output_tokens=finding.output_tokens,
-                hindrance="unable" if obstacle is not None else "resting" if finding.reason else "",
-                propensity=propensities.get(name, 0.0),
-                deployments=tuple([deployment.id for deployment in deployments]),
-                dropped_fields=dropped_here,
-            )
-        )
-    return tuple(candidates)
-
-
-def _is_in_reserve(intent: Intent, name: str, finding: Finding, ranking: Ranking) -> bool:
-    """Whether a model that is not tried could be called, should an answer not do: not if another was named."""
-    return intent.named is None and finding.obstacle is None and name not in ranking.removed
-
-
-def _with_warmth(reason: str, tokens: int) -> str:
-    return f"{reason}; {tokens:,} tokens warm" if tokens else reason
-
-
-def _rounded(number: float) -> float:
-    """To four digits, of a number that is not negative; `round` takes five times as long, as it goes by way of text."""
-    return int(number * 10_000 + 0.5) / 10_000
-
-
-def _baseline(findings: Mapping[str, Finding], registry: Registry, policy: Policy) -> Finding | None:
+def _baseline(findings: Findings, registry: Registry, policy: Policy) -> int | None:
     """What a saving is measured against: the policy's model, else the dearest of the complex tier, else of all."""
     if policy.baseline is not None:
-        return findings.get(registry.aliases.get(policy.baseline, policy.baseline))
-    priced = [finding for finding in findings.values() if finding.cost_nanousd is not None]
-    complex_ones = [finding for finding in priced if finding.model.tier is Tier.COMPLEX]
-    return max(complex_ones or priced, key=lambda finding: finding.cost_nanousd or 0, default=None)
+        return findings.lineup.place.get(registry.aliases.get(policy.baseline, policy.baseline))
+    return max(findings.lineup.dearest, key=findings.costs.__getitem__, default=None)
 
 
 # ---- when nobody is left ------------------------------------------------------------------------------------------
 
 
-def _refusal(call: Call, intent: Intent, findings: Mapping[str, Finding], needed: int) -> CallerError:
+def _refusal(call: Call, intent: Intent, findings: Findings, needed: int) -> CallerError:
     """The error that says which constraint removed which model."""
-    removed = [finding for finding in _in_scope(intent, findings) if finding.obstacle is not Obstacle.PERMISSION]
-    told = "; ".join(f"{finding.model.name}: {finding.reason}" for finding in removed) or "there is none"
-    obstacles = {finding.obstacle for finding in removed}
+    names, obstacles_of, reasons = findings.lineup.names, findings.obstacles, findings.reasons
+    removed = [at for at in _in_scope(intent, findings) if obstacles_of.get(at) is not Obstacle.PERMISSION]
+    told = "; ".join(f"{names[at]}: {reasons.get(at, '')}" for at in removed) or "there is none"
+    obstacles = {obstacles_of.get(at) for at in removed}
     if Obstacle.WINDOW in obstacles:
         return ContextTooLong(
             f"no permitted model holds the about {needed:,} tokens of input and output asked for: {told}",
@@ -221,24 +149,26 @@ def _refusal(call: Call, intent: Intent, findings: Mapping[str, Finding], needed
     return NoEligibleModel(
         f"no model can take this request ({intent.reason}): {told}",
         param="model",
-        hint=_unsaid_capability(removed)
+        hint=_unsaid_capability(removed, findings)
         or "lift one of these constraints (x-routewright-drop: NAME leaves out what cannot be carried); "
         "POST /v1/route shows the decision without calling anyone",
     )
 
 
-def _unsaid_capability(removed: list[Finding]) -> str | None:
+def _unsaid_capability(removed: Sequence[int], findings: Findings) -> str | None:
     """What to write where nobody has said what a model can do: a local server does not, of what it has loaded."""
-    for finding in removed:
+    for at in removed:
+        model = findings.lineup.models[at]
         for capability, reason in LACKS.items():
-            if finding.reason == reason and not finding.model.capabilities:
-                name = finding.model.name
+            if findings.reasons.get(at) == reason and not model.capabilities:
+                name = model.name
                 return f'if {name} can do it, say so: [models."{name}"] capabilities = ["{capability}"]'
     return None
 
 
-def _in_scope(intent: Intent, findings: Mapping[str, Finding]) -> list[Finding]:
+def _in_scope(intent: Intent, findings: Findings) -> Sequence[int]:
+    lineup = findings.lineup
     if intent.named is not None:
-        return [findings[name] for name in intent.named]
+        return [lineup.place[name] for name in intent.named]
     is_any = not intent.tiers or intent.or_cheapest
-    return [finding for finding in findings.values() if is_any or finding.model.tier in intent.tiers]
+    return [at for at, tier in enumerate(lineup.tiers) if is_any or tier in intent.tiers]

@@ -21,7 +21,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
-from routewright.call import CacheMark, Call, Document, Image, Part, Text, Thinking, ToolCall, ToolResult
+from routewright.call import CacheMark, Call, Document, Image, Part, Text, Thinking, ToolCall, ToolResult, utf8_length
 from routewright.decision.tokens import IMAGE_TOKENS
 from routewright.usage import Usage
 
@@ -64,15 +64,15 @@ def session_of(call: Call) -> str:
 
 def opening_of(call: Call) -> str:
     """A hash of how a conversation opened, its system prompt and first user turn: the same for all its turns."""
-    digest = blake2b(digest_size=16, person=b"opening")
+    opening = ""
     for message in call.messages[:_OPENING_MESSAGES]:
-        text = message.text
-        edges = (text[:_OPENING_CHARS] + text[_OPENING_CHARS:][-_OPENING_CHARS:]).encode(errors="surrogatepass")
-        digest.update(b"%s %d %d " % (message.role.encode(), len(text), len(edges)))
-        digest.update(edges)
+        text = edges = message.text
+        if len(text) > 2 * _OPENING_CHARS:
+            edges = text[:_OPENING_CHARS] + text[-_OPENING_CHARS:]
+        opening += f"{message.role} {len(text)} {utf8_length(edges)} {edges}"
         if message.role == "user":
             break
-    return digest.hexdigest()
+    return blake2b(opening.encode(errors="surrogatepass"), digest_size=16, person=b"opening").hexdigest()
 
 
 # ---- what was said ------------------------------------------------------------------------------------------------

@@ -27,32 +27,32 @@ RUN = 4
 Buckets = NDArray[np.int64]
 Numbers = NDArray[np.float32]
 
-_MOST_BYTES = 6 * 2 * EDGE_CHARS + 4  # a capital may be longer when it is small
+MOST_BYTES = 6 * 2 * EDGE_CHARS + 4  # a capital may be longer when it is small
 """Of `edges` in UTF-8, with the line between them and a blank at each end: no more is ever hashed."""
-_BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
-_SHIFT = np.uint64(64 - BUCKET_BITS)
-_PAIR = np.uint64(0x9E3779B1)
+BASE = 0x100000001B3  # FNV's prime: odd, so that it has an inverse modulo 2⁶⁴
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth): spreads a product over the upper bits
+SHIFT = np.uint64(64 - BUCKET_BITS)
+PAIR = np.uint64(0x9E3779B1)
 _ONE = np.uint64(1)
 
 
 def _powers(base: int) -> NDArray[np.uint64]:
-    powers = np.full(_MOST_BYTES + 1, base, np.uint64)
+    powers = np.full(MOST_BYTES + 1, base, np.uint64)
     powers[0] = 1
     return np.multiply.accumulate(powers)
 
 
-_POWERS = _powers(_BASE)
-_MIXED_INVERSES = _powers(pow(_BASE, -1, 2**64)) * _MIX
-"""`_MIX` is in them already: modulo 2⁶⁴ it does not matter when a product is multiplied."""
+_POWERS = _powers(BASE)
+_MIXED_INVERSES = _powers(pow(BASE, -1, 2**64)) * MIX
+"""`MIX` is in them already: modulo 2⁶⁴ it does not matter when a product is multiplied."""
 
-_LOWER = bytes(byte + 32 if 65 <= byte <= 90 else 32 if byte < 33 else byte for byte in range(256))
-_IS_WORD = np.array([97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128 for byte in range(256)])
-_IS_ALONE = np.array([0xE3 <= byte <= 0xED for byte in range(256)])
+LOWER = bytes(byte + 32 if 65 <= byte <= 90 else 32 if byte < 33 else byte for byte in range(256))
+IS_WORD = np.array([97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128 for byte in range(256)])
+IS_ALONE = np.array([0xE3 <= byte <= 0xED for byte in range(256)])
 """First bytes of Han, kana and Hangul: written without blanks, so that each character is taken for a word."""
 
 
-class _Class:
+class ByteClass:
     """What a byte counts as; `bincount` over the classes gives all counts at once."""
 
     OTHER, LETTER, CAPITAL, DIGIT, BLANK, LINE, MATHS, CODE, QUESTION, PUNCTUATION, FOREIGN, QUOTE = range(12)
@@ -60,25 +60,25 @@ class _Class:
 
 
 def _classes() -> NDArray[np.intp]:
-    table = np.full(256, _Class.OTHER, np.intp)  # as wide as `bincount` counts, so that it casts nothing
+    table = np.full(256, ByteClass.OTHER, np.intp)  # as wide as `bincount` counts, so that it casts nothing
     for characters, kind in (
-        ("abcdefghijklmnopqrstuvwxyz", _Class.LETTER),
-        ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _Class.CAPITAL),
-        ("0123456789", _Class.DIGIT),
-        (" \t", _Class.BLANK),
-        ("\n", _Class.LINE),
-        ("=+^\\$<>*/%|~", _Class.MATHS),
-        ("{}()[];_#@&", _Class.CODE),
-        ("?", _Class.QUESTION),
-        (".,:!-", _Class.PUNCTUATION),
-        ("\"'`", _Class.QUOTE),
+        ("abcdefghijklmnopqrstuvwxyz", ByteClass.LETTER),
+        ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", ByteClass.CAPITAL),
+        ("0123456789", ByteClass.DIGIT),
+        (" \t", ByteClass.BLANK),
+        ("\n", ByteClass.LINE),
+        ("=+^\\$<>*/%|~", ByteClass.MATHS),
+        ("{}()[];_#@&", ByteClass.CODE),
+        ("?", ByteClass.QUESTION),
+        (".,:!-", ByteClass.PUNCTUATION),
+        ("\"'`", ByteClass.QUOTE),
     ):
         table[list(characters.encode())] = kind
-    table[128:] = _Class.FOREIGN
+    table[128:] = ByteClass.FOREIGN
     return table
 
 
-_CLASS_OF = _classes()
+CLASS_OF = _classes()
 
 
 class Sketch(Struct, frozen=True, eq=False):
@@ -92,22 +92,25 @@ class Sketch(Struct, frozen=True, eq=False):
     """`COUNTS` numbers, each about between -1 and 1: length, digits, code, notation, questions, options, …"""
 
 
-_LENGTH_STEPS = 9
-_SHORTEST = 4
+LENGTH_STEPS = 9
+SHORTEST = 4
 """The first step of lengths is at 2⁴ characters."""
-_NUMBER_STEPS = 6
-_SHARES = (
-    _Class.CAPITAL,
-    _Class.DIGIT,
-    _Class.MATHS,
-    _Class.CODE,
-    _Class.PUNCTUATION,
-    _Class.FOREIGN,
-    _Class.QUOTE,
-    _Class.LINE,
+NUMBER_STEPS = 6
+SHARES = (
+    ByteClass.CAPITAL,
+    ByteClass.DIGIT,
+    ByteClass.MATHS,
+    ByteClass.CODE,
+    ByteClass.PUNCTUATION,
+    ByteClass.FOREIGN,
+    ByteClass.QUOTE,
+    ByteClass.LINE,
 )
 """Classes whose part of the text counts."""
-COUNTS = _LENGTH_STEPS + _NUMBER_STEPS + len(_SHARES) + 4
+COUNTS = LENGTH_STEPS + NUMBER_STEPS + len(SHARES) + 4
+COUNT_STEP = 1 / 64
+"""In a fingerprint counts are kept as bytes, in these steps."""
+FINGERPRINT_BYTES = FOLDED // 8 + COUNTS
 
 
 def edges(text: str) -> str:
@@ -121,7 +124,7 @@ def sketch(text: str) -> Sketch:
     data = text_edges.encode(errors="surrogatepass")
     is_ascii = text_edges.isascii()
     small = data if is_ascii else text_edges.lower().encode(errors="surrogatepass")
-    words, runs = _buckets(np.frombuffer(b" " + small.translate(_LOWER) + b" ", np.uint8), is_ascii=is_ascii)
+    words, runs = _buckets(np.frombuffer(b" " + small.translate(LOWER) + b" ", np.uint8), is_ascii=is_ascii)
     return Sketch(words, runs, _counts(np.frombuffer(data, np.uint8), len(text)))
 
 
@@ -135,7 +138,7 @@ def _buckets(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[Buckets, Bucke
     np.add.accumulate(weighed, out=prefixes[1:])
     runs = prefixes[RUN:] - prefixes[:-RUN] if size >= RUN else prefixes[:0]
     runs *= _MIXED_INVERSES[: len(runs)]
-    runs >>= _SHIFT
+    runs >>= SHIFT
     return _word_buckets(prefixes, *_word_bounds(data, is_ascii=is_ascii)), runs.view(np.int64)
 
 
@@ -146,20 +149,20 @@ def _word_buckets(prefixes: NDArray[np.uint64], starts: NDArray[np.int64], ends:
     words, pairs = hashes[:count], hashes[count:]
     np.subtract(prefixes.take(ends), prefixes.take(starts), out=words)
     words *= _MIXED_INVERSES.take(starts)
-    np.multiply(words[:-1], _PAIR, out=pairs)
+    np.multiply(words[:-1], PAIR, out=pairs)
     pairs += words[1:]
-    hashes >>= _SHIFT
+    hashes >>= SHIFT
     return hashes.view(np.int64)
 
 
 def _word_bounds(data: NDArray[np.uint8], *, is_ascii: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where words start and end; a blank stands before and after them all."""
-    is_word = _IS_WORD.take(data)
+    is_word = IS_WORD.take(data)
     if is_ascii:
         bounds = (is_word[1:] != is_word[:-1]).nonzero()[0]
         bounds += 1
         return bounds[0::2], bounds[1::2]
-    is_alone = _IS_ALONE.take(data[1:])
+    is_alone = IS_ALONE.take(data[1:])
     starts = (is_word[1:] & (is_alone | ~is_word[:-1])).nonzero()[0] + 1
     ends = (is_word[:-1] & (is_alone | ~is_word[1:])).nonzero()[0] + 1
     return starts, ends
@@ -177,18 +180,24 @@ def folded(words: Buckets) -> NDArray[np.bool_]:
     return is_there
 
 
+def fingerprint(seen: Sketch) -> bytes:
+    """A sketch in some 300 bytes: one bit for each folded bucket, then the counts."""
+    counts = np.rint(seen.counts * (1 / COUNT_STEP)).astype(np.int8)
+    return bytes(np.packbits(folded(seen.words))) + bytes(counts)
+
+
 def _counts(data: NDArray[np.uint8], length: int) -> Numbers:
-    classes = _CLASS_OF.take(data)
-    by_class = np.bincount(classes, minlength=_Class.SIZE).tolist()
-    questions, lines = by_class[_Class.QUESTION], by_class[_Class.LINE]
+    classes = CLASS_OF.take(data)
+    by_class = np.bincount(classes, minlength=ByteClass.SIZE).tolist()
+    questions, lines = by_class[ByteClass.QUESTION], by_class[ByteClass.LINE]
     size = math.log2(length + 1)
     per_byte = 5 / max(len(data), 1)
-    numbers = _numbers(classes) if by_class[_Class.DIGIT] else 0
+    numbers = _numbers(classes) if by_class[ByteClass.DIGIT] else 0
     return np.array(
         (
-            *_ladder(_LENGTH_STEPS, size - _SHORTEST),
-            *_ladder(_NUMBER_STEPS, math.log2(numbers + 1)),
-            *[min(by_class[kind] * per_byte, 1) for kind in _SHARES],
+            *_ladder(LENGTH_STEPS, size - SHORTEST),
+            *_ladder(NUMBER_STEPS, math.log2(numbers + 1)),
+            *[min(by_class[kind] * per_byte, 1) for kind in SHARES],
             min(questions, 3) / 3,
             min(_options(classes), 10) / 10 if lines else 0,
             min(lines, 20) / 20,
@@ -211,11 +220,11 @@ def _ladder(steps: int, height: float) -> list[float]:
 
 def _numbers(classes: NDArray[np.intp]) -> int:
     """Runs of digits."""
-    is_digit = classes == _Class.DIGIT
+    is_digit = classes == ByteClass.DIGIT
     return int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + bool(is_digit[0])
 
 
 def _options(classes: NDArray[np.intp]) -> int:
     """Lines that begin like `A.` or `B)`."""
-    starts = (classes[:-2] == _Class.LINE).nonzero()[0]
-    return int(np.count_nonzero((classes[starts + 1] == _Class.CAPITAL) & (classes[starts + 2] >= _Class.MATHS)))
+    starts = (classes[:-2] == ByteClass.LINE).nonzero()[0]
+    return int(np.count_nonzero((classes[starts + 1] == ByteClass.CAPITAL) & (classes[starts + 2] >= ByteClass.MATHS)))

@@ -1,6 +1,6 @@
 """OpenAI's chat request as clients send it: a body into a `Call`, and other messages into the body."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -38,6 +38,7 @@ from routewright.dialects.fields import (
     whole_number,
     wrong,
 )
+from routewright.dialects.openai_thinking import KEY as THINKING_BLOCKS
 from routewright.dialects.openai_thinking import read_blocks
 from routewright.dialects.openai_writing import DIALECT, write_message
 from routewright.dialects.service_tiers import wished
@@ -75,39 +76,33 @@ def read_call(body: bytes, request_id: str, options: Options) -> Call:
     if router_options.KEY in fields:
         options = router_options.with_body_options(options, fields.pop(router_options.KEY))
     options = router_options.with_usual_fields(options, fields)
+    said: dict[str, Any] = {}
+    """Of the call's fields those that the body says something about: most bodies say little."""
+    if "stream" in fields or "stream_options" in fields:
+        said |= _read_stream(fields)
+    if "tools" in fields or "tool_choice" in fields:
+        said |= _read_tools(fields)
+    model, messages = _read_model(fields), _read_messages(fields.get("messages"))
+    for name in filter(fields.__contains__, _FURTHER):
+        of_call, read = _FURTHER[name]
+        said[of_call] = read(fields)
+    if not fields.keys() <= _CANONICAL:
+        others = (name for name, value in fields.items() if name not in _CANONICAL and value is not None)
+        said["extra_fields"] = (*said.get("extra_fields", ()), *others)
+    return Call(id=request_id, dialect=DIALECT, model=model, messages=messages, body=fields, options=options, **said)
+
+
+def _read_stream(fields: JsonObject) -> JsonObject:
     stream = boolean(fields, "stream") or False
     stream_options = mapping(fields, "stream_options") or {}
     include_usage = boolean(stream_options, "include_usage", "stream_options.") or False
+    return {"stream": stream, "wants_usage": stream and include_usage}
+
+
+def _read_tools(fields: JsonObject) -> JsonObject:
     tools, foreign_tools = functions_in(array(fields, "tools") or [], _read_function)
-    tool_choice, foreign_choice = _read_tool_choice(fields.get("tool_choice"))
-    return Call(
-        id=request_id,
-        dialect=DIALECT,
-        model=_read_model(fields),
-        messages=_read_messages(fields.get("messages")),
-        body=fields,
-        tools=tools,
-        tool_choice=tool_choice,
-        parallel_tool_calls=boolean(fields, "parallel_tool_calls"),
-        output_format=_read_output_format(mapping(fields, "response_format")),
-        max_output_tokens=_read_max_tokens(fields),
-        temperature=number(fields, "temperature", 0, 2),
-        top_p=number(fields, "top_p", 0, 1),
-        stop=_read_stop(fields.get("stop")),
-        reasoning_effort=text(fields, "reasoning_effort"),
-        logprobs=_read_logprobs(fields),
-        choices=whole_number(fields, "n", 1, _MOST_CHOICES) or 1,
-        stream=stream,
-        wants_usage=stream and include_usage,
-        extra_fields=(
-            *foreign_tools,
-            *foreign_choice,
-            *(name for name, value in fields.items() if name not in _CANONICAL and value is not None),
-        ),
-        options=options,
-        session=session_in(fields, OPENAI_FIELDS),
-        service_tier=wished(fields.get("service_tier")),
-    )
+    choice, foreign_choice = _read_tool_choice(fields.get("tool_choice"))
+    return {"tools": tools, "tool_choice": choice, "extra_fields": (*foreign_tools, *foreign_choice)}
 
 
 def _read_model(fields: JsonObject) -> str:
@@ -206,6 +201,24 @@ def _read_tool_choice(choice: Any) -> tuple[ToolChoice | None, tuple[str, ...]]:
             raise wrong("tool_choice", '"auto", "none", "required" or an object that names a function', choice)
 
 
+_FURTHER: Mapping[str, tuple[str, Callable[[JsonObject], Any]]] = {
+    "parallel_tool_calls": ("parallel_tool_calls", lambda fields: boolean(fields, "parallel_tool_calls")),
+    "response_format": ("output_format", lambda fields: _read_output_format(mapping(fields, "response_format"))),
+    "max_tokens": ("max_output_tokens", _read_max_tokens),
+    "max_completion_tokens": ("max_output_tokens", _read_max_tokens),
+    "temperature": ("temperature", lambda fields: number(fields, "temperature", 0, 2)),
+    "top_p": ("top_p", lambda fields: number(fields, "top_p", 0, 1)),
+    "stop": ("stop", lambda fields: _read_stop(fields["stop"])),
+    "reasoning_effort": ("reasoning_effort", lambda fields: text(fields, "reasoning_effort")),
+    "top_logprobs": ("logprobs", _read_logprobs),
+    "logprobs": ("logprobs", _read_logprobs),
+    "n": ("choices", lambda fields: whole_number(fields, "n", 1, _MOST_CHOICES) or 1),
+    **{name: ("session", lambda fields: session_in(fields, OPENAI_FIELDS)) for name in OPENAI_FIELDS},
+    "service_tier": ("service_tier", lambda fields: wished(fields["service_tier"])),
+}
+"""What each optional field of a body is in a call, in the order in which mistakes are told."""
+
+
 # ---- messages: a request may have thousands, so the plain ones take the short way ------------------------------------
 
 
@@ -238,24 +251,26 @@ def _read_message(fields: JsonObject, at: str) -> Message:
         parts = _read_assistant_parts(fields, at)
     else:
         parts = _read_content(fields.get("content"), at + "content")
-    return Message(role, (*parts, *_marks(fields, at)))
+    _mark(parts, fields, at)
+    return Message(role, tuple(parts))
 
 
-def _marks(fields: JsonObject, at: str) -> Iterator[Part]:
-    """The mark on a message or on a part of it, which stands for all that comes before its end."""
+def _mark(parts: list[Part], fields: JsonObject, at: str) -> None:
+    """Put the mark on a message, or on a part of it, after its parts: it stands for all that comes before its end."""
     if CACHE_CONTROL in fields and (mark := read_mark(fields, at)) is not None:
-        yield mark
+        parts.append(mark)
 
 
-def _read_content(content: object, at: str) -> Iterator[Part]:
+def _read_content(content: object, at: str) -> list[Part]:
     if isinstance(content, str):
-        yield Text(content)
-    elif isinstance(content, list) and content:
-        for index, part in enumerate(content):
-            yield _read_part(part, f"{at}[{index}]")
-            yield from _marks(part, f"{at}[{index}].")
-    else:
+        return [Text(content)]
+    if not isinstance(content, list) or not content:
         raise wrong(at, "a string or an array of content parts", content)
+    parts: list[Part] = []
+    for index, part in enumerate(content):
+        parts.append(_read_part(part, f"{at}[{index}]"))
+        _mark(parts, part, f"{at}[{index}].")
+    return parts
 
 
 def _read_part(part: object, at: str) -> Part:
@@ -279,31 +294,32 @@ def _read_part(part: object, at: str) -> Part:
     return Opaque(kind)
 
 
-def _read_tool_result(fields: JsonObject, at: str) -> Iterator[Part]:
+def _read_tool_result(fields: JsonObject, at: str) -> list[Part]:
     call_id = required_text(fields, "tool_call_id", at)
-    parts = list(_read_content(fields.get("content"), at + "content"))
-    yield ToolResult(
-        call_id,
-        "\n".join(part.text for part in parts if isinstance(part, Text)),
-        images=tuple(part for part in parts if isinstance(part, Image)),
-    )
-    yield from (part for part in parts if not isinstance(part, Text | Image))
+    content = fields.get("content")
+    if type(content) is str:
+        return [ToolResult(call_id, content)]
+    parts = _read_content(content, at + "content")
+    words = "\n".join(part.text for part in parts if isinstance(part, Text))
+    images = tuple(part for part in parts if isinstance(part, Image))
+    return [ToolResult(call_id, words, images=images), *(part for part in parts if not isinstance(part, Text | Image))]
 
 
-def _read_assistant_parts(fields: JsonObject, at: str) -> Iterator[Part]:
-    yield from read_blocks(fields, at)
+def _read_assistant_parts(fields: JsonObject, at: str) -> list[Part]:
+    parts: list[Part] = [*read_blocks(fields, at)] if THINKING_BLOCKS in fields else []
     calls = array(fields, "tool_calls", at) or []
     refusal = text(fields, "refusal", at)
     content = fields.get("content")
     if content is not None and not (content == "" and (calls or refusal)):
-        yield from _read_content(content, at + "content")
+        parts += _read_content(content, at + "content")
     if refusal:
-        yield Text(refusal)
+        parts.append(Text(refusal))
     for kind in ("audio", "function_call"):
         if fields.get(kind) is not None:
-            yield Opaque(kind)
+            parts.append(Opaque(kind))
     for index, call in enumerate(calls):
-        yield _read_tool_call(call, f"{at}tool_calls[{index}]")
+        parts.append(_read_tool_call(call, f"{at}tool_calls[{index}]"))
+    return parts
 
 
 def _read_tool_call(call: object, at: str) -> Part:

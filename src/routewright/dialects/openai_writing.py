@@ -36,7 +36,7 @@ def write_body(call: Call, upstream_model: str, provider: str, *, can_reason: bo
     """
     if call.dialect == DIALECT and call.body:
         body = {**call.body, "model": upstream_model}
-        if any(type(part) is Thinking for message in call.messages for part in message.parts):
+        if _has_thoughts(call.messages):
             body["messages"] = [without_wrapped(message) for message in body["messages"]]
     else:
         body = {"model": upstream_model, **_canonical_body(call, can_reason=can_reason)}
@@ -49,6 +49,14 @@ def write_body(call: Call, upstream_model: str, provider: str, *, can_reason: bo
         del body["stream"]
         body.pop("stream_options", None)
     return msgspec.json.encode(body)
+
+
+def _has_thoughts(messages: tuple[Message, ...]) -> bool:
+    for message in messages:
+        for part in message.parts:
+            if type(part) is Thinking:
+                return True
+    return False
 
 
 def _max_tokens_fields(body: JsonObject, provider: str) -> list[str]:

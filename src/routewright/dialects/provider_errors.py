@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import msgspec
 from msgspec import Struct
@@ -136,6 +135,8 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
 
 
 def _http_date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # most of `email`, and hardly a provider writes dates
+
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

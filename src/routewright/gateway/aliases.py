@@ -100,7 +100,7 @@ def with_own_model(call: Call, registry: Registry) -> Call:
     There, the weak model answers where the strong one is expected to win with a probability below the threshold. So
     the weak one's answer is good with a probability of at least 1 - threshold, which is what `min_quality` asks for.
     """
-    match = _ROUTELLM.fullmatch(call.model)
+    match = _ROUTELLM.fullmatch(call.model) if call.model.startswith("router-") else None
     if match is None or registry.find(call.model) is not None or not 0 <= Decimal(match[1]) <= 1:
         return call
     options = call.options

@@ -1,10 +1,9 @@
-"""The gateway as an ASGI application: one table of endpoints, each with who may call it, and one border for errors."""
+"""The gateway, a handler of all addresses: one table of them, each with who may call it, and one border for errors."""
 
 import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
 
 import msgspec
 from msgspec import Struct
@@ -44,11 +43,9 @@ from routewright.gateway.http import (
     ClientLeft,
     Departure,
     Handler,
+    Kept,
     Message,
-    RawHeaders,
-    Receive,
     Request,
-    Scope,
     Send,
     respond,
     whole_answer,
@@ -286,19 +283,22 @@ class Gateway:
             Endpoint("GET", "/docs", Access.OPEN, described.html),
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request.of(scope, receive, self._engine.mint_id())
+    async def __call__(self, request: Request, send: Send) -> None:
+        """Answer a request, whatever becomes of it."""
+        request = replace(request, id=self._engine.mint_id())
         sent = _Sent(send, request)
         try:
             endpoint = self._find(request)
             request = replace(request, caller=self._door.admit(request, endpoint.access))
-            # operators look in also when there is too much to do
-            with (
-                self.workload.during(request.caller.tenant.key, request.work)
-                if endpoint.access is Access.USE
-                else nullcontext()
-            ):
+            if endpoint.access is not Access.USE:  # operators look in also when there is too much to do
                 await endpoint.handler(request, sent)
+                return
+            tenant = request.caller.tenant.key
+            self.workload.admit(tenant, request.work)
+            try:
+                await endpoint.handler(request, sent)
+            finally:
+                self.workload.leave(tenant, request.work)
         except ClientLeft:
             return
         except RoutewrightError as error:
@@ -316,7 +316,7 @@ class Gateway:
 
     def write_refusal(self, error: RoutewrightError) -> bytes:
         """The whole answer, as it goes out, to what never became a request; the connection ends with it."""
-        nothing = Request("", "", {}, _nothing, self._engine.mint_id())
+        nothing = Request("", "", {}, Kept(), self._engine.mint_id())
         headers = [JSON_TYPE, *error_headers(nothing, error), (b"connection", b"close")]
         return whole_answer(error.http_status, headers, _OPENAI.write_error(error, nothing.id))
 
@@ -369,10 +369,6 @@ def _for_clients(error: RoutewrightError) -> RoutewrightError:
     return error
 
 
-async def _nothing() -> Message:
-    return {"type": "http.disconnect"}
-
-
 def _pattern(path: str) -> re.Pattern[str]:
     parts = {"**": ".+", "*": "[^/]+"}
     return re.compile("/".join(parts.get(part, re.escape(part)) for part in path.split("/")))
@@ -389,7 +385,10 @@ class _Sent:
     def __call__(self, message: Message) -> Awaitable[None]:
         if not self.has_begun:
             self.has_begun = True
-            headers: RawHeaders = message["headers"]
-            if not any(name == b"x-request-id" for name, _ in headers):
-                message["headers"] = headers + id_headers(self._request)
+            headers = message["headers"]
+            for name, _ in headers:  # it is among the first
+                if name == b"x-request-id":
+                    break
+            else:
+                message = {**message, "headers": [*headers, *id_headers(self._request)]}
         return self._send(message)

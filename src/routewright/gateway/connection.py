@@ -7,9 +7,9 @@ What comes in one piece, as nearly all requests do, is never timed: a timer is s
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
-from functools import lru_cache, partial
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from routewright.errors import CallerError, HeadTooLarge, InvalidHttp, Overloaded, RequestTimeout, RoutewrightError
 from routewright.gateway.exchange import Exchange, Flow
-from routewright.gateway.http import RawHeaders, Receive, Scope, Send
+from routewright.gateway.http import Handler, RawHeaders, Request, by_name
 
 OVERLOAD_PAUSE_S = 1.0
 MOST_HEADERS = 100
@@ -29,9 +29,6 @@ BODY_PACE_S, BODY_PACE_BYTES = 10.0, 1024
 WRITE_STALL_S = 60.0
 MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 """Read, and thrown away, of a body that was refused: most clients look at the answer when all is sent."""
-
-
-App: TypeAlias = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 
 class Limits(Struct, frozen=True):
@@ -62,18 +59,29 @@ class Entrance:
         self.keeps_alive = True
         """Connections, for another request; no more when the gateway is about to end."""
         self._by_address: Counter[str] = Counter()
+        self._open = 0
+        self._common_of: list[tuple[bytes, bytes]] = []
+        self._common = b""
+
+    def common(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The lines of what every answer has, such as the date; uvicorn makes a new list of them once a second."""
+        if headers is not self._common_of:
+            self._common_of, self._common = headers, b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        return self._common
 
     def admit(self, address: str) -> None:
         """Count one more. Raises Overloaded."""
         most_here = self.limits.max_connections_per_address
-        if self._by_address.total() >= self.limits.max_connections:
+        if self._open >= self.limits.max_connections:
             raise Overloaded("too many connections are open", retry_after_s=OVERLOAD_PAUSE_S)
         if self._by_address[address] >= most_here:
             raise Overloaded(f"{most_here} connections from this address are open", retry_after_s=OVERLOAD_PAUSE_S)
         self._by_address[address] += 1
+        self._open += 1
 
     def leave(self, address: str) -> None:
         """One that was admitted has ended."""
+        self._open -= 1
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
@@ -96,14 +104,14 @@ class Connection(asyncio.Protocol):
         """The request that came last."""
         self._answering: Exchange | None = None
         """The one that is answered now, or was last: those after it wait in the pipeline."""
-        self._app: App = config.loaded_app
+        self._handler: Handler = config.loaded_app
         self._idle_s = config.timeout_keep_alive
         self._state = server_state
         self._entrance = entrance
         self._limits = entrance.limits
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # the good request before it is answered
-        self._pipeline: deque[Exchange] = deque()
+        self._pipeline: deque[tuple[Request, Exchange]] = deque()
         self._url = b""
         self._headers: RawHeaders = []
         self._address: str | None = None
@@ -114,6 +122,10 @@ class Connection(asyncio.Protocol):
         """Whatever else comes is not looked at."""
         self._idle_bytes = 0
         """Since a message began, or the last piece of a body."""
+        self._taken = 0
+        """In the piece that is read now."""
+        self._head_bytes = 0
+        """At most so long is the head that is read now."""
         self._arrived = 0
         self._discarded = 0
         self._refusal: CallerError | None = None
@@ -165,7 +177,9 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         self._is_between = False
-        self._idle_bytes += len(data)
+        self._taken = count = len(data)
+        self._idle_bytes += count
+        self._head_bytes += count
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -174,13 +188,13 @@ class Connection(asyncio.Protocol):
             self._refuse(self._refusal or InvalidHttp("this is not HTTP/1.1 as RFC 9112 has it"))
         if self._is_between or self._is_deaf:
             return
-        self._arrived += len(data)
+        self._arrived += count
         if self._idle_bytes > self._limits.max_header_bytes:
             self._refuse(self._too_large())
         elif self._sender_watch is None:
             self._watch_sender()
         if not self._is_in_head and self.exchange is not None and self.exchange.is_complete:
-            self._discard(len(data))
+            self._discard(count)
 
     # ---- what the parser finds --------------------------------------------------------------------------------
 
@@ -190,73 +204,75 @@ class Connection(asyncio.Protocol):
         self._headers = []
         self._is_between = False
         self._idle_bytes = 0
+        self._head_bytes = self._taken
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; or, once the head is complete, a trailer, which no part of us may take for a header."""
-        if self._is_in_head:
-            self._headers.append((name.lower(), value))
+        """A header; or a trailer, which nobody takes for one, as it comes when the head has been read."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """A whole head: refused, or on its way to the application."""
+        """A whole head: refused, or on its way to its handler."""
+        headers, repeated = by_name(self._headers)
+        version = self._parser.get_http_version()
         try:
-            self._check_head()
+            self._check_head(headers, repeated, version)
         except CallerError as error:
             self._refusal = error  # the parser wraps what is raised within it
             raise
+        exchange, method = self._exchange(headers, version), self._parser.get_method().decode("ascii")
+        path, query = _split_target(self._url)
+        request = Request(method, path, headers, exchange, repeated=repeated, query=query)
         self._is_in_head = False
-        self._stop_watching_sender()
-        before, self.exchange = self.exchange, self._exchange()
+        if self._sender_watch is not None:
+            self._stop_watching_sender()
+        before, self.exchange = self.exchange, exchange
         if before is None or before.is_complete:
-            self._begin(self.exchange)
+            self._begin(request, exchange)
         else:
             self._flow.pause_reading()
-            self._pipeline.append(self.exchange)
+            self._pipeline.append((request, exchange))
 
-    def _exchange(self) -> Exchange:
-        version, parser = self._parser.get_http_version(), self._parser
-        path, query = _split_target(self._url)
-        scope = {
-            "type": "http",
-            "http_version": version,
-            "method": parser.get_method().decode("ascii"),
-            "path": path,
-            "query_string": query,
-            "headers": self._headers,
-        }
+    def _exchange(self, headers: Mapping[bytes, bytes], version: str) -> Exchange:
+        parser = self._parser
         return Exchange(
-            scope,
             self._transport,
             self._flow,
+            loop=self.loop,
+            is_chunkable=version == "1.1",
+            is_bodiless=parser.get_method() == b"HEAD",
             keeps_alive=self._entrance.keeps_alive
             and version == "1.1"
             and parser.should_keep_alive()
             and not parser.should_upgrade(),
-            is_awaited=(b"expect", b"100-continue") in self._headers,
-            common=b"".join([b"%b: %b\r\n" % pair for pair in self._state.default_headers]),
+            is_awaited=headers.get(b"expect") == b"100-continue",
+            common=self._entrance.common(self._state.default_headers),
             on_complete=self._answered,
         )
 
-    def _begin(self, exchange: Exchange) -> None:
+    def _begin(self, request: Request, exchange: Exchange) -> None:
         self._answering = exchange
-        task = self.loop.create_task(self._app(exchange.scope, exchange.receive, exchange.send))
+        request.work.task = task = self.loop.create_task(self._answer(request, exchange))
         self._state.tasks.add(task)
-        task.add_done_callback(partial(self._end, exchange))
 
-    def _end(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
-        self._state.tasks.discard(task)
-        if not (exchange.is_complete or exchange.has_left):
-            self._transport.close()
+    async def _answer(self, request: Request, exchange: Exchange) -> None:
+        """In a task for each request: what cancels it, from wherever it comes, ends with it."""
+        try:
+            await self._handler(request, exchange.send)
+        finally:
+            self._state.tasks.discard(request.work.begin())
+            if not (exchange.is_complete or exchange.has_left):
+                self._transport.close()
 
     def _answered(self) -> None:
         if self._transport.is_closing():
             return
         self._flow.resume_reading()
         if self._pipeline:
-            self._begin(self._pipeline.popleft())
+            self._begin(*self._pipeline.popleft())
             return
         self._idle_since = self.loop.time()
         if self._idle_watch is None:
@@ -271,28 +287,28 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The end of a request."""
         self._is_between = self._is_in_head = True
-        self._stop_watching_sender()
+        if self._sender_watch is not None:
+            self._stop_watching_sender()
         if self.exchange is not None:
             self.exchange.end()
 
-    def _check_head(self) -> None:
+    def _check_head(self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], version: str) -> None:
         """Raises InvalidHttp, HeadTooLarge."""
-        headers, url = self._headers, self._url
-        size = len(url) + sum([len(name) + len(value) for name, value in headers])
-        if size > self._limits.max_header_bytes or len(headers) > MOST_HEADERS or len(url) > MOST_TARGET_BYTES:
+        url, most = self._url, self._limits.max_header_bytes
+        if self._head_bytes > most and len(url) + sum(len(name) + len(value) for name, value in self._headers) > most:
             raise self._too_large()
-        names = [name for name, _ in headers]
-        version = self._parser.get_http_version()
+        if len(self._headers) > MOST_HEADERS or len(url) > MOST_TARGET_BYTES:
+            raise self._too_large()
         if version not in ("1.1", "1.0"):
             raise InvalidHttp(f"HTTP/{version} is not spoken here")
-        hosts = names.count(b"host")
-        if hosts > 1 or (hosts == 0 and version == "1.1"):
+        if b"host" in repeated or (b"host" not in headers and version == "1.1"):
             raise InvalidHttp("a request has one Host header")
-        if b"transfer-encoding" in names:
-            _check_encoding(dict(headers)[b"transfer-encoding"], version)
+        encoding = headers.get(b"transfer-encoding")
+        if encoding is not None:
+            _check_encoding(encoding, version)
         if not url.startswith(b"/"):
-            _check_target(url, dict(headers).get(b"host"))
-        if self._parser.should_upgrade() and (b"transfer-encoding" in names or b"content-length" in names):
+            _check_target(url, headers.get(b"host"))
+        if self._parser.should_upgrade() and (encoding is not None or b"content-length" in headers):
             raise InvalidHttp("only HTTP/1.1 is spoken here", hint="have the client use it, without an Upgrade header")
         if len(self._pipeline) >= MOST_PIPELINED:
             raise InvalidHttp(f"more than {MOST_PIPELINED} requests wait for their turn")

@@ -19,32 +19,26 @@ from routewright.settings import is_loopback
 
 
 class Access(Enum):
-    """Who may call an endpoint."""
+    """Who may call an endpoint: whoever has one of its `roles`."""
 
     OPEN = "open"
     """Anybody who reaches the port: says nothing but whether we live."""
-    LOCAL = "local"
+    LOCAL = "local", Role.READ
     """Anybody on this machine, if no other reaches the port; else as `READ`."""
-    USE = "use"
-    READ = "read"
-    ADMIN = "admin"
-    SEE = "see"
+    USE = "use", Role.USE
+    READ = "read", Role.READ
+    ADMIN = "admin", Role.ADMIN
+    SEE = "see", Role.READ
     """In a browser too: as `READ`, by a key's session; and on this machine anybody, if no other reaches the port."""
-    SAY = "say"
+    SAY = "say", Role.USE, Role.ADMIN
     """In a browser too: as `USE`, or `ADMIN`."""
-    ACT = "act"
+    ACT = "act", Role.ADMIN
     """In a browser too: as `ADMIN`."""
 
+    def __init__(self, _name: str, *roles: Role) -> None:
+        self.roles = frozenset(roles)
 
-_ROLES = {
-    Access.LOCAL: {Role.READ},
-    Access.USE: {Role.USE},
-    Access.READ: {Role.READ},
-    Access.ADMIN: {Role.ADMIN},
-    Access.SEE: {Role.READ},
-    Access.SAY: {Role.USE, Role.ADMIN},
-    Access.ACT: {Role.ADMIN},
-}
+
 _IN_BROWSERS = (Access.SEE, Access.SAY, Access.ACT)
 
 NEIGHBOUR = Caller(roles=frozenset({Role.USE, Role.READ}))
@@ -76,11 +70,11 @@ class Door:
         """Who it is. Raises Unauthorized, NotPermitted, ForeignOrigin, AccessUnavailable."""
         if access is Access.OPEN or (access is Access.LOCAL and self._is_local and _foreign_address(request) is None):
             return Caller()
-        caller, roles = self._browser(request) if access in _IN_BROWSERS else self._caller(request), _ROLES[access]
-        if roles.isdisjoint(caller.roles):
+        caller = self._browser(request) if access in _IN_BROWSERS else self._caller(request)
+        if access.roles.isdisjoint(caller.roles):
             if caller in (NEIGHBOUR, ONLOOKER):
                 raise _unauthorised()
-            wanted = " or ".join(sorted(repr(role.value) for role in roles))
+            wanted = " or ".join(sorted(repr(role.value) for role in access.roles))
             raise NotPermitted(f"this key does not have the role {wanted}", hint="use one that has")
         return caller
 
@@ -168,15 +162,15 @@ def _foreign_address(request: Request) -> str | None:
     """Where a web page that is not this machine's own is from, by `Origin`; or, if its name was pointed at us (DNS
     rebinding), by `Host`."""
     for name in (b"origin", b"host"):
-        address = request.header(name)
+        address = request.headers.get(name)
         if address is not None and not _is_here(address):
-            return address
+            return address.decode("latin-1")
     return None
 
 
 @lru_cache(maxsize=256)
-def _is_here(address: str) -> bool:
-    return is_loopback(_host_of(address))
+def _is_here(address: bytes) -> bool:
+    return is_loopback(_host_of(address.decode("latin-1")))
 
 
 def _host_of(address: str) -> str:

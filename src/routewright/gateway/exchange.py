@@ -1,15 +1,14 @@
-"""One request of a client and its answer: an ASGI application on one side, the bytes of HTTP/1.1 on the other.
+"""One request of a client and its answer: handlers on one side, the bytes of HTTP/1.1 on the other.
 
 The head of an answer waits for the first of its body, so that both are one write; a piece of a stream is one write.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Generator
 from http import HTTPStatus
 from typing import Any
 
-from routewright.gateway.http import NO_WAIT, Message, RawHeaders, Scope
+from routewright.gateway.http import NO_WAIT, ClientLeft, Message, RawHeaders
 
 MOST_WAITING_BYTES = 64 * 1024
 """Of a body that nobody has read yet; beyond it no more is taken from the socket."""
@@ -17,10 +16,8 @@ JOINED_BYTES = 16 * 1024
 """A body up to this is copied behind its head, so that both are one piece."""
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
 _LAST_CHUNK = b"0\r\n\r\n"
-_LEFT: Message = {"type": "http.disconnect"}
 
 
 class Flow:
@@ -67,21 +64,23 @@ class Flow:
 
 
 class Exchange:
-    """A request whose head has come, and its answer."""
+    """A request whose head has come, as the `Client` who sent it; and its answer."""
 
     def __init__(
         self,
-        scope: Scope,
         transport: asyncio.Transport,
         flow: Flow,
         *,
+        loop: asyncio.AbstractEventLoop,
+        is_chunkable: bool,
+        is_bodiless: bool,
         keeps_alive: bool,
         is_awaited: bool,
         common: bytes,
         on_complete: Callable[[], None],
     ) -> None:
-        """`is_awaited`: the client sends the body only when told to; `common` are header lines of every answer."""
-        self.scope = scope
+        """`is_chunkable`: the client speaks HTTP/1.1; `is_bodiless`: it wants but a head; `is_awaited`: it sends the
+        body only when told to; `common` are header lines of every answer."""
         self.keeps_alive = keeps_alive
         """The connection stays open after the answer."""
         self.has_more = True
@@ -92,18 +91,20 @@ class Exchange:
         self.has_left = False
         self._transport = transport
         self._flow = flow
+        self._loop = loop
         self._is_awaited = is_awaited
         self._common = common
         self._on_complete = on_complete
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
-        self._is_read = False
-        """The application has the whole body."""
         self._news: asyncio.Future[None] | None = None
+        """Of somebody who waits for more of the body."""
+        self._left: Callable[[], None] | None = None
         self._head: bytes | None = None
         """Of an answer, as long as it is not sent."""
+        self._is_chunkable = is_chunkable
         self._is_chunked = False
-        self._is_bodiless = False
+        self._is_bodiless = is_bodiless
         self._bytes_due: int | None = None
         """What is missing of a body whose length was told; None where it was not."""
 
@@ -115,47 +116,63 @@ class Exchange:
         self._waiting_bytes += len(piece)
         if self._waiting_bytes > MOST_WAITING_BYTES:
             self._flow.pause_reading()
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def end(self) -> None:
         """The body is complete."""
         self.has_more = False
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def leave(self) -> None:
         """The connection is gone."""
         if not self.is_complete:
             self.has_left = True
-        self._wake()
+            self._wake()
+            if self._left is not None:
+                self._left()
 
     def _wake(self) -> None:
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
-    # ---- the application's side
+    # ---- for handlers
 
-    async def receive(self) -> Message:
-        """What has come of the body since the last time; once it was all read, that the client has left."""
+    def whole(self) -> bytes | None:
+        """See `Client.whole`."""
+        if self.has_more or self.has_left or self._is_awaited:
+            return None
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)  # of a single one, as it often is, no copy
+
+    async def read(self) -> bytes:
+        """See `Client.read`."""
         if self._is_awaited and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._is_awaited = False
-        if not (self.has_left or self.is_complete):
-            self._flow.resume_reading()
         while not (self.has_left or self.is_complete):
-            if not self._is_read and (self._pieces or not self.has_more):
-                return self._read()
-            self._news = asyncio.get_running_loop().create_future()
+            if self._pieces:
+                pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
+                return b"".join(pieces)
+            if not self.has_more:
+                return b""
+            self._flow.resume_reading()
+            self._news = self._loop.create_future()
             await self._news
-        return _LEFT
+        raise ClientLeft
 
-    def _read(self) -> Message:
-        pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
-        self._is_read = not self.has_more
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return {"type": "http.request", "body": body, "more_body": self.has_more}
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """See `Client.watch`."""
+        self._left = left
+        if left is not None:
+            if self.has_left:
+                left()
+            else:
+                self._flow.resume_reading()
 
     def send(self, message: Message) -> Awaitable[None]:
-        """The head of the answer, or a piece of its body: sent at once, or when the client takes more again."""
+        """The head of the answer, a piece of its body, or all of it: at once, or when the client takes more again."""
         if not self._flow.is_writable and not self.has_left:
             return _Later(self, message)
         self.send_now(message)
@@ -170,34 +187,41 @@ class Exchange:
         """Send it, whether or not there is room for it."""
         if self.has_left:
             return
-        if not self.is_begun:
-            self._begin(message["status"], message["headers"])
-        else:
-            self._write(message.get("body", b""), is_last=not message.get("more_body"))
+        body: bytes | None = message.get("body")
+        if self.is_begun:
+            is_last = not message.get("more_body")
+            self._write(self._framed(body or b"", is_last=is_last), is_last=is_last)
+            return
+        self._begin(message["status"], message["headers"], None if body is None else len(body))
+        if body is not None:
+            self._write(body, is_last=True)
 
-    def _begin(self, status: int, headers: RawHeaders) -> None:
+    def _begin(self, status: int, headers: RawHeaders, size: int | None) -> None:
+        """`size` of the body, where all of it is there."""
         self.is_begun, self._is_awaited = True, False
-        if _CONTROL.search(b"".join([value for _, value in headers])):
-            raise ValueError("a header of an answer has a control character in it")
-        lines = [_STATUS_LINES[status], self._common]
-        for name, value in headers:
-            lines += (name, b": ", value, b"\r\n")
-            if name == b"content-length":
-                self._bytes_due = int(value)
-        if self.scope["method"] == "HEAD" or status in _BODILESS:
+        lines = [b"%b: %b\r\n" % pair for pair in headers]
+        if size is None:
+            self._bytes_due = next((int(value) for name, value in headers if name == b"content-length"), None)
+        else:
+            self._bytes_due = size
+            lines.append(b"content-length: %d\r\n" % size)
+        if status in _BODILESS:
             self._is_bodiless = True
-        elif self._bytes_due is None:
-            self._is_chunked = self.scope["http_version"] == "1.1"
+        if self._bytes_due is None and not self._is_bodiless:
+            self._is_chunked = self._is_chunkable
             self.keeps_alive = self.keeps_alive and self._is_chunked
         if self._is_chunked:
             lines.append(b"transfer-encoding: chunked\r\n")
         if not self.keeps_alive:
             lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)
+        told = b"".join(lines)
+        if told.count(b"\n") != len(lines) or told.count(b"\r") != len(lines) or b"\0" in told:
+            raise ValueError("a header of an answer has a control character in it")
+        self._head = b"".join((_STATUS_LINES[status], self._common, told, b"\r\n"))
 
-    def _write(self, body: bytes, *, is_last: bool) -> None:
-        data = b"" if self._is_bodiless else self._framed(body, is_last=is_last)
+    def _write(self, data: bytes, *, is_last: bool) -> None:
+        if self._is_bodiless:
+            data = b""
         if self._head is not None:
             head, self._head = self._head, None
             if len(data) > JOINED_BYTES:
@@ -208,7 +232,6 @@ class Exchange:
             self._transport.write(data)
         if is_last:
             self.is_complete = True
-            self._wake()
             if not self.keeps_alive:
                 self._transport.close()
             self._on_complete()

@@ -14,12 +14,9 @@ from routewright.errors import DeadlineExceeded, ProviderError, ShuttingDown
 from routewright.gateway.aliases import with_own_model
 from routewright.gateway.headers import (
     answer_headers,
-    check_version,
     limit_headers,
-    read_forwarded,
+    read_aside,
     read_options,
-    read_session,
-    read_trace,
 )
 from routewright.gateway.http import (
     IS_CUT,
@@ -75,7 +72,7 @@ class Generation:
 
     async def __call__(self, request: Request, send: Send) -> None:
         call = self._memory.resume(await read_call(request, self._engine, self._dialect))
-        async with self._departure(request) as departure:
+        with self._departure(request) as departure:
             request.work.reply = reply = await self._engine.ask(call)
             try:
                 if call.stream:
@@ -89,13 +86,16 @@ class Generation:
         """What is done when the client leaves, by its key or the settings."""
         server = self._engine.settings.server
         if (request.caller.tenant.when_left or server.when_left) == WhenLeft.CANCEL:
-            return Departure(request.receive)
+            return Departure(request)
         caps = Caps(server.when_left_seconds, server.when_left_bytes, server.when_left_at_once)
-        return Departure(request.receive, caps, self._finishing)
+        return Departure(request, caps, self._finishing)
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
         if reply.speaks(self._dialect.name):
-            body = b"".join([event.raw async for event in reply])
+            raw: list[bytes] = []
+            while events := await reply.next():
+                raw += [event.raw for event in events]
+            body = b"".join(raw)  # of a single one, as it is here, no copy
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
         self._memory.keep(call, body)
@@ -150,15 +150,14 @@ class _Passage:
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:
     """The call a request means. Raises CallerError."""
-    check_version(request)
-    options = read_options(request.headers)
+    aside, options = read_aside(request), read_options(request.headers)
     body = await request.body(engine.settings.server.max_body_bytes)
     request.work.body_bytes = len(body)
     call = dialect.read(body, request_id=request.id, options=options)
     return replace(
         with_own_model(call, engine.registry),
-        headers=read_forwarded(request),
-        session=read_session(request.headers) or call.session,
+        headers=aside.headers,
+        session=aside.session or call.session,
         tenant=request.caller.tenant,
-        trace=read_trace(request),
+        trace=aside.trace,
     )

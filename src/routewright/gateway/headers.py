@@ -1,9 +1,12 @@
 """Headers of our own: what a caller may ask of the router, and what the router says of its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import ceil
 
-from routewright.call import JsonObject, Options
+from msgspec import Struct
+
+from routewright.call import Attempt, JsonObject, Options
 from routewright.dialects.anthropic_messages import FORWARDED_HEADERS, VERSION_HEADER, VERSIONS
 from routewright.dialects.options import read_options as options_from
 from routewright.dialects.session import hashed_session
@@ -32,16 +35,37 @@ _NO_OPTIONS = Options()
 _FORWARDED = [(name.encode(), name) for name in FORWARDED_HEADERS]
 _VERSION = VERSION_HEADER.encode()
 _SESSION = (b"x-session-id", b"x-conversation-id", b"x-claude-code-session-id", *SESSIONS)
+_ASIDE = frozenset((_VERSION, b"traceparent", *_SESSION, *(raw for raw, _ in _FORWARDED)))
 _PASSING = (RateLimited, RequestInProgress, RequestTimeout, OperatorError)
 """What is worth trying again. Where our own attempts, budget or deadline are spent, it is not: retries multiply."""
+
+
+class Aside(Struct, frozen=True):
+    """What headers say about a call, beside its body and its options."""
+
+    session: str = ""
+    headers: Mapping[str, str] = {}
+    trace: SpanContext | None = None
+
+
+_NOTHING = Aside()
+
+
+def read_aside(request: Request) -> Aside:
+    """What becomes `Call.session`, `Call.headers` and `Call.trace`. Raises InvalidRequest."""
+    if request.headers.keys().isdisjoint(_ASIDE):  # as of most requests
+        return _NOTHING
+    check_version(request)
+    return Aside(read_session(request.headers), read_forwarded(request), read_trace(request))
 
 
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
     """The caller's wishes from `x-routewright-…` headers, and what other gateways call them. Raises InvalidRequest for
     one we cannot read."""
-    said = {name: value for name, value in headers.items() if name.startswith(_PREFIXES)}
-    if not said:
+    names = b"\n".join(headers)
+    if not [prefix for prefix in _PREFIXES if prefix in names]:  # as of most requests
         return _NO_OPTIONS
+    said = {name: value for name, value in headers.items() if name.startswith(_PREFIXES)}
     fields = read_aliases(said)
     for name, value in said.items():
         if name.startswith(_PREFIX):
@@ -108,43 +132,64 @@ def read_forwarded(request: Request) -> Mapping[str, str]:
 def answer_headers(request: Request, reply: Reply) -> RawHeaders:
     """What the router did. The cost is there once the reply has ended; a stream tells it in its last chunk."""
     attempt, route = reply.attempt, reply.route
-    told = {
-        "x-request-id": request.client_id or attempt.call.id,
-        "request-id": attempt.call.id,  # where Anthropic's SDK looks for it
-        "x-routewright-request-id": attempt.call.id,
-        "x-routewright-model": attempt.model.name,
-        "x-routewright-tier": route.tier,
-        "x-routewright-reason": route.reason,
-        "x-routewright-attempts": str(attempt.number),
-        "x-routewright-price-version": attempt.price_version,
-    }
+    told: RawHeaders = [
+        *_ids(attempt.call.id, request.client_id),
+        *_choice(attempt.model.name, route.tier, route.reason, attempt.price_version),
+        (b"x-routewright-attempts", b"%d" % attempt.number),
+    ]
     if route.confidence is not None:
-        told["x-routewright-confidence"] = f"{route.confidence:.2f}"
-    if dropped := next(c.dropped_fields for c in route.candidates if c.model == attempt.model.name):
-        told["x-routewright-dropped"] = ", ".join(dropped)
+        told.append((b"x-routewright-confidence", b"%.2f" % route.confidence))
+    if dropped := _dropped(attempt):
+        told.append((b"x-routewright-dropped", _listed(dropped, ", ")))
     if route.context:
-        told["x-routewright-context"] = "; ".join(route.context)
+        told.append((b"x-routewright-context", _listed(route.context)))
     if route.spending:
-        told["x-routewright-spending"] = "; ".join(route.spending)
+        told.append((b"x-routewright-spending", _listed(route.spending)))
     if route.cascade:
-        told["x-routewright-cascade"] = "; ".join(route.cascade)
+        told.append((b"x-routewright-cascade", _listed(route.cascade)))
     if route.strategy is not None and (checks := _checks(route.strategy, reply)):
-        told["x-routewright-checks"] = checks
+        told.append((b"x-routewright-checks", _written(checks)))
     if route.max_output_tokens is not None:
-        told["x-routewright-max-tokens"] = str(route.max_output_tokens)
+        told.append((b"x-routewright-max-tokens", b"%d" % route.max_output_tokens))
     if reply.cached is not None:
-        told["x-routewright-cache"] = reply.cached.state
+        told.append((b"x-routewright-cache", _written(reply.cached.state)))
         if reply.cached.age_s is not None:
-            told["age"] = str(reply.cached.age_s)
+            told.append((b"age", b"%d" % reply.cached.age_s))
     if reply.budget_remaining_nanousd is not None:
-        told["x-routewright-budget-remaining-usd"] = exact_usd(reply.budget_remaining_nanousd)
+        told.append((b"x-routewright-budget-remaining-usd", exact_usd(reply.budget_remaining_nanousd).encode()))
     if reply.receipt is not None:
-        told["x-routewright-cost-usd"] = exact_usd(reply.receipt.cost_nanousd)
+        told.append((b"x-routewright-cost-usd", exact_usd(reply.receipt.cost_nanousd).encode()))
         if reply.receipt.baseline_cost_nanousd is not None:
-            told["x-routewright-baseline-cost-usd"] = exact_usd(reply.receipt.baseline_cost_nanousd)
+            told.append((b"x-routewright-baseline-cost-usd", exact_usd(reply.receipt.baseline_cost_nanousd).encode()))
         if reply.receipt.overhead_s is not None:
-            told["x-routewright-overhead-ms"] = f"{reply.receipt.overhead_s * 1000:.2f}"
-    return [(name.encode(), value.encode("ascii", "replace")) for name, value in told.items()]
+            told.append((b"x-routewright-overhead-ms", b"%.2f" % (reply.receipt.overhead_s * 1000)))
+    return told
+
+
+@lru_cache(maxsize=1_000)
+def _choice(model: str, tier: str, reason: str, price_version: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Which model, and why: the same for many answers."""
+    return (
+        (b"x-routewright-model", _written(model)),
+        (b"x-routewright-tier", _written(tier)),
+        (b"x-routewright-reason", _written(reason)),
+        (b"x-routewright-price-version", _written(price_version)),
+    )
+
+
+def _dropped(attempt: Attempt) -> Sequence[str]:
+    for candidate in attempt.routed.route.written:
+        if candidate.model == attempt.model.name:
+            return candidate.dropped_fields
+    return ()
+
+
+def _written(text: str) -> bytes:
+    return text.encode("ascii", "replace")
+
+
+def _listed(texts: Iterable[str], separator: str = "; ") -> bytes:
+    return _written(separator.join(texts))
 
 
 def _checks(strategy: Strategy, reply: Reply) -> str:
@@ -156,10 +201,15 @@ def _checks(strategy: Strategy, reply: Reply) -> str:
 
 def id_headers(request: Request) -> RawHeaders:
     """By which id to find a request again (`routewright ledger show`): the client's own for it, and ours."""
+    return _ids(request.id, request.client_id)
+
+
+def _ids(own: str, of_client: str | None) -> RawHeaders:
+    raw = own.encode()
     return [
-        (b"x-request-id", (request.client_id or request.id).encode()),
-        (b"request-id", request.id.encode()),  # where Anthropic's SDK looks for it
-        (b"x-routewright-request-id", request.id.encode()),
+        (b"x-request-id", raw if of_client is None else of_client.encode()),
+        (b"request-id", raw),  # where Anthropic's SDK looks for it
+        (b"x-routewright-request-id", raw),
     ]
 
 

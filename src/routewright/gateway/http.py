@@ -1,15 +1,16 @@
-"""The little of HTTP that the hot path needs, on raw ASGI: read bounded bodies, write answers, notice who left.
+"""The little of HTTP that handlers need: read bounded bodies, write answers, notice who left.
 
-A framework here costs two to ten times as much as this file (docs/decisions/0009-raw-asgi.md).
+A framework here costs two to ten times as much as this file (docs/decisions/0009-raw-asgi.md), and ASGI between our own
+protocol and our own application cost something, too (0056-http-of-a-request.md).
 """
 
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from msgspec import Struct, field
 
@@ -17,11 +18,11 @@ from routewright.access.keys import Caller
 from routewright.errors import BodyTooLarge
 from routewright.gateway.overload import Work
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+Message: TypeAlias = Mapping[str, Any]
+"""A part of an answer: its head (`status`, `headers`), a piece of its body (`body`; `more_body` if others follow), both
+as ASGI has them; or all of it in one, with `status`, `headers` and `body`, whose length need not be told."""
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 class _NoWait:
@@ -43,7 +44,48 @@ IS_CUT = "routewright.is_cut"
 """Key of an answer's last message: the stream broke off, whatever the end of it looks like in its dialect."""
 
 NOBODY_YET = Caller()
+NONE_REPEATED: frozenset[bytes] = frozenset()
+_CLIENT_IDS = (b"x-request-id", b"x-client-request-id", b"helicone-request-id")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Client(Protocol):
+    """Who sent a request, while it is answered."""
+
+    def whole(self) -> bytes | None:
+        """All of the body, which is then read; None if it is not all here."""
+        ...
+
+    async def read(self) -> bytes:
+        """What has come of the body since the last time, waited for; `b""` at its end. Raises ClientLeft."""
+        ...
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """Have `left` called when the client has gone, be it before now; with None, nothing any more."""
+        ...
+
+
+class Kept:
+    """A body that is all here already; whose it is may still leave."""
+
+    def __init__(self, body: bytes = b"", client: Client | None = None) -> None:
+        self._body = body
+        self._client = client
+
+    def whole(self) -> bytes | None:
+        """See `Client.whole`."""
+        body, self._body = self._body, b""
+        return body
+
+    async def read(self) -> bytes:
+        """See `Client.read`."""
+        body, self._body = self._body, b""
+        return body
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """See `Client.watch`."""
+        if self._client is not None:
+            self._client.watch(left)
 
 
 class Request(Struct, frozen=True):
@@ -53,10 +95,10 @@ class Request(Struct, frozen=True):
     path: str
     headers: dict[bytes, bytes]
     """Lower-case names; of a repeated header the last."""
-    receive: Receive
+    client: Client
     id: str = ""
     """By which the ledger knows it; ours, whatever the client calls it."""
-    repeated: frozenset[bytes] = frozenset()
+    repeated: frozenset[bytes] = NONE_REPEATED
     """Names of headers that came more than once."""
     caller: Caller = NOBODY_YET
     """Who sent it, once that is known: the gateway's finding, never a field of the request."""
@@ -68,15 +110,6 @@ class Request(Struct, frozen=True):
         """Without its headers, one of which is a key."""
         return f"Request({self.method} {self.path!r}, {self.id})"
 
-    @classmethod
-    def of(cls, scope: Scope, receive: Receive, request_id: str) -> Self:
-        """The request behind an ASGI scope, by the id that it is given."""
-        sent: list[tuple[bytes, bytes]] = scope["headers"]
-        headers = dict(sent)
-        repeated = frozenset() if len(headers) == len(sent) else _repeated(name for name, _ in sent)
-        query = scope.get("query_string", b"")
-        return cls(scope["method"], scope["path"], headers, receive, request_id, repeated, query=query)
-
     def header(self, name: bytes) -> str | None:
         """A header's text, if it was sent."""
         value = self.headers.get(name)
@@ -85,48 +118,50 @@ class Request(Struct, frozen=True):
     @property
     def client_id(self) -> str | None:
         """The id by which the client wants to find this request again; echoed if harmless, never used as identity."""
-        names = (b"x-request-id", b"x-client-request-id", b"helicone-request-id")
-        text = next(filter(None, map(self.header, names)), "")
-        return text if _SAFE_ID.fullmatch(text) else None
+        for name in _CLIENT_IDS:
+            if value := self.headers.get(name):
+                text = value.decode("latin-1")
+                return text if _SAFE_ID.fullmatch(text) else None
+        return None
 
     async def body(self, limit: int) -> bytes:
-        """The whole body. Raises BodyTooLarge as soon as it is known to be over `limit` bytes."""
-        pieces = [piece async for piece in self.pieces(limit, "server.max_body_bytes")]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        """The whole body. Raises BodyTooLarge as soon as it is known to be over `limit` bytes; ClientLeft."""
+        body = self.client.whole()
+        if body is None:
+            return b"".join([piece async for piece in self.pieces(limit, "server.max_body_bytes")])
+        _check_size(len(body), limit, "server.max_body_bytes")
+        return body
 
     async def pieces(self, limit: int, setting: str) -> AsyncIterator[bytes]:
         """The body as it comes. Raises BodyTooLarge beyond `limit` bytes, which `setting` raises; ClientLeft."""
         declared = self.headers.get(b"content-length", b"")
-        is_over = declared.isdigit() and int(declared) > limit
-        size, has_more = 0, True
-        while has_more and not is_over:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            piece: bytes = message.get("body", b"")
+        _check_size(int(declared) if declared.isdigit() else 0, limit, setting)
+        size = 0
+        while piece := await self.client.read():
             size += len(piece)
-            is_over = size > limit
-            if not is_over:
-                yield piece
-            has_more = message.get("more_body", False)
-        if is_over:
-            raise BodyTooLarge(f"the body is over {limit:,} bytes", hint=f"{setting} raises the bound")
+            _check_size(size, limit, setting)
+            yield piece
 
 
 Handler: TypeAlias = Callable[[Request, Send], Awaitable[None]]
 """What answers at an address."""
 
 
-def _repeated(names: Iterable[bytes]) -> frozenset[bytes]:
-    return frozenset(name for name, times in Counter(names).items() if times > 1)
+def _check_size(size: int, limit: int, setting: str) -> None:
+    if size > limit:
+        raise BodyTooLarge(f"the body is over {limit:,} bytes", hint=f"{setting} raises the bound")
+
+
+def by_name(sent: RawHeaders) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
+    """Headers by their names, of a repeated one the last; and the names of those that are repeated."""
+    headers = dict(sent)
+    if len(headers) == len(sent):
+        return headers, NONE_REPEATED
+    return headers, frozenset(name for name, times in Counter(name for name, _ in sent).items() if times > 1)
 
 
 class ClientLeft(Exception):
     """The client closed its connection before it had its answer."""
-
-
-WATCH_AFTER_S = 0.05
-"""A request that is over before that is not watched: to begin and end watching costs more than to answer a little."""
 
 
 class Caps(Struct, frozen=True):
@@ -145,28 +180,20 @@ class Departure:
     With `caps` the block goes on within them, as if the client were there; `finishing` has all of the gateway that do.
     """
 
-    def __init__(self, receive: Receive, caps: Caps | None = None, finishing: "set[Departure] | None" = None) -> None:
-        self._receive = receive
+    def __init__(self, request: Request, caps: Caps | None = None, finishing: "set[Departure] | None" = None) -> None:
+        self._client = request.client
+        self._task = request.work.begin()
         self._caps = caps
         self._finishing = set() if finishing is None else finishing
         self._bytes_left = 0
-        self._watch: asyncio.Future[Message] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._has_left = False
 
-    async def __aenter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+    def __enter__(self) -> Self:
+        self._client.watch(self._left)
         return self
 
-    def _begin(self) -> None:
-        self._watch = asyncio.ensure_future(self._receive())
-        self._watch.add_done_callback(self._left)
-
-    def _left(self, watch: "asyncio.Future[Message]") -> None:
-        if watch.cancelled() or watch.exception() is not None or watch.result()["type"] != "http.disconnect":
-            return
+    def _left(self) -> None:
         caps = self._caps
         if caps is None or len(self._finishing) >= caps.at_once:
             self._give_up()
@@ -181,33 +208,25 @@ class Departure:
 
     def passed(self, size: int) -> None:
         """So many more bytes are for the client. Raises ClientLeft when it has left, and they are too many."""
-        if self in self._finishing:
+        if self._timer is not None:
             self._bytes_left -= size
             if self._bytes_left < 0:
                 raise ClientLeft
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
-        self._finishing.discard(self)
-        if self._watch is not None:
-            self._watch.remove_done_callback(self._left)
-            self._watch.cancel()
+        self._client.watch(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._finishing.discard(self)
         if self._has_left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
             raise ClientLeft from error
 
 
-async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+def respond(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Awaitable[None]:
     """Send a whole answer."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+    return send({"type": "http.response", "status": status, "headers": headers, "body": body})
 
 
 def whole_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:

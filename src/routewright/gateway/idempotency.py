@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from routewright.clock import Clock
 from routewright.engine import Engine
 from routewright.errors import IdempotencyMismatch, InvalidRequest, RequestInProgress
-from routewright.gateway.http import IS_CUT, Handler, Message, RawHeaders, Receive, Request, Send, respond
+from routewright.gateway.http import IS_CUT, Handler, Kept, Message, RawHeaders, Request, Send, respond
 
 HEADER = b"idempotency-key"
 KEPT_FOR_S = 86_400.0
@@ -108,8 +108,8 @@ class Idempotent:
 
     def __call__(self, request: Request, send: Send) -> Awaitable[None]:
         """The handler's own awaitable where there is no key: what is around a stream costs every chunk of it."""
-        key = request.header(HEADER)
-        return self._handler(request, send) if key is None else self._once(key, request, send)
+        key = request.headers.get(HEADER)
+        return self._handler(request, send) if key is None else self._once(key.decode("latin-1"), request, send)
 
     async def _once(self, key: str, request: Request, send: Send) -> None:
         if HEADER in request.repeated or not _NAME.fullmatch(key):
@@ -123,7 +123,7 @@ class Idempotent:
             return
         copy = _Copy(send)
         try:
-            await self._handler(replace(request, receive=_again(body, request.receive)), copy)
+            await self._handler(replace(request, client=Kept(body, request.client)), copy)
         except BaseException:
             self._answers.forget(name)
             raise
@@ -144,10 +144,10 @@ class _Copy:
         """Whether the answer came to its proper end."""
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
+        if "headers" in message:
             self._headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
-        else:
-            piece = message.get("body", b"")
+        if "body" in message:
+            piece = message["body"]
             self.is_whole = not message.get("more_body") and not message.get(IS_CUT)
             if self._body is not None:
                 self._body += piece
@@ -157,15 +157,3 @@ class _Copy:
 
     def answer(self) -> Answer:
         return Answer(self._headers, None if self._body is None else bytes(self._body))
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, and then what else the client does."""
-    left = [body]
-
-    async def received() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await receive()
-
-    return received

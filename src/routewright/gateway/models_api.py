@@ -36,7 +36,7 @@ def shown_to(tenant: Tenant, route: Route) -> Route:
         return route
     shown = tuple(each for each in route.candidates if not each.reason.startswith(NOT_ALLOWED))
     baseline = route.baseline_model if route.baseline_model in [each.model for each in shown] else None
-    return replace(route, candidates=shown, baseline_model=baseline)
+    return replace(route.with_candidates(shown), baseline_model=baseline)
 
 
 class Models:

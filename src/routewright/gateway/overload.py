@@ -6,8 +6,6 @@ tenants flood, the more is left. Only when memory runs out is something ended th
 """
 
 import asyncio
-from collections import Counter
-from contextlib import AbstractContextManager
 from heapq import nlargest
 
 from routewright.errors import Overloaded, RoutewrightError
@@ -32,11 +30,15 @@ class Work:
         self.reply: Reply | None = None
         self.error: RoutewrightError | None = None
         """Why it was ended from outside."""
-        self._task: asyncio.Task[object] | None = None
+        self.task: asyncio.Task[object] | None = None
+        """That works on it; whoever makes a task for it says so."""
 
-    def begin(self) -> None:
-        """The current task works on it."""
-        self._task = asyncio.current_task()
+    def begin(self) -> "asyncio.Task[object]":
+        """The task that works on it, which is the current one."""
+        if self.task is None:
+            self.task = asyncio.current_task()
+            assert self.task is not None
+        return self.task
 
     @property
     def size(self) -> int:
@@ -46,23 +48,8 @@ class Work:
     def end(self, error: RoutewrightError) -> None:
         """Cancel its task, which tells the client this error."""
         self.error = error
-        if self._task is not None:
-            self._task.cancel()
-
-
-class _InFlight:
-    """A request that is counted while this is entered."""
-
-    def __init__(self, workload: "Workload", tenant: str, work: Work) -> None:
-        self._workload = workload
-        self._tenant = tenant
-        self._work = work
-
-    def __enter__(self) -> None:
-        self._workload.admit(self._tenant, self._work)
-
-    def __exit__(self, *error: object) -> None:
-        self._workload.leave(self._tenant, self._work)
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Workload:
@@ -71,12 +58,8 @@ class Workload:
     def __init__(self, most: int = MAX_IN_FLIGHT) -> None:
         self._most = most
         self._works: set[Work] = set()
-        self._by_tenant: Counter[str] = Counter()
+        self._by_tenant: dict[str, int] = {}
         self._is_short = False
-
-    def during(self, tenant: str, work: Work) -> AbstractContextManager[None]:
-        """One more, as long as the block lasts. Entering raises Overloaded."""
-        return _InFlight(self, tenant, work)
 
     def admit(self, tenant: str, work: Work) -> None:
         """Count one more, which `leave` must follow. Raises Overloaded."""
@@ -85,17 +68,20 @@ class Workload:
         free = self._most - len(self._works)
         if not free:
             raise Overloaded(f"{self._most} requests are in flight already", retry_after_s=PAUSE_S)
-        if self._by_tenant[tenant] >= SHARE * free:
-            raise Overloaded(f"{self._by_tenant[tenant]} requests of this key are in flight", retry_after_s=PAUSE_S)
-        self._by_tenant[tenant] += 1
+        its = self._by_tenant.get(tenant, 0)
+        if its >= SHARE * free:
+            raise Overloaded(f"{its} requests of this key are in flight", retry_after_s=PAUSE_S)
+        self._by_tenant[tenant] = its + 1
         self._works.add(work)
         work.begin()
 
     def leave(self, tenant: str, work: Work) -> None:
         """One that was admitted is over."""
         self._works.remove(work)
-        self._by_tenant[tenant] -= 1
-        if not self._by_tenant[tenant]:
+        its = self._by_tenant[tenant] - 1
+        if its:
+            self._by_tenant[tenant] = its
+        else:
             del self._by_tenant[tenant]
 
     def weigh(self, used: int, limit: int) -> int:

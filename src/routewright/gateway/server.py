@@ -148,6 +148,7 @@ def make_server(
     config = uvicorn.Config(
         gateway,
         http=connection,
+        interface="asgi3",  # by which it is left as it is: we speak our own way with it
         ws="none",
         lifespan="off",
         access_log=False,

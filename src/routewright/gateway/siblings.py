@@ -82,14 +82,15 @@ class Siblings:
     async def _pass_on(self, number: int, request: Request, send: Send) -> None:
         """Have a sibling answer. Raises Overloaded while it is away."""
         body = await request.body(self._max_body_bytes())
-        async with Departure(request.receive), aclosing(self._ask(number, request, body)) as parts:
+        with Departure(request):
             try:
-                async for part in parts:
-                    if isinstance(part, _Head):
-                        start = {"type": "http.response.start", "status": part.status, "headers": part.headers}
-                        await send(start)
-                    else:
-                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                async with aclosing(self._ask(number, request, body)) as parts:
+                    async for part in parts:
+                        if isinstance(part, _Head):
+                            start = {"type": "http.response.start", "status": part.status, "headers": part.headers}
+                            await send(start)
+                        else:
+                            await send({"type": "http.response.body", "body": part, "more_body": True})
             except (OSError, EOFError, httptools.HttpParserError) as error:
                 raise Overloaded(
                     f"worker {number}, which remembers this, is away ({str(error) or 'it hung up'})",

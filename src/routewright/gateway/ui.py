@@ -9,18 +9,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
 from routewright.access.directory import Directory
 from routewright.access.keys import Role
 from routewright.clock import Clock
 from routewright.dashboard.assets import assets
-from routewright.dashboard.listing import Listing, document
-from routewright.dashboard.pages import PAGES
+from routewright.dashboard.pages import PAGES, Page
 from routewright.dashboard.parameters import Parameters, read_form
-from routewright.dashboard.rendering import render
-from routewright.dashboard.view import Desk, Page, View
 from routewright.engine import Engine
 from routewright.errors import (
     InvalidRequest,
@@ -36,6 +33,10 @@ from routewright.gateway.http import JSON_TYPE, Handler, RawHeaders, Request, Se
 from routewright.gateway.ui_sessions import UiSessions, ended
 from routewright.ledger.drift import Key
 from routewright.ledger.store import Store
+
+if TYPE_CHECKING:  # what pages are made of is loaded when somebody looks
+    from routewright.dashboard.listing import Listing
+    from routewright.dashboard.view import View
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,9 @@ class Ui:
 
     def _make(self, page: Page, kind: str, asked: Parameters, request: Request) -> Callable[[Store], bytes]:
         """What is done in the thread; what only the event loop may look at is looked at here, before."""
+        from routewright.dashboard.listing import document
+        from routewright.dashboard.view import Desk
+
         desk = partial(
             Desk,
             engine=self._engine,
@@ -307,7 +311,14 @@ def is_for_people(path: str) -> bool:
     return path == UI or (path.startswith(f"{UI}/") and not path.endswith(KINDS[1:]))
 
 
-def _chosen(view: View, asked: Parameters) -> Sequence[Listing]:
+def render(template: str, values: Mapping[str, object]) -> bytes:
+    """A whole page. In a thread, as the first one takes its time."""
+    from routewright.dashboard.rendering import render as rendered
+
+    return rendered(template, values)
+
+
+def _chosen(view: "View", asked: Parameters) -> "Sequence[Listing]":
     """The table that is asked for by its name, or all."""
     names = [listing.name for listing in view.listings]
     wanted = asked.choice("table", names, "")

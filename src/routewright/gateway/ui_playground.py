@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from routewright.call import Call, Options
 from routewright.clock import Clock
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.playground import MOST_TOKENS, USUAL_TOKENS, Side, Wish, values
+from routewright.dashboard.question import MOST_TOKENS, USUAL_TOKENS, Side, Wish
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
 from routewright.errors import InvalidRequest, Overloaded, RoutewrightError
@@ -34,6 +34,8 @@ class UiPlayground:
         self._asking = 0
 
     async def __call__(self, request: Request, send: Send) -> None:
+        from routewright.dashboard.playground import values
+
         asked = await self._ui.fields(request, "left", "right", "max_tokens", "do", texts=("prompt", "system"))
         wish = _wish(asked)
         names = [name for name in (wish.left, wish.right) if name]
@@ -58,8 +60,9 @@ class UiPlayground:
             raise Overloaded("the playground is asking for others just now", retry_after_s=5)
         self._asking += 1
         try:
-            async with Departure(request.receive), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._answer(request, wish, side)) for side in sides]
+            with Departure(request):
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._answer(request, wish, side)) for side in sides]
         finally:
             self._asking -= 1
         return [task.result() for task in tasks]

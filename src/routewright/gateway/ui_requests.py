@@ -7,9 +7,8 @@ from functools import partial
 import msgspec
 
 from routewright.access.keys import Caller, Role
-from routewright.dashboard.listing import shown
+from routewright.dashboard.pages import FILTERS
 from routewright.dashboard.parameters import Parameters
-from routewright.dashboard.requests import COLUMNS, FILTERS, filter_of, line_of
 from routewright.engine import Engine
 from routewright.errors import InvalidRequest, Overloaded, RequestNotFound, RoutewrightError
 from routewright.gateway.http import STREAM_HEADERS, Departure, Request, Send
@@ -56,12 +55,14 @@ class UiRequests:
 
     async def tail(self, request: Request, send: Send) -> None:
         """`GET /ui/requests/tail`: requests like those that are asked for, as server-sent events, as they come."""
+        from routewright.dashboard.requests import filter_of
+
         wanted = filter_of(Parameters(request.query, FILTERS), self._ui.now_ns())
         if self._followers >= MOST_FOLLOWERS:
             raise Overloaded(f"{MOST_FOLLOWERS} readers follow requests already", retry_after_s=10)
         self._followers += 1
         try:
-            async with Departure(request.receive):
+            with Departure(request):
                 await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *SAFETY]})
                 await send(_piece(b": following\n\n"))
                 for _ in range(int(FOLLOWED_S / LOOK_EVERY_S)):
@@ -118,6 +119,9 @@ def _may_judge(store: Store, request_id: str, caller: Caller) -> bool:
 
 
 def _event(row: Brief) -> bytes:
+    from routewright.dashboard.listing import shown
+    from routewright.dashboard.requests import COLUMNS, line_of
+
     cells = [one_line(shown(column.kind, cell)) for column, cell in zip(COLUMNS, line_of(row), strict=True)]
     figures = [column.is_figure for column in COLUMNS]
     data = msgspec.json.encode({"cells": cells, "figures": figures, "link": f"{UI}/requests/{row.request_id}"})

@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -19,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from types import FrameType
 
 from msgspec import Struct
@@ -116,6 +114,9 @@ def reserve(host: str, port: int) -> socket.socket:
 @contextmanager
 def _folder() -> Iterator[Path]:
     """For the length of the block, but for a worker, which leaves it by being there."""
+    from shutil import rmtree
+    from tempfile import mkdtemp
+
     ours, path = os.getpid(), Path(mkdtemp(prefix="routewright-"))
     try:
         if len(os.fsencode(path)) > _LONGEST_FOLDER:
@@ -123,7 +124,7 @@ def _folder() -> Iterator[Path]:
         yield path
     finally:
         if os.getpid() == ours:
-            shutil.rmtree(path, ignore_errors=True)
+            rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
@@ -41,7 +41,8 @@ class Pool:
         self._opening = 0
         self._idle: dict[Connection, None] = {}
         """The one idle for longest first."""
-        self._idle_at: dict[_Key, dict[Connection, None]] = {}
+        self._idle_at: defaultdict[_Key, dict[Connection, None]] = defaultdict(dict)
+        """The one idle for longest first, also here."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -49,7 +50,7 @@ class Pool:
     async def send(self, request: WireRequest, *, connect_timeout_s: float) -> Response:
         """See `Transport.send`."""
         place = Place.of(request.url)
-        first = head(request, place)
+        first = head(request)
         connection = self._idle_one(place.key) or await self._connected(place, connect_timeout_s)
         response = connection.ask(first, request.body)
         await response.answered()
@@ -69,37 +70,35 @@ class Pool:
         """See `Home.take_back`."""
         connection.idle_since = self.loop.time()
         self._idle[connection] = None
-        self._idle_at.setdefault(self._keys[connection], {})[connection] = None
+        self._idle_at[self._keys[connection]][connection] = None
         if len(self._idle) > IDLE_CONNECTIONS_MAX:
             next(iter(self._idle)).drop()
         if self._sweeper is None:
             self._sweeper = self.loop.call_later(IDLE_CONNECTION_MAX_S, self._sweep)
-        self._let_one_in()
+        if self._waiting:
+            self._let_one_in()
 
     def forget(self, connection: Connection) -> None:
         """See `Home.forget`."""
-        if connection in self._idle:
-            self._not_idle(connection)
-        if self._keys.pop(connection, None) is not None:
+        key = self._keys.pop(connection, None)
+        if key is not None:
+            self._idle.pop(connection, None)
+            its = self._idle_at[key]
+            its.pop(connection, None)
+            if not its:
+                del self._idle_at[key]
             self._let_one_in()
 
     def _idle_one(self, key: _Key) -> Connection | None:
         """The connection used last, as it is the least likely to have been closed meanwhile."""
-        while connections := self._idle_at.get(key):
-            connection = next(reversed(connections))
-            self._not_idle(connection)
+        connections = self._idle_at[key]
+        while connections:
+            connection, _ = connections.popitem()
+            del self._idle[connection]
             if not connection.is_stale and self.loop.time() - connection.idle_since < IDLE_CONNECTION_MAX_S:
                 return connection
             connection.drop()
         return None
-
-    def _not_idle(self, connection: Connection) -> None:
-        del self._idle[connection]
-        key = self._keys[connection]
-        its = self._idle_at[key]
-        del its[connection]
-        if not its:
-            del self._idle_at[key]
 
     def _sweep(self) -> None:
         self._sweeper = None

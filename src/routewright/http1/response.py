@@ -8,7 +8,8 @@ end: what a read brought is taken before the event loop turns again.
 import asyncio
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import httptools
@@ -168,6 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         self._response: Response | None = None
         self._head: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        """At most so long is the head, as long as it is read."""
         self._body: list[bytes] = []
         """What this read brought of it."""
         self._defect = ""
@@ -231,6 +233,7 @@ class Connection(asyncio.BufferedProtocol):
         if response is None:
             self.drop()  # nobody asked for anything
             return
+        self._head_bytes += count
         try:
             self._parser.feed_data(self._buffer[:count])
         except httptools.HttpParserUpgrade:
@@ -242,10 +245,8 @@ class Connection(asyncio.BufferedProtocol):
             self._body.clear()
             if not response.add(data) and not response.is_ended:
                 self._transport.pause_reading()
-        if not response.is_answered:
-            self._head_bytes += count
-            if self._head_bytes > self._max_header_bytes:
-                self._defect = self._defect or self._too_large()
+        if self._head_bytes > self._max_header_bytes and not response.is_answered:
+            self._defect = self._defect or self._too_large()
         if response.is_ended:
             self._free()
         elif self._defect:
@@ -295,14 +296,12 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         if response is None or status < 200:
             return
-        if sum([len(name) + len(value) + _LINE_BYTES for name, value in self._head]) > self._max_header_bytes:
+        head, most = self._head, self._max_header_bytes
+        if self._head_bytes > most and sum(len(name) + len(value) + _LINE_BYTES for name, value in head) > most:
             self._refuse(self._too_large())
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self._head:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
-            if name == "content-length" and headers.get(name, value) != value:
-                self._refuse("it has two different content-lengths")
-            headers[name] = value
+        headers = {_name(name): value.decode("latin-1").strip() for name, value in head}
+        if len(headers) != len(head) and _disagree([value for name, value in head if _name(name) == "content-length"]):
+            self._refuse("it has two different content-lengths")
         is_measured, is_chunked = "content-length" in headers, "transfer-encoding" in headers
         if is_measured and is_chunked:
             self._refuse("it is chunked and has a content-length, too")
@@ -322,3 +321,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _too_large(self) -> str:
         return f"its headers are larger than {self._max_header_bytes} bytes"
+
+
+@lru_cache(maxsize=1000)
+def _name(raw: bytes) -> str:
+    """A header's, in lower case."""
+    return raw.decode("latin-1").lower()
+
+
+def _disagree(values: Sequence[bytes]) -> bool:
+    return len({value.strip() for value in values}) > 1

@@ -115,8 +115,8 @@ class Afford:
         unknown = {
             candidate.model: "has no price, and a hard budget must be kept"
             for candidate in eligible
-            if (demand := self._demand(routed, candidate, tokens_ub)).amount_nanousd is None
-            and self._keeper.balances.is_metered(demand.charges)
+            if not self._has_price(candidate)
+            and self._keeper.balances.is_metered(self._demand(routed, candidate, tokens_ub).charges)
         }
         if len(unknown) == len(eligible):
             raise unpriced(self._model(routed.route.chosen))
@@ -192,6 +192,10 @@ class Afford:
             is_last_model=False,
         )
 
+    def _has_price(self, candidate: Candidate) -> bool:
+        place = self._registry.deployments[candidate.deployments[0]]
+        return place.tariff is not None or self._model(candidate).tariff is not None
+
     def _model(self, candidate: Candidate) -> Model:
         return self._registry.models[candidate.model]
 
@@ -202,7 +206,7 @@ def _passing_over(route: Route, reasons: dict[str, str]) -> Route:
         replace(each, is_eligible=False, reason=reasons[each.model]) if each.model in reasons else each
         for each in route.candidates
     ]
-    return replace(route, candidates=tuple(sorted(candidates, key=lambda each: not each.is_eligible)))
+    return route.with_candidates(sorted(candidates, key=lambda each: not each.is_eligible))
 
 
 def _told(routed: Routed, step: str) -> Routed:

@@ -6,7 +6,11 @@ are due, and is set for the earliest that is left; to set an alarm and to stop i
 
 import asyncio
 from heapq import heapify, heappop, heappush
+from itertools import count
+from math import inf
 from types import TracebackType
+
+from msgspec import Struct
 
 from routewright.clock import Clock
 
@@ -14,42 +18,25 @@ FEWEST_STOPPED = 64
 """So many that were stopped may lie about; more are swept out once they are the most."""
 
 
-class Alarm:
+class Alarm(Struct, eq=False):
     """As a context: cancels the task within at its time, and makes a TimeoutError of that cancellation."""
 
-    __slots__ = ("_alarms", "_cancelling", "_has_rung", "_task", "at")
-
-    def __init__(self, alarms: "Alarms", at: float, task: "asyncio.Task[object]") -> None:
-        self._alarms = alarms
-        self._task: asyncio.Task[object] | None = task
-        """None once it was stopped: it may lie about for longer than what it was set for should."""
-        self._cancelling = task.cancelling()
-        self._has_rung = False
-        self.at = at
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it is to ring."""
-        return self._task is not None
-
-    def __lt__(self, other: "Alarm") -> bool:
-        return self.at < other.at
-
-    def ring(self) -> None:
-        """It is time; nothing, for one that was stopped."""
-        if self._task is not None:
-            self._has_rung = True
-            self._task.cancel()
+    alarms: "Alarms"
+    task: "asyncio.Task[object] | None"
+    """None once it was stopped: it may lie about for longer than what it was set for should."""
+    cancelling: int
+    """How often the task's cancellation was asked for before."""
+    has_rung: bool = False
 
     def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
-        if not self._has_rung:
-            self._alarms.stopped()
-        elif task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        task, self.task = self.task, None
+        if not self.has_rung:
+            self.alarms.stopped += 1
+        elif task is not None and task.uncancel() <= self.cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
 
@@ -57,10 +44,13 @@ class Alarms:
     """Those of one layer. In one event loop at a time."""
 
     def __init__(self, clock: Clock) -> None:
+        self.stopped = 0
+        """How many of those that lie about are not needed any more."""
         self._clock = clock
-        self._set: list[Alarm] = []
-        """A heap; those that were stopped are in it until their time, or until they are the most."""
-        self._stopped = 0
+        self._set: list[tuple[float, int, Alarm]] = []
+        """A heap by their times; those that were stopped are in it until then, or until they are the most."""
+        self._number = count()
+        self._goes_off_at = inf
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -72,34 +62,35 @@ class Alarms:
         """One for the current task, in monotonic seconds; to be entered at once."""
         task = asyncio.current_task()
         assert task is not None
-        alarm = Alarm(self, time, task)
-        heappush(self._set, alarm)
+        alarm = Alarm(self, task, task.cancelling())
+        if self.stopped > FEWEST_STOPPED and 2 * self.stopped > len(self._set):
+            self._sweep()
+        heappush(self._set, (time, next(self._number), alarm))
         loop = task.get_loop()
-        if self._timer is None or time < self._timer.when() or loop is not self._loop:
+        if time < self._goes_off_at or loop is not self._loop:
             self._wait(loop)
         return alarm
 
-    def stopped(self) -> None:
-        """One that has not rung is not needed any more."""
-        self._stopped += 1
-        if self._stopped > FEWEST_STOPPED and 2 * self._stopped > len(self._set):
-            self._set = [alarm for alarm in self._set if alarm.is_set]
-            heapify(self._set)
-            self._stopped = 0
+    def _sweep(self) -> None:
+        self._set = [entry for entry in self._set if entry[2].task is not None]
+        heapify(self._set)
+        self.stopped = 0
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """For the earliest; in a loop that is closed nothing is waited for any more."""
         if self._timer is not None:
             self._timer.cancel()
-        self._loop, self._timer = loop, loop.call_at(self._set[0].at, self._look)
+        self._loop, self._goes_off_at = loop, self._set[0][0]
+        self._timer = loop.call_at(self._goes_off_at, self._look)
 
     def _look(self) -> None:
-        self._timer, now = None, self._clock.monotonic()
-        while self._set and (self._set[0].at <= now or not self._set[0].is_set):
-            alarm = heappop(self._set)
-            if alarm.is_set:
-                alarm.ring()
+        self._timer, self._goes_off_at, now = None, inf, self._clock.monotonic()
+        while self._set and (self._set[0][0] <= now or self._set[0][2].task is None):
+            _, _, alarm = heappop(self._set)
+            if alarm.task is not None:
+                alarm.has_rung = True
+                alarm.task.cancel()
             else:
-                self._stopped -= 1
+                self.stopped -= 1
         if self._set:
             self._wait(asyncio.get_running_loop())

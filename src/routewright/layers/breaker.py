@@ -6,6 +6,7 @@ the caller's mistake, never a client that left, nothing that was met while our o
 
 from asyncio import CancelledError
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from random import Random
 from types import MappingProxyType
 
@@ -30,19 +31,31 @@ class Circuits:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._circuits: dict[tuple[str, Secret | None], Circuit] = {}
+        self._asked_for: dict[str, tuple[Deployment, Circuit]] = {}
+        """By the deployment's id, as it was asked for last: keys are dear to compare."""
+        self._uncalm: dict[tuple[str, Secret | None], None] = {}
+        """Those that were not calm when they were last looked at, in the order in which that began."""
 
     def of(self, deployment: Deployment) -> Circuit:
         """The circuit of a deployment."""
+        known = self._asked_for.get(deployment.id)
+        if known is not None and known[0] is deployment:
+            return known[1]
         key = deployment.id, deployment.key
         circuit = self._circuits.get(key)
         if circuit is None:
-            circuit = self._circuits[key] = Circuit(self._random)
+            circuit = self._circuits[key] = Circuit(self._random, lambda: self._uncalm.setdefault(key))
+        self._asked_for[deployment.id] = deployment, circuit
         return circuit
 
     def resting(self, now: float) -> Mapping[str, str]:
         """Deployment → why it is not called now; for the decision, which puts such a model last."""
-        ill = [(name, circuit) for (name, _), circuit in self._circuits.items() if not circuit.is_calm(now)]
-        return dict(self._resting(ill, now)) if ill else NOBODY
+        if not self._uncalm:
+            return NOBODY
+        known = ((key, self._circuits.get(key)) for key in self._uncalm)  # who is forgotten may still be told of a call
+        uncalm = [(key, circuit) for key, circuit in known if circuit is not None and not circuit.is_calm(now)]
+        self._uncalm = {key: None for key, _ in uncalm}
+        return dict(self._resting([(name, circuit) for (name, _), circuit in uncalm], now))
 
     def _resting(self, circuits: Iterable[tuple[str, Circuit]], now: float) -> Iterator[tuple[str, str]]:
         for name, circuit in circuits:
@@ -67,6 +80,8 @@ class Circuits:
         """Forget deployments and credentials that the settings no longer name."""
         named = {(each.id, each.key) for each in deployments}
         self._circuits = {key: circuit for key, circuit in self._circuits.items() if key in named}
+        self._uncalm = {key: None for key in self._uncalm if key in named}
+        self._asked_for = {}
 
 
 class Breaker:
@@ -80,11 +95,11 @@ class Breaker:
         self._lag = Lag(clock)
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        circuit = self._circuits.of(attempt.deployment)
-        started_at = self._clock.monotonic()
+        circuit, started_at = self._circuits.of(attempt.deployment), self._clock.monotonic()
         state = circuit.state
         passed = circuit.admit(started_at) or self._admit_only(attempt, circuit, started_at)
-        self._note_move(attempt, circuit, state)
+        if circuit.state is not state:
+            self._forget_waits(attempt)
         self._lag.begin()
         try:
             if passed.is_probe and not await self._turns.take(attempt.deployment):
@@ -92,28 +107,27 @@ class Breaker:
             reply = await forward(attempt)
         except BaseException as error:
             state = circuit.state
+            self._lag.end()
             if isinstance(error, CancelledError) and self._has_become_slow(attempt, passed, started_at, Wait.BEGINNING):
-                self._lag.end()
                 circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
             else:
                 self._judge(circuit, passed, error, started_at)
-            self._note_move(attempt, circuit, state)
+            if circuit.state is not state:
+                self._forget_waits(attempt)
             raise
-        now, state = self._clock.monotonic(), circuit.state
-        if circuit.is_current(passed) and self._is_slow(
-            attempt, passed, started_at, Wait.BEGINNING, reply.first_wait_s
-        ):
-            circuit.failed(passed, now, Origin.SLOW, is_lasting=True)
+        state = circuit.state
+        if self._is_slow(attempt, circuit, passed, started_at, Wait.BEGINNING, reply.first_wait_s):
+            circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True)
         else:
-            circuit.answered(passed, now)
-        self._note_move(attempt, circuit, state)
-        return reply.on_close(lambda closed: self._close(circuit, passed, closed, started_at))
+            circuit.answered(passed, self._clock.monotonic())
+        if circuit.state is not state:
+            self._forget_waits(attempt)
+        return reply.on_close(partial(self._close, circuit, passed, started_at))
 
-    def _note_move(self, attempt: Attempt, circuit: Circuit, before: State) -> None:
-        """A circuit was told something. When that moved it, what its place was waited for is forgotten: a place that
-        rests, or takes few calls yet, is not as slow, or as fast, as one that takes all."""
-        if circuit.state is not before:
-            self._waits.forget(attempt.deployment.id, self._clock.monotonic())
+    def _forget_waits(self, attempt: Attempt) -> None:
+        """What a circuit was told has moved it, so what its place was waited for is forgotten: a place that rests, or
+        takes few calls yet, is not as slow, or as fast, as one that takes all."""
+        self._waits.forget(attempt.deployment.id, self._clock.monotonic())
 
     def _admit_only(self, attempt: Attempt, circuit: Circuit, now: float) -> Pass:
         """Leave for a call that has no other place to go. Raises CircuitOpen or CoolingDown."""
@@ -138,10 +152,12 @@ class Breaker:
         places = (name for model in attempt.routed.route.eligible for name in model.deployments)
         return all(name in ailing or name == attempt.deployment.id for name in places)
 
-    def _is_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait: Wait, wait_s: float) -> bool:
+    def _is_slow(
+        self, attempt: Attempt, circuit: Circuit, passed: Pass, started_at: float, wait: Wait, wait_s: float
+    ) -> bool:
         """Whether its place has become so with this wait. What comes whole is made in that time, so its wait says
         nothing."""
-        if not attempt.call.stream:
+        if not attempt.routed.call.stream or not circuit.is_current(passed):
             return False
         self._waits.note(attempt.deployment.id, wait, self._clock.monotonic(), wait_s)
         return self._has_become_slow(attempt, passed, started_at, wait)
@@ -149,7 +165,7 @@ class Breaker:
     def _has_become_slow(self, attempt: Attempt, passed: Pass, started_at: float, wait: Wait) -> bool:
         """Whether its place is far slower now than the model's other places that take calls."""
         places = attempt.model.deployments
-        if len(places) == 1 or not attempt.call.stream:
+        if len(places) == 1 or not attempt.routed.call.stream:
             return False
         now, name = self._clock.monotonic(), attempt.deployment.id
         if self._lag.stood_still(started_at, now):
@@ -162,25 +178,20 @@ class Breaker:
             self._waits.forget(name, now)
         return is_slow
 
-    def _close(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
-        state = circuit.state
-        self._tell_end(circuit, passed, reply, started_at)
-        self._note_move(reply.attempt, circuit, state)
-
-    def _tell_end(self, circuit: Circuit, passed: Pass, reply: Reply, started_at: float) -> None:
-        if reply.ending is Ending.COMPLETE:
-            self._lag.end()
-            now, attempt, pause_s = self._clock.monotonic(), reply.attempt, reply.longest_pause_s
-            if circuit.is_current(passed) and self._is_slow(attempt, passed, started_at, Wait.SILENCE, pause_s):
-                circuit.failed(passed, now, Origin.SLOW, is_lasting=True, fell_silent=True)
-            else:
-                circuit.succeeded(passed, now, is_stream=attempt.call.stream)
-        else:
+    def _close(self, circuit: Circuit, passed: Pass, started_at: float, reply: Reply) -> None:
+        state, attempt = circuit.state, reply.attempt
+        self._lag.end()
+        if reply.ending is not Ending.COMPLETE:
             self._judge(circuit, passed, reply.error, started_at)
+        elif self._is_slow(attempt, circuit, passed, started_at, Wait.SILENCE, reply.longest_pause_s):
+            circuit.failed(passed, self._clock.monotonic(), Origin.SLOW, is_lasting=True, fell_silent=True)
+        else:
+            circuit.succeeded(passed, self._clock.monotonic(), is_stream=attempt.routed.call.stream)
+        if circuit.state is not state:
+            self._forget_waits(attempt)
 
     def _judge(self, circuit: Circuit, passed: Pass, error: BaseException | None, started_at: float) -> None:
         """Tell the circuit what a failure says; nothing, if it is not the provider's, or the client just left."""
-        self._lag.end()
         now = self._clock.monotonic()
         if not isinstance(error, ProviderError) or error.is_unsent:
             circuit.gave_no_verdict(passed)

@@ -75,15 +75,18 @@ class Budget:
     async def _hold(self, attempt: Attempt) -> Hold:
         """Hold now, or when there is room. Raises HoldRefused, so that another model can be tried."""
         tokens_ub = upper_bound_tokens(attempt.call)
-        now = self._clock.monotonic()
-        patience_s = 0.0 if attempt.cause.is_errand else self._patience_s
-        until = min(now + patience_s, attempt.call.deadline_at - LEAST_TIME_LEFT_S)
+        until: float | None = None
         while True:
             try:
                 return self._ledger.hold(attempt, tokens_ub)
             except HoldRefused:
+                until = self._patient_until(attempt) if until is None else until
                 if self._keeper is None or not await self._has_room(self._keeper, attempt, tokens_ub, until):
                     raise
+
+    def _patient_until(self, attempt: Attempt) -> float:
+        patience_s = 0.0 if attempt.cause.is_errand else self._patience_s
+        return min(self._clock.monotonic() + patience_s, attempt.call.deadline_at - LEAST_TIME_LEFT_S)
 
     async def _has_room(self, keeper: Keeper, attempt: Attempt, tokens_ub: int, until: float) -> bool:
         now_ns = self._clock.time_ns()

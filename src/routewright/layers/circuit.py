@@ -14,7 +14,7 @@ Gateways that share a Redis rest together, and probe one at a time: see `hearsay
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from random import Random
 
@@ -102,11 +102,13 @@ class Pass(Struct, frozen=True):
 class Circuit:
     """The health of one deployment with one credential. `now` is in monotonic seconds, and never goes back."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, uncalm: Callable[[], object] = bool) -> None:
+        """`uncalm` is called when it takes calls no more, or not all of them, until it is calm again."""
         self.state = State.CLOSED
         self.why = ""
         """What opened it last, in words."""
         self._random = random
+        self._uncalm = uncalm
         self._samples: deque[tuple[float, Origin | None]] = deque(maxlen=MAX_SAMPLES)
         self._failed_in_a_row: Counter[Origin] = Counter()
         self._unanswered = 0
@@ -191,9 +193,9 @@ class Circuit:
         Unless silence within answers opened the circuit: that may come again.
         """
         self._unanswered = 0
-        if self.is_current(passed):
+        if passed.opening == self._usual.opening:
             self._succeeded_at = now
-        if not self._fell_silent:
+        if passed.is_probe and not self._fell_silent:
             self._probed_well(passed, now)
 
     def _probed_well(self, passed: Pass, now: float) -> None:
@@ -210,10 +212,13 @@ class Circuit:
 
         What came whole shows nothing of silence within answers, and is only listened to if no stream comes.
         """
-        if self.is_current(passed):
+        if passed.opening == self._usual.opening:
             self._succeeded_at = now
-            self._failed_in_a_row.clear()
             self._samples.append((now, None))
+            if self._failed_in_a_row:
+                self._failed_in_a_row.clear()
+        if not passed.is_probe:
+            return
         if self._fell_silent and (is_stream or now >= self._rests_until + WINDOW_S):
             self._probed_well(passed, now)
         else:
@@ -305,6 +310,7 @@ class Circuit:
     def _cool(self, now: float, pause_s: float) -> None:
         self._overloaded_at = now
         self._cools_until = max(self._cools_until, now + pause_s)
+        self._uncalm()
 
     def _prove(self, now: float) -> None:
         self._change(Change.PROVED)
@@ -369,6 +375,7 @@ class Circuit:
         self._probes_succeeded = 0
         self._fell_silent = False
         self._usual = Pass(self._usual.opening + 1)
+        self._uncalm()
 
     def _change(self, change: Change) -> None:
         self.state = TRANSITIONS[self.state, change]

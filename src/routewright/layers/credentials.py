@@ -5,7 +5,7 @@ from here, and providers err too, so one call tries it again after a rest that d
 (403) may be good for others: then only that deployment rests.
 """
 
-import logging
+from collections.abc import Awaitable
 from typing import TypeAlias
 
 from routewright.call import Attempt
@@ -15,8 +15,6 @@ from routewright.errors import CredentialRefused, CredentialResting
 from routewright.layers.service import Service
 from routewright.reply import Reply
 from routewright.secret import Secret
-
-log = logging.getLogger(__name__)
 
 FIRST_REST_S = 1.0
 LONGEST_REST_S = 60.0
@@ -35,10 +33,12 @@ class Refusals:
         self._refused: dict[_Key, tuple[float, float]] = {}
         """Until when it rests, and for how long that was."""
 
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._refused)
+
     def admits(self, place: Deployment, now: float) -> bool:
         """Whether a call may use its key; the one that may after a rest is the only one until that is answered."""
-        if not self._refused:
-            return True
         for key in _keys(place):
             if key not in self._refused:
                 continue
@@ -50,9 +50,8 @@ class Refusals:
 
     def accepted(self, place: Deployment) -> None:
         """The key is good."""
-        if self._refused:
-            for key in _keys(place):
-                self._refused.pop(key, None)
+        for key in _keys(place):
+            self._refused.pop(key, None)
 
     def refused(self, place: Deployment, error: CredentialRefused, now: float) -> None:
         """It is not, for now."""
@@ -66,27 +65,23 @@ class Refusals:
 
 
 class Credentials:
-    """Above the breaker, as a call that is not made says nothing about health; below retry, which then goes on."""
+    """Above the breaker, as a call that is not made says nothing about health; below retry, which then goes on.
+
+    Which keys are refused is noted by who sees every attempt: `incidents.Watch`.
+    """
 
     def __init__(self, refusals: Refusals, clock: Clock) -> None:
         self._refusals = refusals
         self._clock = clock
 
-    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
+    def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         place = attempt.deployment
-        if not self._refusals.admits(place, self._clock.monotonic()):
+        if self._refusals and not self._refusals.admits(place, self._clock.monotonic()):
             raise CredentialResting(
                 f"{place.provider} refused our key a moment ago",
                 hint="check the key in the settings and what it is allowed to use",
             )
-        try:
-            reply = await forward(attempt)
-        except CredentialRefused as error:
-            self._refusals.refused(place, error, self._clock.monotonic())
-            log.error("%s is not called with this key for now: %s", place.id, error.message)
-            raise
-        self._refusals.accepted(place)
-        return reply
+        return forward(attempt)
 
 
 def _keys(place: Deployment) -> tuple[_Key, _Key]:

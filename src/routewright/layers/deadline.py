@@ -1,9 +1,10 @@
 """Deadlines: one over the whole request, and one on the first event of each attempt."""
 
 import asyncio
+from collections.abc import Awaitable
 from math import inf
 
-import msgspec
+from msgspec.structs import replace
 
 from routewright.call import Attempt, Call
 from routewright.clock import Clock
@@ -26,11 +27,15 @@ class Deadline:
         self._alarms = Alarms(clock)
 
     async def __call__(self, call: Call, forward: Service[Call]) -> Reply:
-        limit_s = min(call.options.deadline_s or self._limit_s, self._limit_s)
-        deadline_at = min(call.deadline_at, self._clock.monotonic() + limit_s)
+        limit_s, asked_s = self._limit_s, call.options.deadline_s
+        if asked_s and asked_s < limit_s:
+            limit_s = asked_s
+        deadline_at = self._clock.monotonic() + limit_s
+        if call.deadline_at < deadline_at:
+            deadline_at = call.deadline_at
         try:
             with self._alarms.at(deadline_at):
-                return await forward(msgspec.structs.replace(call, deadline_at=deadline_at))
+                return await forward(replace(call, deadline_at=deadline_at))
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"no answer within the deadline of {limit_s:g} s",
@@ -53,26 +58,38 @@ class FirstEventDeadline:
         self._clock = clock
         self._alarms = Alarms(clock)
 
-    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        limit_s, began_at = self._limit_s(attempt), self._clock.monotonic()
+    def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
+        limit_s = self._limit_of(attempt)
+        if attempt.routed.call.stream:
+            return self._streamed(attempt, forward, limit_s)
+        return forward(attempt) if limit_s == inf else self._limited(attempt, forward, limit_s)
+
+    async def _limited(self, attempt: Attempt, forward: Service[Attempt], limit_s: float) -> Reply:
         try:
-            if limit_s == inf:
+            with self._alarms.at(self._clock.monotonic() + limit_s):
                 return await forward(attempt)
-            with self._alarms.at(began_at + limit_s):
-                return await forward(attempt)
-        except asyncio.CancelledError:
-            waited_s = self._clock.monotonic() - began_at
-            if attempt.call.stream and waited_s >= HARMLESS_S:  # what it would have been is at least that
-                self._waits.note(attempt.deployment.id, Wait.BEGINNING, self._clock.monotonic(), waited_s)
-            raise
         except TimeoutError as error:
             raise FirstEventTimeout(f"{attempt.deployment.id} gave no answer within {limit_s:g} s") from error
 
-    def _limit_s(self, attempt: Attempt) -> float:
+    async def _streamed(self, attempt: Attempt, forward: Service[Attempt], limit_s: float) -> Reply:
+        """The same; and how long a stream was waited for in vain is remembered."""
+        began_at = self._clock.monotonic()
+        try:
+            return await (forward(attempt) if limit_s == inf else self._limited(attempt, forward, limit_s))
+        except asyncio.CancelledError:
+            now = self._clock.monotonic()
+            if now - began_at >= HARMLESS_S:  # what it would have been is at least that
+                self._waits.note(attempt.deployment.id, Wait.BEGINNING, now, now - began_at)
+            raise
+
+    def _limit_of(self, attempt: Attempt) -> float:
         if not attempt.is_last_model:
-            stream_limit_s = attempt.model.first_event_timeout_s or self._stream_limit_s
-            return stream_limit_s if attempt.call.stream else self._whole_limit_s
-        if not attempt.call.stream or not attempt.others:
+            return (
+                attempt.model.first_event_timeout_s or self._stream_limit_s
+                if attempt.routed.call.stream
+                else self._whole_limit_s
+            )
+        if not attempt.routed.call.stream or not attempt.others:
             return inf
         places = (place.id for place in attempt.model.deployments)
         return self._waits.patience_s(attempt.deployment.id, places, self._clock.monotonic())

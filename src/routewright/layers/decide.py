@@ -136,7 +136,7 @@ class Decider:
             registry=self._registry,
             policy=self._policy,
             now_s=self._clock.time_ns() // 1_000_000_000,
-            token_ratio=self._estimator.ratio,
+            token_ratios=self._estimator.ratios,
             resting=resting,
             cannot_carry=self._cannot_carry,
             dropped_fields=self._dropped_fields,

@@ -72,7 +72,7 @@ class EndpointEmbedder:
             verdict=None,
             tier=self._model.tier,
             reason="named in the settings",
-            candidates=(),
+            written=(),
             input_tokens=estimate_tokens(text),
             output_tokens=0,
             catalog="",

@@ -67,7 +67,7 @@ class Errands:
             route = self._decide(asked)
         except CallerError as error:
             return error
-        return Routed(asked, replace(route, candidates=route.candidates[:1]), errand.cause)
+        return Routed(asked, route.with_candidates((route.chosen,)), errand.cause)
 
     async def run(self, planned: Routed, forward: Service[Routed]) -> str | RoutewrightError:
         """The text of the answer, or why there is none."""

@@ -9,6 +9,7 @@ from routewright.errors import AllAttemptsFailed, ProviderError
 from routewright.ids import uuid7
 from routewright.layers.service import Service
 from routewright.reply import Reply
+from routewright.route import Candidate
 
 
 class Fallback:
@@ -22,21 +23,28 @@ class Fallback:
     async def __call__(self, routed: Routed, forward: Service[Attempt]) -> Reply:
         failures: list[tuple[str, ProviderError]] = []
         candidates = routed.route.eligible
-        for left, candidate in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
+        number, cause = 1 + routed.attempts_before, routed.cause
+        for candidate in candidates:
             if len(failures) >= MAX_ATTEMPTS:
                 break
-            attempt = Attempt(
-                id=uuid7(self._clock.time_ns(), self._random),
-                routed=routed,
-                model=self._registry.models[candidate.model],
-                deployment=self._registry.deployments[candidate.deployments[0]],
-                others=tuple([self._registry.deployments[name] for name in candidate.deployments[1:]]),
-                number=1 + routed.attempts_before + sum([not error.is_unsent for _, error in failures]),
-                cause=Cause.FALLBACK if failures and not routed.cause.is_errand else routed.cause,
-                is_last_model=left == 0,
-            )
             try:
-                return await forward(attempt)
+                return await forward(self._attempt(routed, candidate, number, cause, candidate is candidates[-1]))
             except AllAttemptsFailed as error:
                 failures.extend(error.failures)
+                number += sum(not each.is_unsent for _, each in error.failures)
+                if not routed.cause.is_errand:
+                    cause = Cause.FALLBACK
         raise AllAttemptsFailed(failures)
+
+    def _attempt(self, routed: Routed, candidate: Candidate, number: int, cause: Cause, is_last: bool) -> Attempt:
+        places, names = self._registry.deployments, candidate.deployments
+        return Attempt(
+            id=uuid7(self._clock.time_ns(), self._random),
+            routed=routed,
+            model=self._registry.models[candidate.model],
+            deployment=places[names[0]],
+            others=tuple([places[name] for name in names[1:]]) if len(names) > 1 else (),
+            number=number,
+            cause=cause,
+            is_last_model=is_last,
+        )

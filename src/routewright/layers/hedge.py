@@ -7,7 +7,7 @@ how long a whole answer takes to come says nothing of the provider being slow.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from random import Random
 
 from msgspec import Struct
@@ -36,15 +36,16 @@ class Hedge:
         self._clock = clock
         self._random = random
 
-    async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        if not self._may_hedge(attempt):
-            return await forward(attempt)
-        tries = [asyncio.ensure_future(forward(attempt))]
+    def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
+        return self._hedged(attempt, forward) if self._may_hedge(attempt) else forward(attempt)
+
+    async def _hedged(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
+        tries = [asyncio.ensure_future(_tried(attempt, forward))]
         winner = None
         try:
             await asyncio.wait(tries, timeout=self._hedging.after_s)
             if not tries[0].done():
-                tries.append(asyncio.ensure_future(forward(self._second(attempt))))
+                tries.append(asyncio.ensure_future(_tried(self._second(attempt), forward)))
             winner = await _first_to_answer(tries)
             return winner.result()
         finally:
@@ -68,6 +69,11 @@ class Hedge:
             number=attempt.number + 1,
             cause=Cause.HEDGE,
         )
+
+
+async def _tried(attempt: Attempt, forward: Service[Attempt]) -> Reply:
+    """Also where it is refused before it is begun, the outcome is the try's own."""
+    return await forward(attempt)
 
 
 async def _first_to_answer(tries: Sequence[asyncio.Future[Reply]]) -> asyncio.Future[Reply]:

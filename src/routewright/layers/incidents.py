@@ -3,6 +3,7 @@
 Every one is counted. To be told, by `alerts`, is only the first of a kind at a deployment, and the next an hour later.
 """
 
+import logging
 from collections import Counter, deque
 from enum import StrEnum
 
@@ -10,9 +11,12 @@ from msgspec import Struct
 
 from routewright.call import Attempt
 from routewright.clock import Clock
-from routewright.errors import CredentialRefused, ProviderError, TlsFailed
+from routewright.errors import CredentialRefused, TlsFailed
+from routewright.layers.credentials import Refusals
 from routewright.layers.service import Service
 from routewright.reply import Reply
+
+log = logging.getLogger(__name__)
 
 TOLD_AGAIN_AFTER_S = 3600.0
 MOST_UNTOLD = 100
@@ -67,19 +71,26 @@ class Incidents:
 
 
 class Watch:
-    """Sees every attempt, and changes nothing."""
+    """Sees what became of every attempt, and changes nothing."""
 
-    def __init__(self, incidents: Incidents) -> None:
+    def __init__(self, incidents: Incidents, refusals: Refusals, clock: Clock) -> None:
         self._incidents = incidents
+        self._refusals = refusals
+        self._clock = clock
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         try:
             reply = await forward(attempt)
-        except ProviderError as error:
-            if isinstance(error, TlsFailed | CredentialRefused):
-                kind = Kind.TLS if isinstance(error, TlsFailed) else Kind.CREDENTIAL
-                self._incidents.note(attempt.deployment.id, kind, error.message)
+        except TlsFailed as error:
+            self._incidents.note(attempt.deployment.id, Kind.TLS, error.message)
             raise
+        except CredentialRefused as error:
+            self._incidents.note(attempt.deployment.id, Kind.CREDENTIAL, error.message)
+            self._refusals.refused(attempt.deployment, error, self._clock.monotonic())
+            log.error("%s is not called with this key for now: %s", attempt.deployment.id, error.message)
+            raise
+        if self._refusals:
+            self._refusals.accepted(attempt.deployment)
         return reply.on_close(self._close)
 
     def _close(self, reply: Reply) -> None:

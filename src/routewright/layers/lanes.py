@@ -105,7 +105,7 @@ class Lanes:
             del self._lanes[name]
 
     def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
-        lane = self._lanes.get(attempt.call.lane)
+        lane = self._lanes.get(attempt.routed.call.lane)
         return forward(attempt) if lane is None else self._placed(lane, attempt, forward)
 
     async def _placed(self, lane: Lane, attempt: Attempt, forward: Service[Attempt]) -> Reply:
@@ -122,7 +122,7 @@ class Lanes:
             lane.places.leave()
             raise
         lane.answered(self._clock.monotonic(), reply)
-        if attempt.call.stream:
+        if attempt.routed.call.stream:
             return reply.on_close(lambda _: lane.places.leave())
         lane.places.leave()  # the answer is whole
         try:

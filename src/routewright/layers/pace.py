@@ -37,6 +37,7 @@ class Pace:
         self._fastest_s = inf
         self._fastest_before_s = inf
         self._fastest_since = 0.0
+        self._least_s = 0.0
 
     def load(self, now: float, calls: float) -> float:
         """What one call more than these would wait for, about: comparable among deployments of a model."""
@@ -46,9 +47,9 @@ class Pace:
 
     def least_s(self, now: float) -> float:
         """What the fastest streamed answer of late took to begin, in seconds; 0 when there was none."""
-        self._forget(now)
-        fastest_s = min(self._fastest_s, self._fastest_before_s)
-        return 0.0 if fastest_s == inf else fastest_s
+        if now - self._fastest_since >= MEMORY_S:
+            self._forget(now)
+        return self._least_s
 
     def began(self, now: float, took_s: float, *, is_stream: bool) -> None:
         """An answer began."""
@@ -59,8 +60,10 @@ class Pace:
             self._peak_s = self._peak_s * weight + took_s * (1 - weight)
         self._heard_at = now
         if is_stream:
-            self._forget(now)
+            if now - self._fastest_since >= MEMORY_S:
+                self._forget(now)
             self._fastest_s = min(self._fastest_s, took_s)
+            self._least_s = min(self._fastest_s, self._fastest_before_s)
 
     def failed(self, now: float, took_s: float) -> None:
         """A call failed there."""
@@ -76,10 +79,10 @@ class Pace:
         return value * exp((self._heard_at - now) / FADES_IN_S)
 
     def _forget(self, now: float) -> None:
-        if now - self._fastest_since >= MEMORY_S:
-            is_recent = now - self._fastest_since < 2 * MEMORY_S
-            self._fastest_before_s = self._fastest_s if is_recent else inf
-            self._fastest_s, self._fastest_since = inf, now
+        is_recent = now - self._fastest_since < 2 * MEMORY_S
+        self._fastest_before_s = self._fastest_s if is_recent else inf
+        self._fastest_s, self._fastest_since = inf, now
+        self._least_s = 0.0 if self._fastest_before_s == inf else self._fastest_before_s
 
 
 class Paces:
@@ -109,8 +112,8 @@ class Measure:
         self._clock = clock
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        pace, started_at = self._paces.of(attempt.deployment), self._clock.monotonic()
-        left_s, least_s = attempt.call.deadline_at - started_at, pace.least_s(started_at)
+        call, pace, started_at = attempt.routed.call, self._paces.of(attempt.deployment), self._clock.monotonic()
+        left_s, least_s = call.deadline_at - started_at, pace.least_s(started_at)
         if left_s < least_s:
             name = attempt.deployment.id
             raise TooLate(f"{name} takes {least_s:.3f} s to begin, and {left_s:.3f} s are left before the deadline")
@@ -124,5 +127,5 @@ class Measure:
                 pace.failed(now, now - started_at)
             raise
         now = self._clock.monotonic()
-        pace.began(now, now - started_at, is_stream=attempt.call.stream)
+        pace.began(now, now - started_at, is_stream=call.stream)
         return reply

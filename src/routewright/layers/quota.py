@@ -17,6 +17,7 @@ long, or else the newest.
 import asyncio
 from bisect import insort
 from collections.abc import Iterable
+from functools import partial
 from math import inf
 
 from msgspec import Struct
@@ -56,6 +57,8 @@ class Limit:
         self._aim = self._most
         """What is grown to."""
         self._cut_at = -inf
+        self._back_at = -inf
+        """From when on the limit is what is aimed at."""
         self._cut_to = inf
         self._judged_at = -inf
         """When a refusal last said how much is too much."""
@@ -68,8 +71,9 @@ class Limit:
 
     def size(self, now: float) -> float:
         """How many calls may be in flight."""
-        back = 1 - (now - self._cut_at) / BACK_IN_S
-        return self._aim if back <= 0 else self._aim - (self._aim - self._cut_to) * back**3
+        if now >= self._back_at:
+            return self._aim
+        return self._aim - (self._aim - self._cut_to) * (1 - (now - self._cut_at) / BACK_IN_S) ** 3
 
     def adopt(self, most: int | None) -> None:
         """The settings have changed; what was learned is kept, within them."""
@@ -79,16 +83,17 @@ class Limit:
 
     def admits(self, now: float, in_flight: int) -> bool:
         """Whether one more call may go."""
-        return in_flight + 1 <= self.size(now) and now >= self.opens_at(now)
+        most = self._aim if now >= self._back_at else self.size(now)
+        return in_flight + 1 <= most and (now >= self._resets_at or now >= self.opens_at(now))
 
     def opens_at(self, now: float) -> float:
         """When the headers leave room for one more call; in the past as a rule."""
-        if now >= self._resets_at:
-            self._calls_left = inf
-        return 0.0 if self._calls_left > 0 else self._next_at
+        return 0.0 if now >= self._resets_at or self._calls_left > 0 else self._next_at
 
-    def started(self) -> None:
+    def started(self, now: float) -> None:
         """One more call goes."""
+        if now >= self._resets_at:
+            return
         if self._calls_left > 0:
             self._calls_left -= 1
         else:
@@ -114,17 +119,17 @@ class Limit:
             self._judge(now, min(self._most, in_flight))
         elif self._answers:  # else it refuses everything, which says nothing of how much it takes when it does not
             self._judge(now, max(1.0, self._aim * CUT, min(self._aim, in_flight * BELOW)))
-        self._cut_at, self._cut_to = now, max(1.0, size * CUT)
+        self._cut_at, self._back_at, self._cut_to = now, now + BACK_IN_S, max(1.0, size * CUT)
 
     def _judge(self, now: float, aim: float) -> None:
         self._aim, self._judged_at, self._answers = aim, now, False
 
     def went_well(self, now: float, started_at: float) -> None:
         """A call has ended well. The longer no other was too much, the larger is the step."""
-        self._answers |= started_at >= self._judged_at
-        calm_s = now - self._cut_at - BACK_IN_S
-        if calm_s > 0 and self._aim < self._most:
-            self._aim = min(self._most, self._aim + max(1.0, calm_s) / self._aim)
+        if started_at >= self._judged_at:
+            self._answers = True
+        if self._aim < self._most and now > self._back_at:
+            self._aim = min(self._most, self._aim + max(1.0, now - self._back_at) / self._aim)
 
 
 class _Waiter(Struct, eq=False):
@@ -158,14 +163,17 @@ class Slots:
         self._arrivals = 0
         self._alarm: asyncio.TimerHandle | None = None
 
-    async def take(self, attempt: Attempt) -> None:
+    def take(self, now: float) -> bool:
+        """A place for one that need not wait; False where it must."""
+        if self._waiting or not self.limit.admits(now, self._in_flight):
+            return False
+        self._start(now)
+        return True
+
+    async def wait(self, attempt: Attempt, now: float) -> None:
         """Wait for a place. Raises DeploymentBusy when the waiting room is full, or the place would come too late."""
-        now = self._clock.monotonic()
-        if not self._waiting and self.limit.admits(now, self._in_flight):
-            self._start()
-            return
         self._check_patience(attempt, now)
-        waiter = self._waiter(attempt.call, now)
+        waiter = self._waiter(attempt.routed.call, now)
         insort(self._waiting, waiter, key=_place)
         self._check_room(attempt, now)
         self._set_alarm(now)
@@ -197,9 +205,11 @@ class Slots:
         """A call met a 429."""
         self.limit.overloaded(self._clock.monotonic(), self._in_flight)
 
-    def went_well(self, started_at: float) -> None:
-        """A call has ended well."""
-        self.limit.went_well(self._clock.monotonic(), started_at)
+    def close(self, started_at: float, reply: Reply) -> None:
+        """A call that was started then has ended."""
+        if reply.ending is Ending.COMPLETE:
+            self.limit.went_well(self._clock.monotonic(), started_at)
+        self.leave()
 
     def told(self, allowance: Allowance) -> None:
         """An answer says what is left."""
@@ -214,16 +224,16 @@ class Slots:
         turn = asyncio.get_running_loop().create_future()
         return _Waiter(call.priority, current + ahead, self._arrivals, now, call.tenant.key, turn)
 
-    def _start(self) -> None:
+    def _start(self, now: float) -> None:
         self._in_flight += 1
-        self.limit.started()
+        self.limit.started(now)
 
     def _advance(self) -> None:
         now = self._clock.monotonic()
         while self._waiting and self.limit.admits(now, self._in_flight):
             waiter = self._pop_next(now)
             if not waiter.turn.done():  # else it was cancelled, and does not know yet
-                self._start()
+                self._start(now)
                 waiter.turn.set_result(None)
         self._set_alarm(now)
 
@@ -258,7 +268,7 @@ class Slots:
     def _check_patience(self, attempt: Attempt, now: float) -> None:
         pause_s = self.limit.opens_at(now) - now
         has_others = bool(attempt.others) or not attempt.is_last_model
-        if now + pause_s >= attempt.call.deadline_at or (has_others and pause_s > PATIENCE_S):
+        if now + pause_s >= attempt.routed.call.deadline_at or (has_others and pause_s > PATIENCE_S):
             name = attempt.deployment.id
             raise DeploymentBusy(f"{name} takes no more calls for {pause_s:.1f} s, it says", retry_after_s=pause_s)
 
@@ -285,9 +295,10 @@ class DeploymentQuota:
         self._slots: dict[str, Slots] = {}
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        slots = self._of(attempt.deployment)
-        await slots.take(attempt)
-        started_at = self._clock.monotonic()
+        slots, started_at = self._of(attempt.deployment), self._clock.monotonic()
+        if not slots.take(started_at):
+            await slots.wait(attempt, started_at)
+            started_at = self._clock.monotonic()
         try:
             reply = await forward(attempt)
         except BaseException as error:
@@ -297,7 +308,7 @@ class DeploymentQuota:
             raise
         if reply.allowance is not None:
             slots.told(reply.allowance)
-        return reply.on_close(lambda closed: _close(slots, closed, started_at))
+        return reply.on_close(partial(slots.close, started_at))
 
     def _of(self, deployment: Deployment) -> Slots:
         slots = self._slots.get(deployment.id)
@@ -318,9 +329,3 @@ class DeploymentQuota:
         self._slots = {name: slots for name, slots in self._slots.items() if name in most}
         for name, slots in self._slots.items():
             slots.limit.adopt(most[name])
-
-
-def _close(slots: Slots, reply: Reply, started_at: float) -> None:
-    if reply.ending is Ending.COMPLETE:
-        slots.went_well(started_at)
-    slots.leave()

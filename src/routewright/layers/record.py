@@ -13,7 +13,7 @@ from routewright.decision.session import session_of
 from routewright.errors import RoutewrightError
 from routewright.layers.service import Service
 from routewright.layers.tally import Tally
-from routewright.ledger.ledger import Ledger, RequestRecorded
+from routewright.ledger.ledger import Account, Ledger, RequestRecorded
 from routewright.reply import AttemptReport, Receipt, Reply
 from routewright.route import Route
 from routewright.usage import NO_INPUT, InputParts, Usage
@@ -50,41 +50,30 @@ class Record:
         try:
             reply = await forward(call)
         except BaseException as error:  # a bug too: what attempts cost must be written, and the account be closed
-            self._write(call, None, outcome=_outcome(error), receipt=self._receipt(call, None))
+            account = self._ledger.account(call.id)
+            self._write(call, account, None, _receipt(account), outcome=_outcome(error))
             raise
         began_at = self._clock.monotonic()
         return reply.on_close(lambda closed: self._close(closed, began_at))
 
     def _close(self, reply: Reply, began_at: float) -> None:
         call = reply.attempt.call
-        reply.receipt = self._receipt(call, reply)
-        self._note_beginning(call, reply, began_at - self._ledger.account(call.id).opened_at)
-        self._write(call, reply, outcome=reply.outcome, receipt=reply.receipt)
+        account = self._ledger.account(call.id)
+        answer = _answering(account.reports, reply)
+        usage = reply.usage if _is_kept(reply) else answer.usage if answer else None
+        baseline = reply.route.baseline_model
+        receipt = _receipt(account, baseline, self._baseline_cost(baseline, usage))
+        reply.receipt = receipt
+        self._note_beginning(reply, receipt, began_at - account.opened_at)
+        self._write(call, account, reply, receipt, outcome=reply.outcome, answer=answer)
 
-    def _note_beginning(self, call: Call, reply: Reply, took_s: float) -> None:
+    def _note_beginning(self, reply: Reply, receipt: Receipt, took_s: float) -> None:
         """How long it took to begin, and what of that was ours: what one attempt, if any, was not waited for."""
+        call = reply.attempt.call
         if call.stream:
             self._tally.first_events.note(reply.attempt.model.name, took_s)
-        if reply.receipt is not None and len(reply.receipt.attempts) <= 1:
+        if len(receipt.attempts) <= 1:
             self._tally.overheads.note(call.dialect, took_s - reply.first_wait_s)
-
-    def _receipt(self, call: Call, reply: Reply | None) -> Receipt:
-        account = self._ledger.account(call.id)
-        reports = tuple(account.reports)
-        overhead_s = None if account.first_hold_at is None else account.first_hold_at - account.opened_at
-        baseline, usage = None, None
-        if reply is not None:
-            baseline = reply.route.baseline_model
-            answer = _answering(reports, reply)
-            usage = reply.usage if _is_kept(reply) else answer.usage if answer else None
-        return Receipt(
-            cost_nanousd=sum([report.cost_nanousd or 0 for report in reports]),
-            is_estimated=any(report.is_estimated for report in reports),
-            attempts=reports,
-            baseline_model=baseline,
-            baseline_cost_nanousd=self._baseline_cost(baseline, usage),
-            overhead_s=overhead_s,
-        )
 
     def _baseline_cost(self, model_name: str | None, usage: Usage | None) -> int | None:
         """What the tokens of the answer would have cost at the baseline model, at today's prices."""
@@ -93,19 +82,26 @@ class Record:
             return None
         return cost_nanousd(usage, model.prices.rates_at(self._clock.time_ns() // 1_000_000_000, usage.input_total))
 
-    def _write(self, call: Call, reply: Reply | None, *, outcome: str, receipt: Receipt) -> None:
+    def _write(
+        self,
+        call: Call,
+        account: Account,
+        reply: Reply | None,
+        receipt: Receipt,
+        *,
+        outcome: str,
+        answer: AttemptReport | None = None,
+    ) -> None:
         """`reply` is None when nobody answered."""
-        account = self._ledger.account(call.id)
         took_s = self._clock.monotonic() - account.opened_at
         route = sent = account.route if reply is None else reply.route
-        answer = None if reply is None else _answering(receipt.attempts, reply)
-        if reply is not None and _is_kept(reply):  # nothing was sent for it
+        cached = reply.cached if reply is not None else None
+        if cached is not None and cached.is_kept:  # nothing was sent for it
             sent, answer = None, None
         parts = _input_parts(sent, answer)
         input_cost = answer.input_cost_nanousd if answer else None
         prompt = system_text(call.messages) if sent else ""
         opening, hashed = prompt[:PREVIEW_CHARS], text_hash(prompt)
-        cached = reply.cached if reply is not None else None
         row = RequestRecorded(
             request_id=call.id,
             at_ns=self._clock.time_ns(),
@@ -149,6 +145,18 @@ class Record:
         self._ledger.record(row)
         if self._logs_requests:
             _log_request(row, call)
+
+
+def _receipt(account: Account, baseline: str | None = None, baseline_cost_nanousd: int | None = None) -> Receipt:
+    reports = tuple(account.reports)
+    return Receipt(
+        cost_nanousd=sum([report.cost_nanousd or 0 for report in reports]),
+        is_estimated=any(report.is_estimated for report in reports),
+        attempts=reports,
+        baseline_model=baseline,
+        baseline_cost_nanousd=baseline_cost_nanousd,
+        overhead_s=None if account.first_hold_at is None else account.first_hold_at - account.opened_at,
+    )
 
 
 def _is_kept(reply: Reply) -> bool:

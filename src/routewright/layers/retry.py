@@ -43,8 +43,13 @@ class Retry:
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
         failures: list[tuple[str, ProviderError]] = []
         places: _Places | None = None
+        deadline_at = attempt.routed.call.deadline_at
         while True:
-            self._check_time(attempt)
+            left_s = deadline_at - self._clock.monotonic()
+            if left_s < SHORTEST_USEFUL_S:
+                raise DeadlineExceeded(
+                    f"{max(left_s, 0):.3f} s are left before the deadline: too little to start an attempt"
+                )
             try:
                 return await forward(attempt)
             except ProviderError as error:
@@ -57,16 +62,9 @@ class Retry:
             await asyncio.sleep(pause_s)
             attempt = self._next(attempt, places, 0 if failures[-1][1].is_unsent else 1)
 
-    def _check_time(self, attempt: Attempt) -> None:
-        left_s = attempt.call.deadline_at - self._clock.monotonic()
-        if left_s < SHORTEST_USEFUL_S:
-            raise DeadlineExceeded(
-                f"{max(left_s, 0):.3f} s are left before the deadline: too little to start an attempt"
-            )
-
     def _pause_s(self, attempt: Attempt, error: ProviderError, places: "_Places") -> float | None:
         """How long to wait before the next try; None when there is to be none."""
-        max_retries = self._max_retries if attempt.call.max_retries is None else attempt.call.max_retries
+        max_retries = self._max_retries if attempt.routed.call.max_retries is None else attempt.routed.call.max_retries
         is_spent = places.tries > max_retries or attempt.number >= MAX_ATTEMPTS
         if is_spent or not places.left or error.remedy in (Remedy.NOTHING, Remedy.OTHER_MODEL):
             return None
@@ -75,7 +73,7 @@ class Retry:
         if named_s <= 0:
             return backoff_s(places.tries, self._random) if place == attempt.deployment else 0.0
         too_long = named_s > PATIENCE_S and not attempt.is_last_model
-        too_late = now + named_s >= attempt.call.deadline_at - SHORTEST_USEFUL_S
+        too_late = now + named_s >= attempt.routed.call.deadline_at - SHORTEST_USEFUL_S
         return None if too_long or too_late else named_s
 
     def _next(self, attempt: Attempt, places: "_Places", sent: int) -> Attempt:

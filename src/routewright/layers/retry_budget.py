@@ -33,8 +33,10 @@ class RetryBudget:
 
     def request(self, now: float) -> None:
         """The first attempt of a request is made."""
-        self._move_to(int(now))
-        self._requests[self._second % WINDOW_S] += 1
+        second = int(now)
+        if second != self._second:
+            self._move_to(second)
+        self._requests[second % WINDOW_S] += 1
 
     def take(self, now: float) -> bool:
         """Whether one further attempt may be made, which is then counted."""
@@ -45,8 +47,6 @@ class RetryBudget:
         return True
 
     def _move_to(self, second: int) -> None:
-        if second == self._second:
-            return
         for passed in range(max(self._second, second - WINDOW_S) + 1, second + 1):
             self._requests[passed % WINDOW_S] = self._further[passed % WINDOW_S] = 0
         self._second = second

@@ -207,7 +207,7 @@ class Shadow:
             deadline_at=self._clock.monotonic() + self._shadowing.limit_s,
         )
         route = self._decide(copy)
-        return Routed(copy, replace(route, candidates=route.candidates[:1]), Cause.SHADOW)
+        return Routed(copy, route.with_candidates((route.chosen,)), Cause.SHADOW)
 
     async def _seen(self, copy: Routed, given: Answer, routed: Routed, forward: Service[Routed]) -> _Seen:
         begun_at = self._clock.monotonic()

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
+from msgspec.structs import astuple
+
 from routewright.errors import Fault, RoutewrightError
 from routewright.layers.histogram import OVERHEAD_SECONDS, SECONDS, Histogram
 from routewright.ledger.ledger import RequestRecorded
@@ -59,8 +61,8 @@ class Tally:
         self.attempts[report.deployment, report.cause, outcome_class(report.outcome)] += 1
         if report.cost_nanousd:
             self.cost_nanousd[report.model] += report.cost_nanousd
-        for kind in _KINDS:
-            if tokens := getattr(report.usage, kind):
+        for kind, tokens in zip(_KINDS, astuple(report.usage), strict=True):
+            if tokens:
                 self.tokens[report.model, kind] += tokens
 
     def _decision(self, route: Route) -> None:

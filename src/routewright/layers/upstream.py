@@ -52,12 +52,13 @@ class Upstream:
                 body = await _read_error_body(response)
                 now_s = self.clock.time_ns() / 1e9
                 raise dialect.read_error(response.status, response.headers, body, now_s=now_s)
-            _check_encoding(attempt, response)
+            if "content-encoding" in response.headers:
+                _check_encoding(attempt, response)
             source = Decoded(response, dialect.decoder(attempt), attempt, self)
             reply = Reply(attempt, source, await source.begin())
             reply.first_wait_s = self.clock.monotonic() - sent_at
             reply.allowance = allowance(response.headers, self.clock.time_ns() / 1e9)
-            return reply.on_close(source.tell)
+            return reply if source.has_ended else reply.on_close(source.tell)
         except ProviderError as error:
             response.abort()
             _hide_key(error, attempt)
@@ -79,10 +80,12 @@ class Decoded:
         self._idle_timeout_s = upstream.idle_timeout_s
         self._max_bytes = upstream.max_reply_bytes
         self._size = 0
-        self._has_ended = False
+        self.has_ended = False
+        """All has come."""
         self._waits_since = 0.0
         self._longest_pause_s = 0.0
-        self._patience = _Patience(upstream.clock)
+        self._patience: _Patience | None = None
+        """From the first wait on that is under the idle limit."""
 
     async def begin(self) -> tuple[Event, ...]:
         """All events up to the first that says something, so that nothing is committed to by a mere opening line.
@@ -91,21 +94,26 @@ class Decoded:
         without any event.
         """
         opening: tuple[Event, ...] = ()
-        while not self._has_ended:
+        while not self.has_ended:
             data = await self._response.next()
             events = self._take(data) if data else self._end()
-            opening += events
-            if any(_says_something(event) for event in events):
-                return opening
+            if events:
+                opening += events
+                if _say_something(events):
+                    return opening
         if not opening:
             raise InvalidResponse(f"{self._attempt.deployment.id} sent an empty answer")
         return opening
 
     async def relay(self, take: Taker) -> bool:
         """See `Source.relay`."""
-        if self._has_ended:
+        if self.has_ended:
             return True
-        self._patience.begin(self._patient_until(self._clock.monotonic()))
+        patience = self._patience
+        if patience is None:
+            patience = self._patience = _Patience(self._clock)
+        self._waits_since = self._clock.monotonic()
+        patience.begin(self._patient_until(self._waits_since))
 
         def decoded(data: bytes) -> bool:
             events = self._take(data)
@@ -116,7 +124,8 @@ class Decoded:
                 self._longest_pause_s = now - self._waits_since
             if not take(events):
                 return False
-            self._patience.ends_at = self._patient_until(now)
+            self._waits_since = now
+            patience.ends_at = self._patient_until(now)
             return True
 
         try:
@@ -125,7 +134,7 @@ class Decoded:
             events = self._end()
             return not events or take(events)
         except asyncio.CancelledError as error:
-            if not self._patience.took_back():
+            if not patience.took_back():
                 raise
             self._patient_until(self._clock.monotonic())  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
@@ -133,7 +142,7 @@ class Decoded:
             _hide_key(error, self._attempt)
             raise
         finally:
-            self._patience.end()
+            patience.end()
             self._longest_pause_s = max(self._longest_pause_s, self._clock.monotonic() - self._waits_since)
 
     def tell(self, reply: Reply) -> None:
@@ -142,7 +151,7 @@ class Decoded:
 
     def abort(self) -> None:
         """Drop the connection."""
-        self._patience.stop()
+        self._stop_waiting()
         self._response.abort()
 
     def _take(self, data: bytes) -> tuple[Event, ...]:
@@ -152,20 +161,19 @@ class Decoded:
         return self._decoder.feed(data)
 
     def _patient_until(self, now: float) -> float:
-        """When the piece of a stream that is waited for from now on must be there.
-
-        Raises DeadlineExceeded when the request's time is up.
-        """
+        """When the next piece of a stream must be there. Raises DeadlineExceeded when the request's time is up."""
         if self._deadline_at <= now:
             raise DeadlineExceeded("the deadline passed while the answer was coming")
-        self._waits_since = now
-        patient_until = now + self._idle_timeout_s
-        return patient_until if patient_until < self._deadline_at else self._deadline_at
+        return min(self._deadline_at, now + self._idle_timeout_s)
 
     def _end(self) -> tuple[Event, ...]:
-        self._has_ended = True
-        self._patience.stop()
+        self.has_ended = True
+        self._stop_waiting()
         return self._decoder.end()
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.stop()
 
 
 class _Patience:
@@ -223,9 +231,9 @@ class _Patience:
 
 def _carried(attempt: Attempt, dialect: Dialect) -> Attempt:
     """Without what its client allows to be left out, where this dialect has no word for it."""
-    if not attempt.call.options.drop:
+    if not attempt.routed.call.options.drop:
         return attempt
-    call, _ = carried(attempt.call, dialect)
+    call, _ = carried(attempt.routed.call, dialect)
     return replace(attempt, routed=replace(attempt.routed, call=call))
 
 
@@ -237,8 +245,11 @@ def _hide_key(error: ProviderError, attempt: Attempt) -> None:
         error.args = (error.message,)
 
 
-def _says_something(event: Event) -> bool:
-    return bool(event.text or event.reasoning or event.refusal or event.tool_calls or event.finish)
+def _say_something(events: tuple[Event, ...]) -> bool:
+    for event in events:  # noqa: SIM110 - a generator costs more than all that it asks
+        if event.text or event.reasoning or event.refusal or event.tool_calls or event.finish:
+            return True
+    return False
 
 
 def _check_encoding(attempt: Attempt, response: WireResponse) -> None:

@@ -11,7 +11,6 @@ that comes back without anybody's leave.
 
 from collections import deque
 from math import inf
-from statistics import median
 
 STEP = 0.1
 """What one answer adds."""
@@ -87,6 +86,8 @@ class Window:
         return is_calm and calls_left is not None and calls_left >= PLENTY * self._aim
 
     def _end_round(self) -> None:
+        from statistics import median  # only where there are batches
+
         took_s, self._times = median(self._times), []
         least_s = min(self._medians, default=took_s)
         is_harmless = took_s <= least_s + HARMLESS_S

@@ -199,7 +199,7 @@ class AttemptHold:
         if self._charges:
             self._admit(self._charges)
         try:
-            self._write()
+            self._position = self._log.append(encode_event(self._reserved()))
         except BaseException:
             if self._charges:
                 self._balances.release(self._attempt.id)
@@ -212,27 +212,23 @@ class AttemptHold:
         if refusal is not None:
             raise hold_refused(refusal)
 
-    def _write(self) -> None:
-        attempt = self._attempt
-        self._position = self._log.append(
-            encode_event(
-                Reserved(
-                    attempt_id=attempt.id,
-                    request_id=attempt.call.id,
-                    at_ns=self._at_ns,
-                    boot=self._boot,
-                    model=attempt.model.name,
-                    deployment=attempt.deployment.id,
-                    cause=attempt.cause,
-                    amount_nanousd=self._amount,
-                    price_version=self._prices.version,
-                    key=attempt.call.tenant.key,
-                    team=attempt.call.tenant.team,
-                    tags=attempt.call.tags,
-                    tier=attempt.routed.route.tier,
-                    charges=self._charges,
-                )
-            )
+    def _reserved(self) -> Reserved:
+        attempt, call = self._attempt, self._attempt.call
+        return Reserved(
+            attempt_id=attempt.id,
+            request_id=call.id,
+            at_ns=self._at_ns,
+            boot=self._boot,
+            model=attempt.model.name,
+            deployment=attempt.deployment.id,
+            cause=attempt.cause,
+            amount_nanousd=self._amount,
+            price_version=self._prices.version,
+            key=call.tenant.key,
+            team=call.tenant.team,
+            tags=call.tags,
+            tier=attempt.routed.route.tier,
+            charges=self._charges,
         )
 
     async def durable(self) -> None:
@@ -253,12 +249,12 @@ class AttemptHold:
         """Replace the hold by the real cost, at the prices in force when the hold was made."""
         if not self._is_open:
             return
-        attempt = self._attempt
+        attempt, call = self._attempt, self._attempt.call
         bill = self._prices.bill(usage, served_model=served_model, service_tier=service_tier)
         self._close(
             Settled(
                 attempt_id=attempt.id,
-                request_id=attempt.call.id,
+                request_id=call.id,
                 at_ns=self._clock.time_ns(),
                 model=attempt.model.name,
                 deployment=attempt.deployment.id,
@@ -274,9 +270,9 @@ class AttemptHold:
                 total_ms=self._elapsed_ms(),
                 boot=self._boot,
                 held_nanousd=self._amount,
-                key=attempt.call.tenant.key,
-                team=attempt.call.tenant.team,
-                tags=attempt.call.tags,
+                key=call.tenant.key,
+                team=call.tenant.team,
+                tags=call.tags,
                 tier=attempt.routed.route.tier,
                 charges=self._charges,
             ),
@@ -288,11 +284,11 @@ class AttemptHold:
         """Give the hold back: the attempt cost nothing."""
         if not self._is_open:
             return
-        attempt = self._attempt
+        attempt, call = self._attempt, self._attempt.call
         self._close(
             Released(
                 attempt_id=attempt.id,
-                request_id=attempt.call.id,
+                request_id=call.id,
                 at_ns=self._clock.time_ns(),
                 model=attempt.model.name,
                 deployment=attempt.deployment.id,
@@ -301,9 +297,9 @@ class AttemptHold:
                 total_ms=self._elapsed_ms(),
                 boot=self._boot,
                 held_nanousd=self._amount,
-                key=attempt.call.tenant.key,
-                team=attempt.call.tenant.team,
-                tags=attempt.call.tags,
+                key=call.tenant.key,
+                team=call.tenant.team,
+                tags=call.tags,
                 tier=attempt.routed.route.tier,
                 charges=self._charges,
             ),

@@ -8,7 +8,7 @@ Not for threads: it belongs to one event loop, except for `adopt`, which is one 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import inf
 
 from msgspec import Struct
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 MOST_WINDOWS = 100_000
 """Windows counted at once; what would need one more for a budget that each subject has for itself is refused. Those of
 other budgets are as many as there are budgets, and no flood of subjects can keep them out."""
+MOST_FOUND = 10_000
+"""Combinations of tenant, tags, model and cause whose windows are known without a search; beyond it, all are searched
+for again."""
 FULL_PAUSE_S = 60.0
 KEPT_NS = 2 * 86_400 * NANOSECONDS
 """How long a window that is over is remembered if the next one is not in use: the clock may be set back into it, and
@@ -104,9 +107,11 @@ class _Account:
     def freeze(self) -> None:
         self.is_frozen, self.is_freeze_known = True, False
 
-    def refusal(self, amount: int) -> Refusal | None:
-        if not self.budget.is_hard or (amount <= self.spare and not self.is_frozen):
-            return None
+    def refuses(self, amount: int) -> bool:
+        """Of a hard budget."""
+        return amount > self.granted - self.settled - self.held or self.is_frozen
+
+    def refusal(self, amount: int) -> Refusal:
         return Refusal(
             budget=self.budget,
             charge=self.charge,
@@ -117,6 +122,17 @@ class _Account:
             asked_nanousd=amount,
             is_frozen=self.is_frozen,
         )
+
+
+class _Found(Struct, frozen=True):
+    """The windows that attempts which are alike count against, for as long as nothing changes about them."""
+
+    accounts: tuple[_Account, ...]
+    charges: tuple[Charge, ...]
+    rules: Rules
+    """By which they were found."""
+    ends_ns: float
+    """When the first of them is over; UTC nanoseconds since 1970."""
 
 
 class _Held(Struct, frozen=True):
@@ -164,6 +180,8 @@ class Balances:
         self._rules = Rules.of(budgets)
         self._current: dict[str, _Account] = {}
         self._accounts: dict[Charge, _Account] = {}
+        self._found: dict[tuple[Hashable, ...], _Found] = {}
+        """Emptied whenever a window is opened or forgotten."""
         self._holds: dict[str, _Held] = {}
         self._wanting: dict[int, tuple[_Account, ...]] = {}
         self.on_room: Callable[[], None] = _nothing
@@ -187,15 +205,22 @@ class Balances:
     # -- which windows
 
     def charges_for(
-        self, tenant: Tenant, tags: Sequence[str], model: str, cause: str, now_ns: int
+        self, tenant: Tenant, tags: tuple[str, ...], model: str, cause: str, now_ns: int
     ) -> tuple[Charge, ...]:
         """The windows that an attempt made now counts against.
 
         A budget's window only ever moves forward: a clock that is set back re-opens none. What was granted too long ago
         is not counted on any more. Raises Overloaded when more than MOST_WINDOWS would be counted.
         """
-        applying = self._rules.applying(tenant, tags, model, cause)
-        return tuple([self._account_of(rule, subject, now_ns).charge for rule, subject in applying])
+        rules, alike = self._rules, (tenant.key, tenant.team, tags, model, cause)
+        found = self._found.get(alike)
+        if found is None or found.rules is not rules or now_ns >= found.ends_ns:
+            applying = rules.applying(tenant, tags, model, cause)
+            accounts = tuple([self._account_of(rule, subject, now_ns) for rule, subject in applying])
+            found = self._remember(alike, accounts, rules)
+        else:
+            self._shrink_lapsed(found.accounts)
+        return found.charges
 
     def demand(self, attempt: Attempt, input_tokens_ub: int, now_ns: int) -> Demand:
         """What an attempt made now would have to hold; `input_tokens_ub` is `upper_bound_tokens(attempt.call)`.
@@ -210,13 +235,27 @@ class Balances:
         call = attempt.call
         return self.charges_for(call.tenant, call.tags, attempt.model.name, attempt.cause.purse, now_ns) if self else ()
 
+    def _remember(self, alike: tuple[Hashable, ...], accounts: tuple[_Account, ...], rules: Rules) -> _Found:
+        ends_ns = min([each.window.ends_ns for each in accounts if each.window.ends_ns is not None], default=inf)
+        if len(self._found) >= MOST_FOUND:
+            self._found.clear()
+        found = _Found(accounts, tuple([account.charge for account in accounts]), rules, ends_ns)
+        self._found[alike] = found
+        return found
+
+    def _shrink_lapsed(self, accounts: Iterable[_Account]) -> None:
+        """What was granted too long ago is not counted on any more."""
+        now = self.steady()
+        for account in accounts:
+            if now > account.lapses_at:
+                account.shrink()
+
     def _account_of(self, rule: Budget, subject: str, now_ns: int) -> _Account:
         name = f"{rule.name}/{subject}" if subject else rule.name
         account = self._current.get(name)
         if account is None or account.rule is not rule or account.is_over(now_ns):
             account = self._open(rule, rule.of(subject) if subject else rule, account, now_ns)
-        if self.steady() > account.lapses_at:
-            account.shrink()
+        self._shrink_lapsed((account,))
         return account
 
     def _open(self, rule: Budget, budget: Budget, before: _Account | None, now_ns: int) -> _Account:
@@ -234,6 +273,7 @@ class Balances:
             account.shrink()
         account.rule, account.budget, account.window = rule, budget, window
         self._current[budget.name] = account
+        self._found.clear()
         if before is not None:
             self._drop_if_over(before, now_ns)
         return account
@@ -254,7 +294,7 @@ class Balances:
         if account.is_over(now_ns - KEPT_NS) and not (account.holds or account.wanted):
             if self._current.get(account.budget.name) is account:
                 del self._current[account.budget.name]
-            del self._accounts[account.charge]
+            self._forget(account)
             return True
         return self._drop_if_past(account)
 
@@ -266,8 +306,12 @@ class Balances:
             return False
         if current is not None and not _is_same_calendar(account, current.budget):
             return False
-        del self._accounts[account.charge]
+        self._forget(account)
         return True
+
+    def _forget(self, account: _Account) -> None:
+        del self._accounts[account.charge]
+        self._found.clear()
 
     # -- holds
 
@@ -336,7 +380,8 @@ class Balances:
         for account in hold.accounts:
             account.held -= hold.amount
             account.holds -= 1
-            self._drop_if_past(account)
+            if not account.holds:
+                self._drop_if_past(account)
         self.on_room()
 
     # -- grants
@@ -407,8 +452,13 @@ class Balances:
 
     def remaining(self, charges: Sequence[Charge]) -> int | None:
         """What is left, in all, of the hard budget that has the least left; None without any, or when they are over."""
-        found = [account for charge in charges if (account := self._accounts.get(charge)) is not None]
-        return min([account.remaining for account in found if account.budget.is_hard], default=None)
+        accounts = self._accounts
+        left = [
+            account.remaining
+            for charge in charges
+            if (account := accounts.get(charge)) is not None and account.budget.is_hard
+        ]
+        return min(left, default=None)
 
     def window_of(self, charge: Charge) -> tuple[Budget, Window]:
         """What stands behind a charge that `charges_of` has just given."""
@@ -449,8 +499,8 @@ def _is_same_calendar(account: _Account, budget: Budget) -> bool:
 
 
 def _tightest(accounts: Sequence[_Account], amount: int) -> Refusal | None:
-    refusals = [refusal for account in accounts if (refusal := account.refusal(amount)) is not None]
-    return min(refusals, key=_left, default=None)
+    refusals = [account.refusal(amount) for account in accounts if account.budget.is_hard and account.refuses(amount)]
+    return min(refusals, key=_left) if refusals else None
 
 
 def _left(refusal: Refusal) -> tuple[bool, int]:

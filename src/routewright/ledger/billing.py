@@ -9,7 +9,15 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from routewright.call import Attempt, Call, Opaque
-from routewright.catalog.pricing import ANY_TIER, BATCH, Rates, Tariff, cost_nanousd, upper_bound_nanousd
+from routewright.catalog.pricing import (
+    ANY_TIER,
+    BATCH,
+    Rates,
+    Tariff,
+    cost_nanousd,
+    output_cost_nanousd,
+    upper_bound_nanousd,
+)
 from routewright.catalog.registry import Deployment, Model
 from routewright.catalog.served import Priced
 from routewright.usage import Usage
@@ -56,12 +64,13 @@ class Pinned:
         call, model = self._attempt.call, self._attempt.model
         # Another dialect than the client's does not carry the client's wish; how it is sent does not depend on that.
         is_carried = self._attempt.deployment.dialect == call.dialect or call.service_tier == BATCH
+        output_tokens_max = call.max_output_tokens or model.max_output_tokens
         bounds = [
             upper_bound_nanousd(
                 schedule,
                 self._now,
                 input_tokens_ub,
-                call.max_output_tokens or model.max_output_tokens,
+                output_tokens_max,
                 call.choices,
                 may_sound=schedule.prices_sound and may_sound(call),
             )
@@ -87,7 +96,7 @@ class Pinned:
             version,
             service_tier,
             is_estimated=tariff.served_as(service_tier) is None,
-            input_cost_nanousd=cost - cost_nanousd(_output_of(usage), rates),
+            input_cost_nanousd=cost - output_cost_nanousd(usage, rates),
         )
 
 
@@ -106,11 +115,6 @@ def rates_of(tariff: Tariff, usage: Usage, now: int, service_tier: str) -> Rates
         (each.rates_at(now, usage.input_total) for each in tariff.within_reach(unknown)),
         key=lambda rates: cost_nanousd(usage, rates),
     )
-
-
-def _output_of(usage: Usage) -> Usage:
-    """The same without input: what the rest costs, a price per request included, the input does not."""
-    return Usage(output=usage.output, reasoning=usage.reasoning, audio_output=usage.audio_output)
 
 
 def may_sound(call: Call) -> bool:

@@ -11,7 +11,6 @@ of all that is posted never exceeds the limit, so each process decides alone, ex
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -92,7 +91,11 @@ ALL_TIME = Window(0, None)
 
 def zone_of(time_zone: str) -> tzinfo:
     """A time zone by its name; UTC is there on machines without any others too. Raises ZoneInfoNotFoundError."""
-    return UTC if time_zone == "UTC" else ZoneInfo(time_zone)
+    if time_zone == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # it looks for the machine's zones when it is loaded
+
+    return ZoneInfo(time_zone)
 
 
 def window_at(period: Period, time_zone: str, now_ns: int) -> Window:

@@ -7,7 +7,7 @@ All SQL outside the two drivers is written once, in what both understand: `?` fo
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from routewright.errors import SchemaRefused
@@ -65,6 +65,10 @@ class Database(Protocol):
     @property
     def now_ns(self) -> str:
         """SQL for the database's own time: UTC nanoseconds since 1970, an integer."""
+        ...
+
+    def member(self, column: str, name: str) -> str:
+        """SQL for the text under a name in a column's JSON object; NULL where there is none."""
         ...
 
     def elements(self, column: str, name: str) -> str:
@@ -127,7 +131,7 @@ class Migration(NamedTuple):
 
 def migrations(kind: str) -> list[Migration]:
     """Every step there is for one kind of database, in order: the `NNNN_words.sql` files of its folder."""
-    folder = files("routewright.ledger") / "migrations" / kind
+    folder = Path(__file__).parent / "migrations" / kind
     found = [
         Migration(int(file.name[:4]), file.read_text("utf-8"))
         for file in folder.iterdir()

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from routewright.ledger.database import Database, Row, Value
 from routewright.ledger.ledger import NANOSECONDS
+from routewright.ledger.rows import written_out
 from routewright.money import exact_usd
 from routewright.usage import Usage
 
@@ -108,7 +109,8 @@ _REQUESTS = (
     *_plain(Kind.INTEGER, "attempts"),
     _truth("stream"),
     *_plain(Kind.INTEGER, "total_ms", "overhead_us"),
-    *_plain(Kind.TEXT, "key", "team", "tags", "user", "route"),
+    *_plain(Kind.TEXT, "key", "team", "tags", "user"),
+    Field("route", Kind.TEXT, lambda row: written_out(row["route"])),
 )
 _OUTCOMES = (
     *_plain(Kind.TEXT, "outcome_id", "request_id"),

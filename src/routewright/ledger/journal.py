@@ -39,6 +39,9 @@ class Pace(Struct, frozen=True, kw_only=True):
     idle_s: float = 0.02
     """Before a sync that nobody waits for yet: most are over before the provider's answer begins. Who comes to wait
     cuts it short."""
+    eager_s: float = 1.0
+    """So long after somebody had to wait, answers are expected to come as quickly again: what opens a hold is then
+    synced at once, beside the provider's work, and not when it is waited for."""
     drain_s: float = 1.0
     """Before a drain, unless somebody waits in `flush`."""
     retry_s: float = 0.1
@@ -73,6 +76,7 @@ class Journal:
         self._stopping = threading.Event()
         self._to_sync = threading.Event()
         self._is_awaited = threading.Event()
+        self._eager_until = -inf
         self._to_drain = threading.Event()
         self._hurry = threading.Event()
         self._drainer: threading.Thread | None = None
@@ -114,6 +118,8 @@ class Journal:
         position = self._tape.append(*payloads, closing=closing)
         if not self._to_sync.is_set():
             self._to_sync.set()
+        if not closing and time.monotonic() < self._eager_until and not self._is_awaited.is_set():
+            self._is_awaited.set()
         return position
 
     # -- syncing
@@ -124,17 +130,20 @@ class Journal:
         Raises LedgerUnavailable when the disk failed first: what it then holds cannot be known.
         """
         if self._tape.synced.reached < position:
-            self._tape.check_process()
-            if not self._is_awaited.is_set():
-                self._is_awaited.set()
+            self._ask_for_sync()
             await self._tape.synced.wait(position)
 
     def durable_blocking(self, position: Position) -> None:
         """The same for callers without an event loop."""
         if self._tape.synced.reached < position:
-            self._tape.check_process()
-            self._is_awaited.set()
+            self._ask_for_sync()
             self._tape.synced.wait_blocking(position)
+
+    def _ask_for_sync(self) -> None:
+        self._tape.check_process()
+        self._eager_until = time.monotonic() + self._pace.eager_s
+        if not self._is_awaited.is_set():
+            self._is_awaited.set()
 
     def _keep_syncing(self) -> None:
         try:

@@ -32,7 +32,7 @@ def is_job(holder: str) -> bool:
     return holder.startswith(JOB_PREFIX)
 
 
-class Charge(Struct, frozen=True, array_like=True):
+class Charge(Struct, frozen=True, array_like=True, cache_hash=True):
     """A budget that an attempt counts against, in the period in which it was held: a later period owes nothing."""
 
     budget: str

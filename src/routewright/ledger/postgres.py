@@ -316,6 +316,10 @@ class PostgresDatabase:
         """To the microsecond: when the statement began, also within a long transaction."""
         return "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS BIGINT) * 1000"
 
+    def member(self, column: str, name: str) -> str:
+        """By PostgreSQL's own operator."""
+        return f"(CAST({column} AS JSON) ->> '{name}')"
+
     def elements(self, column: str, name: str) -> str:
         """By PostgreSQL's own function."""
         return f"json_array_elements_text(CAST({column} AS JSON)) AS {name} (value)"

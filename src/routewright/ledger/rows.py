@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from routewright.ledger.database import Row, Value
 from routewright.ledger.ledger import (
@@ -18,6 +18,7 @@ from routewright.ledger.ledger import (
     Reserved,
     Settled,
 )
+from routewright.route import Route
 from routewright.usage import InputParts, Usage
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ _ESCAPE = _NUL[0][:1]
 _decoder = msgspec.json.Decoder(
     Reserved | Settled | Released | _RequestAsSent | OutcomeRecorded | EmbeddingRecorded | ComparisonRecorded
 )
+_COLUMNS = '"examined":'
+"""Only where not all candidates are written out."""
+_route_decoder: msgspec.json.Decoder[Route] = msgspec.json.Decoder(Route)
 _row_decoder: msgspec.json.Decoder[LedgerEvent] = msgspec.json.Decoder(LedgerEvent, strict=False)
 
 
@@ -109,4 +113,14 @@ def event_of(row: Row) -> LedgerEvent:
     """A row as the event it came from."""
     documents = {name: msgspec.Raw(row[name].encode()) for name in _DOCUMENTS if name in row}
     parts = {part: row.get(f"input_{part}", 0) for part in InputParts.__struct_fields__}
-    return _row_decoder.decode(msgspec.json.encode({**row, **documents, "usage": row, "input_parts": parts}))
+    event = _row_decoder.decode(msgspec.json.encode({**row, **documents, "usage": row, "input_parts": parts}))
+    if isinstance(event, RequestRecorded) and event.route is not None:
+        return replace(event, route=event.route.written_out())
+    return event
+
+
+def written_out(route: str) -> str:
+    """A stored route's JSON with all its candidates, as it is shown."""
+    if _COLUMNS not in route:
+        return route
+    return msgspec.json.encode(_route_decoder.decode(route).written_out()).decode()

@@ -84,10 +84,11 @@ class Segment:
         """The position of the last record written so far."""
         return self.start + self.end
 
-    def remember(self, payload: bytes) -> None:
-        """Its line was written at the end."""
-        self.end += len(payload) + LINE_OVERHEAD
-        self.remembered.append((self.end, payload))
+    def remember(self, *payloads: bytes) -> None:
+        """Their lines were written at the end."""
+        for payload in payloads:
+            self.end += len(payload) + LINE_OVERHEAD
+            self.remembered.append((self.end, payload))
 
     def forget(self, offset: int) -> int:
         """Forget what ends at or before `offset`, and say how many bytes of lines that were."""

@@ -9,8 +9,8 @@ from msgspec.structs import astuple
 
 from routewright.usage import NO_INPUT, InputParts, Usage
 
-Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause"]
-"""What spending can be told by; days and hours are UTC."""
+Dimension: TypeAlias = Literal["model", "tier", "key", "team", "tag", "day", "hour", "cause", "policy"]
+"""What spending can be told by; days and hours are UTC, a policy is its name with its version."""
 Keys: TypeAlias = tuple[str | None, ...]
 """What something is about, one for each dimension; None where nobody knows."""
 

@@ -261,6 +261,10 @@ class SqliteDatabase:
         """To the millisecond."""
         return "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000000"
 
+    def member(self, column: str, name: str) -> str:
+        """By SQLite's own operator."""
+        return f"({column} ->> '$.{name}')"
+
     def elements(self, column: str, name: str) -> str:
         """By SQLite's own function."""
         return f"json_each({column}) AS {name}"

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from routewright.call import Cause
 from routewright.decision.success_rates import Told
-from routewright.ledger import rollups
+from routewright.ledger import by_policy, rollups
 from routewright.ledger.baselines import baselines_between, keep_baselines
 from routewright.ledger.database import Database, Row
 from routewright.ledger.latencies import keep_latencies
@@ -380,14 +380,17 @@ class Store:
         `only` has what a value must be in a dimension, an empty text for what has no name.
 
         Raises ValueError for other dimensions than there are, for one that is there twice, and for tags beside more
-        than one other dimension (and time): these are not summed.
+        than one other dimension (and time), or beside a policy: these are not summed.
         """
         looked_at = {*by, *only}
         if len(set(by)) < len(by) or not looked_at <= set(get_args(Dimension)):
             raise ValueError(f"{by} are not some of {', '.join(get_args(Dimension))}")
         if "tag" in looked_at and len(looked_at - _TIMES) > 2:
             raise ValueError(f"{sorted(looked_at)}: tags are summed beside one other dimension only")
-        found = rollups.grouped(
+        if {"tag", "policy"} <= looked_at or "policy" in only:
+            raise ValueError(f"{sorted(looked_at)}: by policy there are no tags, and it is no filter")
+        asked = by_policy.grouped if "policy" in by else rollups.grouped
+        found = asked(
             self._database, by or ("all",), since_ns, until_ns, {str(name): value for name, value in only.items()}
         )
         if not by:

@@ -74,6 +74,7 @@ class Tape:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._limit_bytes = limit_bytes
+        self._open_limit_bytes = limit_bytes - limit_bytes // 8
         self._most_remembered = remembered_bytes
         self._remembered_bytes = 0
         self._files = files
@@ -105,7 +106,7 @@ class Tape:
     @property
     def is_full(self) -> bool:
         """Whether only records that close a hold are taken, until the store has taken something."""
-        return self.appended - self.drained.reached >= self._limit(closing=False)
+        return self.appended - self.drained.reached >= self._open_limit_bytes
 
     # -- writing
 
@@ -117,30 +118,28 @@ class Tape:
         as far as `limit_bytes`' last eighth. Raises LedgerUnavailable, and has then written nothing.
         """
         data = encode_lines(payloads)
+        size = len(data)
         self.check_process()
         with self._lock:
-            if refusal := self._refusal(len(data), closing):
-                raise LedgerUnavailable(refusal)
+            limit = self._limit_bytes if closing else self._open_limit_bytes
+            if self.appended + size - self.drained.reached > limit or self._is_closed:
+                raise self._refusal(limit)
             trouble = self.failure or (None if closing else self.shortage) or self._write(data)
             if trouble is None:
-                self._note(payloads, len(data))
-            elif not (closing and self._park(payloads, len(data))):
+                self._queue[-1].remember(*payloads)
+                self.appended += size
+                self._remembered_bytes += size
+            elif not (closing and self._park(payloads, size)):
                 raise LedgerUnavailable(trouble)
             return self.appended
 
-    def _refusal(self, size: int, closing: bool) -> str | None:
+    def _refusal(self, limit: int) -> LedgerUnavailable:
         if self._is_closed:
-            return f"the journal in {self._directory} is closed"
-        limit = self._limit(closing=closing)
-        if self.appended + size - self.drained.reached > limit:
-            return (
-                f"journal full: {self._directory} holds {self.backlog_bytes} bytes that the store has not taken "
-                f"(limit {limit}); mend the store, and it drains by itself"
-            )
-        return None
-
-    def _limit(self, *, closing: bool) -> int:
-        return self._limit_bytes if closing else self._limit_bytes - self._limit_bytes // 8
+            return LedgerUnavailable(f"the journal in {self._directory} is closed")
+        return LedgerUnavailable(
+            f"journal full: {self._directory} holds {self.backlog_bytes} bytes that the store has not taken "
+            f"(limit {limit}); mend the store, and it drains by itself"
+        )
 
     def _write(self, data: bytes) -> str | None:
         """Why it could not be written."""
@@ -159,13 +158,6 @@ class Tape:
                 self.poison(f"{trouble}; {GOES_ON}")
             return trouble
         return f"cannot write to the journal's {segment.path}: the disk is full; free some space"
-
-    def _note(self, payloads: Sequence[bytes], size: int) -> None:
-        segment = self._queue[-1]
-        for payload in payloads:
-            segment.remember(payload)
-        self.appended += size
-        self._remembered_bytes += size
 
     def _park(self, payloads: Sequence[bytes], size: int) -> bool:
         """Keep records for the store that the disk would not take; False when there are too many already."""

@@ -7,7 +7,6 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
-from zoneinfo import available_timezones
 
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
@@ -110,6 +109,8 @@ def _read_zone(value: object, path: str) -> str:
         pass
     else:
         return str(value)
+    from zoneinfo import available_timezones
+
     missing = "" if available_timezones() else "; this machine has no time zones: `pip install tzdata`"
     raise ValueError(f'{path}: {value!r} is not a time zone; write it like "Europe/Berlin"{missing}') from None
 

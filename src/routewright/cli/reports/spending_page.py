@@ -29,6 +29,7 @@ _TITLES = {
     "day": "day (UTC)",
     "hour": "hour (UTC)",
     "cause": "cause",
+    "policy": "policy",
 }
 _PARTS = {"system": "system prompt", "history": "history", "tools": "tools", "user": "user"}
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from served import Served, mock_upstream
+from routewright.proofs.served import Served, mock_upstream
 
 CLIENTS = 24
 LONGEST_PEACE_S = 1.6

@@ -19,9 +19,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from builders import message
-from desk import Desk
-from routewright.call import Call
+from routewright.call import Call, Message, Text
 from routewright.detection import Found
 from routewright.dialects.wire import WireRequest
 from routewright.engine import Engine
@@ -30,6 +28,7 @@ from routewright.http1.pulled import Pulled
 from routewright.ids import uuid7
 from routewright.layers.circuit import State
 from routewright.ledger.accounts import JournaledLedger
+from routewright.settings import load_settings
 from routewright.settings.catalog import build_catalog
 from routewright.testing import FakeClock
 
@@ -204,9 +203,9 @@ class World:
         backups = ["b0"] if has_fallback else []
         self.places = {name: Place(self.clock, Random(f"{seed} {name}"), workers) for name in names + backups}
         folder.mkdir(parents=True, exist_ok=True)
-        desk = Desk(folder)
-        desk.write(_settings(names, backups))
-        settings = desk.load(flags={} if hedge_after_ms is None else {"policy.hedge_after_ms": hedge_after_ms})
+        (folder / "routewright.toml").write_text(_settings(names, backups), encoding="utf-8")
+        flags = {} if hedge_after_ms is None else {"policy.hedge_after_ms": hedge_after_ms}
+        settings = load_settings(environ={"HOME": str(folder)}, cwd=folder, flags=flags)
         self.engine = Engine(
             settings,
             build_catalog(settings, Found()),
@@ -266,7 +265,7 @@ class World:
             id=uuid7(self.clock.time_ns(), self.random),
             dialect="library",
             model="swift",
-            messages=(message("Hello"),),
+            messages=(Message("user", (Text("Hello"),)),),
             body={},
             stream=asked.is_stream,
         )

@@ -1,4 +1,4 @@
-"""Figures, and the page they stand on: in `docs/reliability.md` each has a row with its bar, run and verdict."""
+"""Figures: each has a bar, a run and a verdict, and says where it was measured."""
 
 import datetime
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 import apsw
 from msgspec import Struct
 
-BEGIN, END = "<!-- {name}: written by {command} -->", "<!-- {name}: end -->"
+BAR = "\\|"
+"""As it stands within a cell."""
 HEAD = "| figure | what | bar | measured | | run |\n|---|---|---|---|---|---|"
 
 
@@ -25,10 +26,17 @@ class Figure(Struct, frozen=True, kw_only=True):
     run: str
     """Seed, size and time of the run."""
 
+    @property
+    def verdict(self) -> str:
+        """Whether the bar was met; empty where there is none."""
+        if not self.has_passed:
+            return "✗ missed"
+        return "✓" if self.bar else ""
+
     def row(self) -> str:
         """As a row of the table."""
-        verdict = "✓" if self.has_passed else "✗ missed"
-        return f"| {self.name} | {self.what} | {self.bar} | {self.measured} | {verdict} | {self.run} |"
+        cells = (self.name, self.what, self.bar, self.measured, self.verdict, self.run)
+        return f"| {' | '.join(' '.join(cell.split()).replace('|', BAR) for cell in cells)} |"
 
 
 def machine() -> str:
@@ -49,18 +57,3 @@ def _processor() -> str:
 def today() -> str:
     """The day of a run, UTC."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-
-
-def write(page: Path, name: str, command: str, figures: list[Figure]) -> None:
-    """Put figures into their block of the page; rows of a run that did not make them stay as they are."""
-    text = page.read_text(encoding="utf-8")
-    begin, end = BEGIN.format(name=name, command=command), END.format(name=name)
-    before, _, rest = text.partition(begin)
-    block, _, after = rest.partition(end)
-    if not rest:
-        raise ValueError(f"{page} has no place for these figures: it lacks the line {begin}")
-    rows = {row.split("|")[1].strip(): row for row in block.splitlines() if row.startswith("| ")}
-    rows.pop("figure", None)
-    rows |= {figure.name: figure.row() for figure in figures}
-    table = "\n".join([HEAD, *(rows[key] for key in sorted(rows))])
-    page.write_text(f"{before}{begin}\n\n{table}\n\n{machine()}\n\n{end}{after}", encoding="utf-8")

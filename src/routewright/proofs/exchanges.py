@@ -1,4 +1,4 @@
-"""The part of HTTP that the lab's providers need: requests with a body, one after the other on a connection."""
+"""The part of HTTP that the proofs' providers need: requests with a body, one after the other on a connection."""
 
 import asyncio
 import json

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import apsw
 from msgspec import Struct
-from power import ALL, SYNCS, Disk, Power
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
 from routewright.ids import uuid7
@@ -23,6 +22,7 @@ from routewright.ledger.ledger import LedgerEvent, RequestRecorded, Reserved, Se
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from routewright.ledger.tape import Tape
+from routewright.proofs.power import ALL, SYNCS, Disk, Power
 from routewright.testing import FakeClock
 from routewright.usage import Usage
 

@@ -1,4 +1,4 @@
-"""A provider for the lab: one process, OpenAI Chat, with a bill of its own that the ledger is compared with.
+"""A provider for proofs: one process, OpenAI Chat, with a bill of its own that the ledger is compared with.
 
 Every request it works on is one JSON line in the bill, appended before the first byte of the answer goes out:
 `{"attempt_id", "model", "input", "output", "status"}`, tokens as the answer's own usage reports them (none for an
@@ -8,7 +8,7 @@ the two before, else as `ok`), `spender` (any number of tokens up to `max_tokens
 2,500 a second, never streamed, and billed in full even if the client leaves; the bill has the first word of the request
 as `trial`).
 
-    python tests/faultlab/mock_upstream.py BILL        prints its port, serves until it is killed
+    python -m routewright.proofs.mock_upstream BILL        prints its port, serves until it is killed
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from exchanges import serve_requests
+from routewright.proofs.exchanges import serve_requests
 
 WORDS = ("an", "answer", "of", "some", "words", "that", "nobody", "reads")
 LONG = WORDS * 40

@@ -13,7 +13,8 @@ from random import Random
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from simulation import Asked, Condition, World, quantile
+
+from routewright.proofs.simulation import Asked, Condition, World, quantile
 
 Kind: TypeAlias = Literal["slow", "errors", "stalls", "hangs"]
 CONDITIONS: dict[Kind, Condition] = {

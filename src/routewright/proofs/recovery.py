@@ -6,13 +6,14 @@ once a second, or nobody would know that it is back.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from random import Random
 
 from msgspec import Struct
-from simulation import Asked, Condition, Failure, World
+
+from routewright.proofs.simulation import Asked, Condition, Failure, World
 
 OUTAGE_S = 60.0
 BEFORE_S, AFTER_S = 20.0, 20.0
@@ -70,10 +71,10 @@ def outages(seed: int, count: int) -> Iterator[Outage]:
         )
 
 
-def measure(folder: Path, seed: int, count: int, told: Callable[[], object] = lambda: None) -> list[Recovery]:
-    """Try each of the outages so many times."""
+def measure(folder: Path, tried: Iterable[Outage], told: Callable[[], object] = lambda: None) -> list[Recovery]:
+    """Try each of these."""
     recoveries = []
-    for number, outage in enumerate(outages(seed, count)):
+    for number, outage in enumerate(tried):
         recoveries.append(try_outage(folder / str(number), outage))
         told()
     return recoveries

@@ -7,14 +7,15 @@ Failures in Distributed Systems", 2021). Goodput is the share of the clients tha
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from simulation import WELL, Asked, Condition, World
+
+from routewright.proofs.simulation import WELL, Asked, Condition, World
 
 Trigger: TypeAlias = Literal["error", "refuse", "overloaded", "silent", "half overloaded", "slow", "crowd"]
 CONDITIONS: dict[Trigger, Condition] = {
@@ -52,18 +53,26 @@ class Overload(Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    folder: Path, seed: int, count: int, *, workers: int = 40, told: Callable[[], object] = lambda: None
+    folder: Path,
+    seed: int,
+    count: int,
+    *,
+    places: Sequence[int] = (1, 3),
+    patience_s: Sequence[float] = (10.0, 30.0),
+    workers: int = 40,
+    told: Callable[[], object] = lambda: None,
 ) -> list[Overload]:
-    """Pull every trigger so many times, at one place and at three, with clients of little patience and of more."""
+    """Pull every trigger so many times, at so many places, with clients of little patience and of more."""
     random, found = Random(seed), []
-    for number, (_, trigger, places, patience_s) in enumerate(product(range(count), CONDITIONS, (1, 3), (10.0, 30.0))):
+    cases = product(range(count), CONDITIONS, places, patience_s)
+    for number, (_, trigger, size, patience) in enumerate(cases):
         found.append(
             measure_one(
                 folder / str(number),
                 random.randrange(1 << 32),
                 trigger,
-                places=places,
-                patience_s=patience_s,
+                places=size,
+                patience_s=patience,
                 workers=workers,
             )
         )

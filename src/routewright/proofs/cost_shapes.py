@@ -6,7 +6,6 @@ be, or the client left before the end, the cost is estimated, is flagged, and is
 
 import asyncio
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from kills import HEAD, chunks
 from msgspec import Struct
-from shapes import ODD, TABLE, UNREPORTED, litellm_price_map
 
-from served import Served
+from routewright.proofs.kills import HEAD, chunks
+from routewright.proofs.served import Served
+from routewright.proofs.shapes import ODD, TABLE, UNREPORTED, litellm_price_map
 
 CLIENTS = 16
 SHAPES = tuple(sorted({name.partition(" ")[0] for name in TABLE} | set(ODD)))
@@ -68,8 +67,7 @@ class Tally(Struct):
 @contextmanager
 def provider(bill: Path, seed: int) -> Iterator[int]:
     """The shapes' own, for the length of a block; yields its port."""
-    script = Path(__file__).with_name("shapes.py")
-    command = [sys.executable, str(script), str(bill), str(seed)]
+    command = [sys.executable, "-m", "routewright.proofs.shapes", str(bill), str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -143,8 +141,7 @@ def compare_costs(folder: Path, seed: int, requests: int, told: Callable[[int], 
         (folder / "prices.json").write_text(json.dumps(litellm_price_map()))
         served = Served(folder, environ={"MADE_UP": "made-up"})
         synced = [sys.executable, "-m", "routewright", "prices", "sync", "--from", "prices.json", "--accept", "--all"]
-        environ = {**served._environ, "PATH": os.environ["PATH"]}
-        subprocess.run(synced, cwd=folder, env=environ, check=True, capture_output=True)
+        subprocess.run(synced, cwd=folder, env=served.environ, check=True, capture_output=True)
         served.start()
         asyncio.run(load(int(served.url.rsplit(":", 1)[1]), seed, requests, told))
         assert served.stop() == 0

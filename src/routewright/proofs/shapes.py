@@ -1,6 +1,6 @@
 """F4: a provider that reports usage in every shape there is, and bills it by a table and an arithmetic of its own.
 
-    python tests/faultlab/shapes.py BILL SEED        prints its port, serves until it is killed
+    python -m routewright.proofs.shapes BILL SEED        prints its port, serves until it is killed
 
 The shape is chosen by the model's name. Prices stand here in USD per million tokens, as a provider's page has them; the
 cost of an attempt is the exact sum as a fraction, rounded once, half up, to nano-dollars. Nothing here knows
@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TextIO
 
-from exchanges import serve_requests
+from routewright.proofs.exchanges import serve_requests
 
 Tokens = dict[str, int]
 

@@ -23,8 +23,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from databases import PostgresServer
-from served import Served, mock_upstream
+from routewright.proofs.served import Served, mock_upstream
 
 REQUESTS = 1_000
 BUDGET_FOR = 10
@@ -60,14 +59,6 @@ HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     b"x-routewright-tags: %b\r\ncontent-length: %d\r\n\r\n"
 )
-
-WATCH = """
-CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS '
-BEGIN
-    INSERT INTO states VALUES (new.budget, new.posted_nanousd, new.leased_nanousd, new.limit_nanousd);
-    RETURN NULL;
-END'
-"""
 
 
 class Tally(Struct):
@@ -114,7 +105,7 @@ class SqliteBooks:
             connection.execute("CREATE TABLE states (budget, spent INTEGER, granted INTEGER, most INTEGER)")
             for event in ("INSERT", "UPDATE"):
                 connection.execute(
-                    f"CREATE TRIGGER watch_{event} AFTER {event} ON budget_windows BEGIN INSERT INTO states VALUES "  # noqa: S608
+                    f"CREATE TRIGGER watch_{event} AFTER {event} ON budget_windows BEGIN INSERT INTO states VALUES "  # noqa: S608 - names of events, of a table here
                     "(new.budget, new.posted_nanousd, new.leased_nanousd, new.limit_nanousd); END"
                 )
 
@@ -123,27 +114,12 @@ class SqliteBooks:
             return int(connection.execute(sql).fetchone()[0] or 0)
 
 
-class PostgresBooks:
-    """A schema of a server."""
+class Server(Protocol):
+    """A database server, where each ledger that is asked for is an empty one."""
 
-    def __init__(self, server: PostgresServer, schema: str) -> None:
-        self.server = server
-        self.schema = schema
-
-    def watch(self) -> None:
-        with self.server.connect() as connection:
-            connection.execute(f"SET search_path TO {self.schema}".encode())
-            connection.execute("CREATE TABLE states (budget TEXT, spent BIGINT, granted BIGINT, most BIGINT)")
-            connection.execute(f"{WATCH} SET search_path TO {self.schema}".encode())
-            connection.execute(
-                "CREATE TRIGGER watch AFTER INSERT OR UPDATE ON budget_windows FOR EACH ROW EXECUTE FUNCTION watch()"
-            )
-
-    def value(self, sql: str) -> int:
-        with self.server.connect() as connection:
-            connection.execute(f"SET search_path TO {self.schema}".encode())
-            row = connection.execute(sql.encode()).fetchone()
-            return int(row[0] or 0) if row else 0
+    def new_ledger(self) -> tuple[str, Books]:
+        """Its address, and how it is looked at."""
+        ...
 
 
 class Replicas(Struct):
@@ -159,16 +135,15 @@ class Replicas(Struct):
 
 
 @contextmanager
-def replicas(folder: Path, count: int, server: PostgresServer | None) -> Iterator[Replicas]:
+def replicas(folder: Path, count: int, server: Server | None) -> Iterator[Replicas]:
     """So many gateways: over one file, or each with a journal of its own over one schema."""
     bill = folder / "bill.jsonl"
     with mock_upstream(bill) as port:
         homes = [folder / f"home-{number if server else 0}" for number in range(count)]
         environ, books = {}, None
         if server is not None:
-            address = server.new_schema()
+            address, books = server.new_ledger()
             environ = {"ROUTEWRIGHT_LEDGER__DATABASE_URL": address}
-            books = PostgresBooks(server, address.rsplit("%3D", 1)[1])
         served = []
         for home in homes:
             home.mkdir(exist_ok=True)
@@ -268,7 +243,7 @@ class Trial:
         budget = f"trials/{self.name}"
         held = "SELECT count(*) FROM open_holds"
         self.wait_until_quiet()
-        spent = books.value(f"SELECT sum(cost_nanousd) FROM events WHERE tags = '[\"{self.name}\"]'")  # noqa: S608
+        spent = books.value(f"SELECT sum(cost_nanousd) FROM events WHERE tags = '[\"{self.name}\"]'")  # noqa: S608 - a trial's own name
         billed = 0
         with self.gateways.bill.open(encoding="utf-8") as lines:
             for line in map(json.loads, lines):
@@ -298,7 +273,7 @@ def try_budgets(
     *,
     trials: int,
     count: int,
-    server: PostgresServer | None,
+    server: Server | None = None,
     requests: int = REQUESTS,
     told: Callable[[int], None] = lambda trials: None,
 ) -> Tally:
