@@ -268,6 +268,12 @@ def test_any_mixture_of_marks_is_read_within_bounds(text: str) -> None:
     assert found.input_tokens > 0
 
 
+@given(st.text(max_size=200) | st.text(alphabet="aİ1=_ “。\u0338\u2003\u3000\u037e", max_size=40))
+def test_words_are_as_many_as_there_are(text: str) -> None:
+    found = of(text)
+    assert found.word_count == len(found.words)
+
+
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_other_sections_do_not_change_what_is_read(task: str, other: str) -> None:
     alone: Call = call(task)

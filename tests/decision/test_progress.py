@@ -1,5 +1,7 @@
 """What a conversation shows of how it goes, on traces of agents, and what that makes of the next decision."""
 
+from random import Random
+
 import pytest
 
 from builders import call
@@ -7,7 +9,15 @@ from deciding import choose, expecting, verdict
 from routewright.call import Message, Text, ToolResult
 from routewright.catalog.registry import Tier
 from routewright.decision.intent import Policy
-from routewright.decision.progress import MOST_MESSAGES, read_progress, stepped, weighed, weight_of
+from routewright.decision.progress import (
+    MOST_MESSAGES,
+    STILL_BROKEN,
+    complains,
+    read_progress,
+    stepped,
+    weighed,
+    weight_of,
+)
 from routewright.route import Sign
 from traces import COMPLAINT, FAILING_TESTS, RESOLVED, SMOOTH, STUCK_EDIT, trace
 
@@ -151,6 +161,26 @@ def test_a_user_whom_it_did_not_help_counts(words: str) -> None:
 )
 def test_a_user_who_goes_on_does_not(words: str) -> None:
     assert signs(COMPLAINT.format(words=words)) == {}
+
+
+COMPLAINING_WORDS = """
+    still again not n't fail broken error does did is doesn't work fix help compile pass same problem issue bug fixed
+    immer noch weiterhin wieder nicht fehler kaputt funktioniert geht klappt marche fonctionne toujours encore pas la
+    même une erreur sigue sin fallando dando no funciona mismo não nao funcionou mesmo erro non funziona stesso errore
+    не работает помогло та же ошибка всё все ещё еще 还是 仍然 依然 不 错 失败 报 没 没有 修好 解决 まだ 動 直 エラー
+    かない 動かない 動きません 여전히 아직 아직도 안 ſtill sİgue ſame wıeder
+"""
+
+
+def test_no_complaint_is_missed_by_the_quick_look() -> None:
+    chance, complaints = Random(3), 0
+    for _ in range(20_000):
+        text = " ".join(chance.choices(COMPLAINING_WORDS.split(), k=chance.randrange(1, 6)))
+        text = text.upper() if chance.random() < 0.2 else text
+        is_found = STILL_BROKEN.search(text) is not None
+        assert complains(text) == is_found, text
+        complaints += is_found
+    assert complaints > 1_000
 
 
 def test_what_a_first_turn_complains_about_is_the_task() -> None:

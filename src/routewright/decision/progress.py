@@ -79,7 +79,7 @@ def _with_odds(success: float, factor: float) -> float:
 
 # ---- where it began -------------------------------------------------------------------------------------------------
 
-_STILL_BROKEN = re.compile(
+STILL_BROKEN = re.compile(
     r"\b(?:still|again)\b.{0,40}\b(?:fail|not|n't|broken|error|wrong|crash|bug|same)"
     r"|\b(?:does|did|is)(?:n't| not) (?:work|fix|help|compile|pass)|\bsame (?:error|problem|issue|bug)\b|\bnot fixed\b"
     r"|(?:immer noch|weiterhin|wieder).{0,30}(?:nicht|fehler|kaputt)|(?:funktioniert|geht|klappt) (?:\w+ ){0,2}nicht"
@@ -91,6 +91,7 @@ _STILL_BROKEN = re.compile(
     r"|まだ.{0,8}(?:動|直|エラー|失敗)|動(?:かない|きません)|여전히|아직도? 안",
     re.IGNORECASE,
 )
+"""How people say that it still does not work."""
 _COMPLAINING = (
     "still", "again", "t work", "t fix", "t help", "t compile", "t pass", "same ", "immer noch", "weiterhin", "wieder",
     "nicht", " pas", "toujours", "sigue", "funcion", "mismo", "mesmo", "funziona", "stesso", "не работает",
@@ -108,15 +109,15 @@ def _look_back(messages: Sequence[Message]) -> tuple[int, int]:
         text = _turn(messages[at])
         if not text or len(text.split(None, GO_ON_WORDS)) <= GO_ON_WORDS:
             continue
-        if not (_complains(text) and any(message.role == "assistant" for message in messages[:at])):
+        if not (complains(text) and any(message.role == "assistant" for message in messages[:at])):
             return at, complaints
         complaints += 1
     return first, complaints
 
 
-def _complains(text: str) -> bool:
+def complains(text: str) -> bool:
     """Whether it says that something still does not work."""
-    return any(map(text.lower().__contains__, _COMPLAINING)) and _STILL_BROKEN.search(text) is not None
+    return any(map(text.lower().__contains__, _COMPLAINING)) and STILL_BROKEN.search(text) is not None
 
 
 def _turn(message: Message) -> str:
