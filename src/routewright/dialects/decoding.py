@@ -66,8 +66,8 @@ class StreamDecoder:
 
     def feed(self, data: bytes) -> tuple[Event, ...]:
         """The events that are complete now. Raises ProviderError."""
-        events = [] if self._failure is not None else self._events(self._splitter.feed(data))
-        if self._failure is not None and not events:
+        events = self._events(self._splitter.feed(data)) if self._failure is None else ()
+        if not events and self._failure is not None:
             raise self._failure
         return tuple(events)
 
