@@ -52,7 +52,7 @@ class Answer:
         await self.exchange.send({"status": status, "headers": list(headers)})
 
     async def body(self, data: bytes, *, more: bool = False) -> None:
-        await self.exchange.send({"body": data, "more_body": more})
+        await self.exchange.send(data if more else {"body": data})
 
 
 async def test_head_and_body_are_one_write() -> None:
@@ -150,7 +150,7 @@ async def test_a_body_comes_as_it_came_and_then_the_departure() -> None:
 async def test_what_is_sent_at_once_is_written_before_it_is_awaited() -> None:
     answer = Answer()
     await answer.start()
-    assert answer.exchange.send({"type": "http.response.body", "body": b"one", "more_body": True}) is NO_WAIT
+    assert answer.exchange.send(b"one") is NO_WAIT
     assert answer.wire.writes[-1].endswith(b"3\r\none\r\n")
     await answer.body(b"two", more=True)
     assert answer.wire.writes[-1] == b"3\r\ntwo\r\n"
@@ -161,8 +161,8 @@ async def test_what_waits_for_room_is_written_when_there_is_some_and_may_be_drop
     await answer.start()
     await answer.body(b"one", more=True)
     answer.flow.pause_writing()
-    later = answer.exchange.send({"type": "http.response.body", "body": b"two", "more_body": True})
-    dropped = answer.exchange.send({"type": "http.response.body", "body": b"three", "more_body": True})
+    later = answer.exchange.send(b"two")
+    dropped = answer.exchange.send(b"three")
     assert later is not NO_WAIT
     assert len(answer.wire.writes) == 1
     del dropped  # without a warning that it was never awaited

@@ -134,18 +134,19 @@ class _Passage:
     def __init__(self, writer: EventWriter, send: Send, departure: Departure) -> None:
         self.unsent: Awaitable[None] = NO_WAIT
         """What is to be awaited before more is taken."""
-        self._writer = writer
+        self._write = writer.write
         self._send = send
         self._departure = departure
 
     def take(self, events: tuple[Event, ...]) -> bool:
         """See `Reply.relay`. Raises ClientLeft."""
-        data = self._writer.write(events)
+        data = self._write(events)
         if not data:
             return True
-        self._departure.passed(len(data))
-        self.unsent = self._send({"body": data, "more_body": True})
-        return self.unsent is NO_WAIT
+        if self._departure.is_counting:
+            self._departure.passed(len(data))
+        self.unsent = unsent = self._send(data)
+        return unsent is NO_WAIT
 
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:

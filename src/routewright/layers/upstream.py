@@ -115,17 +115,20 @@ class Decoded:
         self._waits_since = self._clock.monotonic()
         patience.begin(self._patient_until(self._waits_since))
 
+        monotonic, deadline_at, idle_timeout_s = self._clock.monotonic, self._deadline_at, self._idle_timeout_s
+
         def decoded(data: bytes) -> bool:
             events = self._take(data)
             if not events:
                 return True
-            now = self._clock.monotonic()
+            now = monotonic()
             if now - self._waits_since > self._longest_pause_s:
                 self._longest_pause_s = now - self._waits_since
             if not take(events):
                 return False
             self._waits_since = now
-            patience.ends_at = self._patient_until(now)
+            ends_at = now + idle_timeout_s
+            patience.ends_at = ends_at if ends_at < deadline_at else self._patient_until(now)
             return True
 
         try:
