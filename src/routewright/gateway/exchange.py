@@ -203,25 +203,26 @@ class Exchange:
     def _begin(self, status: int, headers: RawHeaders, size: int | None) -> None:
         """`size` of the body, where all of it is there."""
         self.is_begun, self._is_awaited = True, False
-        lines = [b"%b: %b\r\n" % pair for pair in headers]
+        lines = [*map(b": ".join, headers)]
         if size is None:
             self._bytes_due = next((int(value) for name, value in headers if name == b"content-length"), None)
         else:
             self._bytes_due = size
-            lines.append(b"content-length: %d\r\n" % size)
+            lines.append(b"content-length: %d" % size)
         if status in _BODILESS:
             self._is_bodiless = True
         if self._bytes_due is None and not self._is_bodiless:
             self._is_chunked = self._is_chunkable
             self.keeps_alive = self.keeps_alive and self._is_chunked
         if self._is_chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(b"transfer-encoding: chunked")
         if not self.keeps_alive:
-            lines.append(b"connection: close\r\n")
-        told = b"".join(lines)
-        if told.count(b"\n") != len(lines) or told.count(b"\r") != len(lines) or b"\0" in told:
+            lines.append(b"connection: close")
+        told = b"\r\n".join([*lines, b"", b""])
+        breaks = len(lines) + 1
+        if told.count(b"\n") != breaks or told.count(b"\r") != breaks or b"\0" in told:
             raise ValueError("a header of an answer has a control character in it")
-        self._head = b"".join((_STATUS_LINES[status], self._common, told, b"\r\n"))
+        self._head = b"".join((_STATUS_LINES[status], self._common, told))
 
     def _write(self, data: bytes, *, is_last: bool) -> None:
         if self._is_bodiless:

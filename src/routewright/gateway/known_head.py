@@ -12,7 +12,7 @@ from msgspec import Struct
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 _END = b"\r\n\r\n"
 _MOST_DIGITS = 9
-_MOST_BYTES = 4096
+MOST_BYTES = 4096
 """Of a head that is kept, as long as its connection."""
 
 
@@ -47,7 +47,7 @@ def parts(data: bytes, length: bytes) -> tuple[bytes, bytes] | None:
 
     The request must have been read, and its head have said this length once.
     """
-    size = data.find(_END, 0, _MOST_BYTES) + len(_END)
+    size = data.find(_END, 0, MOST_BYTES) + len(_END)
     told = _LENGTH.search(data, 0, size)
     if told is None or told[1] != length or size + int(length) != len(data):
         return None
