@@ -38,8 +38,8 @@ class KnownHead(Struct, frozen=True):
         length = data[start:end]
         if end < 0 or not length.isdigit() or not data.startswith(self.after, end):
             return None
-        body = data[end + len(self.after) :]
-        return (length, body) if len(body) == int(length) else None
+        size = end + len(self.after)
+        return (length, data[size:]) if len(data) - size == int(length) else None
 
 
 def parts(data: bytes, length: bytes) -> tuple[bytes, bytes] | None:
