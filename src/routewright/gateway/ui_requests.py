@@ -64,12 +64,12 @@ class UiRequests:
         try:
             with Departure(request):
                 await send({"status": 200, "headers": [*STREAM_HEADERS, *SAFETY]})
-                await send(_piece(b": following\n\n"))
+                await send(b": following\n\n")
                 for _ in range(int(FOLLOWED_S / LOOK_EVERY_S)):
                     if self._is_draining():
                         break
                     told = [_event(row) for row in await self._next() if wanted.takes(row)]
-                    await send(_piece(b"".join(told) or b":\n\n"))
+                    await send(b"".join(told) or b":\n\n")
                 await send({"body": b""})
         finally:
             self._followers -= 1
@@ -126,7 +126,3 @@ def _event(row: Brief) -> bytes:
     figures = [column.is_figure for column in COLUMNS]
     data = msgspec.json.encode({"cells": cells, "figures": figures, "link": f"{UI}/requests/{row.request_id}"})
     return b"event: request\ndata: " + data + b"\n\n"
-
-
-def _piece(body: bytes) -> dict[str, object]:
-    return {"body": body, "more_body": True}
