@@ -40,7 +40,7 @@ from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "routewright"
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "faultlab")]
+sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "faultlab")]
 
 from benchmarks.page import write  # noqa: E402
 

@@ -14,7 +14,7 @@ from routewright.access.description import read_wish
 from routewright.access.keyring import Issued
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
-from routewright.gateway.http import Kept, Message, Request, by_name
+from routewright.gateway.http import Gathered, Kept, Request, by_name
 from routewright.ledger.budgets import Budget, Period, Scope, Window
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
@@ -144,15 +144,9 @@ class Lobby:
 
     async def answer(self, request: Request) -> Answered:
         """What the gateway answers, without a socket in between."""
-        messages: list[Message] = []
-
-        async def send(message: Message) -> None:
-            messages.append(message)
-
-        await self.gateway(request, send)
-        start = messages[0]
-        told = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answered(start["status"], told, b"".join(message.get("body", b"") for message in messages))
+        sent = Gathered()
+        await self.gateway(request, sent)
+        return Answered(sent.status, {name.decode(): value.decode() for name, value in sent.headers}, sent.body)
 
     async def ask(self, key: str | None = None, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Answered:
         """A chat completion."""

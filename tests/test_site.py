@@ -1,6 +1,7 @@
 """The site: pages that are made from the code are as the code is, every page has its place, and no link is dead."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,26 @@ def test_every_file_of_the_repository_that_a_page_names_is_there() -> None:
     }
     assert len(named) > 20
     assert {each for each in named if not (ROOT / each[1]).exists()} == set()
+
+
+EACH_ALONE = """
+import os, runpy, sys
+for path in sys.argv[1:]:
+    if not (child := os.fork()):
+        sys.path[0] = os.path.dirname(path)
+        runpy.run_path(path)
+        os._exit(0)
+    assert not os.waitpid(child, 0)[1], path
+"""
+
+
+def test_every_script_that_says_how_to_run_it_finds_its_parts(tmp_path: Path) -> None:
+    scripts = (ROOT / "benchmarks").glob("*.py")
+    named = [path for path in scripts if f"python benchmarks/{path.name}" in path.read_text(encoding="utf-8")]
+    assert len(named) > 15
+    command = [sys.executable, "-c", EACH_ALONE, *map(str, sorted(named))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_said_of_other_gateways_has_a_thread_and_something_to_run() -> None:

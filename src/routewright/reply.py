@@ -349,9 +349,12 @@ class Reply:
 
     def _note(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            for words in (event.text, event.reasoning, event.refusal):
-                if words:
-                    self.text_bytes += utf8_length(words)
+            if event.text:
+                self.text_bytes += utf8_length(event.text)
+            if event.reasoning:
+                self.text_bytes += utf8_length(event.reasoning)
+            if event.refusal:
+                self.text_bytes += utf8_length(event.refusal)
             for delta in event.tool_calls:
                 self.text_bytes += utf8_length(delta.name) + utf8_length(delta.arguments)
             if event.usage is not None:

@@ -193,7 +193,8 @@ class Follower(Kept):
 
     async def _read(self, house: Lobby, query: str) -> None:
         async def send(message: Message) -> None:
-            self.told += message.get("body", b"").decode()
+            if isinstance(message, bytes):
+                self.told += message.decode()
             self.news.set()
 
         headers = {b"host": b"127.0.0.1:8484"}

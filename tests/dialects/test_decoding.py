@@ -197,6 +197,31 @@ def test_a_bad_event_in_the_middle_goes_no_further_and_harms_nothing(bad: bytes)
     assert b"".join(event.raw for event in events) == OPENAI[: -len(b"data: [DONE]\n\n")]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'data: {"choices":[{"delta":{"content":"lost\n\n',
+        b'data: {"x":"\xff","choices":[{"index":0,"delta":{"content":"a\xe2\x80"}}]}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\r\n\r\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\r\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[]}}],"service_tier":"flex"}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":["a"]}}],"usage":{"prompt_tokens":"many"}}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}\n\n',
+        b'data: {"error":{"message":"no"}}\n\n',
+        b"data: 7\n\n",
+        b"data: \n\n",
+        b"data: [DONE]\n\n",
+        b"data: " + b"7" * FRAME_LIMIT + b"\n\n",
+    ],
+)
+@pytest.mark.parametrize("make", [openai, anthropic, responses])
+def test_an_event_that_comes_alone_is_what_it_is_among_others(make: Make, odd: bytes) -> None:
+    stream = {openai: OPENAI, anthropic: ANTHROPIC, responses: RESPONSES}[make]
+    frames = [each + b"\n\n" for each in stream.split(b"\n\n")[:-1]]
+    frames[3:3] = [odd]
+    assert told(decode(make(), *frames)) == told(decode(make(), b"".join(frames)))
+
+
 def test_an_event_of_a_kind_that_is_new_to_us_is_passed_on() -> None:
     new = b'event: new\ndata: {"type":"new","choices":7}\n\n'
     at = OPENAI.index(b": OPENROUTER")

@@ -1,8 +1,10 @@
 """U01–U04 and U21–U23: what can go wrong about a connection before there is an answer in it."""
 
 import asyncio
+import socket
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,33 @@ from lab import PATIENCE_S, lab, model
 from proxy import Toxics
 from speech import DIALECTS
 
+from routewright.gateway.connection import Connection as FromClient
+from routewright.http1.response import Connection as ToProvider
 from routewright.layers.incidents import Kind
 
 both_dialects = pytest.mark.parametrize("dialect", DIALECTS)
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+
+
+# ---- two good ones -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [FromClient, ToProvider])
+async def test_what_is_sent_to_either_side_is_not_held_back_by_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[FromClient | ToProvider]
+) -> None:
+    sockets: list[socket.socket] = []
+    made: Callable[..., None] = kind.connection_made
+
+    def note(connection: object, transport: asyncio.BaseTransport) -> None:
+        sockets.append(transport.get_extra_info("socket"))
+        made(connection, transport)
+
+    monkeypatch.setattr(kind, "connection_made", note)
+    async with lab(tmp_path) as it:
+        assert (await it.ask("ok", stream=True)).is_complete
+        assert sockets
+        assert all(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in sockets)
 
 
 # ---- nobody there --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from routewright.gateway.exchange import Exchange, Flow
-from routewright.gateway.http import ClientLeft, respond
+from routewright.gateway.http import NO_WAIT, ClientLeft, respond
 
 
 class Wire(asyncio.Transport):
@@ -52,7 +52,7 @@ class Answer:
         await self.exchange.send({"status": status, "headers": list(headers)})
 
     async def body(self, data: bytes, *, more: bool = False) -> None:
-        await self.exchange.send({"body": data, "more_body": more})
+        await self.exchange.send(data if more else {"body": data})
 
 
 async def test_head_and_body_are_one_write() -> None:
@@ -145,3 +145,27 @@ async def test_a_body_comes_as_it_came_and_then_the_departure() -> None:
     assert left == ["while it was watched", "before"]
     with pytest.raises(ClientLeft):
         await answer.exchange.read()
+
+
+async def test_what_is_sent_at_once_is_written_before_it_is_awaited() -> None:
+    answer = Answer()
+    await answer.start()
+    assert answer.exchange.send(b"one") is NO_WAIT
+    assert answer.wire.writes[-1].endswith(b"3\r\none\r\n")
+    await answer.body(b"two", more=True)
+    assert answer.wire.writes[-1] == b"3\r\ntwo\r\n"
+
+
+async def test_what_waits_for_room_is_written_when_there_is_some_and_may_be_dropped() -> None:
+    answer = Answer()
+    await answer.start()
+    await answer.body(b"one", more=True)
+    answer.flow.pause_writing()
+    later = answer.exchange.send(b"two")
+    dropped = answer.exchange.send(b"three")
+    assert later is not NO_WAIT
+    assert len(answer.wire.writes) == 1
+    del dropped  # without a warning that it was never awaited
+    answer.flow.resume_writing()
+    await later
+    assert answer.wire.writes[1:] == [b"3\r\ntwo\r\n"]

@@ -81,7 +81,7 @@ async def test_what_broke_off_is_forgotten(house: Lobby, end: str) -> None:
         if end == "failed":
             raise DeadlineExceeded("too slow")
         await send({"status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        await send({"body": b"data: {}\n\n", "more_body": True})
+        await send(b"data: {}\n\n")
         if end == "left":
             raise ClientLeft
         await send({"body": b"data: [DONE]\n\n", IS_CUT: True})

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from routewright.access.keys import Caller
 from routewright.errors import Overloaded
-from routewright.gateway.http import ClientLeft, Kept, Message, Request, Send, respond
+from routewright.gateway.http import ClientLeft, Gathered, Kept, Request, Send, respond
 from routewright.gateway.siblings import MARK, Siblings, merged, socket_path
 from routewright.gateway.workers import Worker
 from routewright.tenant import Tenant
@@ -31,20 +31,6 @@ def request(tenant: Tenant = LIMITED, body: bytes = b"{}", **headers: str) -> Re
     return Request(
         "POST", "/v1/chat/completions", {b"host": b"localhost", **sent}, Kept(body), caller=Caller(tenant=tenant)
     )
-
-
-class Sent:
-    """A `Send` that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-
-    async def __call__(self, message: Message) -> None:
-        if "status" in message:
-            self.status, self.headers = message["status"], dict(message["headers"])
-        self.body += message.get("body", b"")
 
 
 async def at_home(request: Request, send: Send) -> None:
@@ -71,11 +57,11 @@ async def other(folder: Path, answer: bytes) -> AsyncIterator[list[bytes]]:
             server.close()
 
 
-async def answers(told: Request, folder: Path, **of_siblings: bool) -> list[Sent]:
+async def answers(told: Request, folder: Path, **of_siblings: bool) -> list[Gathered]:
     """What each of two workers answers."""
     found = []
     for number in (1, 2):
-        handler, sent = siblings(folder, number=number, **of_siblings).remembering(at_home), Sent()
+        handler, sent = siblings(folder, number=number, **of_siblings).remembering(at_home), Gathered()
         await handler(told if number == 1 else replace(told, client=Kept(b"{}")), sent)
         found.append(sent)
     return found
@@ -93,7 +79,7 @@ async def test_one_of_them_keeps_a_request_and_the_other_passes_it_on(tmp_path: 
     assert b"idempotency-key: k" in passed
     assert MARK + b": " + TOKEN.encode() in passed
     (afar,) = [each for each in found if each.body == b"from afar."]
-    assert afar.headers == {b"content-type": b"text/plain"}, "what is about the other connection is left out"
+    assert afar.headers == [(b"content-type", b"text/plain")], "what is about the other connection is left out"
 
 
 async def test_what_nobody_has_to_remember_is_answered_where_it_comes(tmp_path: Path) -> None:
@@ -120,7 +106,7 @@ async def test_nobody_else_can_have_it_kept(tmp_path: Path, token: str) -> None:
     async with other(tmp_path, OK + b"content-length: 4\r\n\r\nafar"):
         bodies = []
         for number in (1, 2):
-            sent = Sent()
+            sent = Gathered()
             await siblings(tmp_path, number=number).remembering(at_home)(request(x_worker_token=token), sent)
             bodies.append(sent.body)
     assert sorted(bodies) == [b"afar", b"at home"]
@@ -129,7 +115,7 @@ async def test_nobody_else_can_have_it_kept(tmp_path: Path, token: str) -> None:
 async def test_a_path_is_one_line_however_it_was_escaped(tmp_path: Path) -> None:
     sly = replace(request(), path="/v1/x HTTP/1.1\r\nhost: y\r\n\r\nGET /admin")
     async with other(tmp_path, OK + b"content-length: 0\r\n\r\n") as heard:
-        await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(sly, Sent())
+        await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(sly, Gathered())
     assert heard[0].startswith(b"POST /v1/x%20HTTP/1.1%0D%0Ahost%3A%20y%0D%0A%0D%0AGET%20/admin HTTP/1.1\r\n")
 
 
@@ -142,12 +128,12 @@ def away(folder: Path) -> int:
 async def test_a_sibling_that_breaks_off_is_told(tmp_path: Path, answer: bytes) -> None:
     async with other(tmp_path, answer):
         with pytest.raises(Overloaded, match=r"worker \d, which remembers this, is away"):
-            await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(request(), Sent())
+            await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(request(), Gathered())
 
 
 async def test_a_sibling_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(Overloaded, match="is away"):
-        await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(request(), Sent())
+        await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(request(), Gathered())
 
 
 class Leaving(Kept):
@@ -172,7 +158,7 @@ async def test_a_client_that_leaves_is_left_by_the_sibling_too(tmp_path: Path) -
     leaving = Leaving()
     with pytest.raises(ClientLeft):
         await siblings(tmp_path, number=away(tmp_path)).remembering(at_home)(
-            replace(request(), client=Kept(b"{}", leaving)), Sent()
+            replace(request(), client=Kept(b"{}", leaving)), Gathered()
         )
     await asyncio.wait_for(left.wait(), 5)
     server.close()

@@ -16,7 +16,7 @@ from routewright.errors import (
     StreamCut,
 )
 from routewright.layers.upstream import Upstream
-from routewright.reply import Answer, Receipt, Reply
+from routewright.reply import Answer, Event, Receipt, Reply
 from routewright.testing import FakeClock, ScriptedResponse, ScriptedTransport
 
 
@@ -111,6 +111,24 @@ def test_a_stream_that_falls_silent_is_given_up() -> None:
         house.read(STREAMED)
     assert house.clock.monotonic() == pytest.approx(30)
     assert house.transport.responses[0].was_aborted
+
+
+def test_each_arrival_puts_the_idle_limit_of_a_relayed_stream_off() -> None:
+    house = Leaf(
+        ScriptedResponse(200, [chunk(content="Hel"), 20.0, chunk(content="lo"), 20.0, chunk(content="!"), 100.0, END])
+    )
+    reply = house.begin(STREAMED)
+    taken: list[Event] = []
+
+    def take(events: tuple[Event, ...]) -> bool:
+        taken.extend(events)
+        return True
+
+    with pytest.raises(IdleTimeout):
+        house.clock.run(reply.relay(take))
+    assert house.clock.monotonic() == pytest.approx(70)
+    assert "".join(event.text for event in taken) == "Hello!"
+    assert reply.longest_pause_s == pytest.approx(30)
 
 
 def test_the_deadline_holds_while_a_stream_comes() -> None:

@@ -60,7 +60,7 @@ async def _copy_stream(response: WireResponse, send: Send) -> None:
 
     def pass_on(piece: bytes) -> bool:
         nonlocal unsent
-        unsent = send({"body": piece, "more_body": True})
+        unsent = send(piece)
         return unsent is NO_WAIT
 
     while not await response.relay(pass_on):

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 MOST_FORGOTTEN = 20_000
 """Items of old batches, after a run."""
-SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter from another that wants it: while the ledger is written, answers wait for
-that. Python's own 5 ms are a whole answer of a fast provider."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -223,7 +220,6 @@ def run(
         return
     from routewright.cli.serve import run as run_loop
 
-    sys.setswitchinterval(SWITCH_S)
     run_loop(_run(settings, wish, as_json=as_json))
 
 

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file
 from routewright.text import counted
 
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter from another that wants it: while the ledger is written, or a page of the
+dashboard made, answers wait for that. Python's own 5 ms are a whole answer of a fast provider."""
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
 
 
@@ -155,7 +159,8 @@ def _refused(settings: Settings, error: OSError) -> AddressUnavailable:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run it by uvloop, or without where that is not installed."""
+    """Run it by uvloop, or without where that is not installed; threads beside the loop give way to it soon."""
+    sys.setswitchinterval(SWITCH_S)
     start: Callable[[Coroutine[Any, Any, None]], None]
     try:
         from uvloop import run as start

@@ -9,7 +9,7 @@ from msgspec import Struct
 from routewright.errors import SettingsError
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
-from routewright.gateway.http import Kept, Message, Request
+from routewright.gateway.http import Gathered, Kept, Request
 from routewright.migration.draft import Draft, as_toml
 from routewright.runtime import Runtime, SettingsSource
 from routewright.simulator import Simulator
@@ -71,14 +71,10 @@ async def _ask(source: SettingsSource, model: str) -> None:
         )
         body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Say hello."}]})
         headers = {b"host": b"localhost", b"authorization": f"Bearer {_KEY}".encode()}
-        sent: list[Message] = []
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        await gateway(Request("POST", "/v1/chat/completions", headers, Kept(body)), send)
-        if sent[0]["status"] != 200:
-            answer = b"".join(message.get("body", b"") for message in sent).decode()
-            raise SettingsError(f"{model} did not answer: {answer}", hint="correct the file, and check it once more")
+        answer = Gathered()
+        await gateway(Request("POST", "/v1/chat/completions", headers, Kept(body)), answer)
+        if answer.status != 200:
+            hint = "correct the file, and check it once more"
+            raise SettingsError(f"{model} did not answer: {answer.body.decode()}", hint=hint)
     finally:
         await runtime.close()

@@ -37,7 +37,7 @@ _WANTED = (
     ("whether the topic is new", ("topic",), re.compile(r"\bnew (?:conversation )?topic\b", re.IGNORECASE)),
 )
 """What is wanted; words of which one must be there, which are found in a tenth of the time; and the pattern."""
-_BY_WORD = tuple((word, what, pattern) for what, words, pattern in _WANTED for word in words)
+_BY_WORD = {word: (what, pattern) for what, words, pattern in _WANTED for word in words}
 
 
 def background_work(call: Call) -> str:
@@ -60,9 +60,9 @@ def background_work(call: Call) -> str:
     if not system:
         return ""
     opening = " ".join(system)[:OPENING_CHARS]
-    small = opening.casefold()
-    for word, what, pattern in _BY_WORD:
-        if word in small and pattern.search(opening):
+    for word in filter(opening.casefold().__contains__, _BY_WORD):
+        what, pattern = _BY_WORD[word]
+        if pattern.search(opening):
             return what
     return ""
 

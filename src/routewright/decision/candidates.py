@@ -23,6 +23,7 @@ class Telling:
         self._ranking, self._propensities = draw.ranking, draw.propensities
         self._findings = findings
         self._examiner = examiner
+        self._warm = examiner.warm
         self._unusual = examiner.unusual
         self._is_short = len(findings.lineup.names) <= MAX_ATTEMPTS
         """Whether all models are written out: columns would be longer."""
@@ -89,23 +90,30 @@ class Telling:
         dropped_fields: tuple[str, ...] = (),
         is_eligible: bool = False,
     ) -> Candidate:
-        findings, lineup, name = self._findings, self._findings.lineup, self._findings.lineup.names[at]
-        forecast = findings.forecast if findings.is_foreseen(at) else None
-        tokens = self._examiner.warm.get(name, 0)
+        findings, lineup, forecast = self._findings, self._findings.lineup, self._findings.forecast
+        name = lineup.names[at]
         hindrance: Hindrance = ""
         if at in findings.reasons:
             hindrance = "unable" if at in findings.obstacles else "resting"
+        if self._warm and (tokens := self._warm.get(name)):
+            reason = f"{reason}; {tokens:,} tokens warm"
+        success, outcomes, doubt, output_tokens = None, 0, None, None
+        if forecast is not None and at not in forecast.unknown:
+            success = int(forecast.success[at] * STEPS + 0.5) / STEPS
+            outcomes = forecast.outcomes[at]
+            doubt = int(forecast.doubt[at] * STEPS + 0.5) / STEPS
+            output_tokens = findings.output_tokens[at]
         return Candidate(
             model=name,
             tier=lineup.tiers[at],
             is_eligible=is_eligible,
-            reason=f"{reason}; {tokens:,} tokens warm" if tokens else reason,
-            expected_cost_nanousd=findings.cost(at),
+            reason=reason,
+            expected_cost_nanousd=findings.costs[at] if at not in lineup.unpriced else None,
             cold_cost_nanousd=findings.cold.get(at),
-            success=None if forecast is None else int(forecast.success[at] * STEPS + 0.5) / STEPS,
-            outcomes=0 if forecast is None else forecast.outcomes[at],
-            doubt=None if forecast is None else int(forecast.doubt[at] * STEPS + 0.5) / STEPS,
-            output_tokens=None if forecast is None else findings.output_tokens[at],
+            success=success,
+            outcomes=outcomes,
+            doubt=doubt,
+            output_tokens=output_tokens,
             hindrance=hindrance,
             propensity=self._propensities.get(at, 0.0),
             deployments=ids,

@@ -21,6 +21,7 @@ from routewright.decision.permission import NOT_ALLOWED, Permission
 
 NOTHING_WARM: Mapping[str, int] = MappingProxyType({})
 ALL_MODELS: Set[str] = frozenset()
+NOBODY: Set[int] = frozenset()
 NOTHING_REQUIRED: frozenset[Capability] = frozenset()
 
 
@@ -110,7 +111,11 @@ class Examiner(Struct, kw_only=True):
         costs, cold = self._costs(input_tokens, output_tokens)
         obstacles: dict[int, Obstacle] = {}
         reasons: dict[int, str] = {}
-        for at in self._suspects(input_tokens, costs):
+        denied = self.permission.denied(lineup) if self.permission is not None else NOBODY
+        for at in self._suspects(input_tokens, costs, denied):
+            if at in denied:
+                obstacles[at], reasons[at] = Obstacle.PERMISSION, NOT_ALLOWED
+                continue
             cost = None if at in lineup.unpriced else costs[at]
             found = self._obstacle(lineup.models[at], input_tokens[at], cost)
             if found is not None:
@@ -184,14 +189,12 @@ class Examiner(Struct, kw_only=True):
 
     # -- what stands in the way
 
-    def _suspects(self, input_tokens: Sequence[int], costs: Sequence[int]) -> Iterable[int]:
+    def _suspects(self, input_tokens: Sequence[int], costs: Sequence[int], denied: Set[int]) -> Iterable[int]:
         """The models that something may stand in the way of; none of the others needs a look by itself."""
         lineup, call, room = self.lineup, self.call, self._room
         suspects = lineup.doubtful
         if self.permission is not None:
-            admits = self.permission.admits
-            suspects |= {at for at, model in enumerate(lineup.models) if not admits(model)}
-            suspects |= set(self.permission.narrowed(lineup))
+            suspects |= denied | set(self.permission.narrowed(lineup))
         if self.taking_part:
             suspects |= {at for at, name in enumerate(lineup.names) if name not in self.taking_part}
         if self.pinned is not None:
@@ -213,9 +216,7 @@ class Examiner(Struct, kw_only=True):
         return suspects
 
     def _obstacle(self, model: Model, input_tokens: int, cost: int | None) -> tuple[Obstacle, str] | None:
-        """The window comes last, so that it is blamed only when nothing else stands in the way."""
-        if self.permission is not None and not self.permission.admits(model):
-            return Obstacle.PERMISSION, NOT_ALLOWED
+        """Of a model that is not denied; the window comes last, so that it is blamed only when nothing else is."""
         if self.taking_part and model.name not in self.taking_part:
             return Obstacle.CONSTRAINT, "takes no part in this policy"
         reason = self._lack(model) or self._uncarriable(model)

@@ -12,7 +12,6 @@ import string
 import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -31,6 +30,7 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
+from routewright.decision.census import MOST_PLAIN_COMMAS, PASTED_START, count_words, may_hold_pasted
 from routewright.decision.tokens import (
     ASCII_AND_CONTINUATIONS,
     IMAGE_TOKENS,
@@ -52,7 +52,6 @@ SHORT_TASK_WORDS = 5
 _ASIDE, _ASIDE_END = "<system-reminder>", "</system-reminder>"
 _MOST_TURNS_BACK = 8
 _SHORTEST_DATA = 40
-_MOST_PLAIN_COMMAS = 2
 
 
 class Script(StrEnum):
@@ -295,13 +294,14 @@ class _Walk:
 _FENCE = "```"
 _DATA_FENCES = ("json", "csv", "tsv", "xml", "yaml", "toml", "log", "text", "txt", "\n{", "\n[")
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
-_QUOTATIONS = (
-    ('"', re.compile(r"\"[^\"\n]{24,}\"")),
-    ("“", re.compile(r"“[^”\n]{24,}”")),
-    ("«", re.compile(r"«[^»\n]{24,}»")),
-    ("„", re.compile(r"„[^“”\n]{24,}[“”]")),
-    ("「", re.compile(r"「[^」\n]{12,}」")),
-)
+_QUOTATIONS = {
+    '"': re.compile(r"\"[^\"\n]{24,}\""),
+    "“": re.compile(r"“[^”\n]{24,}”"),
+    "«": re.compile(r"«[^»\n]{24,}»"),
+    "„": re.compile(r"„[^“”\n]{24,}[“”]"),
+    "「": re.compile(r"「[^」\n]{12,}」"),
+}
+"""By the mark that opens each."""
 _OPENING_TAG = re.compile(r"<([A-Za-z][\w.:-]*)(?:\s[^<>]*)?>")
 _ASKING_TAGS = frozenset(
     ("task", "instruction", "instructions", "question", "query", "request", "prompt", "user_query", "user_request")
@@ -309,7 +309,6 @@ _ASKING_TAGS = frozenset(
 _MOST_LINES = 400
 _MOST_FENCES = 32
 _MOST_BLOCKS = 64
-_TIGHT_COMMA = re.compile(r",(?! )")
 _CODE_LINE = re.compile(
     r"(?:def|class|import|from|const|let|var|return|func|fn|public|private|static|async|if|for|while|@|#include)\b"
 )
@@ -317,10 +316,8 @@ _LOG_LINE = re.compile(
     r"\[?(?:\d{2,4}[-/:.]\d\d|(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[ :\]])"
     r"|Traceback |Caused by: |  File \"|\s+at [\w.$<>]+\("
 )
-_PASTED_START = re.compile(
-    r"\n(?:[>}\]|]|    |\[?\d\d|\[?[A-Z]{4}|Traceback|Caused|  File"
-    r"|def |class |import |from |const |let |var |return|func|fn |public|private|static|async|if|for|while|@|#include)"
-)
+_PASTED_START = re.compile(PASTED_START.pattern.decode())
+"""The same of a text that is not ASCII, whose digits may be of any script."""
 _DATA_STARTS = ">{}]|"
 _LOG_STARTS = string.digits + "[TDIWEFC "
 _NESTED_ITEM = re.compile(r"\s+(?:[-*•]|\d{1,2}[.)]) ")
@@ -331,8 +328,6 @@ _WORD_BYTES = bytes(
     byte if byte >= 0x80 else ord(chr(byte).lower()) if chr(byte) in _IN_WORDS else 0x20 for byte in range(256)
 )
 """For `bytes.translate`: ASCII punctuation to blanks, capitals to small letters, everything else as it is."""
-_WORD_MARKS = bytes(ord(" ") if byte == ord(" ") else ord("w") for byte in _WORD_BYTES)
-"""The same, with one letter for all that is in a word."""
 _TYPOGRAPHIC = "“”„’«»…–—¿¡।،؟。、，！？：「」（）" + "".join(
     mark for mark in map(chr, range(0x80, 0x3001)) if mark.isspace()
 )
@@ -406,9 +401,8 @@ def _read_task(turn: str) -> _Task:
         text, code_found, data_found = _without_pasted_lines(text)
         has_code |= code_found
         has_data |= data_found
-    for mark, quotation in _QUOTATIONS:
-        if mark in text:
-            text = quotation.sub(" ", text)
+    for mark in filter(text.__contains__, _QUOTATIONS):
+        text = _QUOTATIONS[mark].sub(" ", text)
     text = _bounded(text, TASK_CHARS)
     return _Task(text, _count_words(text), chars, has_code, has_data)
 
@@ -457,20 +451,9 @@ def _without_json(text: str) -> tuple[str, bool]:
 
 
 def _may_hold_pasted_lines(text: str) -> bool:
-    """A quick look over the whole: most texts have no line that needs a closer one."""
-    return (
-        "{" in text
-        or ";" in text
-        or "\t" in text
-        or _has_tight_commas(text)
-        or _PASTED_START.search(text) is not None
-        or text[0] in _DATA_STARTS
-    )
-
-
-def _has_tight_commas(text: str) -> bool:
-    """More than a few without a blank after them: no longer looked at than until they are found."""
-    return next(islice(_TIGHT_COMMA.finditer(text), _MOST_PLAIN_COMMAS, None), None) is not None
+    if text[0] in _DATA_STARTS or may_hold_pasted(text.encode(errors="surrogatepass")):
+        return True
+    return not text.isascii() and _PASTED_START.search(text) is not None
 
 
 def _without_pasted_lines(text: str) -> tuple[str, bool, bool]:
@@ -495,7 +478,7 @@ def _is_data(line: str) -> bool:
         return True
     if first in _LOG_STARTS and _LOG_LINE.match(line):
         return True
-    if "," in line and ", " not in line and line.count(",") > _MOST_PLAIN_COMMAS:
+    if "," in line and ", " not in line and line.count(",") > MOST_PLAIN_COMMAS:
         return True
     return "\t" in line and line.count("\t") > 1
 
@@ -515,10 +498,9 @@ def _words_of(text: str) -> tuple[str, ...]:
 
 
 def _count_words(text: str) -> int:
-    """How many words there are, by where they begin: without making them."""
     if not text.isascii():
         text = _spaced(text)
-    return (b" " + text.encode(errors="surrogatepass").translate(_WORD_MARKS)).count(b" w")
+    return count_words(text.encode(errors="surrogatepass"))
 
 
 def _spaced(text: str) -> str:

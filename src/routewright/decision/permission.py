@@ -5,7 +5,7 @@ what there is. Of names that let routewright choose (`auto`, …) only those tha
 then among the models that are listed too, or among all if only such names are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from msgspec import Struct
 
@@ -27,6 +27,12 @@ class Permission(Struct, frozen=True):
     def admits(self, model: Model) -> bool:
         """Whether the model may answer."""
         return (not self.tiers or model.tier in self.tiers) and (self.models is None or model.name in self.models)
+
+    def denied(self, lineup: Lineup) -> Set[int]:
+        """The places of all models that may not answer."""
+        every = range(len(lineup.names))
+        named = every if self.models is None else [lineup.place[name] for name in self.models]
+        return frozenset(every).difference([at for at in named if self.admits(lineup.models[at])])
 
     def usable(self, model: Model) -> tuple[Deployment, ...]:
         """The deployments of an admitted model that may be used."""

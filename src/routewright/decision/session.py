@@ -43,6 +43,9 @@ written is in the cache and nothing else.
 
 _OPENING_MESSAGES = 8
 _OPENING_CHARS = 1_024
+_HASHED_BYTES = 2_000
+"""At a time: from 2,048 on `hashlib` lets other threads run meanwhile, and to get its turn back costs ten times the
+hash."""
 _IMAGE_CHARS = 4 * IMAGE_TOKENS
 
 
@@ -72,7 +75,11 @@ def opening_of(call: Call) -> str:
         opening += f"{message.role} {len(text)} {utf8_length(edges)} {edges}"
         if message.role == "user":
             break
-    return blake2b(opening.encode(errors="surrogatepass"), digest_size=16, person=b"opening").hexdigest()
+    said = opening.encode(errors="surrogatepass")
+    digest = blake2b(digest_size=16, person=b"opening")
+    for at in range(0, len(said), _HASHED_BYTES):
+        digest.update(said[at : at + _HASHED_BYTES])
+    return digest.hexdigest()
 
 
 # ---- what was said ------------------------------------------------------------------------------------------------

@@ -8,8 +8,6 @@ hand between cl100k and o200k, which differ by up to a factor of two there; see
 `docs/decisions/0007-heuristic-decision.md`.
 """
 
-import re
-import string
 from collections.abc import Mapping
 
 import msgspec
@@ -28,6 +26,7 @@ from routewright.call import (
     ToolResult,
     utf8_length,
 )
+from routewright.decision.census import count_classes
 
 SAMPLE_CHARS = 2048
 """Long text is estimated from three samples of this length: its start, middle and end."""
@@ -50,15 +49,8 @@ LOW_DETAIL_IMAGE_TOKENS_BOUND = 3_000
 OPAQUE_TOKENS_BOUND = 4_096
 """A page of a document as a picture, or minutes of sound, on top of one token per byte."""
 
-_SMALL = string.ascii_lowercase.encode()
-_CAPITALS = string.ascii_uppercase.encode()
-_DIGITS = string.digits.encode()
-_BLANKS = b" \t\r\n"
-_BLANK_PAIR = re.compile(b"  ")
-"""Whether there is one is found twice as fast as how many."""
 ASCII_AND_CONTINUATIONS = bytes(range(0xC0))
 """Of UTF-8 all but the first bytes of what is not ASCII."""
-_NON_ASCII = bytes(range(0x80, 0x100))
 
 
 def _hundredths_by_lead_byte() -> bytes:
@@ -157,29 +149,13 @@ class TokenEstimator:
 
 
 def _weigh(text: str) -> float:
-    data = plain = text.encode(errors="surrogatepass")
+    data = text.encode(errors="surrogatepass")
     other = 0.0
     if not text.isascii():
         costs = data.translate(_HUNDREDTHS, ASCII_AND_CONTINUATIONS)
         other = sum(cost * costs.count(cost) for cost in _COSTS if cost in costs) / 100
-        plain = data.translate(None, _NON_ASCII)
-    # Class by class is taken out, so that each pass is over a shorter rest.
-    without_small = plain.translate(None, _SMALL)
-    without_letters = without_small.translate(None, _CAPITALS)
-    without_blanks = without_letters.translate(None, _BLANKS)
-    beyond_small, beyond_letters, beyond_blanks = len(without_small), len(without_letters), len(without_blanks)
-    marks = len(without_blanks.translate(None, _DIGITS))
-    blanks = beyond_letters - beyond_blanks
-    if blanks > 1 and _BLANK_PAIR.search(data):  # a run of blanks is one token: every pair takes itself out again
-        blanks -= 2 * data.count(b"  ")
-    return (
-        0.073 * (len(plain) - beyond_letters)
-        + 0.27 * (beyond_small - beyond_letters)
-        + 0.77 * blanks
-        + 0.58 * (beyond_blanks - marks)
-        + 0.73 * marks
-        + other
-    )
+    small, capitals, digits, blanks, marks = count_classes(data)  # a run of blanks is one token
+    return 0.073 * (small + capitals) + 0.27 * capitals + 0.77 * blanks + 0.58 * digits + 0.73 * marks + other
 
 
 def _part_tokens(part: Part) -> int:

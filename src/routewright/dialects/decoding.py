@@ -66,8 +66,19 @@ class StreamDecoder:
 
     def feed(self, data: bytes) -> tuple[Event, ...]:
         """The events that are complete now. Raises ProviderError."""
-        events = [] if self._failure is not None else self._events(self._splitter.feed(data))
-        if self._failure is not None and not events:
+        if self._failure is not None:
+            raise self._failure
+        line = self._splitter.only_line(data) if self._has_begun and not self._reader.is_done else b""
+        if line and is_text(data):
+            try:
+                found = self._reader.read(data, line)
+            except ProviderError as error:
+                self._failure = error
+                raise
+            if found is not None:
+                return tuple(found)
+        events = self._events(self._splitter.feed(data))
+        if not events and self._failure is not None:
             raise self._failure
         return tuple(events)
 

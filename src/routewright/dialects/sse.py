@@ -88,6 +88,12 @@ class Splitter:
         self._pieces: list[bytes] = []
         self._held = 0
 
+    def only_line(self, data: bytes) -> bytes:
+        """The data of a chunk that is one event of one line, as most are; empty for any other, which is to be fed."""
+        if self._pieces or not data.startswith(b"data: ") or data.find(_LF) != len(data) - 2 or data[-1] != _LF:
+            return b""
+        return data[6:-2] if _CR not in data and len(data) <= FRAME_LIMIT else b""
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete now."""
         if self._pieces:
@@ -137,8 +143,6 @@ class Splitter:
 
 def _split_at_line_feeds(data: bytes) -> tuple[list[Frame], bytes]:
     """The frames of data without a CR, and the unfinished rest: the fast way, for what nearly every provider sends."""
-    if data.startswith(b"data: ") and data.find(_LF) == len(data) - 2 and data.endswith(b"\n\n"):
-        return [Frame(data, data[6:-2])], b""  # one chunk, one event, one line: the usual case
     frames = []
     *pieces, rest = data.split(b"\n\n")
     for piece in pieces:

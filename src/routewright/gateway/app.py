@@ -385,6 +385,7 @@ class _Sent:
     def __call__(self, message: Message) -> Awaitable[None]:
         if not self.has_begun:
             self.has_begun = True
+            assert not isinstance(message, bytes)  # an answer begins with its head
             headers = message["headers"]
             for name, _ in headers:  # it is among the first
                 if name == b"x-request-id":

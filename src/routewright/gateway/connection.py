@@ -20,11 +20,14 @@ from uvicorn.server import ServerState
 from routewright.errors import CallerError, HeadTooLarge, InvalidHttp, Overloaded, RequestTimeout, RoutewrightError
 from routewright.gateway.exchange import Exchange, Flow
 from routewright.gateway.http import Handler, RawHeaders, Request, by_name
+from routewright.gateway.known_head import KnownHead, parts
 
 OVERLOAD_PAUSE_S = 1.0
 MOST_HEADERS = 100
 MOST_TARGET_BYTES = 8192
 MOST_PIPELINED = 16
+MOST_LESSONS = 3
+"""Of a connection: so many heads are looked at for what others may begin with; some clients never say the same."""
 BODY_PACE_S, BODY_PACE_BYTES = 10.0, 1024
 WRITE_STALL_S = 60.0
 MOST_DISCARDED_BYTES = 16 * 1024 * 1024
@@ -112,8 +115,11 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # the good request before it is answered
         self._pipeline: deque[tuple[Request, Exchange]] = deque()
+        self._known: KnownHead | None = None
+        self._lessons_left = MOST_LESSONS
         self._url = b""
         self._headers: RawHeaders = []
+        self._named: Mapping[bytes, bytes] = {}
         self._address: str | None = None
         self._is_between = True
         """Nothing of a message has come that is not complete."""
@@ -176,6 +182,9 @@ class Connection(asyncio.Protocol):
         """Some bytes: of a head, of a body, of several requests."""
         if self._is_deaf:
             return
+        if self._known is not None and self._is_between and self._take_known(self._known, data):
+            return
+        is_whole = self._is_between
         self._is_between = False
         self._taken = count = len(data)
         self._idle_bytes += count
@@ -187,6 +196,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(self._refusal or InvalidHttp("this is not HTTP/1.1 as RFC 9112 has it"))
         if self._is_between or self._is_deaf:
+            if is_whole and self._lessons_left:
+                self._learn(data)
             return
         self._arrived += count
         if self._idle_bytes > self._limits.max_header_bytes:
@@ -217,13 +228,17 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """A whole head: refused, or on its way to its handler."""
         headers, repeated = by_name(self._headers)
+        self._named = headers
         version = self._parser.get_http_version()
         try:
             self._check_head(headers, repeated, version)
         except CallerError as error:
             self._refusal = error  # the parser wraps what is raised within it
             raise
-        exchange, method = self._exchange(headers, version), self._parser.get_method().decode("ascii")
+        parser = self._parser
+        method = parser.get_method().decode("ascii")
+        stays = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+        exchange = self._exchange(method, headers, is_modern=version == "1.1", stays=stays)
         path, query = _split_target(self._url)
         request = Request(method, path, headers, exchange, repeated=repeated, query=query)
         self._is_in_head = False
@@ -236,18 +251,15 @@ class Connection(asyncio.Protocol):
             self._flow.pause_reading()
             self._pipeline.append((request, exchange))
 
-    def _exchange(self, headers: Mapping[bytes, bytes], version: str) -> Exchange:
-        parser = self._parser
+    def _exchange(self, method: str, headers: Mapping[bytes, bytes], *, is_modern: bool, stays: bool) -> Exchange:
+        """`is_modern`: in HTTP/1.1; `stays`: its client wants the connection to."""
         return Exchange(
             self._transport,
             self._flow,
             loop=self.loop,
-            is_chunkable=version == "1.1",
-            is_bodiless=parser.get_method() == b"HEAD",
-            keeps_alive=self._entrance.keeps_alive
-            and version == "1.1"
-            and parser.should_keep_alive()
-            and not parser.should_upgrade(),
+            is_chunkable=is_modern,
+            is_bodiless=method == "HEAD",
+            keeps_alive=self._entrance.keeps_alive and stays,
             is_awaited=headers.get(b"expect") == b"100-continue",
             common=self._entrance.common(self._state.default_headers),
             on_complete=self._answered,
@@ -324,6 +336,36 @@ class Connection(asyncio.Protocol):
         self._discarded += count
         if self._discarded > MOST_DISCARDED_BYTES:
             self._transport.abort()
+
+    # ---- what need not be read again --------------------------------------------------------------------------
+
+    def _learn(self, data: bytes) -> None:
+        """Of a request that came in one piece: its head, if another may begin with the same one."""
+        exchange, length = self.exchange, self._named.get(b"content-length")
+        if exchange is None or not exchange.keeps_alive or length is None:
+            return
+        self._lessons_left -= 1
+        if len(self._named) != len(self._headers) or b"expect" in self._named:
+            return
+        told = parts(data, length)
+        if told is not None:
+            method = self._parser.get_method().decode("ascii")
+            self._known = KnownHead(method, *_split_target(self._url), self._named, *told)
+
+    def _take_known(self, head: KnownHead, data: bytes) -> bool:
+        """Whether it is another request with this head, which then is on its way to its handler."""
+        if self.exchange is None or not self.exchange.is_complete:
+            return False
+        again = head.again(data)
+        if again is None:
+            return False
+        length, body = again
+        headers = {**head.headers, b"content-length": length}
+        exchange = self.exchange = self._exchange(head.method, headers, is_modern=True, stays=True)
+        exchange.add(body)
+        exchange.end()
+        self._begin(Request(head.method, head.path, headers, exchange, query=head.query), exchange)
+        return True
 
     # ---- refusing ---------------------------------------------------------------------------------------------
 

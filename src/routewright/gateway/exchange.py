@@ -25,6 +25,8 @@ class Flow:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.is_reading = True
+        self.is_writable = True
+        """There is room for more."""
         self._transport = transport
         self._writable: asyncio.Event | None = None
         """While the client takes less than we send."""
@@ -44,18 +46,13 @@ class Flow:
     def pause_writing(self) -> None:
         """Whoever writes had better wait."""
         if self._writable is None:
-            self._writable = asyncio.Event()
+            self.is_writable, self._writable = False, asyncio.Event()
 
     def resume_writing(self) -> None:
         """Or need not any more."""
         if self._writable is not None:
             self._writable.set()
-            self._writable = None
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether there is room for more."""
-        return self._writable is None
+            self.is_writable, self._writable = True, None
 
     async def writable(self) -> None:
         """Wait until there is room for more, or the connection is gone."""
@@ -104,6 +101,8 @@ class Exchange:
         """Of an answer, as long as it is not sent."""
         self._is_chunkable = is_chunkable
         self._is_chunked = False
+        self._is_streaming = False
+        """The head is out, and whatever comes now is a chunk, until the last."""
         self._is_bodiless = is_bodiless
         self._bytes_due: int | None = None
         """What is missing of a body whose length was told; None where it was not."""
@@ -128,7 +127,7 @@ class Exchange:
     def leave(self) -> None:
         """The connection is gone."""
         if not self.is_complete:
-            self.has_left = True
+            self.has_left, self._is_streaming = True, False
             self._wake()
             if self._left is not None:
                 self._left()
@@ -175,7 +174,10 @@ class Exchange:
         """The head of the answer, a piece of its body, or all of it: at once, or when the client takes more again."""
         if not self._flow.is_writable and not self.has_left:
             return _Later(self, message)
-        self.send_now(message)
+        if self._is_streaming and isinstance(message, bytes) and message:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(message), message))
+        else:
+            self.send_now(message)
         return NO_WAIT
 
     async def send_later(self, message: Message) -> None:
@@ -187,10 +189,12 @@ class Exchange:
         """Send it, whether or not there is room for it."""
         if self.has_left:
             return
+        if isinstance(message, bytes):
+            self._write(self._framed(message, is_last=False), is_last=False)
+            return
         body: bytes | None = message.get("body")
         if self.is_begun:
-            is_last = not message.get("more_body")
-            self._write(self._framed(body or b"", is_last=is_last), is_last=is_last)
+            self._write(self._framed(body or b"", is_last=True), is_last=True)
             return
         self._begin(message["status"], message["headers"], None if body is None else len(body))
         if body is not None:
@@ -199,31 +203,33 @@ class Exchange:
     def _begin(self, status: int, headers: RawHeaders, size: int | None) -> None:
         """`size` of the body, where all of it is there."""
         self.is_begun, self._is_awaited = True, False
-        lines = [b"%b: %b\r\n" % pair for pair in headers]
+        lines = [*map(b": ".join, headers)]
         if size is None:
             self._bytes_due = next((int(value) for name, value in headers if name == b"content-length"), None)
         else:
             self._bytes_due = size
-            lines.append(b"content-length: %d\r\n" % size)
+            lines.append(b"content-length: %d" % size)
         if status in _BODILESS:
             self._is_bodiless = True
         if self._bytes_due is None and not self._is_bodiless:
             self._is_chunked = self._is_chunkable
             self.keeps_alive = self.keeps_alive and self._is_chunked
         if self._is_chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(b"transfer-encoding: chunked")
         if not self.keeps_alive:
-            lines.append(b"connection: close\r\n")
-        told = b"".join(lines)
-        if told.count(b"\n") != len(lines) or told.count(b"\r") != len(lines) or b"\0" in told:
+            lines.append(b"connection: close")
+        told = b"\r\n".join([*lines, b"", b""])
+        breaks = len(lines) + 1
+        if told.count(b"\n") != breaks or told.count(b"\r") != breaks or b"\0" in told:
             raise ValueError("a header of an answer has a control character in it")
-        self._head = b"".join((_STATUS_LINES[status], self._common, told, b"\r\n"))
+        self._head = b"".join((_STATUS_LINES[status], self._common, told))
 
     def _write(self, data: bytes, *, is_last: bool) -> None:
         if self._is_bodiless:
             data = b""
         if self._head is not None:
             head, self._head = self._head, None
+            self._is_streaming = self._is_chunked and not self._is_bodiless
             if len(data) > JOINED_BYTES:
                 self._transport.writelines((head, data))
             else:
@@ -231,7 +237,7 @@ class Exchange:
         elif data:
             self._transport.write(data)
         if is_last:
-            self.is_complete = True
+            self.is_complete, self._is_streaming = True, False
             if not self.keeps_alive:
                 self._transport.close()
             self._on_complete()

@@ -80,7 +80,7 @@ class Files:
             headers = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % size)]
             await send({"status": 200, "headers": headers})
             while data := await asyncio.to_thread(file.read, _PIECE_BYTES):
-                await send({"body": data, "more_body": True})
+                await send(data)
         await send({"body": b""})
 
     async def _receive(self, request: Request, form: Form, owner: str, file: BinaryIO) -> None:

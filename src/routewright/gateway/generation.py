@@ -92,10 +92,7 @@ class Generation:
 
     async def _whole(self, request: Request, call: Call, reply: Reply, send: Send) -> None:
         if reply.speaks(self._dialect.name):
-            raw: list[bytes] = []
-            while events := await reply.next():
-                raw += [event.raw for event in events]
-            body = b"".join(raw)  # of a single one, as it is here, no copy
+            body = await _raw(reply)
         else:
             body = self._dialect.write_answer(reply, await reply.read(), self._now_s())
         self._memory.keep(call, body)
@@ -134,18 +131,31 @@ class _Passage:
     def __init__(self, writer: EventWriter, send: Send, departure: Departure) -> None:
         self.unsent: Awaitable[None] = NO_WAIT
         """What is to be awaited before more is taken."""
-        self._writer = writer
+        self._write = writer.write
         self._send = send
         self._departure = departure
 
     def take(self, events: tuple[Event, ...]) -> bool:
         """See `Reply.relay`. Raises ClientLeft."""
-        data = self._writer.write(events)
+        data = self._write(events)
         if not data:
             return True
-        self._departure.passed(len(data))
-        self.unsent = self._send({"body": data, "more_body": True})
-        return self.unsent is NO_WAIT
+        if self._departure.is_counting:
+            self._departure.passed(len(data))
+        self.unsent = unsent = self._send(data)
+        return unsent is NO_WAIT
+
+
+async def _raw(reply: Reply) -> bytes:
+    """All its bytes."""
+    raw: list[bytes] = []
+
+    def take(events: tuple[Event, ...]) -> bool:
+        raw.extend([event.raw for event in events])
+        return True
+
+    await reply.relay(take)
+    return b"".join(raw)  # of a single one, as it is as a rule, no copy
 
 
 async def read_call(request: Request, engine: Engine, dialect: Downstream) -> Call:

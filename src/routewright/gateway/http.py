@@ -19,9 +19,9 @@ from routewright.errors import BodyTooLarge
 from routewright.gateway.overload import Work
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
-Message: TypeAlias = Mapping[str, Any]
-"""A part of an answer: its head (`status`, `headers`), a piece of its body (`body`; `more_body` if others follow), or
-all of it in one, with `status`, `headers` and `body`, whose length need not be told."""
+Message: TypeAlias = Mapping[str, Any] | bytes
+"""A part of an answer: its head (`status`, `headers`), a piece of its body that another follows (mere bytes), its last
+piece (`body`), or all of it in one, with `status`, `headers` and `body`, whose length need not be told."""
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
@@ -188,6 +188,8 @@ class Departure:
         self._bytes_left = 0
         self._timer: asyncio.TimerHandle | None = None
         self._has_left = False
+        self.is_counting = False
+        """The client has left, and what it would still have been sent is to be told by `passed`."""
 
     def __enter__(self) -> Self:
         self._client.watch(self._left)
@@ -200,6 +202,7 @@ class Departure:
             return
         self._finishing.add(self)
         self._bytes_left = caps.bytes
+        self.is_counting = True
         self._timer = asyncio.get_running_loop().call_later(caps.seconds, self._give_up)
 
     def _give_up(self) -> None:
@@ -207,11 +210,10 @@ class Departure:
         self._task.cancel()
 
     def passed(self, size: int) -> None:
-        """So many more bytes are for the client. Raises ClientLeft when it has left, and they are too many."""
-        if self._timer is not None:
-            self._bytes_left -= size
-            if self._bytes_left < 0:
-                raise ClientLeft
+        """So many more bytes are for the client that has left. Raises ClientLeft when they are too many."""
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise ClientLeft
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -222,6 +224,23 @@ class Departure:
             self._finishing.discard(self)
         if self._has_left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
             raise ClientLeft from error
+
+
+class Gathered:
+    """A `Send` that keeps the answer."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: RawHeaders = []
+        self.body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if isinstance(message, bytes):
+            self.body += message
+            return
+        if "status" in message:
+            self.status, self.headers = message["status"], message["headers"]
+        self.body += message.get("body", b"")
 
 
 def respond(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Awaitable[None]:

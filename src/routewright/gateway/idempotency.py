@@ -144,16 +144,21 @@ class _Copy:
         """Whether the answer came to its proper end."""
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if "headers" in message:
-            self._headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
-        if "body" in message:
-            piece = message["body"]
-            self.is_whole = not message.get("more_body") and not message.get(IS_CUT)
-            if self._body is not None:
-                self._body += piece
-                if len(self._body) > MOST_ANSWER_BYTES:
-                    self._body = None
+        if isinstance(message, bytes):
+            self._keep(message)
+        else:
+            if "headers" in message:
+                self._headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+            if "body" in message:
+                self.is_whole = not message.get(IS_CUT)
+                self._keep(message["body"])
         return self._send(message)
+
+    def _keep(self, piece: bytes) -> None:
+        if self._body is not None:
+            self._body += piece
+            if len(self._body) > MOST_ANSWER_BYTES:
+                self._body = None
 
     def answer(self) -> Answer:
         return Answer(self._headers, None if self._body is None else bytes(self._body))

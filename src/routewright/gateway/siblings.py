@@ -87,10 +87,9 @@ class Siblings:
                 async with aclosing(self._ask(number, request, body)) as parts:
                     async for part in parts:
                         if isinstance(part, _Head):
-                            start = {"status": part.status, "headers": part.headers}
-                            await send(start)
+                            await send({"status": part.status, "headers": part.headers})
                         else:
-                            await send({"body": part, "more_body": True})
+                            await send(part)
             except (OSError, EOFError, httptools.HttpParserError) as error:
                 raise Overloaded(
                     f"worker {number}, which remembers this, is away ({str(error) or 'it hung up'})",

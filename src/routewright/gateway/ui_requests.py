@@ -1,8 +1,9 @@
 """What is done at the pages of requests: an opinion is given, and the latest ones are followed as they come."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,6 +28,8 @@ MOST_AT_ONCE = 200
 """Requests told in one look; of more, the latest."""
 FOLLOWED_S = 600
 """Then a browser asks again, and is let in again or not."""
+Told: TypeAlias = tuple[Brief, bytes]
+"""A request, and how those who follow are told of it."""
 
 
 class UiRequests:
@@ -38,7 +41,7 @@ class UiRequests:
         self._is_draining = is_draining
         self._followers = 0
         self._looking: asyncio.Task[None] | None = None
-        self._news: asyncio.Future[Sequence[Brief]] | None = None
+        self._news: asyncio.Future[Sequence[Told]] | None = None
 
     async def feedback(self, request: Request, send: Send) -> None:
         """`POST /ui/requests/{id}/feedback`: whether an answer was good."""
@@ -64,12 +67,12 @@ class UiRequests:
         try:
             with Departure(request):
                 await send({"status": 200, "headers": [*STREAM_HEADERS, *SAFETY]})
-                await send(_piece(b": following\n\n"))
+                await send(b": following\n\n")
                 for _ in range(int(FOLLOWED_S / LOOK_EVERY_S)):
                     if self._is_draining():
                         break
-                    told = [_event(row) for row in await self._next() if wanted.takes(row)]
-                    await send(_piece(b"".join(told) or b":\n\n"))
+                    told = [event for row, event in await self._next() if wanted.takes(row)]
+                    await send(b"".join(told) or b":\n\n")
                 await send({"body": b""})
         finally:
             self._followers -= 1
@@ -77,7 +80,7 @@ class UiRequests:
                 self._looking.cancel()
                 self._looking = None
 
-    async def _next(self) -> Sequence[Brief]:
+    async def _next(self) -> Sequence[Told]:
         """What the next look finds: one look for all who follow."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look())
@@ -86,26 +89,28 @@ class UiRequests:
         return await asyncio.shield(self._news)
 
     async def _look(self) -> None:
-        begin, seen = self._ui.now_ns(), set[str]()
+        begin, seen = self._ui.now_ns(), frozenset[str]()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            found: Sequence[Brief] = ()
+            news: Sequence[Told] = ()
             try:
-                found = await self._ui.in_thread(partial(_newest, after_ns=begin - OVERLAP_NS))
+                news, seen = await self._ui.in_thread(partial(_newest, after_ns=begin - OVERLAP_NS, seen=seen))
             except RoutewrightError:
                 continue  # the ledger does not answer now; whoever follows waits for the next look
             finally:
-                self._tell([row for row in found if row.request_id not in seen])
-            seen = {row.request_id for row in found}
-            begin = max([begin, *(row.at_ns for row in found)])
+                self._tell(news)
+            begin = max([begin, *(row.at_ns for row, _ in news)])
 
-    def _tell(self, rows: Sequence[Brief]) -> None:
+    def _tell(self, news: Sequence[Told]) -> None:
         if self._news is not None and not self._news.done():
-            self._news.set_result(rows)
+            self._news.set_result(news)
 
 
-def _newest(store: Store, after_ns: int) -> Sequence[Brief]:
-    return newest(store.database, Place(after_ns, ""), MOST_AT_ONCE)
+def _newest(store: Store, after_ns: int, seen: Set[str]) -> tuple[Sequence[Told], frozenset[str]]:
+    """What was not seen before, written for all who follow; and all that is seen now."""
+    found = newest(store.database, Place(after_ns, ""), MOST_AT_ONCE)
+    news = [(row, _event(row)) for row in found if row.request_id not in seen]
+    return news, frozenset(row.request_id for row in found)
 
 
 def _may_judge(store: Store, request_id: str, caller: Caller) -> bool:
@@ -126,7 +131,3 @@ def _event(row: Brief) -> bytes:
     figures = [column.is_figure for column in COLUMNS]
     data = msgspec.json.encode({"cells": cells, "figures": figures, "link": f"{UI}/requests/{row.request_id}"})
     return b"event: request\ndata: " + data + b"\n\n"
-
-
-def _piece(body: bytes) -> dict[str, object]:
-    return {"body": body, "more_body": True}

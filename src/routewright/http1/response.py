@@ -109,25 +109,23 @@ class Response:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    def add(self, piece: bytes) -> bool:
-        """A piece of the body; False when there had better come no more for now."""
-        self._pieces.append(piece)
-        self._buffered_bytes += len(piece)
-        return self._buffered_bytes < BUFFERED_BYTES_MAX
+    def add(self, data: bytes) -> bool:
+        """What a read brought of the body; False when there had better come no more for now.
 
-    def pass_on(self) -> None:
-        """All of a read was added: it is taken now, or whoever waits is woken."""
-        waiter = self._waiter
-        if waiter is None or not self._pieces or waiter.done():
-            return
-        if self._take is None:
-            waiter.set_result(True)
-            return
+        It is taken now, or whoever waits is woken.
+        """
+        waiter, take = self._waiter, self._take
+        if take is None or waiter is None or waiter.done():
+            self._pieces.append(data)
+            self._buffered_bytes += len(data)
+            self.wake()
+            return self._buffered_bytes < BUFFERED_BYTES_MAX
         try:
-            if not self._take(self._gathered()):
+            if not take(data):
                 waiter.set_result(False)
         except Exception as error:  # noqa: BLE001 - it is raised where the relay is awaited
             waiter.set_exception(error)
+        return True
 
     def end(self, error: ProviderError | None) -> None:
         """There will be no more of it."""
@@ -167,15 +165,19 @@ class Connection(asyncio.BufferedProtocol):
         self._home = home
         self._max_header_bytes = home.max_header_bytes
         self._buffer = memoryview(home.buffer)
-        self._parser = httptools.HttpResponseParser(self)
         self._poll = select.poll()
         self._response: Response | None = None
         self._head: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         """At most so long is the head, as long as it is read."""
+        self._body: list[bytes] = []
+        """What this read brought of it."""
         self._defect = ""
         self._ends_with_connection = False
         self._stays_open = False
+        self.on_body: Final = self._body.append
+        """Called by the parser."""
+        self._parser = httptools.HttpResponseParser(self)
 
     # ---- for whoever has a request
 
@@ -238,7 +240,11 @@ class Connection(asyncio.BufferedProtocol):
             self._defect = "it changes the protocol"
         except httptools.HttpParserError as error:
             self._defect = self._defect or str(error)
-        response.pass_on()
+        if self._body:
+            data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body.clear()
+            if not response.add(data) and not response.is_ended:
+                self._transport.pause_reading()
         if self._head_bytes > self._max_header_bytes and not response.is_answered:
             self._defect = self._defect or self._too_large()
         if response.is_ended:
@@ -302,11 +308,6 @@ class Connection(asyncio.BufferedProtocol):
         self._ends_with_connection = not (is_measured or is_chunked)
         response.status, response.headers, response.is_answered = status, headers, True
         response.wake()
-
-    def on_body(self, piece: bytes) -> None:
-        """Bytes of the body."""
-        if self._response is not None and not self._response.add(piece):
-            self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """The end of a body, or of a head that only announces the answer."""

@@ -36,9 +36,9 @@ class Upstream:
         self._transport = transport
         self._dialects = dialects
         self.clock = clock
+        self.idle_timeout_s = idle_timeout_s
+        self.max_reply_bytes = max_reply_bytes
         self._connect_timeout_s = connect_timeout_s
-        self._idle_timeout_s = idle_timeout_s
-        self._max_reply_bytes = max_reply_bytes
 
     async def __call__(self, attempt: Attempt) -> Reply:
         dialect = self._dialects[attempt.deployment.dialect]
@@ -67,18 +67,6 @@ class Upstream:
             response.abort()
             raise
 
-    def patient_until(self, attempt: Attempt, now: float) -> float:
-        """When the next piece of a stream must be there. Raises DeadlineExceeded when the request's time is up."""
-        deadline_at = attempt.routed.call.deadline_at
-        if deadline_at <= now:
-            raise DeadlineExceeded("the deadline passed while the answer was coming")
-        return min(deadline_at, now + self._idle_timeout_s)
-
-    def check_size(self, attempt: Attempt, size: int) -> None:
-        """Raises InvalidResponse when an answer is over the bound."""
-        if size > self._max_reply_bytes:
-            raise InvalidResponse(f"{attempt.deployment.id} sent more than {self._max_reply_bytes:,} bytes")
-
 
 class Decoded:
     """A reply's `Source`: the provider's bytes, decoded."""
@@ -87,7 +75,10 @@ class Decoded:
         self._response = response
         self._decoder = decoder
         self._attempt = attempt
-        self._upstream = upstream
+        self._clock = upstream.clock
+        self._deadline_at = attempt.call.deadline_at
+        self._idle_timeout_s = upstream.idle_timeout_s
+        self._max_bytes = upstream.max_reply_bytes
         self._size = 0
         self.has_ended = False
         """All has come."""
@@ -118,22 +109,26 @@ class Decoded:
         """See `Source.relay`."""
         if self.has_ended:
             return True
-        clock = self._upstream.clock
-        self._waits_since = clock.monotonic()
         patience = self._patience
         if patience is None:
-            patience = self._patience = _Patience(clock)
-        patience.begin(self._upstream.patient_until(self._attempt, self._waits_since))
+            patience = self._patience = _Patience(self._clock)
+        self._waits_since = self._clock.monotonic()
+        patience.begin(self._patient_until(self._waits_since))
+
+        monotonic, deadline_at, idle_timeout_s = self._clock.monotonic, self._deadline_at, self._idle_timeout_s
 
         def decoded(data: bytes) -> bool:
             events = self._take(data)
             if not events:
                 return True
-            self._note_pause(now := clock.monotonic())
+            now = monotonic()
+            if now - self._waits_since > self._longest_pause_s:
+                self._longest_pause_s = now - self._waits_since
             if not take(events):
                 return False
             self._waits_since = now
-            patience.ends_at = self._upstream.patient_until(self._attempt, now)
+            ends_at = now + idle_timeout_s
+            patience.ends_at = ends_at if ends_at < deadline_at else self._patient_until(now)
             return True
 
         try:
@@ -144,14 +139,14 @@ class Decoded:
         except asyncio.CancelledError as error:
             if not patience.took_back():
                 raise
-            self._upstream.patient_until(self._attempt, clock.monotonic())  # raises, if it was the deadline
+            self._patient_until(self._clock.monotonic())  # raises, if it was the deadline
             raise IdleTimeout(f"{self._attempt.deployment.id} stopped sending") from error
         except ProviderError as error:
             _hide_key(error, self._attempt)
             raise
         finally:
             patience.end()
-            self._note_pause(clock.monotonic())
+            self._longest_pause_s = max(self._longest_pause_s, self._clock.monotonic() - self._waits_since)
 
     def tell(self, reply: Reply) -> None:
         """How long the provider kept us waiting."""
@@ -164,11 +159,15 @@ class Decoded:
 
     def _take(self, data: bytes) -> tuple[Event, ...]:
         self._size += len(data)
-        self._upstream.check_size(self._attempt, self._size)
+        if self._size > self._max_bytes:
+            raise InvalidResponse(f"{self._attempt.deployment.id} sent more than {self._max_bytes:,} bytes")
         return self._decoder.feed(data)
 
-    def _note_pause(self, now: float) -> None:
-        self._longest_pause_s = max(self._longest_pause_s, now - self._waits_since)
+    def _patient_until(self, now: float) -> float:
+        """When the next piece of a stream must be there. Raises DeadlineExceeded when the request's time is up."""
+        if self._deadline_at <= now:
+            raise DeadlineExceeded("the deadline passed while the answer was coming")
+        return min(self._deadline_at, now + self._idle_timeout_s)
 
     def _end(self) -> tuple[Event, ...]:
         self.has_ended = True
