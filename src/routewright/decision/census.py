@@ -8,6 +8,8 @@ import re
 import string
 from itertools import islice
 
+__all__ = ["MOST_PLAIN_COMMAS", "PASTED_START", "count_classes", "count_words", "may_hold_pasted"]
+
 SMALL = string.ascii_lowercase.encode()
 CAPITALS = string.ascii_uppercase.encode()
 DIGITS = string.digits.encode()
@@ -75,9 +77,6 @@ def _has_tight_commas(data: bytes) -> bool:
 
 
 try:  # last, as it reads what stands above
-    from routewright.decision import _census as compiled
+    from routewright.decision._census import count_classes, count_words, may_hold_pasted
 except ImportError:  # installed without a compiler
     count_classes, count_words, may_hold_pasted = plain_classes, plain_words, plain_may_hold_pasted
-else:
-    count_classes, count_words = compiled.count_classes, compiled.count_words
-    may_hold_pasted = compiled.may_hold_pasted
