@@ -40,7 +40,7 @@ OF_OURSELVES = {
     "classifiers.py": {"importlib"},  # the artefact that ships
     "plug_ins.py": {"importlib"},  # what the operator has installed, by its entry point
     "policies/openfeature.py": {"importlib"},  # the provider of flags that the settings name
-    "bench/peers.py": {"subprocess"},  # installers, which the user of the terminal asks for
+    "bench/programs.py": {"subprocess"},  # installers, which the user of the terminal asks for
     "bench/processes.py": {"subprocess", "ctypes"},
     "bench/starting.py": {"subprocess"},
     "proofs/cost_shapes.py": {"subprocess"},  # this program, as in the other proofs

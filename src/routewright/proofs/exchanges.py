@@ -11,13 +11,18 @@ async def serve_requests(
     writer: asyncio.StreamWriter,
     answer: Callable[[asyncio.StreamWriter, str, dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """Have each request of a connection answered, given the attempt's id and the body, until the client leaves."""
+    """Have each request of a connection answered, given the attempt's id and the body, until the client leaves.
+
+    Who asks for anything else, such as the list of models, is hung up on.
+    """
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+            if "content-length" not in headers:
+                return
             body = json.loads(await reader.readexactly(int(headers["content-length"])))
-            await answer(writer, headers["x-attempt-id"], body)
+            await answer(writer, headers.get("x-attempt-id", ""), body)
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
