@@ -59,7 +59,13 @@ class Faults:
         return [*found, await self._sigterm()]
 
     async def _ask(
-        self, model: str, trial: str, *, is_stream: bool, patience_s: float = PATIENCE_S, begun: asyncio.Event | None = None
+        self,
+        model: str,
+        trial: str,
+        *,
+        is_stream: bool,
+        patience_s: float = PATIENCE_S,
+        begun: asyncio.Event | None = None,
     ) -> Heard:
         question = Question(
             model=model,
