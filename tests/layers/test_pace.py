@@ -37,6 +37,21 @@ def test_of_a_deployment_that_nobody_knows_one_call_finds_out() -> None:
     assert pace.load(0, 1) >= 10
 
 
+def test_who_was_never_heard_of_and_was_waited_for_in_vain_is_not_taken_for_idle() -> None:
+    known, silent = Pace(), Pace()
+    known.began(0, 0.2, is_stream=True)
+    silent.was_waited_for(8, 8.0)
+    assert silent.load(9, 0) > known.load(9, 0)
+    assert silent.load(60, 0) < 0.1, "after a while it is asked again"
+
+
+def test_a_short_wait_says_nothing_of_who_was_never_heard_of() -> None:
+    pace = Pace()
+    pace.was_waited_for(1, 0.1)
+    assert pace.load(1, 0) == 0
+    assert pace.load(1, 1) >= 10
+
+
 def test_an_error_that_comes_fast_is_no_reason_to_send_more() -> None:
     pace = Pace()
     pace.began(0, 0.1, is_stream=True)

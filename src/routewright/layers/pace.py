@@ -24,6 +24,8 @@ FAILURE_S = 5.0
 SHORTEST_S = 0.001
 UNKNOWN_S = 10.0
 """Taken for a deployment that has a call in flight and was never heard of: one call at a time finds out."""
+TELLING_S = 1.0
+"""A wait in vain that says something of a deployment that was never heard of."""
 MEMORY_S = 30.0
 """The fastest answer is that of the last 30 to 60 s."""
 
@@ -71,8 +73,12 @@ class Pace:
         self._heard_at = now
 
     def was_waited_for(self, now: float, took_s: float) -> None:
-        """A call was given up, by its client or for a faster one: it would have taken longer than that."""
-        if self._peak_s is not None and took_s > self._faded(self._peak_s, now):
+        """A call was given up, by its client or for a faster one: it would have taken longer than that.
+
+        A place that was never heard of stays unknown for a short wait, which says nothing; but not for a long one, or
+        who hangs from the start would be taken for idle, and asked first, again and again.
+        """
+        if took_s > (TELLING_S if self._peak_s is None else self._faded(self._peak_s, now)):
             self._peak_s, self._heard_at = took_s, now
 
     def _faded(self, value: float, now: float) -> float:
