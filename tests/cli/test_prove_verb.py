@@ -85,7 +85,7 @@ def test_the_page_has_the_command_the_figures_and_what_was_skipped(tmp_path: Pat
     assert "`routewright prove --quick --only money,quality --seed 7 --peers`" in text
     assert "3 of 3 figures are within their bars" in text
     assert "| kept | a promise | 0 | 0 quick | ✓ | just now |" in text
-    assert "| peer | its CPU |  | 9 |  |  |" in text
+    assert "| trial | peer |\n|---|---|\n| its CPU | 9 |" in text
     assert "* quality: outcomes: recorded outcomes are needed" in text
 
 

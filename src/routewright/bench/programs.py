@@ -139,7 +139,7 @@ def _answering(
                     raise child.failure(f"gave no answer: {error.message}") from error
                 time.sleep(0.05)
         took_s = time.monotonic() - begun
-        shown = shlex.join([*environ, Path(command[0]).name, *command[1:]]).replace(str(folder), "…")
+        shown = shlex.join([*environ, *(Path(each).name if each.startswith("/") else each for each in command)])
         texts = [f"# {file}\n{text.strip()}" for file, text in files.items()]
         yield Running(whole(child), version, took_s, "\n\n".join([shown, *texts]))
 

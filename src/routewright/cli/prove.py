@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from routewright.proofs.report import Report
 
 _COLUMNS = (Column("figure"), Column("what"), Column("bar"), Column("measured"), Column(""))
+_END = "\n"
 GROUPS = ("money", "faults", "decision", "quality", "speed")
 
 
@@ -59,11 +61,25 @@ def _names(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.option(
     "--peers",
     is_flag=True,
-    help="Also install LiteLLM, Portkey and Switchyard (network, a gigabyte), and put them through the trial of speed.",
+    help="Also install LiteLLM, Portkey and Switchyard (network, a gigabyte), and try them in money, faults and speed.",
+)
+@click.option(
+    "--peers-in",
+    "place",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Install them there, and find them there next time. Without it: in a temporary folder.",
 )
 @json_option
 def command(
-    names: list[str], quick: bool, seed: int | None, data: Path | None, into: Path | None, peers: bool, as_json: bool
+    names: list[str],
+    quick: bool,
+    seed: int | None,
+    data: Path | None,
+    into: Path | None,
+    peers: bool,
+    place: Path | None,
+    as_json: bool,
 ) -> None:
     """Try on this machine what is promised, and report it with its bars.
 
@@ -73,12 +89,16 @@ def command(
     from routewright.proofs.part import SEED, Run, Size
     from routewright.proofs.report import markdown, prove
 
-    run = Run(size=Size.QUICK if quick else Size.USUAL, seed=SEED if seed is None else seed, data=data)
+    seed = SEED if seed is None else seed
     asked = ["--quick"] * quick + (["--only", ",".join(names)] if names != list(GROUPS) else [])
-    asked += ["--seed", str(run.seed), *(["--data", "DIR"] if data else []), *["--peers"] * peers]
+    asked += ["--seed", str(seed), *(["--data", "DIR"] if data else []), *["--peers"] * peers]
+    asked += ["--peers-in", "DIR"] if place else []
     logging.disable(logging.CRITICAL)  # what the trials break is told by thousands of lines
     try:
-        report = prove(run, [*names, "peers"] if peers else names, _watched, arguments=asked)
+        with TemporaryDirectory(prefix="routewright-peers-") as folder:
+            size = Size.QUICK if quick else Size.USUAL
+            run = Run(size=size, seed=seed, data=data, place=place or Path(folder))
+            report = prove(run, [*names, "peers"] if peers else names, _watched, arguments=asked)
     finally:
         logging.disable(logging.NOTSET)
     if into is not None:
@@ -109,9 +129,13 @@ def _watched(name: str) -> Iterator["Told"]:
 def _show(report: "Report") -> None:
     for group in report.groups:
         click.echo(f"\n{group.name}")
-        rows = [(each.name, each.what, each.bar, each.measured, each.verdict) for each in group.figures]
+        rows = [
+            (each.name, each.what, each.bar, each.measured, each.verdict) for each in group.figures if not each.is_text
+        ]
         print_table(_COLUMNS, rows)
     click.echo(f"\n{report.machine}; seed {report.seed}, {report.size}, {report.elapsed_s:.0f} s")
+    for text in (each for group in report.groups for each in group.figures if each.is_text):
+        say(f"{text.what}, {text.name}: {text.measured.partition(_END)[0]}")
     for skipped in (*report.skipped, *report.elsewhere):
         say(f"not tried: {skipped.what}: {skipped.why}")
     if report.missed:

@@ -5,7 +5,6 @@ in one way and one that is well, in the way that each has for two deployments of
 """
 
 import json
-import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from routewright.bench import programs
-from routewright.bench.processes import Child, running
+from routewright.bench.processes import running
 from routewright.bench.programs import Ready, Running
 from routewright.version import running_version
 
@@ -28,7 +27,13 @@ SINGLES = (
     "error-200",
     *(f"{fault}_{number}" for fault in ("cut", "ended") for number in range(GROUPS)),
 )
-PAIRS = {"pair-500": "status-500", "pair-429": "status-429", "pair-refused": "dead", "pair-hang": "hang"}
+PAIRS = {
+    "pair-500": "status-500",
+    "pair-429": "status-429",
+    "pair-refused": "dead",
+    "pair-hang": "hang",
+    "pair-hung": "hang",
+}
 """Each with the fault of its first deployment; that of `dead` is a port where nobody listens."""
 
 
@@ -82,7 +87,10 @@ price = {{ input = "1", output = "2" }}
 
 def _ours(places: Places, _: Path, folder: Path, ready: Ready) -> AbstractContextManager[Running]:
     singles = {name: [f"mock/{name}"] for name in SINGLES}
-    pairs = {name: ["dead/ok" if fault == "dead" else f"mock/{fault}", "mock/ok"] for name, fault in PAIRS.items()}
+    pairs = {
+        name: [f"{'dead' if fault == 'dead' else 'mock'}/{fault}_{name}", f"mock/ok_{name}"]
+        for name, fault in PAIRS.items()
+    }
     models = (
         OUR_MODEL.format(name=name, deployments=", ".join(f'"{each}"' for each in deployments))
         for name, deployments in (singles | pairs).items()
@@ -113,7 +121,7 @@ LITELLM_DEPLOYMENT = """\
 def _litellm(places: Places, place: Path, folder: Path, ready: Ready) -> AbstractContextManager[Running]:
     deployments = [(name, name, places.mock) for name in SINGLES]
     for name, fault in PAIRS.items():
-        deployments += [(name, fault, places.of(fault)), (name, "ok", places.mock)]
+        deployments += [(name, f"{fault}_{name}", places.of(fault)), (name, f"ok_{name}", places.mock)]
     config = "".join(LITELLM_DEPLOYMENT.format(name=name, model=model, place=at) for name, model, at in deployments)
     return programs.litellm({"litellm.yaml": f"model_list:\n{config}"}, place, folder, ready)
 

@@ -23,6 +23,8 @@ class Figure(Struct, frozen=True, kw_only=True):
     has_passed: bool
     run: str
     """Seed, size and time of the run."""
+    is_text: bool = False
+    """Not a figure, but what one has to know about others: the settings that they were found with, or a note."""
 
     @property
     def verdict(self) -> str:
@@ -33,8 +35,12 @@ class Figure(Struct, frozen=True, kw_only=True):
 
     def row(self) -> str:
         """As a row of the table."""
-        cells = (self.name, self.what, self.bar, self.measured, self.verdict, self.run)
-        return f"| {' | '.join(' '.join(cell.split()).replace('|', BAR) for cell in cells)} |"
+        return row(self.name, self.what, self.bar, self.measured, self.verdict, self.run)
+
+
+def row(*cells: str) -> str:
+    """A row of a table, whatever the cells say."""
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', BAR) for cell in cells)} |"
 
 
 def machine() -> str:

@@ -1,8 +1,8 @@
 """A client of any gateway, by raw sockets: what it has heard, down to how the answer ended.
 
-A stream is *presented as complete* when it says so: by a `finish_reason`, or by `[DONE]`, without an error before. Where
-its body ends properly and says neither, nor an error, it ends *without a word*: most clients take that for the end. An
-error event, or a body that breaks off, is *told*.
+A stream is *presented as complete* when it says so, by a `finish_reason` or by `[DONE]`, without an error before. Where
+its body ends properly, and says neither that nor an error, it ends *without a word*, which most clients take for the
+end. An error event, or a body that breaks off, is *told*.
 """
 
 import asyncio

@@ -5,8 +5,8 @@ Every request it works on is one JSON line in the bill, appended before the firs
 error); `trial`, the request's first word, tells one's own. The fault is chosen by the model's name, what follows an `_`
 in it left out: `ok`, `long` (a stream of most of a second), `held` (one of three seconds), `slow` (0.2 s to the first
 byte), `hang` (no byte at all), `status-500` and its like (429 asks for 10 s), `cut` (the stream breaks off in the
-middle), `ended` (it ends in the middle, by a proper end of the body), `malformed` (the JSON does), `error-200` (an error
-with the status of an answer), `shaky` (5 % as `status-500` or `cut`, else as `ok`), `spender` (any number of tokens up to
+middle), `ended` (there its body ends, properly), `malformed` (there its JSON ends), `error-200` (an error with the
+status of an answer), `shaky` (5 % as `status-500` or `cut`, else as `ok`), `spender` (any number of tokens up to
 `max_tokens`, 2,500 a second, never streamed, and billed in full even if the client leaves).
 
     python -m routewright.proofs.mock_upstream BILL        prints its port, serves until it is killed
@@ -48,11 +48,13 @@ class MockUpstream:
         trial = _first_word(body)
         if fault == "slow":
             await asyncio.sleep(0.2)
-        if fault.startswith("status-") or fault == "hang":
-            status = int(fault.removeprefix("status-")) if fault != "hang" else 0
+        if fault == "hang":
+            self._charge(attempt_id, fault, 0, 0, 0, trial)
+            await asyncio.sleep(HANGS_FOR_S)
+            return
+        if fault.startswith("status-"):
+            status = int(fault.removeprefix("status-"))
             self._charge(attempt_id, fault, 0, 0, status, trial)
-            if not status:
-                await asyncio.sleep(HANGS_FOR_S)
             self._write(writer, status, ERROR, *([f"retry-after: {RETRY_AFTER_S}"] if status == 429 else []))
             return
         if fault in ("malformed", "error-200"):

@@ -35,6 +35,8 @@ class Run(Struct, frozen=True, kw_only=True):
     seed: int = SEED
     data: Path | None = None
     """A folder of recorded outcomes, for the parts that need one."""
+    place: Path | None = None
+    """Where other gateways are, or will be installed, for the parts that try them."""
 
     def pick(self, quick: T, usual: T, long: T) -> T:
         """The one for this size."""

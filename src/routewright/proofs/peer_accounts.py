@@ -1,14 +1,12 @@
-"""The gateways that know what an answer costs: what each runs with in the trials of money, and how its accounts are read.
+"""The gateways that know what answers cost: what each runs with in the trials of money, and how its accounts are read.
 
-Both have one budget, for one model, at the same prices. LiteLLM is run without a database, which it has a client for
-that only the internet gives (the engine of Prisma): so its virtual keys, and the holds that it makes for their budgets,
-are not there, and the budget is one of its router. What it takes an answer to have cost is told by a callback, as its
-documentation has it.
+Both have one budget, for one model, at the same prices. LiteLLM's is one of its router, in memory. What it takes an
+answer to have cost is told by a callback, as its documentation has it.
 """
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from fractions import Fraction
 from pathlib import Path
@@ -26,10 +24,15 @@ BUDGET_FOR, MOST_TOKENS = 10, 200
 INPUT_NANOUSD, OUTPUT_NANOUSD = 1_000, 2_000
 LIMIT_NANOUSD = BUDGET_FOR * MOST_TOKENS * OUTPUT_NANOUSD // 2
 """For so many answers of the usual length."""
-TROUBLED = ("spender_left", "held_left", "status-500_failed", "cut_0")
+TROUBLED = {
+    "spender_left": "clients that leave before an answer that the provider completes",
+    "held_left": "clients that leave in the middle of a stream, billed whole",
+    "status-500_failed": "a provider that answers 500",
+    "cut_0": "streams that the provider cuts, billed whole",
+}
 MOCKED = ("ok", CROWD, *TROUBLED)
-SHAPES = ("plain", "uneven", "cached", "written", "thinking", "thinking-beside", "sound", "claude")
-"""Those that one price each tells the cost of."""
+SHAPES = ("plain", "uneven", "cached", "written", "thinking", "sound", "claude")
+"""Those of OpenAI and Anthropic that one price for each kind of token tells the cost of."""
 
 
 class Providers(Struct, frozen=True):
@@ -139,6 +142,7 @@ LITELLM_SHAPE = """\
 LITELLM_PRICED = """\
     model_info: {{input_cost_per_token: 0.000001, output_cost_per_token: 0.000002}}
 """
+AS_IT_WAS_CALLED = "cache_read_input_token_cost_per_audio_token"
 LITELLM_BUDGET = ", max_budget: {limit_usd}, budget_duration: 1d}}"
 
 
@@ -151,6 +155,7 @@ def _litellm(providers: Providers, place: Path, folder: Path, ready: Ready) -> A
             deployment = deployment.replace("}", LITELLM_BUDGET.format(limit_usd=f"{LIMIT_NANOUSD / 10**9:f}"))
         config += [deployment, LITELLM_PRICED.format()]
     prices = litellm_price_map()
+    prices["sound"]["cache_read_input_audio_token_cost"] = prices["sound"][AS_IT_WAS_CALLED]
     for name in SHAPES:
         provider = "anthropic" if name in ANTHROPIC else "openai"
         at = f"http://127.0.0.1:{providers.shapes_port}" + ("" if name in ANTHROPIC else "/v1")
@@ -170,6 +175,13 @@ ACCOUNTS = {
     "routewright": Accounts(_ours, _our_entries, _our_holds),
     "litellm": Accounts(_litellm, _litellm_entries, lambda _: None),
 }
+LITELLM_NOTE = (
+    "in money run without a database, as the engine that its client for one needs comes from neither PyPI nor npm. So "
+    "its virtual keys were not tried, nor the holds that it makes for their budgets (what was met with these: "
+    "[#27639](https://github.com/BerriAI/litellm/issues/27639), "
+    "[#40050](https://github.com/BerriAI/litellm/issues/40050)); the budget here is its router's, for a deployment, "
+    "and makes none (as with those of sessions: [#34732](https://github.com/BerriAI/litellm/issues/34732))"
+)
 NONE = {
     "portkey": "has none: what is published as open source knows no prices and no budgets",
     "switchyard": "has none: it counts tokens, and knows no prices and no budgets",

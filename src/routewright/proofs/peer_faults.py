@@ -10,28 +10,49 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from routewright.bench.processes import BenchFailed, Child
-from routewright.bench.programs import Running
-from routewright.proofs.contestants import GROUPS, PAIRS, Contestant, Places
+from routewright.bench.programs import Ready, Running
+from routewright.proofs.contestants import GROUPS, Contestant, Places
 from routewright.proofs.hearing import Ending, Heard, Question, ask
-from routewright.proofs.mock_upstream import HELD, WORDS
+from routewright.proofs.mock_upstream import HELD, RETRY_AFTER_S, WORDS
 
 STREAMS_CUT = 20
-PAIRED = 40
-TOGETHER = 4
 MISTAKES = 4
 LIVE_STREAMS = 20
 PATIENCE_S = 30.0
-HANGING, HANGING_PATIENCE_S = 10, 75.0
-"""Requests to a deployment that never answers, all at once; longer than each one's defaults that are of that order."""
+TELLING_S = 2.0
+"""What takes longer is told of."""
 SINGLE_MISTAKES = {"malformed": "JSON that breaks off", "error-200": "an error with status 200"}
+
+
+class Pairing(NamedTuple):
+    """How two deployments are tried of which one fails."""
+
+    model: str
+    what: str
+    times: int = 32
+    together: int = 8
+    patience_s: float = PATIENCE_S
+
+
+FAILING = (
+    Pairing("pair-500", "answers 500"),
+    Pairing("pair-429", f"answers 429 and asks for {RETRY_AFTER_S} s"),
+    Pairing("pair-refused", "refuses connections"),
+)
+HANGING = (
+    Pairing("pair-hang", "never answers, ten at once", 10, 10, 65.0),
+    Pairing("pair-hung", "never answers, one after the other", 6, 1, 10.0),
+)
 
 
 class Found(Struct, frozen=True):
@@ -94,34 +115,37 @@ class Faults:
         )
 
     async def _pairs(self) -> list[Found]:
-        found = []
-        for model, fault in PAIRS.items():
-            is_hanging = fault == "hang"
-            count, patience_s = (HANGING, HANGING_PATIENCE_S) if is_hanging else (PAIRED, PATIENCE_S)
-            for is_stream in (False, True):
-                trial = f"{model}-{'stream' if is_stream else 'whole'}"
-                gate = asyncio.Semaphore(count if is_hanging else TOGETHER)
-                heard = await asyncio.gather(
-                    *(self._paired(gate, model, f"{trial}:{number}", is_stream, patience_s) for number in range(count))
-                )
-                whole = sum(each.ending is Ending.COMPLETE for each in heard)
-                attempts = self._attempts(trial)
-                kind = "streams" if is_stream else "requests"
-                found.append(
-                    Found(
-                        f"{kind} to two deployments of which one {PAIR_WORDS[fault]}: answered"
-                        + (f" within {patience_s:g} s" if is_hanging else "")
-                        + f"; attempts that the provider{' that is there' if fault == 'dead' else ''} saw",
-                        f"{whole} of {count}; {attempts / count:.2f} each{_others(heard)}",
-                    )
-                )
+        """Those that hang at the same time, as they do nothing else."""
+        found = [await self._pair(pairing, is_stream=kind) for pairing in FAILING for kind in (False, True)]
+        for kind in (False, True):
+            found += await asyncio.gather(*(self._pair(pairing, is_stream=kind) for pairing in HANGING))
         return found
 
+    async def _pair(self, pairing: Pairing, *, is_stream: bool) -> Found:
+        trial = f"{pairing.model}-{'stream' if is_stream else 'whole'}"
+        gate = asyncio.Semaphore(pairing.together)
+        answers = await asyncio.gather(
+            *(self._paired(gate, pairing, f"{trial}:{number}", is_stream=is_stream) for number in range(pairing.times))
+        )
+        whole = [took_s for heard, took_s in answers if heard.ending is Ending.COMPLETE]
+        statuses = Counter(heard.status for heard, _ in answers if heard.ending is not Ending.COMPLETE)
+        others = ", ".join(f"{count} {f'got {status}' if status else 'nothing'}" for status, count in statuses.items())
+        late = f", the last after {max(whole):.0f} s" if whole and max(whole) >= TELLING_S else ""
+        return Found(
+            f"{'streams' if is_stream else 'requests'} to two deployments of which one {pairing.what}: answered "
+            f"within {pairing.patience_s:g} s; attempts that arrived for each",
+            f"{len(whole)} of {pairing.times}{late}{f' ({others})' if others else ''}; "
+            f"{self._attempts(trial) / pairing.times:.2f}",
+        )
+
     async def _paired(
-        self, gate: asyncio.Semaphore, model: str, trial: str, is_stream: bool, patience_s: float
-    ) -> Heard:
+        self, gate: asyncio.Semaphore, pairing: Pairing, trial: str, *, is_stream: bool
+    ) -> tuple[Heard, float]:
+        """And how many seconds it took."""
         async with gate:
-            return await self._ask(model, trial, is_stream=is_stream, patience_s=patience_s)
+            began = time.monotonic()
+            heard = await self._ask(pairing.model, trial, is_stream=is_stream, patience_s=pairing.patience_s)
+            return heard, time.monotonic() - began
 
     async def _mistakes(self) -> list[Found]:
         found = []
@@ -151,20 +175,6 @@ class Faults:
         )
 
 
-PAIR_WORDS = {
-    "status-500": "answers 500",
-    "status-429": "answers 429 and asks for 30 s",
-    "dead": "refuses connections",
-    "hang": "never answers",
-}
-
-
-def _others(heard: Sequence[Heard]) -> str:
-    """The statuses of what was not answered."""
-    statuses = Counter(each.status or "none" for each in heard if each.ending is not Ending.COMPLETE)
-    return f" ({', '.join(f'{status}: {count}' for status, count in statuses.items())})" if statuses else ""
-
-
 def _told(heard: Sequence[Heard]) -> str:
     """Each different thing once."""
     kinds = {
@@ -184,7 +194,7 @@ async def _is_there(child: Child, contestant: Contestant, places: Places) -> Non
         raise BenchFailed(f"status {heard.status}: {heard.body[:500]!r}", program=child.name)
 
 
-def ready(contestant: Contestant, places: Places) -> "partial[None]":
+def ready(contestant: Contestant, places: Places) -> Ready:
     """Asks once; see `Ready`."""
     return partial(_asked_once, contestant=contestant, places=places)
 

@@ -8,12 +8,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from routewright.bench.programs import Running
 from routewright.proofs.hearing import Heard, Question, ask
-from routewright.proofs.mock_upstream import WORDS
 from routewright.proofs.peer_accounts import (
     BUDGET_FOR,
     CROWD,
@@ -22,6 +22,7 @@ from routewright.proofs.peer_accounts import (
     MOST_TOKENS,
     OUTPUT_NANOUSD,
     SHAPES,
+    TROUBLED,
     Accounts,
     Entry,
 )
@@ -35,7 +36,7 @@ STREAM_LEFT_AFTER = 1_000
 """Bytes."""
 SHAPED_TIMES = 10
 PATIENCE_S = 60.0
-QUIET_S, LONGEST_S = 2.0, 15.0
+QUIET_S, LONGEST_S = 1.0, 10.0
 
 
 class Money:
@@ -51,7 +52,8 @@ class Money:
 
     async def run(self) -> list[Found]:
         """All of them."""
-        return [*await self._crowd(), *await self._trouble(), *await self._costs()]
+        found = [*await self._crowd(), *await self._trouble()]
+        return [*found, await self._costs(is_stream=False), await self._costs(is_stream=True)]
 
     async def _ask(
         self, model: str, *, is_stream: bool = False, max_tokens: int = MOST_TOKENS, leaves_after: int | None = None
@@ -74,15 +76,11 @@ class Money:
                 if line["trial"] == f"{self.name}:{model}"
             ]
 
-    async def _quiet_entries(self, model: str) -> list[Entry]:
-        """When none has come for a while."""
+    async def _are_due(self, count: int, of: Callable[[str], Sequence[object]], model: str) -> None:
+        """Wait until there are so many; they are put down some time after the answer."""
         deadline = time.monotonic() + LONGEST_S
-        seen, since = self._entries(model), time.monotonic()
-        while time.monotonic() - since < QUIET_S and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-            if len(now := self._entries(model)) != len(seen):
-                seen, since = now, time.monotonic()
-        return seen
+        while len(of(model)) < count and time.monotonic() < deadline:  # noqa: ASYNC110 other processes put them down
+            await asyncio.sleep(0.05)
 
     def _entries(self, model: str) -> list[Entry]:
         return self._accounts.entries(self._folder, model)
@@ -91,14 +89,15 @@ class Money:
 
     async def _crowd(self) -> list[Found]:
         heard = await asyncio.gather(*(self._ask(CROWD) for _ in range(AT_ONCE)))
-        await self._quiet_entries(CROWD)
         served, spent = sum(each.status == 200 for each in heard), sum(self._billed(CROWD))
+        await self._are_due(served, self._entries, CROWD)
         again = [await self._ask(CROWD) for _ in range(AFTERWARDS)]
         refused = sorted({str(each.status) for each in (*heard, *again) if each.status != 200})
         over = max(0, sum(self._billed(CROWD)) - LIMIT_NANOUSD)
         return [
             Found(
-                f"a budget of {usd(LIMIT_NANOUSD)}, for about {BUDGET_FOR} of {AT_ONCE} requests at once: answered; spent",
+                f"a budget of {usd(LIMIT_NANOUSD)}, for about {BUDGET_FOR} of {AT_ONCE} requests at once: answered; "
+                "spent",
                 f"{served}; {usd(spent)}, {spent / LIMIT_NANOUSD:.1f} times the budget",
             ),
             Found(
@@ -117,17 +116,16 @@ class Money:
         for _ in range(TROUBLED_TIMES):
             await self._ask("status-500_failed")
             await self._ask("cut_0", is_stream=True)
-        found = [
-            await self._against_bill("spender_left", "clients that leave before an answer that the provider completes"),
-            await self._against_bill("held_left", "clients that leave in the middle of a stream"),
-            await self._against_bill("status-500_failed", "a provider that answers 500"),
-            await self._against_bill("cut_0", "streams that the provider cuts"),
-        ]
+        await self._are_due(TROUBLED_TIMES, self._billed, "spender_left")
+        for model in TROUBLED:
+            await self._are_due(TROUBLED_TIMES, self._entries, model)
+        await asyncio.sleep(QUIET_S)
+        found = [self._against_bill(model, what) for model, what in TROUBLED.items()]
         holds = self._accounts.holds(self._folder)
         return [*found, Found("holds left open after all that", "makes none" if holds is None else str(holds))]
 
-    async def _against_bill(self, model: str, what: str) -> Found:
-        entries, billed = await self._quiet_entries(model), self._billed(model)
+    def _against_bill(self, model: str, what: str) -> Found:
+        entries, billed = self._entries(model), self._billed(model)
         put_down = sum(entry.nanousd for entry in entries)
         flagged = sum(entry.is_estimated for entry in entries)
         told = f"{usd(sum(billed))}; {usd(put_down)}" + (f", {flagged} flagged as estimates" if flagged else "")
@@ -135,35 +133,24 @@ class Money:
 
     # ---- shapes -----------------------------------------------------------------------------------------------------
 
-    async def _costs(self) -> list[Found]:
-        found = []
-        for is_stream in (False, True):
-            wrong, error, asked = {}, 0.0, 0
-            for shape in SHAPES:
-                exact, entries = await self._shaped(shape, is_stream=is_stream)
-                errors = [abs(one - entry.nanousd) for one, entry in zip(exact, entries, strict=False)]
-                errors += [float(one) for one in exact[len(entries) :]]
-                asked += len(exact)
-                error += sum(errors)
-                if off := sum(each > 1 for each in errors):
-                    wrong[shape] = off
-            which = ", ".join(f"{shape} {count}" for shape, count in wrong.items())
-            kind = "streams" if is_stream else "answers"
-            found.append(
-                Found(
-                    f"costs of {asked} {kind}, {SHAPED_TIMES} of each shape of usage: wrong by more than a nano-dollar; sum of errors",
-                    f"{sum(wrong.values())}{f' ({which})' if which else ''}; {usd(error)}",
-                )
-            )
-        return found
-
-    async def _shaped(self, shape: str, *, is_stream: bool) -> tuple[Sequence[int], Sequence[Entry]]:
-        """One after the other, so that the bill and the entries are in the same order."""
-        before, lines = len(self._entries(shape)), len(self._lines(shape))
-        for _ in range(SHAPED_TIMES):
-            await self._ask(shape, is_stream=is_stream)
-        await self._quiet_entries(shape)
-        return self._lines(shape)[lines:], self._entries(shape)[before:]
+    async def _costs(self, *, is_stream: bool) -> Found:
+        before = {shape: (len(self._entries(shape)), len(self._lines(shape))) for shape in SHAPES}
+        for shape in SHAPES:  # one after the other, so that the bill and the entries are in the same order
+            for _ in range(SHAPED_TIMES):
+                await self._ask(shape, is_stream=is_stream)
+        errors: dict[str, list[float]] = {}
+        for shape, (entered, lined) in before.items():
+            await self._are_due(entered + SHAPED_TIMES, self._entries, shape)
+            exact = self._lines(shape)[lined:]
+            entries = [entry.nanousd for entry in self._entries(shape)[entered:]]
+            errors[shape] = [abs(one - other) for one, other in zip_longest(exact, entries, fillvalue=0)]
+        wrong = {shape: sum(each > 1 for each in found) for shape, found in errors.items()}
+        which = ", ".join(f"{shape} {count}" for shape, count in wrong.items() if count)
+        return Found(
+            f"costs of {len(SHAPES) * SHAPED_TIMES} {'streams' if is_stream else 'answers'}, {SHAPED_TIMES} of each "
+            "shape of usage: wrong by more than a nano-dollar; sum of errors",
+            f"{sum(wrong.values())}{f' ({which})' if which else ''}; {usd(sum(map(sum, errors.values())))}",
+        )
 
     def _lines(self, shape: str) -> list[int]:
         with self._shapes.open(encoding="utf-8") as lines:

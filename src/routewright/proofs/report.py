@@ -12,6 +12,7 @@ from routewright.errors import RoutewrightError
 from routewright.proofs import decision, faults, money, peers, quality, speed
 from routewright.proofs.figure import HEAD, Figure, machine, today
 from routewright.proofs.part import NotHere, Part, Run, Told
+from routewright.proofs.side_by_side import side_by_side
 from routewright.version import running_version
 
 GROUPS: Mapping[str, Mapping[str, Part]] = {
@@ -140,8 +141,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield f"## {group.name.capitalize()}"
         yield ""
-        yield HEAD
-        yield from (figure.row() for figure in group.figures)
+        if group.name == "peers":
+            yield from side_by_side(group.figures)
+        else:
+            yield HEAD
+            yield from (figure.row() for figure in group.figures)
     yield ""
     yield "## Not tried in this run"
     yield ""

@@ -1,0 +1,34 @@
+"""Figures of several gateways as a page has them: a row for each trial, a column for each gateway.
+
+Below the table stands what there is to know about single ones, and, folded, the exact settings that each ran with.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from routewright.proofs.figure import Figure, row
+
+SETTINGS, NOTE = "settings", "note"
+"""What the texts among the figures are."""
+
+
+def side_by_side(figures: Sequence[Figure]) -> Iterator[str]:
+    """Lines of Markdown."""
+    measured = [each for each in figures if not each.is_text]
+    names = list(dict.fromkeys(each.name for each in measured))
+    cells = {(each.what, each.name): each.measured for each in measured}
+    yield f"| trial | {' | '.join(names)} |"
+    yield "|---|" + "---|" * len(names)
+    for what in dict.fromkeys(each.what for each in measured):
+        yield row(what, *(cells.get((what, name), "") for name in names))
+    yield ""
+    for run in dict.fromkeys(each.run for each in measured):
+        yield f"* {run}"
+    yield from (f"* {each.name}: {each.measured}" for each in figures if each.what == NOTE)
+    for each in figures:
+        if each.what == SETTINGS:
+            yield from _folded(each.measured)
+
+
+def _folded(text: str) -> Iterator[str]:
+    title, _, rest = text.partition("\n")
+    yield from ("", f"<details><summary>{title}</summary>", "", "```text", rest.strip(), "```", "", "</details>")
