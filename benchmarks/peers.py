@@ -1,6 +1,7 @@
 """Other gateways in the run of ours: `python benchmarks/peers.py [--only …] [--environment DIR] [--into PAGE]`.
 
-What `routewright prove --peers` measures (`routewright.bench.peers`), as a table of a page with the exact settings.
+What `routewright prove --peers` measures of speed (`routewright.bench.peers`), as a table of a page with the exact
+settings.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from benchmarks.page import put  # noqa: E402
 from routewright.bench.measure import machine  # noqa: E402
 from routewright.bench.peers import PEERS, measure  # noqa: E402
 from routewright.bench.report import Report  # noqa: E402
+from routewright.proofs.side_by_side import folded  # noqa: E402
 
 
 def main() -> None:
@@ -33,7 +35,8 @@ def main() -> None:
         place = options.environment or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         figures = measure(options.only.split(","), place.absolute(), notes, print)
     table = lines(Report(machine=machine(), figures=tuple(figures), elapsed_s=0))
-    table += ["", *(f"* {note}" for note in notes)]
+    for note in notes:
+        table += folded(note)
     print("\n".join(table))
     if options.into:
         put(options.into, "peers", table)

@@ -154,7 +154,7 @@ def measure(names: Sequence[str], place: Path, notes: list[str], told: Callable[
                 sides[name] = Side(
                     running_peer.child, headers, is_heavy=True, first_answer_s=running_peer.first_answer_s
                 )
-                notes.append(f"{name} {running_peer.version}: {running_peer.settings}")
+                notes.append(f"{name} {running_peer.version}\n{running_peer.settings}")
         return uvloop.run(_figures(sides, notes, told))
 
 

@@ -120,7 +120,7 @@ def speed(run: Run, told: Told) -> list[Figure]:
         )
         for found, row in zip(figures, rows, strict=True)
     ]
-    return [*measured, *(_figure("speed", SETTINGS, note) for note in notes)]
+    return [*measured, *(_figure("speed", NOTE if "left out" in note else SETTINGS, note) for note in notes)]
 
 
 @contextmanager

@@ -129,14 +129,15 @@ def markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    figures = sum(len(group.figures) for group in report.groups)
-    yield "# Proofs"
+    barred = [figure for group in report.groups for figure in group.figures if figure.bar]
+    yield "# Proofs" if barred else "# Beside other gateways: the trials"
     yield ""
     yield f"Written by `{report.command}` on {report.day}, in {report.elapsed_s:.0f} s; anyone can run it."
     yield ""
     yield f"* routewright {report.version}, seed {report.seed}, size `{report.size}`"
     yield f"* {report.machine}, a load of {report.load:g} in the last quarter of an hour, this run's own included"
-    yield f"* {figures - len(report.missed)} of {figures} figures are within their bars"
+    if barred:
+        yield f"* {len(barred) - len(report.missed)} of {len(barred)} figures are within their bars"
     for group in report.groups:
         yield ""
         yield f"## {group.name.capitalize()}"

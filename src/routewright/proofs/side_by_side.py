@@ -7,12 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from routewright.proofs.figure import Figure, row
 
+INTRODUCTION = """\
+Each gateway has its defaults and what is folded below, before the same scripted provider on loopback, in one run.
+*Presented as complete*: a `finish_reason` or `[DONE]` tells the client that it has all. *Without a word*: the body ends
+properly, with neither these nor an error, which most clients take for the end. The provider's bill is exact; streams
+that are left or cut it bills whole, where most providers bill what they had generated. Attempts that fail cost time and
+limits, so fewer of them are better, where as many requests are answered.
+"""
 SETTINGS, NOTE = "settings", "note"
 """What the texts among the figures are."""
 
 
 def side_by_side(figures: Sequence[Figure]) -> Iterator[str]:
     """Lines of Markdown."""
+    yield INTRODUCTION
     measured = [each for each in figures if not each.is_text]
     names = list(dict.fromkeys(each.name for each in measured))
     cells = {(each.what, each.name): each.measured for each in measured}
@@ -26,9 +34,10 @@ def side_by_side(figures: Sequence[Figure]) -> Iterator[str]:
     yield from (f"* {each.name}: {each.measured}" for each in figures if each.what == NOTE)
     for each in figures:
         if each.what == SETTINGS:
-            yield from _folded(each.measured)
+            yield from folded(each.measured)
 
 
-def _folded(text: str) -> Iterator[str]:
+def folded(text: str) -> Iterator[str]:
+    """A text of which only the first line is seen at first."""
     title, _, rest = text.partition("\n")
     yield from ("", f"<details><summary>{title}</summary>", "", "```text", rest.strip(), "```", "", "</details>")
