@@ -25,6 +25,7 @@ from routewright.ledger.browsing import (
     turns_of,
 )
 from routewright.ledger.latencies import latencies
+from routewright.ledger.latest import comparisons_of
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import NOON, request
@@ -168,6 +169,7 @@ def test_no_question_reads_a_table_whole(plans: tuple[Store, list[str]]) -> None
     since(database, NOON, 10)
     latencies(database, 0, 2**62)
     store.request("a")
+    comparisons_of(database, "a", 10)
     steps = list(told)
     assert len(steps) > 20
     tables = [table.name for table in database.tables()]
