@@ -108,8 +108,9 @@ def keys(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
                 one = replace(PLAN, rounds=1)
                 took[name] += cpu(asyncio.run(in_turn(one, {name: child}, loads[name], PLAN.requests))[name])
         yield _row("virtual keys", took, "µs CPU a request")
-        yield _row("virtual keys: memory", {name: [child.resident_mb()] for name, child in them.items()}, "MB of memory",
-                   grows="each gateway knows all keys, and asks nobody for one")  # fmt: skip
+        memory = {name: [child.resident_mb()] for name, child in them.items()}
+        grows = "each gateway knows all keys, and asks nobody for one"
+        yield _row("virtual keys: memory", memory, "MB of memory", grows=grows)
 
 
 def _make_keys(home: Path, count: int) -> tuple[str, ...]:
