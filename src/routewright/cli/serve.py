@@ -24,10 +24,9 @@ from routewright.settings.sources import ConfigPlace
 from routewright.stores import ledger_file
 from routewright.text import counted
 
-SWITCH_S = 0.00005
+SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from another that wants it: while the ledger is written, or a page of the
-dashboard made, an answer waits for that some five times. Python's own 5 ms are a whole answer of a fast provider, and
-a request takes no more CPU for it (`benchmarks/dashboards_open.py`)."""
+dashboard made, answers wait for that. Python's own 5 ms are a whole answer of a fast provider."""
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
 
 
