@@ -28,13 +28,14 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.dashboard import made  # noqa: E402
 from benchmarks.page import write  # noqa: E402
-from benchmarks.reports import seal  # noqa: E402
 
 from routewright.bench.load import Clients  # noqa: E402
 from routewright.bench.processes import Child, running  # noqa: E402
 from routewright.bench.proxies import whole  # noqa: E402
 from routewright.bench.report import percentile  # noqa: E402
 from routewright.bench.settings import write_settings  # noqa: E402
+from routewright.ledger.seals import seal_due  # noqa: E402
+from routewright.ledger.sqlite import SqliteDatabase  # noqa: E402
 from routewright.proofs.figure import Figure, today  # noqa: E402
 
 COMMAND = "benchmarks/dashboards_open.py"
@@ -172,7 +173,9 @@ def main() -> int:
             shutil.copyfile(options.ledger, folder / "ledger" / "ledger.db")
         else:
             made(folder / "ledger" / "ledger.db", options.entries).close()
-        seal(folder / "ledger" / "ledger.db")  # else the gateway does, beside what is measured
+        history = SqliteDatabase(folder / "ledger" / "ledger.db")
+        seal_due(history, time.time_ns())  # else the gateway does, beside what is measured
+        history.close()
         with running("upstream", ("-m", "routewright.bench.upstream"), folder) as upstream:
             config = write_settings(folder, upstream)
             serve = ("-m", "routewright", "serve", "--port", "0", "--config", str(config))

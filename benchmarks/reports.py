@@ -30,7 +30,6 @@ from routewright.ledger import rollups
 from routewright.ledger.database import Database
 from routewright.ledger.postgres import PostgresDatabase
 from routewright.ledger.rollups import DAY_NS, HOUR_NS
-from routewright.ledger.seals import seal_due
 from routewright.ledger.spending import Dimension
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
@@ -122,16 +121,6 @@ def fill(database: Database, requests: int, series: Callable[[int, int], str], s
     with database.transaction() as transaction:
         transaction.execute("UPDATE rollups_made SET is_made = 0")
     rollups.make(database)
-
-
-def seal(path: Path) -> tuple[int, float]:
-    """Seal all days of a ledger that are over, at once; how many rows that were, and seconds of CPU it took."""
-    database, before = SqliteDatabase(path), time.process_time()
-    try:
-        rows = sum(each.rows for each in seal_due(database, time.time_ns()))
-    finally:
-        database.close()
-    return rows, time.process_time() - before
 
 
 def sqlite_series(first: int, last: int) -> str:
