@@ -171,6 +171,9 @@ def test_no_question_reads_a_table_whole(plans: tuple[Store, list[str]]) -> None
     latencies(database, 0, 2**62)
     store.request("a")
     comparisons_of(database, "a", 10)
+    store.open_holds()
+    store.unattended()
+    store.holds_among(["a", "b"])
     steps = list(told)
     assert len(steps) > 20
     tables = [table.name for table in database.tables()]
