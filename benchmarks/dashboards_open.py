@@ -90,8 +90,8 @@ async def click(gateway: Child, number: int) -> None:
 
 async def look(gateway: Child) -> None:
     """Ten dashboards, for as long as nothing fails."""
-    looking = [follow(gateway) for _ in range(DASHBOARDS)], [click(gateway, number) for number in range(DASHBOARDS)]
-    await asyncio.gather(*looking[0], *looking[1])
+    clicks = [click(gateway, number) for number in range(DASHBOARDS)]
+    await asyncio.gather(*clicks, *[follow(gateway) for _ in clicks])
 
 
 def looking(gateway: Child) -> None:
