@@ -302,6 +302,9 @@ class Reply:
                 return False
         if self.ending is not None:
             return True
+        if isinstance(self._source, Ended):  # as of most answers that are not streamed
+            self._close(Ending.COMPLETE)
+            return True
 
         def noted(events: tuple[Event, ...]) -> bool:
             self._note(events)
@@ -326,10 +329,14 @@ class Reply:
 
     async def read(self) -> Answer:
         """Read to the end and put the pieces together."""
+        draft = Draft()
+
+        def take(events: tuple[Event, ...]) -> bool:
+            draft.hear(events)
+            return True
+
         try:
-            draft = Draft()
-            async for event in self:
-                draft.add(event)
+            await self.relay(take)
         finally:
             self.close()
         return draft.answer(self)
