@@ -250,15 +250,12 @@ class Reply:
 
     def __init__(self, attempt: Attempt, source: Source, first: tuple[Event, ...]) -> None:
         self.attempt = attempt
+        self.route = attempt.routed.route
+        """The decision behind this reply."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first
         self._note(first)
-
-    @property
-    def route(self) -> Route:
-        """The decision behind this reply."""
-        return self.attempt.routed.route
 
     def speaks(self, dialect: str) -> bool:
         """Whether the bytes of its events are in this dialect, and can be passed on."""
