@@ -3,13 +3,15 @@
     python -m benchmarks.dashboard [--entries N] [--directory DIR]
 
 An entry is a row of the ledger, as in reports.py, which makes the rows; a request of the last week has a session, and
-latencies are spread over twenty buckets. Every twentieth request has an outcome, and a shadow that was compared.
-`--entries 0` asks what is there already. The bar is 300 ms of server time for each page: from reading the address to
+latencies are spread over twenty buckets. Every twentieth request has an outcome, and a shadow that was compared. One
+request more is asked of the simulator, so that there is a sheet with all that one has. `--entries 0` adds only that
+to what is there already. The bar is 300 ms of server time for each page: from reading the address to
 the bytes of the answer, by its median. CPU is that of this process.
 """
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from benchmarks.reports import DAYS, FIRST_NS, NOW_NS, ROWS_PER_REQUEST, WEEK_NS, fill, sqlite_series
 
 from routewright.access.directory import Directory
@@ -68,8 +71,8 @@ class Asked(NamedTuple):
     part: str = ""
 
 
-def pages(session: str) -> Sequence[Asked]:
-    """All that are asked for."""
+def pages(session: str, request: str) -> Sequence[Asked]:
+    """All that are asked for; the sheet of one request and one session among them."""
     far = f"before={FIRST_NS + 40 * DAY_NS}-00000000-0000-0000-0000-000000000000"
     return (
         *(Asked("overview", f"days={days}") for days in (7, 30, 91, 364)),
@@ -82,6 +85,7 @@ def pages(session: str) -> Sequence[Asked]:
                 f"{SINCE}&session={session}", f"{SINCE}&session={'f' * 32}",
             )
         ),
+        Asked("requests/*", part=request),
         Asked("sessions"),
         Asked("sessions/*", part=session),
         *(Asked("quality", f"by={by}") for by in ("task", "week")),
@@ -126,6 +130,13 @@ def made(path: Path, entries: int) -> Store:
     return Store(SqliteDatabase(path, read_only=True))
 
 
+def ask(folder: Path) -> str:
+    """One request in full, recorded in the ledger of this folder; its id."""
+    words = ("ask", "--simulate", "--json", "--set", f"ledger.path={folder}", "Why is the sky blue?")
+    answer = subprocess.run((sys.executable, "-m", "routewright", *words), check=True, capture_output=True)
+    return str(msgspec.json.decode(answer.stdout)["request_id"])
+
+
 def desk_of(store: Store, folder: Path) -> Desk:
     """What a page is made from, at the end of the history."""
     settings, registry = SettingsSource(environ={"HOME": str(folder)}, cwd=folder, simulate=True).load()
@@ -153,11 +164,12 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.directory or Path(tempfile.mkdtemp(prefix="dashboard-"))
     store = made(folder / "ledger.db", arguments.entries)
-    session = store.database.read("SELECT session FROM requests ORDER BY at_ns DESC LIMIT 1")[0]["session"]
+    last = "SELECT session FROM requests WHERE at_ns < ? ORDER BY at_ns DESC LIMIT 1"
+    session, request = store.database.read(last, NOW_NS)[0]["session"], ask(folder)
     (counted,) = store.database.read("SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM requests) AS rows")
     print(f"{counted['rows']:,} entries in {folder}\n\n| page | bytes | CPU ms | p50 ms |\n|---|---|---|---|")
     desk, worst = desk_of(store, folder), 0.0
-    for asked in pages(session):
+    for asked in pages(session, request):
         taken = measure(desk, asked)
         worst = max(worst, taken.p50_ms)
         print(

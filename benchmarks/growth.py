@@ -39,8 +39,8 @@ from routewright.bench.settings import MODELS, write_settings  # noqa: E402
 from routewright.bench.starting import first_answers  # noqa: E402
 from routewright.bench.streams import held_open  # noqa: E402
 from routewright.clock import SystemClock  # noqa: E402
-from routewright.ledger.sealed_rows import day_of  # noqa: E402
-from routewright.ledger.seals import open_days  # noqa: E402
+from routewright.ledger.sealed_rows import content_of, day_of  # noqa: E402
+from routewright.ledger.seals import seal_due  # noqa: E402
 from routewright.ledger.sqlite import SqliteDatabase  # noqa: E402
 
 PLAN = Plan(rounds=3, requests=600)
@@ -48,6 +48,7 @@ KEYS_USED = 100
 MOST_CATCHING_UP_S = 900
 FLAT = 1.25
 """As many times as much at the largest size as at the smallest is as good as the same: rounds differ by as much."""
+_HEAD = ("| what grows | from … to | cost | |", "|---|---|---|---|")
 _TIERS = ("bulk", "structured", "standard", "complex")
 _MODEL = """
 [models."{name}"]
@@ -81,7 +82,7 @@ def models(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
         grows = "each is examined, and stands in the request's route with what it would cost"
         yield _row("models that may be chosen", took, "µs CPU a request", grows=grows)
         took = asyncio.run(_loaded(them, whole(PROMPT_CHARS, model=MODELS[-1])))
-        yield _row("the same, the model named by the client", took, "µs CPU a request", grows="the same")
+        yield _row("models, one of them named by the client", took, "µs CPU a request", grows="the same")
 
 
 def _models(count: int) -> str:
@@ -109,8 +110,9 @@ def keys(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
                 one = replace(PLAN, rounds=1)
                 took[name] += cpu(asyncio.run(in_turn(one, {name: child}, loads[name], PLAN.requests))[name])
         yield _row("virtual keys", took, "µs CPU a request")
-        yield _row("the same", {name: [child.resident_mb()] for name, child in them.items()}, "MB of memory",
-                   grows="each gateway knows all keys, and asks nobody for one")  # fmt: skip
+        memory = {name: [child.resident_mb()] for name, child in them.items()}
+        grows = "each gateway knows all keys, and asks nobody for one"
+        yield _row("virtual keys: memory", memory, "MB of memory", grows=grows)
 
 
 def _make_keys(home: Path, count: int) -> tuple[str, ...]:
@@ -143,7 +145,7 @@ def streams(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
             share[f"{count:,}"] = [used * 1e6 / count]
             kb[f"{count:,}"] = [each_kb]
     yield _row("open streams", share, "µs CPU a chunk", falls="a lone chunk pays for waking up alone")
-    yield _row("the same", kb, "KB of memory each", falls="what comes with the first ones stays")
+    yield _row("open streams: memory", kb, "KB of memory each", falls="what comes with the first ones stays")
 
 
 def body(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
@@ -161,29 +163,39 @@ def body(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
     each = {
         name: [ms * 1e6 / sizes[name] for ms in rounds] for name, rounds in took.items() if sizes[name] > 1_000_000 / 2
     }
-    yield _row("the same", each, "ns CPU a byte")
+    yield _row("a body's size: each byte", each, "ns CPU a byte")
 
 
 def ledger(upstream: Child, folder: Path, entries: int) -> Iterator[Row]:
-    """Rows of attempts and requests, with their roll-ups."""
-    sizes = (0, entries // 10, entries)
-    configs = {}
+    """Rows of attempts and requests, with their roll-ups, whose days are sealed already; and what it takes to seal what
+    the gateway writes then, as it will do a day later."""
     with ExitStack() as stack:
-        them = {}
-        for size in sizes:
-            home = _home(folder, f"ledger-{size}")
-            configs[f"{size:,}"] = config = write_settings(home, upstream)
+        configs, ledgers, them = {}, {}, {}
+        for size in (0, entries // 10, entries):
+            home, name = _home(folder, f"ledger-{size}"), f"{size:,}"
+            configs[name], ledgers[name] = write_settings(home, upstream), home / "ledger" / "ledger.db"
             if size:
-                database = SqliteDatabase(home / "ledger" / "ledger.db")
+                database = SqliteDatabase(ledgers[name])
                 fill(database, size // ROWS_PER_REQUEST, sqlite_series, f"PRAGMA cache_size = -{CACHE_KB}")
+                seal_due(database, time.time_ns())
                 database.close()
         starts = {name: [each.cpu_ms for each in first_answers(config, rounds=3)] for name, config in configs.items()}
         for name, config in configs.items():
             them[name] = stack.enter_context(_gateway(config))
-            _await_seals(config.parent / "ledger" / "ledger.db")
             _await_rest(them[name])
         yield _row("rows in the ledger", asyncio.run(_loaded(them, whole(PROMPT_CHARS))), "µs CPU a request")
-        yield _row("the same", starts, "ms CPU to the first answer")
+        yield _row("rows in the ledger: starting", starts, "ms CPU to the first answer")
+        sealing = {name: [_sealing_us(path) for _ in range(PLAN.rounds)] for name, path in ledgers.items()}
+        yield _row("rows in the ledger: sealing a request, a day later", sealing, "µs CPU, once")
+
+
+def _sealing_us(path: Path) -> float:
+    """CPU of reading and hashing what was written today, a request."""
+    database, before = SqliteDatabase(path, read_only=True), time.process_time()
+    rows = content_of(database, day_of(time.time_ns()), 0, lambda: None).rows
+    spent_s = time.process_time() - before
+    database.close()
+    return spent_s * 1e6 * ROWS_PER_REQUEST / rows
 
 
 # ---- what they share ------------------------------------------------------------------------------------------------
@@ -207,22 +219,8 @@ def _gateway(config: Path) -> Iterator[Child]:
         yield child
 
 
-def _await_seals(ledger: Path) -> None:
-    """Until every day of a history that it finds is sealed: that is done once, with a fifth of a core, and is most of
-    what a gateway costs meanwhile. A busy machine may look as if it were over."""
-    database = SqliteDatabase(ledger, read_only=True)
-    today = day_of(time.time_ns())
-    try:
-        for _ in range(MOST_CATCHING_UP_S):
-            if all(day == today for day in open_days(database)):
-                return
-            time.sleep(1)
-    finally:
-        database.close()
-
-
 def _await_rest(gateway: Child) -> None:
-    """Until it has caught up with a history that it finds: days to seal, streams to watch. That is done once."""
+    """Until it has caught up with a history that it finds: there are streams to watch. That is done once."""
     quiet = 0
     for _ in range(MOST_CATCHING_UP_S):
         before = gateway.cpu_s()
@@ -260,6 +258,13 @@ def _number(value: float) -> str:
     return f"{value:,.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"
 
 
+def _kept(page: Path) -> dict[str, str]:
+    """The rows of earlier runs by what grows: those of parts that are not run now stay."""
+    block = page.read_text().partition("<!-- growth: begin -->")[2].partition("<!-- growth: end -->")[0]
+    lines = [line for line in block.splitlines() if line.startswith("| ") and line not in _HEAD]
+    return {line.split("|")[1].strip(): line for line in lines}
+
+
 PARTS: Mapping[str, Part] = {"models": models, "keys": keys, "streams": streams, "body": body, "ledger": ledger}
 
 
@@ -269,16 +274,16 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--entries", type=int, default=10_000_000)
     options = parser.parse_args()
-    lines = ["| what grows | from … to | cost | |", "|---|---|---|---|"]
+    rows = _kept(options.into) if options.into else {}
     with tempfile.TemporaryDirectory(prefix="routewright-growth-") as name:
         folder = Path(name)
         with running("upstream", ["-m", "routewright.bench.upstream"], folder) as upstream:
             for part in options.only.split(","):
                 for row in PARTS[part](upstream, folder, options.entries):
-                    lines.append("| " + " | ".join(row) + " |")
-                    print(lines[-1], flush=True)
+                    rows[row.what] = "| " + " | ".join(row) + " |"
+                    print(rows[row.what], flush=True)
     if options.into:
-        put(options.into, "growth", lines)
+        put(options.into, "growth", [*_HEAD, *rows.values()])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from routewright.cli.evaluating import expectations, learner_of
 from routewright.cli.outcome_tables import Table, read_tables
 from routewright.decision.backtest import Replayed, Resampler, Valuation, value_of
 from routewright.decision.calibration import choices_at
-from routewright.decision.evaluation import FloatArray, complete
+from routewright.decision.evaluation import complete
+from routewright.decision.odds import FloatArray
 
 RUNS = 1_000
 LEAST, MOST = 0.93, 0.97

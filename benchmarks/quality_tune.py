@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from routewright.cli.evaluating import expectations, learner_of
 from routewright.cli.outcome_tables import Table, read_tables
 from routewright.decision.calibration import choices_at
-from routewright.decision.evaluation import FloatArray, IntArray, complete
+from routewright.decision.evaluation import IntArray, complete
+from routewright.decision.odds import FloatArray
 from routewright.decision.pledge import Pledge, Watch
 from routewright.decision.promise import Trials, find, left_of
 from routewright.tuning import FLOORS, WITHIN

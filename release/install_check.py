@@ -1,11 +1,10 @@
 """routewright as users install it, in clean places: `python dev.py install-check`.
 
 By pip for each Python from 3.11 that is found, in the exact versions of requirements.txt, the wheel where it is one
-for that Python, and the sdist elsewhere; the wheel by
-`uv tool install` and the sdist by `pipx install`, in the newest versions. Each is exercised in a home folder of its
-own: its verbs answer, a gateway serves a request and ends at SIGTERM, the ledger has the request and is sound. Then
-what takes room is listed. Exit code 1 if anything does not work; that the install is larger than its bar is told, but
-is no failure. It takes two minutes, most of which is pip's.
+for that Python, and the sdist elsewhere; the wheel by `uv tool install` and the sdist by `pipx install`, in the newest
+versions. Each is exercised in a home folder of its own: its verbs answer, a gateway serves a request and ends at
+SIGTERM, the ledger has the request and is sound. Then what takes room is listed. Exit code 1 if anything does not work;
+that the install is larger than its bar is told, but is no failure. It takes two minutes, most of which is pip's.
 """
 
 import json

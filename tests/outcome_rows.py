@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from routewright.decision.appraisal import Prompt
-from routewright.decision.evaluation import FloatArray
+from routewright.decision.odds import FloatArray
 
 WEAK, STRONG = "swift", "sage"
 COSTS = {WEAK: 0.001, STRONG: 0.01}

@@ -200,7 +200,7 @@ class Router:
 
     async def ask(self, prompt: Prompt, **ask: Unpack[Ask]) -> Answer:
         """The whole answer. Raises RoutewrightError: CallerError, AllAttemptsFailed, DeadlineExceeded, …"""
-        reply = await self.reply(prompt, stream=False, **ask)
+        reply = await self._runtime.engine.ask(self._read(prompt, ask, stream=False))
         return await reply.read()
 
     def stream(self, prompt: Prompt, **ask: Unpack[Ask]) -> _Opening:

@@ -250,15 +250,12 @@ class Reply:
 
     def __init__(self, attempt: Attempt, source: Source, first: tuple[Event, ...]) -> None:
         self.attempt = attempt
+        self.route = attempt.routed.route
+        """The decision behind this reply."""
         self._source = source
         self._callbacks: list[Callback] = []
         self._waiting = first
         self._note(first)
-
-    @property
-    def route(self) -> Route:
-        """The decision behind this reply."""
-        return self.attempt.routed.route
 
     def speaks(self, dialect: str) -> bool:
         """Whether the bytes of its events are in this dialect, and can be passed on."""
@@ -302,6 +299,9 @@ class Reply:
                 return False
         if self.ending is not None:
             return True
+        if isinstance(self._source, Ended):  # as of most answers that are not streamed
+            self._close(Ending.COMPLETE)
+            return True
 
         def noted(events: tuple[Event, ...]) -> bool:
             self._note(events)
@@ -326,10 +326,14 @@ class Reply:
 
     async def read(self) -> Answer:
         """Read to the end and put the pieces together."""
+        draft = Draft()
+
+        def take(events: tuple[Event, ...]) -> bool:
+            draft.hear(events)
+            return True
+
         try:
-            draft = Draft()
-            async for event in self:
-                draft.add(event)
+            await self.relay(take)
         finally:
             self.close()
         return draft.answer(self)

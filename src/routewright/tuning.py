@@ -22,8 +22,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from routewright.catalog.registry import Registry
-from routewright.decision.evaluation import FloatArray, IntArray
+from routewright.decision.evaluation import IntArray
 from routewright.decision.intent import UPWARDS, Match, is_decided
+from routewright.decision.odds import FloatArray
 from routewright.decision.pledge import Pledge
 from routewright.decision.promise import Found, Trials, fewest_outcomes, find, is_choosing
 from routewright.decision.replay import Replay

@@ -13,8 +13,8 @@ from routewright.decision.calibration import (
     fit_platt,
     threshold_for,
 )
-from routewright.decision.evaluation import FloatArray, calibration_error
-from routewright.decision.odds import logit
+from routewright.decision.evaluation import calibration_error
+from routewright.decision.odds import FloatArray, logit
 
 
 def drawn(rates: FloatArray, seed: int = 1) -> FloatArray:

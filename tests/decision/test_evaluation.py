@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from routewright.decision.evaluation import (
     ECE_BINS,
     SHARES,
-    FloatArray,
     Measure,
     Outcomes,
     calibration_error,
@@ -29,6 +28,7 @@ from routewright.decision.evaluation import (
     resamples,
     stability,
 )
+from routewright.decision.odds import FloatArray
 
 SEEDS = st.integers(0, 10_000)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from routewright.decision.evaluation import FloatArray
+from routewright.decision.odds import FloatArray
 from routewright.decision.pledge import Pledge, Watch
 from routewright.decision.promise import (
     Trials,

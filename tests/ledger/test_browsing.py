@@ -25,6 +25,7 @@ from routewright.ledger.browsing import (
     turns_of,
 )
 from routewright.ledger.latencies import latencies
+from routewright.ledger.latest import comparisons_of
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
 from terminal import NOON, request
@@ -112,11 +113,12 @@ def test_the_newest_are_told_in_order(filled: Store) -> None:
 
 
 def test_a_session_has_its_turns(filled: Store) -> None:
-    assert [(turn.session, int(turn.request_id)) for turn in turns(filled.database, END, 100)] == [
+    assert [(turn.session, int(turn.request_id)) for turn in turns(filled.database, END, 100, 10)] == [
         (SESSION, 4),
         (SESSION, 1),
     ]
-    assert turns(filled.database, END, 1) != []
+    assert turns(filled.database, END, 1, 10) != []
+    assert turns(filled.database, END, 100, 0) == []
     assert numbers(turns_of(filled.database, SESSION, 10)) == [1, 4]
     assert cached_of(filled.database, []) == {}
     assert routes_of(filled.database, []) == {}
@@ -161,13 +163,17 @@ def test_no_question_reads_a_table_whole(plans: tuple[Store, list[str]]) -> None
         browse(database, wanted, END, 50)
         counted(database, wanted, END, HOUR_NS)
     newest(database, END, 10)
-    turns(database, END, 10)
+    turns(database, END, 10, 5)
     turns_of(database, SESSION, 10)
     cached_of(database, ["a", "b"])
     routes_of(database, ["a", "b"])
     since(database, NOON, 10)
     latencies(database, 0, 2**62)
     store.request("a")
+    comparisons_of(database, "a", 10)
+    store.open_holds()
+    store.unattended()
+    store.holds_among(["a", "b"])
     steps = list(told)
     assert len(steps) > 20
     tables = [table.name for table in database.tables()]

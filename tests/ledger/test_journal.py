@@ -59,6 +59,21 @@ class FailingFiles(OsFiles):
             raise self.sync_fault
 
 
+class SlowFiles(FailingFiles):
+    """A sync takes until it may end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+        self.may_end.set()
+
+    def sync(self, fd: int, /) -> None:
+        super().sync(fd)
+        self.has_begun.set()
+        self.may_end.wait(10)
+
+
 class Store:
     """A sink that remembers what it took, and can be told to refuse."""
 
@@ -276,6 +291,30 @@ async def test_once_nobody_had_to_wait_for_a_while_holds_are_gathered_again(tmp_
     hasty.close()
 
 
+async def test_who_waits_for_what_the_sync_under_way_covers_asks_for_no_other(tmp_path: Path) -> None:
+    files = SlowFiles()
+    journal = Journal(tmp_path / "ours", files=files, pace=Pace(gather_s=0, idle_s=3600, drain_s=3600))
+    hasty = Journal(tmp_path / "hasty", pace=AT_ONCE)
+    before = files.syncs
+    files.has_begun.clear()
+    files.may_end.clear()
+    hold = journal.append(b"{}")
+    first = asyncio.create_task(journal.durable(hold))
+    assert await asyncio.to_thread(files.has_begun.wait, 10)
+    second = asyncio.create_task(journal.durable(hold))
+    await asyncio.sleep(0)
+    end = journal.append(b"{}", closing=True)
+    files.may_end.set()
+    await asyncio.gather(first, second)
+    for payload in numbered(range(20)):
+        hasty.durable_blocking(hasty.append(payload))  # takes long enough for a thread that does not wait
+    assert files.syncs == before + 1
+    await journal.durable(end)
+    assert files.syncs == before + 2
+    journal.close()
+    hasty.close()
+
+
 def test_after_a_quiet_moment_nobody_waits_for_company(tmp_path: Path) -> None:
     files = FailingFiles()
     journal = Journal(tmp_path, pace=Pace(gather_s=3600, drain_s=3600), files=files)
@@ -477,8 +516,8 @@ def test_s03_a_journal_goes_on_by_itself_once_the_store_has_what_the_disk_may_ha
         journal.append(b'{"n":2}')
     with caplog.at_level(logging.WARNING):
         store.fault = None
-        until(lambda: journal.trouble is None)
-    assert "goes on in a fresh segment" in caplog.text
+        until(lambda: "goes on in a fresh segment" in caplog.text)
+    assert journal.trouble is None
     journal.durable_blocking(lost)
     journal.durable_blocking(journal.append(b'{"n":2}'))
     journal.flush_blocking()

@@ -21,7 +21,6 @@ from routewright.decision.evaluation import (
     CalibrationReport,
     CurveReport,
     Fitted,
-    FloatArray,
     IntArray,
     Learner,
     Measure,
@@ -39,6 +38,7 @@ from routewright.decision.evaluation import (
 )
 from routewright.decision.features import extract_text
 from routewright.decision.intent import UPWARDS
+from routewright.decision.odds import FloatArray
 from routewright.decision.paraphrase import paraphrase
 
 FEWEST_PROMPTS = 10

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from routewright.cli.failures import BadTable
 from routewright.decision.appraisal import Known, Prompt
-from routewright.decision.evaluation import FloatArray, IntArray
+from routewright.decision.evaluation import IntArray
+from routewright.decision.odds import FloatArray
 from routewright.route import KindShare
 
 SUFFIXES = (".parquet", ".jsonl")

@@ -7,7 +7,8 @@ from routewright.cli.evaluating import FEWEST_PROMPTS, expectations
 from routewright.cli.failures import BadTable
 from routewright.cli.outcome_tables import Table
 from routewright.decision.calibration import Kept, Platt, Promise, fit_calibration, threshold_for
-from routewright.decision.evaluation import FloatArray, Learner, calibration_error, complete
+from routewright.decision.evaluation import Learner, calibration_error, complete
+from routewright.decision.odds import FloatArray
 
 
 class Finding(Struct, frozen=True, kw_only=True):

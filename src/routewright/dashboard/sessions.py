@@ -27,7 +27,7 @@ _decode = msgspec.json.Decoder(Route | None).decode
 def read(desk: Desk, asked: Parameters) -> View:
     """The sessions with the latest turns."""
     database = desk.ledger.database
-    runs = _runs(turns(database, END, LOOKED_AT))
+    runs = _runs(turns(database, END, LOOKED_AT, MOST_SESSIONS))
     ids = [turn.request_id for run in runs.values() for turn in run]
     cached, routes = cached_of(database, ids), routes_of(database, [run[-1].request_id for run in runs.values()])
     listing = _listing(runs, cached, routes)
@@ -46,13 +46,12 @@ def read_one(desk: Desk, asked: Parameters) -> View:
 
 
 def _runs(latest: Sequence[Turn]) -> dict[str, list[Turn]]:
-    """The latest sessions, each with its turns in order."""
+    """The sessions of these turns, each with its own in order."""
     runs: dict[str, list[Turn]] = {}
     for turn in latest:
-        if turn.session in runs or len(runs) < MOST_SESSIONS:
-            run = runs.setdefault(turn.session, [])
-            if len(run) < MOST_TURNS:
-                run.append(turn)
+        run = runs.setdefault(turn.session, [])
+        if len(run) < MOST_TURNS:
+            run.append(turn)
     return {session: run[::-1] for session, run in runs.items()}
 
 

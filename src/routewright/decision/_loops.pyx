@@ -14,8 +14,8 @@ cdef double _NOTHING[1]
 
 
 def dot(array one not None, array other not None):
-    cdef const double* of_one = _doubles(one)
-    cdef const double* of_other = _doubles(other)
+    cdef const double* of_one = <double*>_of(one, c"d")
+    cdef const double* of_other = <double*>_of(other, c"d")
     cdef Py_ssize_t at, size = len(one)
     cdef double total = 0
     _check(size == len(other))
@@ -25,8 +25,8 @@ def dot(array one not None, array other not None):
 
 
 def add(array to not None, double times, array other not None):
-    cdef double* sums = _doubles(to)
-    cdef const double* numbers = _doubles(other)
+    cdef double* sums = <double*>_of(to, c"d")
+    cdef const double* numbers = <double*>_of(other, c"d")
     cdef Py_ssize_t at, size = len(to)
     _check(size == len(other))
     for at in range(size):
@@ -36,11 +36,11 @@ def add(array to not None, double times, array other not None):
 def row_products(array starts not None, array columns not None, array values not None, array weights not None):
     cdef Py_ssize_t row, at, rows = len(starts) - 1
     cdef array products = clone(_DOUBLES, rows, False)
-    cdef double* sums = _doubles(products)
-    cdef const double* numbers = _doubles(weights)
-    cdef const int64_t* start = _starts(starts)
-    cdef const uint16_t* column = _columns(columns)
-    cdef const float* value = _singles(values)
+    cdef double* sums = <double*>_of(products, c"d")
+    cdef const double* numbers = <double*>_of(weights, c"d")
+    cdef const int64_t* start = <int64_t*>_of(starts, c"q")
+    cdef const uint16_t* column = <uint16_t*>_of(columns, c"H")
+    cdef const float* value = <float*>_of(values, c"f")
     cdef double total
     with nogil:
         for row in range(rows):
@@ -56,11 +56,11 @@ def column_products(
 ):
     cdef Py_ssize_t row, at, rows = len(starts) - 1
     cdef array products = clone(_DOUBLES, size, True)
-    cdef double* sums = _doubles(products)
-    cdef const double* share = _doubles(shares)
-    cdef const int64_t* start = _starts(starts)
-    cdef const uint16_t* column = _columns(columns)
-    cdef const float* value = _singles(values)
+    cdef double* sums = <double*>_of(products, c"d")
+    cdef const double* share = <double*>_of(shares, c"d")
+    cdef const int64_t* start = <int64_t*>_of(starts, c"q")
+    cdef const uint16_t* column = <uint16_t*>_of(columns, c"H")
+    cdef const float* value = <float*>_of(values, c"f")
     with nogil:
         for row in range(rows):
             for at in range(start[row], start[row + 1]):
@@ -71,9 +71,9 @@ def column_products(
 def missed(array odds not None, array scores not None):
     cdef Py_ssize_t at, size = len(odds)
     cdef array above = clone(_DOUBLES, size, False)
-    cdef double* missed = _doubles(above)
-    cdef const double* of = _doubles(odds)
-    cdef const double* score = _doubles(scores)
+    cdef double* missed = <double*>_of(above, c"d")
+    cdef const double* of = <double*>_of(odds, c"d")
+    cdef const double* score = <double*>_of(scores, c"d")
     cdef double surprise = 0, its, shrunk
     _check(size == len(scores))
     with nogil:
@@ -85,28 +85,9 @@ def missed(array odds not None, array scores not None):
     return surprise, above
 
 
-cdef double* _doubles(array its) except NULL:
-    _check(its.ob_descr.typecode == c"d")
-    return <double*>_there(its)
-
-
-cdef float* _singles(array its) except NULL:
-    _check(its.ob_descr.typecode == c"f")
-    return <float*>_there(its)
-
-
-cdef int64_t* _starts(array its) except NULL:
-    _check(its.ob_descr.typecode == c"q")
-    return <int64_t*>_there(its)
-
-
-cdef uint16_t* _columns(array its) except NULL:
-    _check(its.ob_descr.typecode == c"H")
-    return <uint16_t*>_there(its)
-
-
-cdef void* _there(array its) noexcept:
-    """Of an empty array something that is not read."""
+cdef void* _of(array its, char typecode) except NULL:
+    """The numbers of an array of this kind; of an empty one something that is not read."""
+    _check(its.ob_descr.typecode == typecode)
     return its.data.as_voidptr if len(its) else <void*>_NOTHING
 
 

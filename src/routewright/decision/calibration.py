@@ -18,8 +18,8 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routewright.decision.evaluation import MATCHED, FloatArray, IntArray
-from routewright.decision.odds import expit, log_loss, logit
+from routewright.decision.evaluation import MATCHED, IntArray
+from routewright.decision.odds import FloatArray, expit, log_loss, logit
 
 FLOORS = np.linspace(1, 0, 201)
 """Strictest first. At 1, everything goes to the model that is most probably right."""

@@ -8,7 +8,7 @@ import re
 import string
 from itertools import islice
 
-__all__ = ["MOST_PLAIN_COMMAS", "PASTED_START", "count_classes", "count_words", "may_hold_pasted"]
+__all__ = ["MOST_PLAIN_COMMAS", "PASTED_START", "WORD_MARKS", "count_classes", "count_words", "may_hold_pasted"]
 
 SMALL = string.ascii_lowercase.encode()
 CAPITALS = string.ascii_uppercase.encode()

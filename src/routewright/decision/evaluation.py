@@ -17,8 +17,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from routewright.decision.appraisal import Prompt
+from routewright.decision.odds import FloatArray
 
-FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.intp]
 
 SHARES = np.linspace(0, 1, 101)

@@ -30,7 +30,13 @@ from routewright.call import (
     ToolChoice,
     ToolResult,
 )
-from routewright.decision.census import MOST_PLAIN_COMMAS, PASTED_START, count_words, may_hold_pasted
+from routewright.decision.census import (
+    MOST_PLAIN_COMMAS,
+    PASTED_START,
+    WORD_MARKS,
+    count_words,
+    may_hold_pasted,
+)
 from routewright.decision.tokens import (
     ASCII_AND_CONTINUATIONS,
     IMAGE_TOKENS,
@@ -323,9 +329,8 @@ _LOG_STARTS = string.digits + "[TDIWEFC "
 _NESTED_ITEM = re.compile(r"\s+(?:[-*•]|\d{1,2}[.)]) ")
 _LIST_ITEM = re.compile(r"\n\s*(?:[-*•]|\d{1,2}[.)]) ")
 
-_IN_WORDS = string.ascii_letters + string.digits + "_"
 _WORD_BYTES = bytes(
-    byte if byte >= 0x80 else ord(chr(byte).lower()) if chr(byte) in _IN_WORDS else 0x20 for byte in range(256)
+    mark if mark == 0x20 else byte for byte, mark in zip(bytes(range(256)).lower(), WORD_MARKS, strict=True)
 )
 """For `bytes.translate`: ASCII punctuation to blanks, capitals to small letters, everything else as it is."""
 _TYPOGRAPHIC = "“”„’«»…–—¿¡।،؟。、，！？：「」（）" + "".join(

@@ -27,7 +27,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from routewright.decision.evaluation import FloatArray, IntArray, Measure
+from routewright.decision.evaluation import IntArray, Measure
+from routewright.decision.odds import FloatArray
 from routewright.decision.pledge import Pledge
 
 CHOOSING_EVERY = 4

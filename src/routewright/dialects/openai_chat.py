@@ -47,7 +47,7 @@ class OpenAIChat:
 
     def write_request(self, attempt: Attempt) -> WireRequest:
         """`POST …/chat/completions`."""
-        deployment, call = attempt.deployment, attempt.call
+        deployment, call = attempt.deployment, attempt.routed.call
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if call.stream else "application/json",
@@ -68,7 +68,7 @@ class OpenAIChat:
 
     def decoder(self, attempt: Attempt) -> Decoder:
         """A decoder of chunks, or of a whole completion."""
-        call = attempt.call
+        call = attempt.routed.call
         return StreamDecoder(ChunkReader(call.choices)) if call.stream else WholeDecoder(read_completion)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes, *, now_s: float) -> ProviderError:

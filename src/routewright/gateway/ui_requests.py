@@ -15,7 +15,7 @@ from routewright.errors import InvalidRequest, Overloaded, RequestNotFound, Rout
 from routewright.gateway.http import STREAM_HEADERS, Departure, Request, Send
 from routewright.gateway.ui import SAFETY, UI, Ui, redirect
 from routewright.ids import is_uuid7
-from routewright.ledger.browsing import Brief, Place, newest
+from routewright.ledger.browsing import Brief, Filter, Place, newest
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.store import Store
 from routewright.text import one_line
@@ -32,6 +32,20 @@ Told: TypeAlias = tuple[Brief, bytes]
 """A request, and how those who follow are told of it."""
 
 
+class News:
+    """What one look found. What of it a filter takes is worked out once for all who follow by that."""
+
+    def __init__(self, told: Sequence[Told]) -> None:
+        self._told = told
+        self._taken: dict[Filter, bytes] = {}
+
+    def of(self, wanted: Filter) -> bytes:
+        """The events for those who follow by this filter; empty without any."""
+        if wanted not in self._taken:
+            self._taken[wanted] = b"".join(event for row, event in self._told if wanted.takes(row))
+        return self._taken[wanted]
+
+
 class UiRequests:
     """The handlers."""
 
@@ -41,7 +55,7 @@ class UiRequests:
         self._is_draining = is_draining
         self._followers = 0
         self._looking: asyncio.Task[None] | None = None
-        self._news: asyncio.Future[Sequence[Told]] | None = None
+        self._news: asyncio.Future[News] | None = None
 
     async def feedback(self, request: Request, send: Send) -> None:
         """`POST /ui/requests/{id}/feedback`: whether an answer was good."""
@@ -71,8 +85,7 @@ class UiRequests:
                 for _ in range(int(FOLLOWED_S / LOOK_EVERY_S)):
                     if self._is_draining():
                         break
-                    told = [event for row, event in await self._next() if wanted.takes(row)]
-                    await send(b"".join(told) or b":\n\n")
+                    await send((await self._next()).of(wanted) or b":\n\n")
                 await send({"body": b""})
         finally:
             self._followers -= 1
@@ -80,7 +93,7 @@ class UiRequests:
                 self._looking.cancel()
                 self._looking = None
 
-    async def _next(self) -> Sequence[Told]:
+    async def _next(self) -> News:
         """What the next look finds: one look for all who follow."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look())
@@ -103,7 +116,7 @@ class UiRequests:
 
     def _tell(self, news: Sequence[Told]) -> None:
         if self._news is not None and not self._news.done():
-            self._news.set_result(news)
+            self._news.set_result(News(news))
 
 
 def _newest(store: Store, after_ns: int, seen: Set[str]) -> tuple[Sequence[Told], frozenset[str]]:

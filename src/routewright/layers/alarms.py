@@ -60,7 +60,8 @@ class Alarms:
 
     def at(self, time: float) -> Alarm:
         """One for the current task, in monotonic seconds; to be entered at once."""
-        task = asyncio.current_task()
+        # Of the loop that is known from before, if there is one: to ask which one runs is a system call.
+        task = (self._loop and asyncio.current_task(self._loop)) or asyncio.current_task()
         assert task is not None
         alarm = Alarm(self, task, task.cancelling())
         if self.stopped > FEWEST_STOPPED and 2 * self.stopped > len(self._set):

@@ -46,7 +46,11 @@ class Budget:
         self._patience_s = patience_s
 
     async def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Reply:
-        hold = await self._hold(attempt)
+        tokens_ub = upper_bound_tokens(attempt.routed.call)
+        try:
+            hold = self._ledger.hold(attempt, tokens_ub)
+        except HoldRefused as refusal:
+            hold = await self._hold_later(attempt, tokens_ub, refusal)
         sent_at = self._clock.monotonic()
         try:
             reply = await forward(attempt)
@@ -72,17 +76,15 @@ class Budget:
             raise
         return reply
 
-    async def _hold(self, attempt: Attempt) -> Hold:
-        """Hold now, or when there is room. Raises HoldRefused, so that another model can be tried."""
-        tokens_ub = upper_bound_tokens(attempt.call)
-        until: float | None = None
-        while True:
+    async def _hold_later(self, attempt: Attempt, tokens_ub: int, refusal: HoldRefused) -> Hold:
+        """Hold when there is room. Raises the last refusal, so that another model can be tried."""
+        until = self._patient_until(attempt)
+        while self._keeper is not None and await self._has_room(self._keeper, attempt, tokens_ub, until):
             try:
                 return self._ledger.hold(attempt, tokens_ub)
-            except HoldRefused:
-                until = self._patient_until(attempt) if until is None else until
-                if self._keeper is None or not await self._has_room(self._keeper, attempt, tokens_ub, until):
-                    raise
+            except HoldRefused as again:
+                refusal = again
+        raise refusal
 
     def _patient_until(self, attempt: Attempt) -> float:
         patience_s = 0.0 if attempt.cause.is_errand else self._patience_s

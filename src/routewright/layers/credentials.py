@@ -30,38 +30,34 @@ class Refusals:
     """Which keys rest, kept over reloads: another key is another entry. `now` is in monotonic seconds."""
 
     def __init__(self) -> None:
-        self._refused: dict[_Key, tuple[float, float]] = {}
-        """Until when it rests, and for how long that was."""
-
-    def __len__(self) -> int:
-        """How many are remembered."""
-        return len(self._refused)
+        self.resting: dict[_Key, tuple[float, float]] = {}
+        """Until when each rests, and for how long that was; empty as a rule, and asked for every request."""
 
     def admits(self, place: Deployment, now: float) -> bool:
         """Whether a call may use its key; the one that may after a rest is the only one until that is answered."""
         for key in _keys(place):
-            if key not in self._refused:
+            if key not in self.resting:
                 continue
-            until, rest_s = self._refused[key]
+            until, rest_s = self.resting[key]
             if now < until:
                 return False
-            self._refused[key] = now + rest_s, rest_s
+            self.resting[key] = now + rest_s, rest_s
         return True
 
     def accepted(self, place: Deployment) -> None:
         """The key is good."""
         for key in _keys(place):
-            self._refused.pop(key, None)
+            self.resting.pop(key, None)
 
     def refused(self, place: Deployment, error: CredentialRefused, now: float) -> None:
         """It is not, for now."""
         everywhere, here = _keys(place)
         key = here if error.provider_status == _FORBIDDEN else everywhere
-        _, rested_s = self._refused.pop(key, (0.0, FIRST_REST_S / 2))
+        _, rested_s = self.resting.pop(key, (0.0, FIRST_REST_S / 2))
         rest_s = min(2 * rested_s, LONGEST_REST_S)
-        if len(self._refused) >= MOST_REFUSED:
-            del self._refused[next(iter(self._refused))]
-        self._refused[key] = now + rest_s, rest_s
+        if len(self.resting) >= MOST_REFUSED:
+            del self.resting[next(iter(self.resting))]
+        self.resting[key] = now + rest_s, rest_s
 
 
 class Credentials:
@@ -76,7 +72,7 @@ class Credentials:
 
     def __call__(self, attempt: Attempt, forward: Service[Attempt]) -> Awaitable[Reply]:
         place = attempt.deployment
-        if self._refusals and not self._refusals.admits(place, self._clock.monotonic()):
+        if self._refusals.resting and not self._refusals.admits(place, self._clock.monotonic()):
             raise CredentialResting(
                 f"{place.provider} refused our key a moment ago",
                 hint="check the key in the settings and what it is allowed to use",

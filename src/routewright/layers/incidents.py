@@ -89,7 +89,7 @@ class Watch:
             self._refusals.refused(attempt.deployment, error, self._clock.monotonic())
             log.error("%s is not called with this key for now: %s", attempt.deployment.id, error.message)
             raise
-        if self._refusals:
+        if self._refusals.resting:
             self._refusals.accepted(attempt.deployment)
         return reply.on_close(self._close)
 

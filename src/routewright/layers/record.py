@@ -57,7 +57,7 @@ class Record:
         return reply.on_close(lambda closed: self._close(closed, began_at))
 
     def _close(self, reply: Reply, began_at: float) -> None:
-        call = reply.attempt.call
+        call = reply.attempt.routed.call
         account = self._ledger.account(call.id)
         answer = _answering(account.reports, reply)
         usage = reply.usage if _is_kept(reply) else answer.usage if answer else None
@@ -69,7 +69,7 @@ class Record:
 
     def _note_beginning(self, reply: Reply, receipt: Receipt, took_s: float) -> None:
         """How long it took to begin, and what of that was ours: what one attempt, if any, was not waited for."""
-        call = reply.attempt.call
+        call = reply.attempt.routed.call
         if call.stream:
             self._tally.first_events.note(reply.attempt.model.name, took_s)
         if len(receipt.attempts) <= 1:

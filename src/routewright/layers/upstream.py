@@ -13,7 +13,7 @@ from routewright.dialects.rate_limits import allowance
 from routewright.dialects.wire import Decoder
 from routewright.dialects.wire import Upstream as Dialect
 from routewright.errors import DeadlineExceeded, IdleTimeout, InvalidResponse, ProviderError
-from routewright.reply import Event, Reply, Taker
+from routewright.reply import Ended, Event, Reply, Taker
 from routewright.transport import Transport, WireResponse
 
 MAX_ERROR_BODY = 65_536
@@ -55,7 +55,8 @@ class Upstream:
             if "content-encoding" in response.headers:
                 _check_encoding(attempt, response)
             source = Decoded(response, dialect.decoder(attempt), attempt, self)
-            reply = Reply(attempt, source, await source.begin())
+            opening = await source.begin()
+            reply = Reply(attempt, Ended() if source.has_ended else source, opening)
             reply.first_wait_s = self.clock.monotonic() - sent_at
             reply.allowance = allowance(response.headers, self.clock.time_ns() / 1e9)
             return reply if source.has_ended else reply.on_close(source.tell)
@@ -76,7 +77,7 @@ class Decoded:
         self._decoder = decoder
         self._attempt = attempt
         self._clock = upstream.clock
-        self._deadline_at = attempt.call.deadline_at
+        self._deadline_at = attempt.routed.call.deadline_at
         self._idle_timeout_s = upstream.idle_timeout_s
         self._max_bytes = upstream.max_reply_bytes
         self._size = 0

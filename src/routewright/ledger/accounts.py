@@ -1,6 +1,6 @@
 """The ledger that the layers talk to: running accounts in memory, every change of money appended to a log first."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from routewright.call import Attempt
@@ -97,7 +97,7 @@ class JournaledLedger:
 
         Raises HoldRefused, UnpricedModel, Overloaded and LedgerUnavailable; nothing is held then.
         """
-        account = self._open[attempt.call.id]
+        account = self._open[attempt.routed.call.id]
         hold = AttemptHold(
             self._log,
             account,
@@ -213,7 +213,7 @@ class AttemptHold:
             raise hold_refused(refusal)
 
     def _reserved(self) -> Reserved:
-        attempt, call = self._attempt, self._attempt.call
+        attempt, call = self._attempt, self._attempt.routed.call
         return Reserved(
             attempt_id=attempt.id,
             request_id=call.id,
@@ -231,9 +231,9 @@ class AttemptHold:
             charges=self._charges,
         )
 
-    async def durable(self) -> None:
+    def durable(self) -> Awaitable[None]:
         """Wait until the hold would survive a power cut. Raises LedgerUnavailable."""
-        await self._log.durable(self._position)
+        return self._log.durable(self._position)
 
     def settle(
         self,
@@ -249,7 +249,7 @@ class AttemptHold:
         """Replace the hold by the real cost, at the prices in force when the hold was made."""
         if not self._is_open:
             return
-        attempt, call = self._attempt, self._attempt.call
+        attempt, call = self._attempt, self._attempt.routed.call
         bill = self._prices.bill(usage, served_model=served_model, service_tier=service_tier)
         self._close(
             Settled(
@@ -284,7 +284,7 @@ class AttemptHold:
         """Give the hold back: the attempt cost nothing."""
         if not self._is_open:
             return
-        attempt, call = self._attempt, self._attempt.call
+        attempt, call = self._attempt, self._attempt.routed.call
         self._close(
             Released(
                 attempt_id=attempt.id,

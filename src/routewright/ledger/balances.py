@@ -232,7 +232,7 @@ class Balances:
 
     def charges_of(self, attempt: Attempt, now_ns: int) -> tuple[Charge, ...]:
         """See `charges_for`."""
-        call = attempt.call
+        call = attempt.routed.call
         return self.charges_for(call.tenant, call.tags, attempt.model.name, attempt.cause.purse, now_ns) if self else ()
 
     def _remember(self, alike: tuple[Hashable, ...], accounts: tuple[_Account, ...], rules: Rules) -> _Found:

@@ -61,7 +61,7 @@ class Pinned:
         """The most that the attempt can cost, in any service tier it may get; None for a model without a price."""
         if self._tariff is None:
             return None
-        call, model = self._attempt.call, self._attempt.model
+        call, model = self._attempt.routed.call, self._attempt.model
         # Another dialect than the client's does not carry the client's wish; how it is sent does not depend on that.
         is_carried = self._attempt.deployment.dialect == call.dialect or call.service_tier == BATCH
         output_tokens_max = call.max_output_tokens or model.max_output_tokens
@@ -83,7 +83,7 @@ class Pinned:
 
         What was sent as a batch is one, whatever the answer says or does not say.
         """
-        if self._attempt.call.service_tier == BATCH:
+        if self._attempt.routed.call.service_tier == BATCH:
             service_tier = BATCH
         other = self.served(self._attempt.model, self._attempt.deployment, served_model)
         tariff, version = (self._tariff, self.version) if other is None else (other.tariff, other.version)

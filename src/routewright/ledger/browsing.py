@@ -152,9 +152,12 @@ class Turn(NamedTuple):
     baseline_cost_nanousd: int | None
 
 
-def turns(database: Database, after: Place, limit: int) -> list[Turn]:
-    """The latest of all requests that belong to a session, newest first, among `limit` requests at most."""
-    return [Turn(*row) for row in database.read_plain(_TURNS, after.at_ns, after.request_id, limit)]
+def turns(database: Database, after: Place, walked: int, most: int) -> list[Turn]:
+    """What belongs to the `most` latest sessions, newest first, among as many requests as are `walked`.
+
+    The sessions are chosen in the database: it gives up the interpreter for that, and not for each row it hands over.
+    """
+    return [Turn(*row) for row in database.read_plain(_TURNS, after.at_ns, after.request_id, walked, most)]
 
 
 def turns_of(database: Database, session: str, limit: int) -> list[Brief]:
@@ -215,9 +218,14 @@ SELECT {_R} FROM requests AS r WHERE (r.at_ns, r.request_id) > (?, ?)
 ORDER BY r.at_ns DESC, r.request_id DESC LIMIT ?
 """  # noqa: S608 of our own constants
 _TURNS = f"""
-SELECT session, at_ns, request_id, model, tier, outcome, cost_nanousd, baseline_cost_nanousd FROM (
-    SELECT {_WALKED}, baseline_cost_nanousd FROM requests WHERE (at_ns, request_id) < (?, ?) {_NEWEST_FIRST} LIMIT ?
-) AS walked WHERE session <> '' {_NEWEST_FIRST}
+WITH walked AS (
+    SELECT at_ns, request_id, session FROM requests WHERE (at_ns, request_id) < (?, ?) {_NEWEST_FIRST} LIMIT ?
+), latest AS (
+    SELECT session, max(at_ns) AS last_ns FROM walked WHERE session <> '' GROUP BY session
+    ORDER BY last_ns DESC, session LIMIT ?
+)
+SELECT {", ".join(f"r.{name}" for name in Turn._fields)}
+FROM latest JOIN walked USING (session) JOIN requests AS r USING (request_id) ORDER BY r.at_ns DESC, r.request_id DESC
 """  # noqa: S608 of our own constants
 _TURNS_OF = f"""
 SELECT {_R} FROM requests AS r WHERE r.session = ? AND r.session <> '' ORDER BY r.at_ns, r.request_id LIMIT ?

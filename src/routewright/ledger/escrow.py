@@ -54,8 +54,9 @@ _DIMENSIONS = {scope: "all" if scope is Scope.TOTAL else scope.value for scope i
 """What roll-ups call it."""
 _OPEN = """
 SELECT e.charges, CAST(coalesce(sum(e.amount_nanousd), 0) AS BIGINT) AS amount_nanousd
-FROM open_holds AS o JOIN events AS e ON e.attempt_id = o.attempt_id AND e.kind = 'reserved'
-WHERE e.at_ns >= ? AND e.at_ns < ? AND {matches}
+FROM events AS e
+WHERE e.attempt_id IN (SELECT attempt_id FROM open_holds) AND e.kind = 'reserved'
+  AND e.at_ns >= ? AND e.at_ns < ? AND {matches}
 GROUP BY e.charges
 """
 _BESIDE = """
@@ -68,8 +69,9 @@ _GRANTED_OF = "SELECT granted_nanousd FROM grants WHERE budget = ? AND starts_ns
 _SHARES_OF = "SELECT budget, starts_ns, granted_nanousd, settled_nanousd FROM grants WHERE boot = ?"
 _HELD_BY = """
 SELECT e.charges, CAST(coalesce(sum(e.amount_nanousd), 0) AS BIGINT) AS amount_nanousd
-FROM open_holds AS o JOIN events AS e ON e.attempt_id = o.attempt_id AND e.kind = 'reserved'
-WHERE e.boot = ? GROUP BY e.charges
+FROM events AS e
+WHERE e.attempt_id IN (SELECT attempt_id FROM open_holds) AND e.kind = 'reserved' AND e.boot = ?
+GROUP BY e.charges
 """
 _DELETE = """
 DELETE FROM grants WHERE budget = ? AND starts_ns = ? AND boot = ? RETURNING granted_nanousd, settled_nanousd

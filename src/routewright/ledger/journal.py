@@ -130,19 +130,20 @@ class Journal:
         Raises LedgerUnavailable when the disk failed first: what it then holds cannot be known.
         """
         if self._tape.synced.reached < position:
-            self._ask_for_sync()
+            self._ask_for_sync(position)
             await self._tape.synced.wait(position)
 
     def durable_blocking(self, position: Position) -> None:
         """The same for callers without an event loop."""
         if self._tape.synced.reached < position:
-            self._ask_for_sync()
+            self._ask_for_sync(position)
             self._tape.synced.wait_blocking(position)
 
-    def _ask_for_sync(self) -> None:
+    def _ask_for_sync(self, position: Position) -> None:
+        """Unless the one under way goes that far: after it another would follow, for nobody."""
         self._tape.check_process()
         self._eager_until = time.monotonic() + self._pace.eager_s
-        if not self._is_awaited.is_set():
+        if self._tape.syncing < position and not self._is_awaited.is_set():
             self._is_awaited.set()
 
     def _keep_syncing(self) -> None:

@@ -7,7 +7,7 @@ written when it is over, refusals included. How well its answer turned out (`Out
 all, and may be told more than once: a newer opinion stands beside the older one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -284,7 +284,7 @@ class Hold(Protocol):
         """What is left now of the hard budget that has the least left, this attempt taken off; None without any."""
         ...
 
-    async def durable(self) -> None:
+    def durable(self) -> Awaitable[None]:
         """Wait until the hold would survive a power cut. Raises LedgerUnavailable."""
         ...
 

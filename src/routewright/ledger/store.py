@@ -211,8 +211,14 @@ _KEEP_OPEN_HOLDS = (
     "DELETE FROM open_holds WHERE attempt_id IN (SELECT new.attempt_id FROM {new} AS new WHERE new.kind <> 'reserved')",
 )
 _FORGET_EMBEDDINGS = "DELETE FROM embeddings WHERE sequence <= (SELECT max(sequence) FROM embeddings) - ?"
-_OPEN_HOLDS = "SELECT events.* FROM open_holds JOIN events USING (attempt_id) WHERE kind = 'reserved' ORDER BY sequence"
-_HOLDS_AMONG = _OPEN_HOLDS.replace(" ORDER BY", " AND attempt_id IN ({marks}) ORDER BY")
+_OPEN_HOLDS = (  # not a join: for that SQLite reads all events in their order, and looks each up among the open ones
+    "SELECT * FROM events WHERE attempt_id IN (SELECT attempt_id FROM open_holds) AND kind = 'reserved'"
+    " ORDER BY sequence"
+)
+_HOLDS_AMONG = """
+SELECT events.* FROM open_holds JOIN events USING (attempt_id)
+WHERE kind = 'reserved' AND attempt_id IN ({marks}) ORDER BY sequence
+"""
 _ASKED_AT_ONCE = 500
 _UNATTENDED = _OPEN_HOLDS.replace(" ORDER BY", f" AND (substr(boot, 1, {len(JOB_PREFIX)}) <> ? OR at_ns < ?) ORDER BY")
 

@@ -65,6 +65,8 @@ class Tape:
         """Why there is no spare segment; None while there is one, or one is about to be made."""
         self.appended = 0
         """The position of the last record."""
+        self.syncing = 0
+        """Up to where the sync goes that was begun last."""
         self.synced = Watermark()
         self.drained = Watermark()
         self.parked = 0
@@ -194,7 +196,7 @@ class Tape:
                 # Of any other, the drainer may be closing the file.
                 segments = [segment for segment in written if segment.final_position > self.synced.reached]
                 self._unsynced.clear()
-                target = self.appended
+                target = self.syncing = self.appended
             if self.failure is None and target > self.synced.reached:
                 self._sync_to(target, segments)
 

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from routewright.catalog.registry import Tier
 from routewright.decision.artefact import Card, Vocabulary
+from routewright.decision.evaluation import IntArray
 from routewright.decision.features import extract, extract_text
 from routewright.decision.intent import UPWARDS
 from routewright.decision.odds import FloatArray
@@ -85,9 +86,6 @@ LIMITS = (
     "outcomes. On a kind of work that is not among these it knows next to nothing until the ledger has outcomes."
 )
 """For the card."""
-
-
-IntArray = NDArray[np.int64]
 
 
 class Example(Struct, frozen=True, eq=False):
