@@ -82,11 +82,21 @@ def test_the_page_has_the_command_the_figures_and_what_was_skipped(tmp_path: Pat
     page = tmp_path / "proofs.md"
     Terminal(tmp_path).run("prove", "--quick", "--seed", "7", "--only", "money,quality", "--peers", "--into", str(page))
     text = page.read_text()
-    assert "`routewright prove --quick --only money,quality --seed 7 --peers`" in text
+    assert "`routewright prove --quick --only money,quality --seed 7 --peers --into FILE`" in text
     assert "2 of 2 figures are within their bars" in text
     assert "| kept | a promise | 0 | 0 quick | ✓ | just now |" in text
     assert "| trial | peer |\n|---|---|\n| its CPU | 9 |" in text
     assert "* quality: outcomes: recorded outcomes are needed" in text
+
+
+def test_a_page_of_other_gateways_alone_is_named_so_and_counts_no_bars(tmp_path: Path) -> None:
+    page = tmp_path / "peers.md"
+    Terminal(tmp_path).run("prove", "--only", "peers", "--peers-in", str(tmp_path), "--into", str(page))
+    text = page.read_text()
+    assert text.startswith("# Beside other gateways: the trials\n")
+    assert "`routewright prove --only peers --seed 20261126 --peers-in DIR --into FILE`" in text
+    assert "within their bars" not in text
+    assert "Not tried" not in text
 
 
 def test_an_unknown_part_is_a_usage_error_that_lists_what_there_is(tmp_path: Path) -> None:

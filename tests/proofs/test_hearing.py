@@ -22,6 +22,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\ntransfer-encoding
         (WORD + DONE, True, Ending.COMPLETE),
         (WORD, True, Ending.WITHOUT_A_WORD),
         (WORD, False, Ending.BROKEN_OFF),
+        (WORD[:40] + b"\n\n" + DONE, True, Ending.UNREADABLE),
         (WORD + ERROR, True, Ending.ERROR),
         (WORD + ERROR + DONE, True, Ending.ERROR),
     ],
@@ -33,7 +34,8 @@ def test_how_a_stream_ends_is_what_its_client_must_think(body: bytes, is_whole: 
 def test_errors_are_known_by_status_or_by_what_they_say() -> None:
     assert Heard(status=502, body=b"", is_whole=True).ending is Ending.ERROR
     assert Heard(status=200, body=b'{"error": {}}', is_whole=True).ending is Ending.ERROR
-    assert Heard(status=200, body=b"{", is_whole=True).ending is Ending.WITHOUT_A_WORD
+    assert Heard(status=200, body=b"{", is_whole=True).ending is Ending.UNREADABLE
+    assert Heard(status=200, body=b"{}", is_whole=True).ending is Ending.WITHOUT_A_WORD
     assert Heard().ending is Ending.NOTHING
 
 

@@ -55,7 +55,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_faults_are_told_apart_in_the_same_trials(tmp_path: Path) -> None:
-    contestants = {"routewright": CONTESTANTS["routewright"], "floor": Contestant(bare), "gone": Contestant(absent)}
+    contestants = {
+        "routewright": CONTESTANTS["routewright"],
+        "floor": Contestant(bare),
+        "theirs": Contestant(bare, is_its_program=False),
+        "gone": Contestant(absent),
+    }
     seen: list[float] = []
     figures = peers.tried_by_faults(contestants, tmp_path, QUICK, seen.append)
     ours, floor = ({each.what for each in figures if each.name == name} for name in ("routewright", "floor"))
@@ -67,11 +72,12 @@ def test_faults_are_told_apart_in_the_same_trials(tmp_path: Path) -> None:
     assert of(figures, "routewright", "requests to two deployments of which one answers 500").startswith("4 of 4; ")
     assert of(figures, "floor", "requests to two deployments of which one answers 500").endswith("; 1.00")
     assert of(figures, "routewright", "JSON that breaks off as an answer") == "502, an error"
-    assert of(figures, "floor", "JSON that breaks off as an answer") == "200, no answer, and no word of it"
+    assert of(figures, "floor", "JSON that breaks off as an answer") == "200, JSON that breaks off, as it came"
     assert of(figures, "routewright", "SIGTERM") == "3; 0 of 3"
     assert of(figures, "floor", "SIGTERM") == "0; 0 of 3"
     assert of(figures, "gone", NOTE) == "left out, as it cannot be installed: there is no network"
     assert 'deployments = ["mock/status-500_pair-500"' in of(figures, "routewright", SETTINGS)
+    assert of(figures, "theirs", "SIGTERM") == "not tried"
     assert seen[-1] > 0
 
 
@@ -86,7 +92,7 @@ def test_money_is_tried_where_there_are_accounts_and_none_is_no_failure(tmp_path
     assert all(each.has_passed for each in figures)
     assert of(figures, "routewright", "the same, 2 more one after the other") == "2, by 402; $0"
     assert of(figures, "routewright", "a provider that answers 500") == "$0; $0"
-    assert of(figures, "routewright", "clients that leave before").endswith(", 2 flagged as estimates")
+    assert of(figures, "routewright", "clients that leave in the middle").endswith(", 2 flagged as estimates")
     assert of(figures, "routewright", "holds left open") == "0"
     assert of(figures, "routewright", "costs of 14 answers") == "0; $0"
     assert of(figures, "routewright", "costs of 14 streams") == "0; $0"

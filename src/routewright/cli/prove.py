@@ -92,7 +92,7 @@ def command(
     seed = SEED if seed is None else seed
     asked = ["--quick"] * quick + (["--only", ",".join(names)] if names != list(GROUPS) else [])
     asked += ["--seed", str(seed), *(["--data", "DIR"] if data else []), *["--peers"] * peers]
-    asked += ["--peers-in", "DIR"] if place else []
+    asked += [*(["--peers-in", "DIR"] if place else []), *(["--into", "FILE"] if into else [])]
     logging.disable(logging.CRITICAL)  # what the trials break is told by thousands of lines
     try:
         with TemporaryDirectory(prefix="routewright-peers-") as folder:

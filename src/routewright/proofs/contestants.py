@@ -65,6 +65,8 @@ class Contestant(NamedTuple):
     """Lines of the head of a request for this model."""
     note: str = ""
     """What there is to know about how it was run."""
+    is_its_program: bool = True
+    """What runs is a program of its makers, which has its own way to stop."""
 
 
 # ---- ours -----------------------------------------------------------------------------------------------------------
@@ -198,12 +200,31 @@ def _switchyard(places: Places, place: Path, folder: Path, ready: Ready) -> Abst
 
 
 CONTESTANTS = {
-    "routewright": Contestant(_ours),
-    "litellm": Contestant(_litellm),
-    "portkey": Contestant(_portkey, _told_portkey),
+    "routewright": Contestant(
+        _ours,
+        note="of two deployments it takes the one that answers sooner, and at first one by chance; it tries again "
+        "twice at most, the other one first (`max_retry_attempts`), and rests who fails. A stream that does not begin "
+        "is tried elsewhere by what the other one takes; for a whole answer of a request's last model it waits for "
+        "600 s (`deadline_ms`), also where that model has another deployment",
+    ),
+    "litellm": Contestant(
+        _litellm,
+        note="of two deployments it takes one by chance (`simple-shuffle`), tries twice again, rests who fails for "
+        "5 s, and waits 6,000 s for an answer (`request_timeout`)",
+    ),
+    "portkey": Contestant(
+        _portkey,
+        _told_portkey,
+        note="two deployments are its `fallback` here, which asks the first one, the one that fails, each time; it "
+        "does not try one again (`retry`), and waits without limit (`request_timeout`). Installed with an older "
+        "server below it than npm would take, as with that one it breaks every stream "
+        "([#1389](https://github.com/Portkey-AI/gateway/issues/1389))",
+    ),
     "switchyard": Contestant(
         _switchyard,
-        note="Its standalone server, which its makers call one for demos and evaluation, is that of its wheel here, "
-        "started and stopped by Python; the one that is built from Rust has a drain of its own.",
+        note="of two deployments it takes one by chance (`random`), and tries each twice again (`max_retries`). Its "
+        "makers call its server one for demos and evaluation. Here it is that of its wheel, started by Python, as its "
+        "program is built from Rust and not on PyPI; what that makes of SIGTERM was not tried",
+        is_its_program=False,
     ),
 }

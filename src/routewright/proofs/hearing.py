@@ -2,7 +2,8 @@
 
 A stream is *presented as complete* when it says so, by a `finish_reason` or by `[DONE]`, without an error before. Where
 its body ends properly, and says neither that nor an error, it ends *without a word*, which most clients take for the
-end. An error event, or a body that breaks off, is *told*.
+end. An error event, or a body that breaks off, is *told*; and JSON that breaks off is *unreadable*, which a client
+notices by itself.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 PATH = "/v1/chat/completions"
+DONE = b"[DONE]"
 
 
 class Ending(StrEnum):
@@ -22,6 +24,7 @@ class Ending(StrEnum):
     WITHOUT_A_WORD = "without a word"
     ERROR = "error"
     BROKEN_OFF = "broken off"
+    UNREADABLE = "unreadable"
     NOTHING = "nothing"
     """Within its patience."""
 
@@ -43,12 +46,15 @@ class Heard(Struct):
             return Ending.NOTHING
         if self.status != 200:
             return Ending.ERROR
-        said = [_read(line) for line in self.events]
+        told = [event for event in self.events if event != DONE]
+        said = [_read(event) for event in told]
         if any("error" in each for each in said):
             return Ending.ERROR
         if not self.is_whole:
             return Ending.BROKEN_OFF
-        if b"[DONE]" in self.body or any(map(_finishes, said)):
+        if not all(map(_is_readable, told)):
+            return Ending.UNREADABLE
+        if len(told) < len(self.events) or any(map(_finishes, said)):
             return Ending.COMPLETE
         return Ending.WITHOUT_A_WORD
 
@@ -73,6 +79,14 @@ def _read(data: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _is_readable(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _choices(said: Mapping[str, object]) -> Sequence[dict[str, dict[str, str]]]:

@@ -108,7 +108,7 @@ class Faults:
         ]
         cut = [each for each in heard if each.text.split() != list(WORDS)]
         endings = Counter(each.ending for each in cut)
-        told = endings[Ending.ERROR] + endings[Ending.BROKEN_OFF]
+        told = endings[Ending.ERROR] + endings[Ending.BROKEN_OFF] + endings[Ending.UNREADABLE]
         return Found(
             f"streams of which {how} in the middle: presented as complete; ended without a word; told as broken",
             f"{endings[Ending.COMPLETE]}; {endings[Ending.WITHOUT_A_WORD]}; {told} of {len(cut)}",
@@ -157,6 +157,9 @@ class Faults:
         return found
 
     async def _sigterm(self) -> Found:
+        what = "SIGTERM amid live streams: come whole to their end; presented as complete and are not"
+        if not self._contestant.is_its_program:
+            return Found(what, "not tried")
         begun = [asyncio.Event() for _ in range(LIVE_STREAMS)]
         streams = [
             asyncio.create_task(self._ask("held", f"held:{number}", is_stream=True, begun=event))
@@ -169,10 +172,7 @@ class Faults:
         whole = sum(each.ending is Ending.COMPLETE and each.text.split() == list(HELD) for each in heard)
         false = sum(each.ending is Ending.COMPLETE for each in heard) - whole
         await asyncio.gather(*streams)
-        return Found(
-            "SIGTERM amid live streams: come whole to their end; presented as complete and are not",
-            f"{whole}; {false} of {len(live)}",
-        )
+        return Found(what, f"{whole}; {false} of {len(live)}")
 
 
 def _told(heard: Sequence[Heard]) -> str:
@@ -182,6 +182,7 @@ def _told(heard: Sequence[Heard]) -> str:
         Ending.COMPLETE: "an answer presented as complete",
         Ending.WITHOUT_A_WORD: "no answer, and no word of it",
         Ending.BROKEN_OFF: "a body that breaks off",
+        Ending.UNREADABLE: "JSON that breaks off, as it came",
         Ending.NOTHING: "nothing",
     }
     return "; ".join(dict.fromkeys(f"{each.status or 'no status'}, {kinds[each.ending]}" for each in heard))

@@ -35,6 +35,11 @@ ELSEWHERE = (
     ),
 )
 """What the package does not try, and where it is tried."""
+SPEED_OF_PEERS = (
+    "what they take",
+    "ten minutes on a quiet machine: routewright prove --only peers-speed --peers-in DIR; the last figures are those "
+    "of docs/benchmarks.md",
+)
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
@@ -65,7 +70,7 @@ class Report(Struct, frozen=True, kw_only=True):
     elapsed_s: float
     groups: tuple[Group, ...]
     skipped: tuple[Skipped, ...]
-    elsewhere: tuple[Skipped, ...] = tuple(Skipped(what=what, why=why) for what, why in ELSEWHERE)
+    elsewhere: tuple[Skipped, ...]
 
     @property
     def missed(self) -> list[Figure]:
@@ -102,7 +107,15 @@ def prove(run: Run, names: Sequence[str], watched: Watched, *, arguments: Sequen
         elapsed_s=time.monotonic() - began,
         groups=tuple(groups),
         skipped=tuple(skipped),
+        elsewhere=tuple(Skipped(what=what, why=why) for what, why in _elsewhere(names)),
     )
+
+
+def _elsewhere(names: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Of ours, unless only others are tried."""
+    if not all(name.startswith("peers") for name in names):
+        return ELSEWHERE
+    return () if {"peers", "peers-speed"} & set(names) else (SPEED_OF_PEERS,)
 
 
 def _tried(name: str, part: Part, run: Run, told: Told) -> list[Figure]:
@@ -147,7 +160,6 @@ def _lines(report: Report) -> Iterator[str]:
         else:
             yield HEAD
             yield from (figure.row() for figure in group.figures)
-    yield ""
-    yield "## Not tried in this run"
-    yield ""
-    yield from (f"* {each.what}: {each.why}" for each in (*report.skipped, *report.elsewhere))
+    if left := (*report.skipped, *report.elsewhere):
+        yield from ("", "## Not tried in this run", "")
+        yield from (f"* {each.what}: {each.why}" for each in left)

@@ -231,7 +231,8 @@ class Provider:
         if not body.get("stream"):
             _write(writer, 200, {**message, "content": [{"type": "text", "text": "words"}], "usage": told.usage})
             return
-        begun = {**message, "content": [], "stop_reason": None, "usage": {**told.usage, "output_tokens": 1}}
+        first = {**told.usage, "output_tokens": min(1, told.usage["output_tokens"])}  # which only grows
+        begun = {**message, "content": [], "stop_reason": None, "usage": first}
         text = {"type": "text", "text": ""}
         delta = {"type": "text_delta", "text": "words"}
         frames: list[dict[str, Any]] = [
