@@ -202,10 +202,10 @@ def _switchyard(places: Places, place: Path, folder: Path, ready: Ready) -> Abst
 CONTESTANTS = {
     "routewright": Contestant(
         _ours,
-        note="of two deployments it takes the one that answers sooner, and at first one by chance; it tries again "
-        "twice at most, the other one first (`max_retry_attempts`), and rests who fails. A stream that does not begin "
-        "is tried elsewhere by what the other one takes; for a whole answer of a request's last model it waits for "
-        "600 s (`deadline_ms`), also where that model has another deployment",
+        note="of two deployments it takes the less busy one, by chance while they are alike; it tries twice again at "
+        "most, the other one first (`max_retry_attempts`), and rests who fails. A stream that has not begun when the "
+        "other one surely would have, as far as that is known, is tried there; for a whole answer of a request's last "
+        "model it waits until the deadline (600 s, `deadline_ms`), even where that model has another deployment",
     ),
     "litellm": Contestant(
         _litellm,
