@@ -87,6 +87,7 @@ def test_the_page_has_the_command_the_figures_and_what_was_skipped(tmp_path: Pat
     assert "| kept | a promise | 0 | 0 quick | ✓ | just now |" in text
     assert "| trial | peer |\n|---|---|\n| its CPU | 9 |" in text
     assert "* quality: outcomes: recorded outcomes are needed" in text
+    assert "the last are those of [quality.md](quality.md)" in text
 
 
 def test_a_page_of_other_gateways_alone_is_named_so_and_counts_no_bars(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ LITELLM_NOTE = (
     "and makes none (as with those of sessions: [#34732](https://github.com/BerriAI/litellm/issues/34732))"
 )
 NONE = {
-    "portkey": "has none: what is published as open source knows no prices and no budgets",
+    "portkey": "has none: what npm has knows no budgets, and no prices",
     "switchyard": "has none: it counts tokens, and knows no prices and no budgets",
 }
 """Why the others are not tried."""

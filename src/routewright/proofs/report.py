@@ -1,6 +1,7 @@
 """`prove`: the parts that are asked for, run one after the other, and what came of them as one report."""
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,11 +36,18 @@ ELSEWHERE = (
     ),
 )
 """What the package does not try, and where it is tried."""
-SPEED_OF_PEERS = (
+OTHERS = (
+    "other gateways in the same trials",
+    "they have to be installed: routewright prove --only peers --peers-in DIR; the last figures are those of "
+    "docs/peers.md, and of speed those of docs/benchmarks.md",
+)
+THEIR_SPEED = (
     "what they take",
     "ten minutes on a quiet machine: routewright prove --only peers-speed --peers-in DIR; the last figures are those "
     "of docs/benchmarks.md",
 )
+_PAGE = re.compile(r"\bdocs/(\w+\.md)")
+"""Beside the report's own."""
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
@@ -111,11 +119,14 @@ def prove(run: Run, names: Sequence[str], watched: Watched, *, arguments: Sequen
     )
 
 
-def _elsewhere(names: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """Of ours, unless only others are tried."""
-    if not all(name.startswith("peers") for name in names):
-        return ELSEWHERE
-    return () if {"peers", "peers-speed"} & set(names) else (SPEED_OF_PEERS,)
+def _elsewhere(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    theirs = [name for name in names if name.startswith("peers")]
+    if len(theirs) < len(names):
+        yield from ELSEWHERE
+    if not theirs:
+        yield OTHERS
+    elif not {"peers", "peers-speed"} & set(theirs):
+        yield THEIR_SPEED
 
 
 def _tried(name: str, part: Part, run: Run, told: Told) -> list[Figure]:
@@ -162,4 +173,4 @@ def _lines(report: Report) -> Iterator[str]:
             yield from (figure.row() for figure in group.figures)
     if left := (*report.skipped, *report.elsewhere):
         yield from ("", "## Not tried in this run", "")
-        yield from (f"* {each.what}: {each.why}" for each in left)
+        yield from (f"* {each.what}: {_PAGE.sub(r'[\1](\1)', each.why)}" for each in left)

@@ -12,7 +12,9 @@ Each gateway has its defaults and what is folded below, before the same scripted
 *Presented as complete*: a `finish_reason` or `[DONE]` tells the client that it has all. *Without a word*: the body ends
 properly, with neither these nor an error, which most clients take for the end. The provider's bill is exact; streams
 that are left or cut it bills whole, where most providers bill what they had generated. Attempts that fail cost time and
-limits, so fewer of them are better, where as many requests are answered.
+limits, so fewer of them are better, where as many requests are answered. The trials of two deployments come in this
+order, so streams meet what whole answers have taught; who chooses by chance meets the one that fails about every other
+time, by more or less in each run.
 """
 SETTINGS, NOTE = "settings", "note"
 """What the texts among the figures are."""
