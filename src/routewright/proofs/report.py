@@ -173,4 +173,8 @@ def _lines(report: Report) -> Iterator[str]:
             yield from (figure.row() for figure in group.figures)
     if left := (*report.skipped, *report.elsewhere):
         yield from ("", "## Not tried in this run", "")
-        yield from (f"* {each.what}: {_PAGE.sub(r'[\1](\1)', each.why)}" for each in left)
+        yield from (f"* {each.what}: {_linked(each.why)}" for each in left)
+
+
+def _linked(text: str) -> str:
+    return _PAGE.sub(r"[\1](\1)", text)
