@@ -1,12 +1,12 @@
 """The trials of peers, in small, on our gateway and on a bare proxy that stands for a peer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from routewright.bench.processes import running
+from routewright.bench.processes import BenchFailed, running
 from routewright.bench.programs import Ready, Running
 from routewright.proofs import peer_faults, peer_money, peers
 from routewright.proofs.contestants import CONTESTANTS, Contestant, Places
@@ -28,10 +28,8 @@ def bare(places: Places, _: Path, folder: Path, ready: Ready) -> Iterator[Runnin
         yield Running(child, "0", 0.0, "floor --upstream …")
 
 
-@contextmanager
-def absent(_: Places, place: Path, folder: Path, ready: Ready) -> Iterator[Running]:
-    raise peers.BenchFailed("cannot be installed: there is no network")
-    yield
+def absent(_: Places, place: Path, folder: Path, ready: Ready) -> AbstractContextManager[Running]:
+    raise BenchFailed("cannot be installed: there is no network")
 
 
 def of(figures: list[Figure], name: str, start: str) -> str:
