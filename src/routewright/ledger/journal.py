@@ -25,6 +25,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from routewright.errors import LedgerUnavailable, StoreUnavailable
+from routewright.ledger.bell import Bell
 from routewright.ledger.files import OS_FILES, FileCalls
 from routewright.ledger.tape import MIB, Position, Sink, Tape
 
@@ -74,11 +75,11 @@ class Journal:
         self._directory = directory
         self._pace = pace
         self._stopping = threading.Event()
-        self._to_sync = threading.Event()
-        self._is_awaited = threading.Event()
+        self._to_sync = Bell()
+        self._is_awaited = Bell()
         self._eager_until = -inf
-        self._to_drain = threading.Event()
-        self._hurry = threading.Event()
+        self._to_drain = Bell()
+        self._hurry = Bell()
         self._drainer: threading.Thread | None = None
         self._syncer = threading.Thread(target=self._keep_syncing, name="journal-syncer", daemon=True)
         try:
@@ -86,7 +87,7 @@ class Journal:
         except LedgerUnavailable:
             self._tape.release()
             raise
-        self._to_sync.set()
+        self._to_sync.ring()
 
     @property
     def position(self) -> Position:
@@ -116,10 +117,9 @@ class Journal:
         LedgerUnavailable, and has then written nothing.
         """
         position = self._tape.append(*payloads, closing=closing)
-        if not self._to_sync.is_set():
-            self._to_sync.set()
-        if not closing and time.monotonic() < self._eager_until and not self._is_awaited.is_set():
-            self._is_awaited.set()
+        self._to_sync.ring()
+        if not closing and time.monotonic() < self._eager_until:
+            self._is_awaited.ring()
         return position
 
     # -- syncing
@@ -143,8 +143,8 @@ class Journal:
         """Unless the one under way goes that far: after it another would follow, for nobody."""
         self._tape.check_process()
         self._eager_until = time.monotonic() + self._pace.eager_s
-        if self._tape.syncing < position and not self._is_awaited.is_set():
-            self._is_awaited.set()
+        if self._tape.syncing < position:
+            self._is_awaited.ring()
 
     def _keep_syncing(self) -> None:
         try:
@@ -162,11 +162,10 @@ class Journal:
             gather_s = synced_at + self._pace.gather_s - time.monotonic()
             if gather_s > 0:
                 self._stopping.wait(gather_s)
-            self._is_awaited.clear()
+            self._is_awaited.hush()
             self._tape.sync()
             synced_at = time.monotonic()
-            if not self._to_drain.is_set():
-                self._to_drain.set()
+            self._to_drain.ring()
             if self._stopping.is_set():
                 return
             if self._tape.failure is None:
@@ -180,16 +179,16 @@ class Journal:
     def _sleep_if_idle(self) -> None:
         """Have the next append wake the syncer, if nothing came for a while; while something comes, it looks by itself:
         to wake a thread takes the event loop longer than to write."""
-        self._to_sync.clear()  # before the looks: whatever comes after them sets it
+        self._to_sync.hush()  # before the looks: whatever comes after them sets it
         if self._stopping.is_set() or self._tape.appended > self._tape.synced.reached:
-            self._to_sync.set()
+            self._to_sync.ring()
 
     def _heal(self, pause_s: float) -> None:
         """Go on after a disk failure, once the store has all that the disk may have lost; ask again after a pause."""
-        self._hurry.set()
-        self._to_drain.set()
+        self._hurry.ring()
+        self._to_drain.ring()
         self._stopping.wait(pause_s)
-        self._to_sync.set()
+        self._to_sync.ring()
         try:
             if self._tape.heal():
                 log.warning("the journal in %s goes on in a fresh segment; nothing was lost", self._directory)
@@ -211,7 +210,7 @@ class Journal:
             self.close()
             raise
         self._drainer = drainer
-        self._to_drain.set()
+        self._to_drain.ring()
 
     async def flush(self, timeout_s: float = 10.0) -> None:
         """Return once the store has everything appended so far. Raises LedgerUnavailable after `timeout_s` seconds."""
@@ -234,8 +233,8 @@ class Journal:
 
     def _ask_for_drain(self) -> None:
         self._tape.check_process()
-        self._hurry.set()
-        self._to_drain.set()
+        self._hurry.ring()
+        self._to_drain.ring()
 
     def _not_flushed(self, timeout_s: float) -> str:
         return (
@@ -248,13 +247,14 @@ class Journal:
         while not self._stopping.is_set():
             self._to_drain.wait()
             self._hurry.wait(self._pace.drain_s)
-            self._hurry.clear()
-            self._to_drain.clear()
+            self._hurry.hush()
+            self._to_drain.hush()
             if self._drain(sink):
                 pause_s = self._pace.retry_s
                 continue
-            self._hurry.wait(pause_s)
-            self._to_drain.set()
+            if self._hurry.wait(pause_s):
+                self._hurry.ring()  # for the next drain too
+            self._to_drain.ring()
             pause_s = min(2 * pause_s, self._pace.longest_retry_s)
 
     def _drain(self, sink: Sink) -> bool:
@@ -281,7 +281,7 @@ class Journal:
         Raises LedgerUnavailable when a file cannot be read or there is no room to go on in.
         """
         yield from self._tape.recover()
-        self._to_sync.set()
+        self._to_sync.ring()
 
     def boots_alive(self) -> set[str]:
         """The names of the processes that may still close a hold: this one, and all others that write here now.
@@ -310,8 +310,8 @@ class Journal:
 
     def _stop_threads(self, timeout_s: float) -> None:
         self._stopping.set()
-        for event in (self._to_sync, self._is_awaited, self._to_drain, self._hurry):
-            event.set()
+        for bell in (self._to_sync, self._is_awaited, self._to_drain, self._hurry):
+            bell.ring()
         self._syncer.join()
         if self._drainer is not None:
             self._drainer.join(timeout_s)
