@@ -209,8 +209,9 @@ CONTESTANTS = {
     ),
     "litellm": Contestant(
         _litellm,
-        note="of two deployments it takes one by chance (`simple-shuffle`), tries twice again, rests who fails for "
-        "5 s, and waits 6,000 s for an answer (`request_timeout`)",
+        note="of two deployments it takes one by chance (`simple-shuffle`), tries twice again, each time by chance, so "
+        "that all three may meet the one that fails, rests who fails for 5 s, and waits 6,000 s for an answer "
+        "(`request_timeout`)",
     ),
     "portkey": Contestant(
         _portkey,
