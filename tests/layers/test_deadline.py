@@ -79,3 +79,34 @@ def test_u04_a_silent_place_of_the_last_model_is_left_for_a_sibling_that_begins_
     with pytest.raises(FirstEventTimeout):
         clock.run(answered(FirstEventDeadline(3, 60, waits, clock), attempt(call(stream=True), two)))
     assert clock.monotonic() == pytest.approx(SHORTEST_PATIENCE_S)
+
+
+def test_u04_a_place_of_the_last_model_that_keeps_silent_is_left_for_a_sibling_whose_whole_answers_take_no_time() -> (
+    None
+):
+    clock, below = FakeClock(), Below()
+    layer = FirstEventDeadline(3, 60, Waits(), clock)
+    here, there = deployment("acme/swift"), deployment("other/swift")
+    two = model("swift", here, there)
+
+    async def silent_after_answers_elsewhere() -> None:
+        for _ in range(5):
+            await layer(attempt(at=two, deployment=there, others=(here,)), below)
+        await answered(layer, attempt(at=two, others=(there,)))
+
+    with pytest.raises(FirstEventTimeout, match="no answer within 60 s"):
+        clock.run(silent_after_answers_elsewhere())
+    assert clock.monotonic() == pytest.approx(60)
+
+
+@pytest.mark.parametrize("took_s", [None, 20.0])
+def test_a_whole_answer_of_the_last_model_is_waited_for_where_siblings_are_unknown_or_slow_too(
+    took_s: float | None,
+) -> None:
+    clock, waits = FakeClock(), Waits()
+    here, there = deployment("acme/swift"), deployment("other/swift")
+    for _ in range(5):
+        if took_s is not None:
+            waits.note("other/swift", Wait.WHOLE, 0, took_s)
+    clock.run(answered(FirstEventDeadline(3, 60, waits, clock), attempt(at=model("swift", here, there))))
+    assert clock.monotonic() == pytest.approx(100)

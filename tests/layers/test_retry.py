@@ -72,6 +72,14 @@ def test_tries_go_round_the_deployments() -> None:
     assert [each.deployment.id for each in below.requests] == ["acme/swift", "other/swift", "acme/swift"]
 
 
+def test_each_try_knows_the_deployments_that_are_left_after_it() -> None:
+    passing, silent = Below(ProviderFailed("500")), Below(FirstEventTimeout("silent"))
+    tried(FakeClock(), passing, at=TWO_PLACES)
+    tried(FakeClock(), silent, at=TWO_PLACES)
+    names = [[[each.id for each in one.others] for one in below.requests] for below in (passing, silent)]
+    assert names == [[["other/swift"], ["acme/swift"], ["other/swift"]], [["other/swift"], []]]
+
+
 def test_a_pause_the_provider_names_is_obeyed_when_nobody_else_could_serve() -> None:
     clock, below = FakeClock(), Below(ProviderOverloaded("429", retry_after_s=7.0), None)
     clock.run(Retry(2, clock, Random(1))(attempt(is_last_model=True), below))

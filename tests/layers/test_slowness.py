@@ -71,6 +71,17 @@ def test_a_place_is_waited_for_much_longer_than_its_siblings_take_and_alone_for_
     assert waits.patience_s("there", PLACES, 1) == inf
 
 
+def test_a_whole_answer_is_waited_for_much_longer_than_the_longest_of_a_sibling_and_alone_for_ever() -> None:
+    waits = Waits()
+    for seconds in (2.0, 2.0, 2.0, 2.0):
+        waits.note("there", Wait.WHOLE, 0, seconds)
+    assert waits.whole_patience_s("here", PLACES, 1) == inf
+    waits.note("there", Wait.WHOLE, 0, 30.0)
+    assert waits.whole_patience_s("here", PLACES, 1) == LONGEST_FACTOR * 30
+    assert waits.whole_patience_s("there", PLACES, 1) == inf
+    assert waits.whole_patience_s("here", PLACES, 61) == inf
+
+
 def test_places_that_are_gone_are_forgotten() -> None:
     waits = noted(here=[9.0] * 20, there=[0.4] * 20)
     waits.keep_only(["there"])

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import uvloop
-from msgspec.structs import replace
 
 from routewright.bench import programs
 from routewright.bench.load import Clients, Load
@@ -121,7 +121,7 @@ def _answer_once(child: Child, headers: tuple[str, ...]) -> None:
 
 async def _ask_once(child: Child, headers: tuple[str, ...]) -> None:
     async with Clients(child, patience_s=PLAN.patience_s) as clients:
-        await clients.closed_loop(replace(KINDS[0].load, headers=headers), 1, concurrency=1)
+        await clients.closed_loop(msgspec.structs.replace(KINDS[0].load, headers=headers), 1, concurrency=1)
 
 
 # ---- the run --------------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ async def _rounds(sides: Mapping[str, Side], kind: Kind, notes: list[str]) -> di
     for _ in range(PLAN.rounds):
         for name in list(rounds):
             side = sides[name]
-            load = replace(kind.load, headers=side.headers * len(kind.load.bodies))
+            load = msgspec.structs.replace(kind.load, headers=side.headers * len(kind.load.bodies))
             try:
                 spent = await spend(PLAN, side.child, load, kind.few if side.is_heavy else kind.many)
             except BenchFailed as error:

@@ -48,7 +48,7 @@ class FirstEventDeadline:
 
     A streamed answer must begin within `stream_limit_s`, an unstreamed one must be whole within `whole_limit_s`. The
     request's last model is let off: giving up on it would help nobody, and the deadline over everything still holds.
-    But for a stream from a place whose siblings begin far sooner: these would help.
+    But for a place that takes far longer than its siblings do, while one of these is left: it would help.
     """
 
     def __init__(self, stream_limit_s: float, whole_limit_s: float, waits: Waits, clock: Clock) -> None:
@@ -62,7 +62,17 @@ class FirstEventDeadline:
         limit_s = self._limit_of(attempt)
         if attempt.routed.call.stream:
             return self._streamed(attempt, forward, limit_s)
+        if attempt.others:
+            return self._whole(attempt, forward, limit_s)
         return forward(attempt) if limit_s == inf else self._limited(attempt, forward, limit_s)
+
+    async def _whole(self, attempt: Attempt, forward: Service[Attempt], limit_s: float) -> Reply:
+        """The same; and how long it took is remembered."""
+        began_at = self._clock.monotonic()
+        reply = await (forward(attempt) if limit_s == inf else self._limited(attempt, forward, limit_s))
+        now = self._clock.monotonic()
+        self._waits.note(attempt.deployment.id, Wait.WHOLE, now, now - began_at)
+        return reply
 
     async def _limited(self, attempt: Attempt, forward: Service[Attempt], limit_s: float) -> Reply:
         try:
@@ -83,13 +93,13 @@ class FirstEventDeadline:
             raise
 
     def _limit_of(self, attempt: Attempt) -> float:
+        is_stream = attempt.routed.call.stream
         if not attempt.is_last_model:
-            return (
-                attempt.model.first_event_timeout_s or self._stream_limit_s
-                if attempt.routed.call.stream
-                else self._whole_limit_s
-            )
-        if not attempt.routed.call.stream or not attempt.others:
+            return attempt.model.first_event_timeout_s or self._stream_limit_s if is_stream else self._whole_limit_s
+        if not attempt.others:
             return inf
+        here, now = attempt.deployment.id, self._clock.monotonic()
         places = (place.id for place in attempt.model.deployments)
-        return self._waits.patience_s(attempt.deployment.id, places, self._clock.monotonic())
+        if is_stream:
+            return self._waits.patience_s(here, places, now)
+        return max(self._whole_limit_s, self._waits.whole_patience_s(here, places, now))

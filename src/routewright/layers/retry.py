@@ -77,10 +77,12 @@ class Retry:
         return None if too_long or too_late else named_s
 
     def _next(self, attempt: Attempt, places: "_Places", sent: int) -> Attempt:
+        place = places.following(attempt.deployment)
         return msgspec.structs.replace(
             attempt,
             id=uuid7(self._clock.time_ns(), self._random),
-            deployment=places.following(attempt.deployment),
+            deployment=place,
+            others=tuple(each for each in places.left if each is not place),
             number=attempt.number + sent,
             cause=attempt.cause if attempt.cause.is_errand else Cause.RETRY,
         )

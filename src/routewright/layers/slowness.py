@@ -6,7 +6,8 @@ long prompt or one lucky answer changes little of that. There is no fixed limit,
 usual for another; where there are no siblings, nothing is slow, as a late answer is better than none.
 
 A stream has two waits, for its first event and the longest within it: a place that goes silent in the middle of answers
-is slow as well. They are compared apart, or prompt beginnings would hide the silences that follow them.
+is slow as well. They are compared apart, or prompt beginnings would hide the silences that follow them. Whole answers
+differ far more: there it only counts that a place has been silent for far longer than its siblings ever were.
 """
 
 from collections import deque
@@ -17,7 +18,8 @@ from math import exp, inf, log
 FACTOR = 3.0
 """So many times the wait of the fastest sibling is too much."""
 LONGEST_FACTOR = 10.0
-"""After so many times that wait, a place that has not begun is given up: a long prompt takes long everywhere."""
+"""After so many times that wait, a place that has not begun is given up: a long prompt takes long everywhere. Of whole
+answers after so many times the longest, as they differ far more."""
 SHORTEST_PATIENCE_S = 10.0
 HARMLESS_S = 1.0
 """Shorter waits are never too long."""
@@ -35,6 +37,8 @@ class Wait(StrEnum):
     """Its first event."""
     SILENCE = "silence"
     """The next one: the longest time."""
+    WHOLE = "whole"
+    """An answer that is not streamed."""
 
 
 class Waits:
@@ -63,6 +67,12 @@ class Waits:
         known = [other_s for other_s in others if other_s is not None]
         return max(SHORTEST_PATIENCE_S, LONGEST_FACTOR * min(known)) if known else inf
 
+    def whole_patience_s(self, place: str, siblings: Iterable[str], now: float) -> float:
+        """How long a place may take for a whole answer until that is surely none; for ever if no sibling is known."""
+        others = (self._recent(each, Wait.WHOLE, now, FEWEST) for each in siblings if each != place)
+        known = [max(recent) for recent in others if recent]
+        return LONGEST_FACTOR * min(known) if known else inf
+
     def forget(self, place: str, now: float) -> None:
         """What is met from now on is to be judged by itself."""
         self._since[place] = now
@@ -76,6 +86,11 @@ class Waits:
         self._since = {place: since for place, since in self._since.items() if place in named}
 
     def _usual_s(self, place: str, wait: Wait, now: float, fewest: int) -> float | None:
+        recent = self._recent(place, wait, now, fewest)
+        return exp(sum(map(log, recent)) / len(recent)) if recent else None
+
+    def _recent(self, place: str, wait: Wait, now: float, fewest: int) -> list[float]:
+        """Those that are not forgotten; none, if they are too few to say anything."""
         waits = self._waits.get((place, wait), ())
         recent = [seconds for at, seconds in waits if now - at < FORGOTTEN_AFTER_S]
-        return exp(sum(map(log, recent)) / len(recent)) if len(recent) >= fewest else None
+        return recent if len(recent) >= fewest else []

@@ -205,7 +205,7 @@ CONTESTANTS = {
         note="of two deployments it takes the less busy one, by chance while they are alike; it tries twice again at "
         "most, the other one first (`max_retry_attempts`), and rests who fails. A stream that has not begun when the "
         "other one surely would have, as far as that is known, is tried there; for a whole answer of a request's last "
-        "model it waits until the deadline (600 s, `deadline_ms`), even where that model has another deployment",
+        "model it waits until the deadline (600 s, `deadline_ms`), until enough is known of its other deployment",
     ),
     "litellm": Contestant(
         _litellm,
