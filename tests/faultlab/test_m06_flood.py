@@ -1,12 +1,16 @@
 """M06: one tenant asks for ten times as much as all others; they hardly notice."""
 
 from pathlib import Path
+from statistics import median
 
 import flooding
 
 
-def test_m06_others_hardly_wait_longer_while_one_tenant_floods(tmp_path: Path) -> None:
-    flooded = flooding.measure(tmp_path, rounds=5)
+def test_m06_others_are_served_before_the_flood_that_was_there_first(tmp_path: Path) -> None:
+    flooded = flooding.measure(tmp_path, rounds=10)
     assert flooded.failed == 0
     assert flooded.flood > 2 * flooding.PLACES, "there was a flood"
-    assert flooded.ratio < 1.45, "in order of arrival it is 1.7; the goal of 1.2 is for quiet machines and more rounds"
+    waiting = flooding.FLOOD - flooding.PLACES
+    assert median(flooded.let_past) < waiting / 2, (
+        "in order of arrival it is all that wait, so often as places are left"
+    )
