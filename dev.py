@@ -7,7 +7,7 @@ python3 dev.py check --fast    only the tests, stopping at the first failure
 python3 dev.py coverage        set up, then the branch coverage of what money depends on
 python3 dev.py mutate          set up, then small faults in it, of which the tests must notice nine in ten
 python3 dev.py prove [--long]  set up, then the proofs of docs/reliability.md
-python3 dev.py build           set up, then wheel and sdist, into dist/, built several ways to the same bytes
+python3 dev.py build           set up, then wheel and sdist, into dist/, built two ways to the same bytes
 python3 dev.py install-check   set up, then the wheel installed as users do, by each Python here, and exercised
 python3 dev.py docs            set up, then the pages that are made from the code, and the site in build/site
 python3 dev.py lock            set up, then the hashes of what requirements.txt names, into requirements.lock

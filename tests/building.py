@@ -1,4 +1,4 @@
-"""Wheels and sdists: how they are built, and several ways to build the same one."""
+"""Wheels and sdists: how they are built, and two ways to build the same one."""
 
 import hashlib
 import os
@@ -38,9 +38,13 @@ def copy(into: Path) -> Path:
     for hidden in (".ci", ".dockerignore", ".gitattributes", ".github", ".gitignore"):
         place = ROOT / hidden
         (shutil.copytree if place.is_dir() else shutil.copy)(place, tree / hidden)
+    _change_permissions(tree)
+    return tree
+
+
+def _change_permissions(tree: Path) -> None:
     for file in (tree / "src").rglob("*"):
         file.chmod(0o700 if file.is_dir() else 0o600)
-    return tree
 
 
 def unpacked(sdist: Path, into: Path) -> Path:
@@ -55,9 +59,10 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def three_ways(folder: Path) -> Mapping[str, list[Path]]:
-    """Each kind of file by each way to it, in an empty folder."""
-    trees = {"here": ROOT, "copy": copy(folder)}
-    made = {kind: [build(tree, folder / name, kind) for name, tree in trees.items()] for kind in ("wheel", "sdist")}
-    made["wheel"].append(build(unpacked(made["sdist"][0], folder), folder / "again", "wheel"))
-    return made
+def two_ways(folder: Path) -> Mapping[str, list[Path]]:
+    """Each kind of file from this tree and from another, in an empty folder: the other wheel is that of its sdist."""
+    here, there = folder / "here", folder / "there"
+    sdists = [build(ROOT, here, "sdist"), build(copy(folder), there, "sdist")]
+    tree = unpacked(sdists[1], folder)
+    _change_permissions(tree)
+    return {"wheel": [build(ROOT, here, "wheel"), build(tree, there, "wheel")], "sdist": sdists}

@@ -60,11 +60,12 @@ class _Flood:
     def __init__(self, port: int) -> None:
         self._port = port
         self._answered = 0
+        self._is_on = asyncio.Event()
+        """Each has been answered or waits behind those that were: the places are taken."""
 
     async def amid(self, flooding: str, others: list[str], rounds: int) -> Flooded:
         flood = [asyncio.create_task(self._pour(flooding)) for _ in range(FLOOD)]
-        while self._answered < FLOOD:  # each has been answered or waits behind those that were: the places are taken
-            await asyncio.sleep(0.01)
+        await self._is_on.wait()
         let_past = await asyncio.gather(*(self._wait_amid(key, rounds) for key in others))
         for one in flood:
             one.cancel()
@@ -77,6 +78,8 @@ class _Flood:
             while True:
                 if await ask(keyed(key, "spender", "Hello", max_tokens=LONG_TOKENS)) == 200:
                     self._answered += 1
+                    if self._answered == FLOOD:
+                        self._is_on.set()
 
     async def _wait_amid(self, key: str, rounds: int) -> list[int]:
         """Of each request that was answered well."""
