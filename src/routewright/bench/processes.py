@@ -93,13 +93,15 @@ def environment(folder: Path) -> Mapping[str, str]:
 
 
 @contextmanager
-def running(name: str, arguments: Sequence[str], folder: Path) -> Iterator[Child]:
-    """Run `python` with these arguments and wait until it says where it serves; stop it at the end.
+def running(
+    name: str, arguments: Sequence[str], folder: Path, *, python: str | Path = sys.executable
+) -> Iterator[Child]:
+    """Run a Python with these arguments and wait until it says where it serves; stop it at the end.
 
     Processes that it has started by then are part of it. A BenchFailed that this program is to blame for, here or in
     the block, is raised with the end of what it wrote.
     """
-    with started(name, [sys.executable, *arguments], folder) as (process, log):
+    with started(name, [str(python), *arguments], folder) as (process, log):
         host, port = _await_address(name, process, log)
         yield Child(name=name, pid=process.pid, host=host, port=port, others=children(process.pid))
 
