@@ -252,7 +252,7 @@ async def test_what_must_not_be_shadowed_is_not(tmp_path: Path, changes: dict[st
 
 async def test_the_share_is_kept(tmp_path: Path) -> None:
     async with playing(tmp_path, lambda model, _: model) as (runtime, _):
-        runtime.engine._random.seed(7)
+        runtime.engine._assembly._random.seed(7)
         (tmp_path / "routewright.toml").write_text(SETTINGS.replace("share = 1", "share = 0.25").format(more=""))
         runtime.reload()
         for _ in range(200):

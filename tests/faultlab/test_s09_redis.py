@@ -161,7 +161,7 @@ async def test_s09_a_circuit_that_one_opened_rests_at_the_other_and_is_probed_by
 
 def _rests(replica: Replica, why: str) -> bool:
     engine = replica.lab.runtime.engine
-    return any(why in told for told in engine._circuits.resting(engine._clock.monotonic()).values())
+    return any(why in told for told in engine._assembly.circuits.resting(engine._clock.monotonic()).values())
 
 
 def test_s09_f13_gateways_in_processes_of_their_own_do_not_wait_either(tmp_path: Path) -> None:
