@@ -34,7 +34,7 @@ from routewright.dashboard.view import Desk
 from routewright.ledger.rollups import DAY_NS
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.ledger.store import Store
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 from routewright.testing import FakeClock
 
 BAR_MS = 300

@@ -25,7 +25,7 @@ from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
 from routewright.proofs.decision import times, weight
 from routewright.proofs.part import Run
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 
 START, END = "<!-- figures -->", "<!-- end of the figures -->"
 DRAWS = 6

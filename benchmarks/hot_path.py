@@ -31,7 +31,8 @@ from routewright.call import Options
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.dialects.wire import WireRequest
 from routewright.http1.pulled import Pulled
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.transport import WireResponse
 

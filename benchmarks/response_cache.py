@@ -18,7 +18,8 @@ from routewright.bench.questions import chat_body, prompts
 from routewright.call import Call, Options
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.engine import Engine
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 CALLS = 200

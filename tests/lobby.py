@@ -16,7 +16,8 @@ from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.http import Gathered, Kept, Request, by_name
 from routewright.ledger.budgets import Budget, Period, Scope, Window
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import FakeClock
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.simulator.faults import FaultPlan
 

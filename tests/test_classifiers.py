@@ -14,7 +14,8 @@ from routewright.classifiers import GuardedClassifier, load_classifier
 from routewright.decision.classifier import HeuristicClassifier
 from routewright.decision.features import extract
 from routewright.errors import SettingsError
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 Install = Callable[..., None]

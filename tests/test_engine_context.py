@@ -13,7 +13,8 @@ from routewright.dialects.wire import WireRequest
 from routewright.ids import uuid7
 from routewright.ledger.ledger import Settled
 from routewright.reply import Answer
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.simulator.faults import FaultPlan, FaultRates
 from routewright.simulator.provider import SimulatedResponse

@@ -14,7 +14,8 @@ from routewright.classifiers import load_artefact
 from routewright.ids import uuid7
 from routewright.reply import Answer
 from routewright.route import Candidate, Route
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 SETTINGS = """

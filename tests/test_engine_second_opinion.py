@@ -15,7 +15,8 @@ from routewright.errors import SettingsError
 from routewright.ids import uuid7
 from routewright.ledger.store import RequestRecord
 from routewright.reply import Answer
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import ScriptedResponse
 

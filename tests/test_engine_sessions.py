@@ -14,7 +14,8 @@ from routewright.dialects.openai_chat import OpenAIChat
 from routewright.ids import uuid7
 from routewright.reply import Answer
 from routewright.route import Route
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 SETTINGS = """

@@ -17,7 +17,8 @@ from routewright.gateway.metrics import Metrics
 from routewright.ids import uuid7
 from routewright.ledger.ledger import ComparisonRecorded, Settled
 from routewright.reply import Answer
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import ScriptedResponse
 

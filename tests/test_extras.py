@@ -10,7 +10,8 @@ import pytest
 from desk import Desk
 from lobby import lobby
 from routewright.errors import SettingsError
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.transport import HttpTransport, require_way
 from terminal import Terminal
 

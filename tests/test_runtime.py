@@ -13,7 +13,8 @@ from routewright.ledger.ledger import OutcomeRecorded, Reserved, Settled, encode
 from routewright.ledger.price_history import PriceHistory
 from routewright.ledger.segments import encode_lines
 from routewright.ledger.sqlite import SqliteDatabase
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import FakeClock
 

@@ -21,7 +21,8 @@ from routewright.ledger.keeper import PATIENCE_S
 from routewright.ledger.ledger import Charge
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.reply import Answer
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 SETTINGS = """

@@ -8,11 +8,12 @@ import pytest
 
 from routewright.catalog.registry import Registry
 from routewright.errors import SettingsError
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
 from routewright.settings import Folders, load_settings
 from routewright.settings import remote as module
 from routewright.settings.addresses import Fetched, Unfetched
 from routewright.settings.remote import RemoteSettings
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import FakeClock
 from terminal import Terminal

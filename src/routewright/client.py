@@ -31,7 +31,8 @@ from routewright.jobs.lines import Template
 from routewright.jobs.listing import BatchItem, BatchResult, Listed, answered, prompt_of
 from routewright.reply import Answer, Draft, Reply
 from routewright.route import Route
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from routewright.bench.configurations import CONFIGURATIONS, Configuration
 from routewright.bench.processes import Child, environment
 from routewright.bench.settings import write_settings
 from routewright.bench.unledgered import NoJournal
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda each: each.name)

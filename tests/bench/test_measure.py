@@ -4,7 +4,7 @@ from routewright.bench.measure import Part, Plan, run
 from routewright.bench.processes import Child, environment
 from routewright.bench.settings import write_settings
 from routewright.catalog.registry import Tier
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 
 
 def test_the_settings_offer_a_priced_model_of_each_tier_at_the_mock_and_nothing_else(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from routewright.cli.serve import introduction, run
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 from served import serving
 from terminal import Terminal
 

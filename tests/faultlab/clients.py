@@ -18,9 +18,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routewright.gateway.connection import Limits
+from routewright.gateway.entrance import Limits
 from routewright.gateway.server import Server, limits_of, listen, make_server
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 MODEL = """
 [models.{name}]

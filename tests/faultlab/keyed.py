@@ -5,7 +5,8 @@ from pathlib import Path
 
 from routewright.access.keys import VirtualKey
 from routewright.proofs.kills import HEAD
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 
 def make_keys(home: Path, count: int) -> list[str]:

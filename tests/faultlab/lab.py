@@ -30,9 +30,11 @@ from routewright.dialects.wire import WireRequest
 from routewright.errors import StreamCut
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
-from routewright.gateway.connection import Connection, Entrance
+from routewright.gateway.connection import Connection
+from routewright.gateway.entrance import Entrance
 from routewright.gateway.server import limits_of
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.transport import HttpTransport
 
 DEADLINE_S = 5.0

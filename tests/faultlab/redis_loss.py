@@ -16,7 +16,8 @@ from redises import RedisServer, redis_server
 from routewright.access.description import read_wish
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ProviderError
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.transport import HttpTransport
 from served import mock_upstream, serving
 

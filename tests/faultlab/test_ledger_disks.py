@@ -16,7 +16,8 @@ from routewright.call import Call
 from routewright.errors import LedgerUnavailable, OperatorError
 from routewright.ids import uuid7
 from routewright.ledger.files import OS_FILES
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 SETTINGS = """

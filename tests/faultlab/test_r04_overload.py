@@ -16,8 +16,9 @@ from draining import READY, count, live, wire_to
 from routewright.errors import LedgerUnavailable
 from routewright.gateway.overload import Workload
 from routewright.gateway.server import SPARE_FILES, limits_of
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
 from routewright.settings.schema import ServerSettings
+from routewright.settings_source import SettingsSource
 from served import Served, serving
 
 MIB = 1024 * 1024

@@ -19,7 +19,8 @@ from builders import message
 from routewright.call import Call
 from routewright.errors import LedgerUnavailable
 from routewright.ids import uuid7
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from served import serving
 from terminal import Terminal

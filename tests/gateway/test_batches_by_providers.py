@@ -18,7 +18,8 @@ from routewright.gateway.batches_running import BatchWork, JobRunner
 from routewright.gateway.http import Kept, Request, by_name
 from routewright.jobs import choosing, provider
 from routewright.ledger import job_holds
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.simulator.batches import BatchPlan
 

@@ -10,7 +10,8 @@ import pytest
 from lobby import GOOD, Answered, Lobby, lobby
 from routewright.call import Cause
 from routewright.errors import SettingsError
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import FaultPlan, FaultRates, Simulator
 from routewright.simulator.openai_embeddings import USUAL_DIMENSIONS
 from served import serving

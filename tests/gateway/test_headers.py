@@ -10,7 +10,8 @@ from routewright.errors import InvalidRequest
 from routewright.gateway.generation import read_call
 from routewright.gateway.headers import answer_headers, read_options, read_session
 from routewright.gateway.http import Kept, Request
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from routewright.gateway import connection as module
-from routewright.gateway.connection import Connection, Entrance, Limits
+from routewright.gateway.connection import Connection
+from routewright.gateway.entrance import Entrance, Limits
 from routewright.gateway.http import ClientLeft, RawHeaders, Request, Send, respond
 from routewright.gateway.known_head import KnownHead, parts
 

@@ -11,7 +11,7 @@ from routewright.jobs.forecast import Forecast, forecast
 from routewright.jobs.inputs import Input
 from routewright.jobs.lines import Asking
 from routewright.jobs.planning import Spec
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from routewright.jobs.store import JobStore
 from routewright.ledger import job_holds
 from routewright.ledger.job_holds import JobHolds
 from routewright.ledger.ledger import Settled
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.simulator.batches import BatchPlan
 from routewright.testing import FakeClock

@@ -15,7 +15,8 @@ from routewright.jobs.ray_actor import Answerer, Common, Posting, machine
 from routewright.jobs.results import Answered
 from routewright.jobs.store import JobStore
 from routewright.reply import Receipt
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 
 def source_in(folder: Path, **environ: str) -> SettingsSource:

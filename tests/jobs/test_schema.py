@@ -12,7 +12,8 @@ from routewright.jobs.job import JobState
 from routewright.jobs.lines import Asking
 from routewright.jobs.opening import Wish, errors_path, input_of, opened
 from routewright.jobs.runner import Run
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from saying import Saying
 
 SCHEMA = {"type": "object", "required": ["a"]}

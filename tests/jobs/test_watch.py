@@ -16,7 +16,8 @@ from routewright.jobs import watch as watching
 from routewright.jobs.watch import Watch
 from routewright.ledger.drift import Key
 from routewright.ledger.ledger import LedgerEvent
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 SETTINGS = """

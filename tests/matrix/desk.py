@@ -17,7 +17,8 @@ from matrix.faces.responses import Responses
 from matrix.provider import Asked, Play, Provider, listening_provider
 from matrix.providers.known import SPEAKERS
 from routewright.dialects.known import DOWNSTREAMS, UPSTREAMS
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 FACES: Mapping[str, type[Chat] | type[Responses] | type[Messages]] = {
     face.name: face for face in (Chat, Responses, Messages)

@@ -11,8 +11,9 @@ from builders import call
 from routewright.call import Call, Options
 from routewright.errors import PolicyNotFound, SettingsError
 from routewright.ids import uuid7
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
 from routewright.settings.schema import Overlay
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 SETTINGS = """

@@ -17,7 +17,8 @@ from routewright.errors import SettingsError
 from routewright.policies import openfeature as module
 from routewright.policies.choice import Flagged
 from routewright.policies.openfeature import ENABLED_FLAG, POLICY_FLAG, SHARES_FLAG, OpenFeatureFlags
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.tenant import Tenant
 from routewright.testing import FakeClock

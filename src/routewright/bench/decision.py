@@ -10,7 +10,7 @@ from routewright.clock import SystemClock
 from routewright.dialects.known import DOWNSTREAMS
 from routewright.engine import Engine
 from routewright.ledger.accounts import JournaledLedger
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import MemoryLog
 

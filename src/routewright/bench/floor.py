@@ -13,7 +13,8 @@ from typing import Any
 import uvicorn
 
 from routewright.dialects.wire import WireRequest
-from routewright.gateway.connection import Connection, Entrance, Limits
+from routewright.gateway.connection import Connection
+from routewright.gateway.entrance import Entrance, Limits
 from routewright.gateway.http import NO_WAIT, RawHeaders, Request, Send, respond
 from routewright.transport import HttpTransport, WireResponse
 

@@ -14,8 +14,9 @@ from routewright.cli.options import json_option, question_options, read_prompt, 
 from routewright.cli.screen import is_terminal, print_json, say
 from routewright.client import AnswerStream, Ask, read_question
 from routewright.reply import Answer, Reply
-from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
+from routewright.runtime import SIMULATOR_SCHEME, Runtime
 from routewright.settings.sources import ConfigPlace
+from routewright.settings_source import SettingsSource
 from routewright.text import plain, usd
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from routewright.jobs.opening import Wish
     from routewright.jobs.planning import Planned
     from routewright.jobs.runner import Run
-    from routewright.runtime import Runtime, SettingsSource
+    from routewright.runtime import Runtime
+    from routewright.settings_source import SettingsSource
 
 INTERRUPTED = 130
 MOST_FORGOTTEN = 20_000

@@ -20,10 +20,11 @@ from routewright.cli.sides import EngineSide, GatewaySide, Side
 from routewright.errors import BadInput
 from routewright.jobs.inputs import Input
 from routewright.jobs.lines import Asking, Malformed, Question
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
 from routewright.secret import Secret
 from routewright.settings.keys import read_reference, resolve
 from routewright.settings.sources import ConfigPlace
+from routewright.settings_source import SettingsSource
 from routewright.transport import HttpTransport
 
 MOST_QUESTIONS = 10_000

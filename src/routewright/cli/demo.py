@@ -24,8 +24,9 @@ from routewright.engine import Engine
 from routewright.errors import RoutewrightError
 from routewright.ledger.store import AttemptRecord, Store
 from routewright.reply import Answer
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
 from routewright.settings.sources import ConfigPlace
+from routewright.settings_source import SettingsSource
 from routewright.simulator import FaultPlan, FaultRates, Simulator, succeeds
 from routewright.text import counted, percent, usd
 

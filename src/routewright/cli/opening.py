@@ -17,12 +17,12 @@ if TYPE_CHECKING:  # an engine takes longer to import than most verbs need to do
     from routewright.client import Ask
     from routewright.engine import Engine
     from routewright.policies.store import InForce
-    from routewright.runtime import SettingsSource
+    from routewright.settings_source import SettingsSource
 
 
 def source_of(config: ConfigPlace | None, flags: Mapping[str, object], *, simulate: bool = False) -> "SettingsSource":
     """The settings of this process, with what was said on the command line above all."""
-    from routewright.runtime import SettingsSource
+    from routewright.settings_source import SettingsSource
 
     return SettingsSource(environ=os.environ, cwd=Path.cwd(), config=config, flags=flags, simulate=simulate)
 

@@ -18,9 +18,10 @@ from routewright.cli.opening import source_of
 from routewright.cli.options import settings_options, simulate_option
 from routewright.cli.screen import say
 from routewright.gateway.workers import Worker, supervise
-from routewright.runtime import SIMULATOR_SCHEME, Runtime, SettingsSource
+from routewright.runtime import SIMULATOR_SCHEME, Runtime
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
+from routewright.settings_source import SettingsSource
 from routewright.stores import ledger_file
 from routewright.text import counted
 

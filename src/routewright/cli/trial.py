@@ -11,7 +11,8 @@ from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
 from routewright.gateway.http import Gathered, Kept, Request
 from routewright.migration.draft import Draft, as_toml
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
 _ELSEWHERE = ("alerts", "redis")

@@ -18,7 +18,8 @@ import uvicorn
 
 from routewright.gateway.app import Gateway
 from routewright.gateway.batches_running import JobRunner
-from routewright.gateway.connection import Connection, Entrance, Limits
+from routewright.gateway.connection import Connection
+from routewright.gateway.entrance import Entrance, Limits
 from routewright.gateway.lingering import let_in
 from routewright.gateway.memory import limit_bytes, watch_memory
 from routewright.gateway.siblings import Siblings, socket_path

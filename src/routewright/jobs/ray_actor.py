@@ -21,7 +21,8 @@ from routewright.jobs.runner import budget_of
 from routewright.jobs.store import JobStore
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.reply import Receipt, Reply
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 from routewright.stores import ledger_file
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -30,7 +30,8 @@ from routewright.jobs.runner import tag_budget
 from routewright.jobs.stage_store import StageAnswer, StageStore
 from routewright.money import NANO
 from routewright.reply import NOT_CHARGED, Draft
-from routewright.runtime import Runtime, SettingsSource
+from routewright.runtime import Runtime
+from routewright.settings_source import SettingsSource
 
 T = TypeVar("T")
 

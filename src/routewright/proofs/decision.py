@@ -19,7 +19,7 @@ from routewright.engine import Engine
 from routewright.ledger.accounts import JournaledLedger
 from routewright.proofs.figure import Figure
 from routewright.proofs.part import Part, Run, Told
-from routewright.runtime import SettingsSource
+from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 from routewright.testing import MemoryLog
 
