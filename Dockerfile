@@ -13,11 +13,12 @@ FROM python:${PYTHON_TO_BUILD} AS build
 WORKDIR /build
 COPY pyproject.toml hatch_build.py README.md LICENSE requirements.txt requirements-dev.txt ./
 COPY src ./src
-# The exact versions of the lock files; of the development's one, only what the extras need is installed.
+# The exact versions of both files, and nothing installed for standing there: what a constraints file names by -r is.
 ENV ROUTEWRIGHT_COMPILE=always
-RUN python -m venv --without-pip /opt/routewright \
+RUN grep -hv '^-r ' requirements.txt requirements-dev.txt > constraints.txt \
+    && python -m venv --without-pip /opt/routewright \
     && pip --python /opt/routewright/bin/python install --no-cache-dir --only-binary :all: --no-binary routewright \
-        -c requirements-dev.txt ".[evidence,postgres,proxy,redis,schemas]" \
+        -c constraints.txt ".[evidence,postgres,proxy,redis,schemas]" \
     && find /opt/routewright -type d -name tests -prune -exec rm -r {} +
 
 FROM python:${PYTHON}

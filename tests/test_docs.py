@@ -219,6 +219,25 @@ def test_every_room_is_in_the_plan_of_the_house() -> None:
     assert {room for room in rooms if not room.startswith("__")} - named == set()
 
 
+def test_every_layer_is_in_the_table_of_the_stack() -> None:
+    is_layer = re.compile(
+        r"^class (\w+)|def __call__\(self, (?:call|routed|attempt): \w+, forward: Service", re.MULTILINE
+    )
+    layers, name = set(), ""
+    for path in (ROOT / "src/routewright/layers").glob("*.py"):
+        for match in is_layer.finditer(path.read_text(encoding="utf-8")):
+            if match[1]:
+                name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", match[1]).lower()
+            else:
+                layers.add(name)
+    told = {"trace call": "trace", "trace attempt": "trace", "deployment quota": "quota"}
+    told["first event deadline"] = "first-event deadline"
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("\n## The stack, outermost first\n")[2].partition("\n## ")[0]
+    rows = set(re.findall(r"^\| ([a-z -]+) \| (?:Call|Routed|Attempt)", table, re.MULTILINE))
+    assert rows == {told.get(layer, layer) for layer in layers} | {"upstream"}
+
+
 def test_the_page_of_the_api_has_every_header_and_option() -> None:
     page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
     code = (ROOT / "src/routewright/gateway/headers.py").read_text(encoding="utf-8")

@@ -95,6 +95,13 @@ def test_every_script_that_says_how_to_run_it_finds_its_parts(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
 
 
+def test_every_report_that_is_timed_can_be_asked(tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "benchmarks" / "reports.py"), "--entries", "30", "--only", "sqlite"]
+    done = subprocess.run([*script, "--directory", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 3 + 43, "43 questions, 41 of them with a bar, as docs/reliability.md says"
+
+
 def test_what_is_said_of_other_gateways_has_a_thread_and_something_to_run() -> None:
     rows = re.findall(r"^\| [A-Z].*$", (DOCS / "comparison.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) > 5

@@ -62,6 +62,18 @@ def test_bases_have_a_version() -> None:
         assert re.match(r"3\.\d+-", tag), base
 
 
+def test_a_version_is_said_of_what_is_installed_and_installs_nothing(tmp_path: Path) -> None:
+    """pip takes what a constraints file names by `-r` for something to install: the tools of the build, too."""
+    (build,) = [each.rest for each in instructions() if each.word == "RUN" and "constraints.txt" in each.rest]
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    subprocess.run(["sh", "-euc", build.partition("&&")[0]], cwd=tmp_path, check=True)
+    lines = (tmp_path / "constraints.txt").read_text().splitlines()
+    assert {"uvicorn", "psycopg"} <= {line.partition("==")[0] for line in lines}
+    assert all("==" in line or line.startswith("#") for line in lines)
+    assert re.findall(r"-c (\S+)", build) == ["constraints.txt"]
+
+
 def test_it_runs_as_nobody_in_particular() -> None:
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", the("USER")), "a number, so that runAsNonRoot can be checked"
     words = [each.word for each in last_stage()]

@@ -55,7 +55,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def quick(cls) -> Self:
-        """For a first impression, in about a minute."""
+        """For a first impression, in about two minutes."""
         return cls(
             rounds=3,
             decisions=500,

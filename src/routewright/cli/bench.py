@@ -18,7 +18,7 @@ _MARKS = {True: "✓", False: "✗ missed", None: ""}
 
 
 @click.command("bench", short_help="Measure on this machine what routing costs in time.")
-@click.option("--quick", is_flag=True, help="Fewer rounds: a first impression in about a minute.")
+@click.option("--quick", is_flag=True, help="Fewer rounds: a first impression in about two minutes.")
 @json_option
 def command(quick: bool, as_json: bool) -> None:
     """Measure on this machine what routing costs in time.

@@ -71,7 +71,7 @@ _DROPPED: Mapping[str, str] = {
     "general_settings.background_health_checks": _CIRCUITS,
     "general_settings.health_check_interval": _CIRCUITS,
     "general_settings.disable_spend_logs": _LEDGER,
-    "general_settings.store_prompts_in_spend_logs": "ledger.log_content keeps how system prompts begin, no more",
+    "general_settings.store_prompts_in_spend_logs": "ledger.log_content keeps how system prompts begin, not requests",
     "general_settings.maximum_spend_logs_retention_period": "ledger.retention_days says it in days",
     "general_settings.maximum_spend_logs_retention_interval": "pruning is done once an hour",
     "general_settings.pass_through_endpoints": _ADDRESSES,
