@@ -188,7 +188,7 @@ async def test_a_shadow_is_an_attempt_of_the_request_and_no_part_of_what_the_req
         assert runtime.store.totals().requests == 1
 
 
-async def test_copies_are_nobodys_and_go_last(tmp_path: Path) -> None:
+async def test_m07_copies_are_nobodys_and_go_last(tmp_path: Path) -> None:
     seen: list[Call] = []
     async with playing(tmp_path, prefers("by cheap"), JUDGED) as (runtime, _):
         hold = runtime.engine._ledger.hold
@@ -205,7 +205,7 @@ async def test_copies_are_nobodys_and_go_last(tmp_path: Path) -> None:
     ]
 
 
-async def test_no_copy_exceeds_the_budget_of_shadows_which_pays_for_the_judge_too(tmp_path: Path) -> None:
+async def test_m07_no_copy_exceeds_the_budget_of_shadows_which_pays_for_the_judge_too(tmp_path: Path) -> None:
     more = f'{JUDGED}\ndaily_usd = "0.02"'  # enough for some 70 copies at 14,000 nano-USD and 240,000 for the judge
     async with playing(tmp_path, prefers("by cheap"), more) as (runtime, _):
         for _ in range(100):
@@ -221,7 +221,7 @@ async def test_no_copy_exceeds_the_budget_of_shadows_which_pays_for_the_judge_to
         assert (results[0], results[-1]) == ("win", "different"), "in the end there is no money for the judge"
 
 
-async def test_a_copy_that_the_budget_has_no_room_for_says_nothing_of_the_model(
+async def test_m07_a_copy_that_the_budget_has_no_room_for_says_nothing_of_the_model(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with playing(tmp_path, prefers("by cheap"), 'daily_usd = "0.00001"') as (runtime, cast):

@@ -54,7 +54,7 @@ def test_every_way_to_build_gives_the_same_bytes(built: Mapping[str, list[Path]]
     assert len({building.digest(file) for file in built[kind]}) == 1
 
 
-def test_the_wheel_has_the_package_byte_for_byte_and_nothing_else(built: Mapping[str, list[Path]]) -> None:
+def test_x17_the_wheel_has_the_package_byte_for_byte_and_nothing_else(built: Mapping[str, list[Path]]) -> None:
     packaged = (path for path in (SOURCE / "routewright").rglob("*") if path.is_file())
     source = {
         path.relative_to(SOURCE).as_posix(): path.read_bytes()
@@ -123,7 +123,7 @@ def test_what_the_exact_versions_name_is_what_the_package_asks_for() -> None:
     assert names <= {name.replace("_", "-") for name in pinned}
 
 
-def test_importing_all_public_names_opens_no_file_but_code_and_no_socket(tmp_path: Path) -> None:
+def test_x17_importing_all_public_names_opens_no_file_but_code_and_no_socket(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WATCHED],
         env=Terminal(tmp_path).environ,

@@ -22,7 +22,7 @@ def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def test_the_lock_has_every_pin_and_a_hash_for_each() -> None:
+def test_x17_the_lock_has_every_pin_and_a_hash_for_each() -> None:
     assert pins("requirements.lock") == pins("requirements.txt"), "run: python3 dev.py lock"
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     for part in re.split(r"^(?=[A-Za-z0-9])", locked, flags=re.MULTILINE)[1:]:
