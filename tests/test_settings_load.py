@@ -212,6 +212,7 @@ RANGES = [
     ("policy.idle_timeout_ms", 1, 86_400_000),
     ("policy.max_reply_bytes", 1024, 1024**3),
     ("ledger.max_journal_bytes", 8 * 1024**2, 1024**4),
+    ("drift.smallest_change", 0, 100),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from routewright.decision.drift import MONTH_NS, Quantity, Rules, Seen, Stream
-from routewright.ledger.drift import DriftBook, Key
+from routewright.ledger.drift import DriftBook, Key, Streams
 from routewright.ledger.sqlite import SqliteDatabase
 from terminal import NOON, Terminal
 
@@ -33,29 +33,34 @@ def terminal(tmp_path: Path) -> Terminal:
     return terminal
 
 
-def stream_of(quantity: Quantity, values: list[float]) -> Stream:
-    stream = Stream(quantity)
+def stream_of(quantity: Quantity, values: list[float], smallest_change: float = 0.0) -> Stream:
+    stream, rules = Stream(quantity), Rules(reference=100, smallest_change=smallest_change)
     for place, value in enumerate(values):
-        stream.see(Seen(value, NOON + place * STEP_NS, f"r{place}"), Rules(reference=100), 0.1 / MONTH_NS)
+        stream.see(Seen(value, NOON + place * STEP_NS, f"r{place}"), rules, 0.1 / MONTH_NS)
     return stream
 
 
-@pytest.fixture
-def watched(terminal: Terminal) -> Terminal:
-    """`cheap` answers worse than before, at the cost that it had; of `dear` too little is known."""
+def keep(terminal: Terminal, streams: Streams) -> None:
+    """As a look would."""
     terminal.record()
     with closing(SqliteDatabase(terminal.ledger)) as database:
         book = DriftBook(database)
         marks = book.take(for_s=60)
         assert marks is not None
-        streams = {
-            Key("cheap", Quantity.SUCCESS, "feedback"): stream_of(
-                Quantity.SUCCESS, [0.0, 0.0, 0.0, 0.0, 1.0] * 60 + [1.0] * 30
-            ),
-            Key("cheap", Quantity.COST, "chat"): stream_of(Quantity.COST, [2_500_000.0, 3_500_000.0] * 50),
-            Key("dear", Quantity.LENGTH, ""): stream_of(Quantity.LENGTH, [100.0] * 60),
-        }
         assert book.keep(streams, marks)
+
+
+@pytest.fixture
+def watched(terminal: Terminal) -> Terminal:
+    """`cheap` answers worse than before, at the cost that it had; of `dear` too little is known."""
+    streams = {
+        Key("cheap", Quantity.SUCCESS, "feedback"): stream_of(
+            Quantity.SUCCESS, [0.0, 0.0, 0.0, 0.0, 1.0] * 60 + [1.0] * 30
+        ),
+        Key("cheap", Quantity.COST, "chat"): stream_of(Quantity.COST, [2_500_000.0, 3_500_000.0] * 50),
+        Key("dear", Quantity.LENGTH, ""): stream_of(Quantity.LENGTH, [100.0] * 60),
+    }
+    keep(terminal, streams)
     return terminal
 
 
@@ -70,6 +75,15 @@ def test_each_stream_is_shown_beside_its_reference(watched: Terminal) -> None:
     assert lines[2][:5] == ["cheap", "success", "rate", "(feedback)", "80.0"]
     assert lines[2][-5:-2] == ["alarm", "since", "2026-11-02"]
     assert lines[3][-4:] == ["reference:", "60", "of", "2,000"]
+
+
+def test_evidence_for_a_change_too_small_to_matter_is_shown_and_no_alarm(terminal: Terminal) -> None:
+    stream = stream_of(Quantity.REFUSALS, [0.0] * 3000 + ([0.0] * 124 + [1.0]) * 12, smallest_change=0.01)
+    assert stream.evidence >= 1
+    keep(terminal, {Key("cheap", Quantity.REFUSALS, ""): stream})
+    assert terminal.run("drift").stdout.split()[-2:] == [f"{stream.evidence:.2g}", "stable"]
+    (told,) = json.loads(terminal.run("drift", "--json").stdout)
+    assert (told["evidence"], told["alarm"]) == (stream.evidence, None)
 
 
 def test_the_same_for_machines(watched: Terminal) -> None:

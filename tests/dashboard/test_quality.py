@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from entries import CLASSIFIED, recorded
 from forms import FORM
 from lobby import OPERATOR_KEY, Lobby, lobby
+from routewright.decision.drift import MONTH_NS, Quantity, Rules, Seen, Stream
+from routewright.ledger.drift import DriftBook, Key
 from routewright.ledger.ledger import ComparisonRecorded, LedgerEvent, OutcomeRecorded, encode_event
 from routewright.policies.overlay import read_overlay
 from routewright.reports.backtests import BacktestLine, Estimate, KeptBacktest, keep_backtest
@@ -124,6 +126,20 @@ async def test_x11_answers_of_models_are_text_whatever_they_say(house: Lobby) ->
 
 
 # ---- drift, backtests -------------------------------------------------------------------------------------------
+
+
+async def test_evidence_for_a_change_too_small_to_matter_is_a_stable_stream(house: Lobby) -> None:
+    stream, rules = Stream(Quantity.REFUSALS), Rules(reference=100, smallest_change=0.01)
+    for place, value in enumerate([0.0] * 3000 + ([0.0] * 124 + [1.0]) * 12):
+        stream.see(Seen(value, place * (MONTH_NS // 10_000), f"r{place}"), rules, 0.1 / MONTH_NS)
+    assert stream.evidence >= 1
+    book = DriftBook(house.runtime.store.database)
+    marks = book.take(for_s=60)
+    assert marks is not None
+    assert book.keep({Key("small", Quantity.REFUSALS, ""): stream}, marks)
+    [told] = (await house.call("GET", "/ui/drift.json?state=stable")).json["tables"]["streams"]
+    assert (told["state"], told["evidence"], told["examples"]) == ("stable", f"{stream.evidence:.2g}", None)
+    assert "Not as it was" not in (await house.call("GET", "/ui/drift")).body.decode()
 
 
 async def test_what_is_not_there_says_how_it_comes_to_be(house: Lobby) -> None:

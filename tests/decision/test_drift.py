@@ -4,11 +4,14 @@ from random import Random
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routewright.decision.drift import (
     BLOCK,
     FIRST_STAKE,
     MONTH_NS,
+    MOST_EVIDENCE,
     TILTS,
     Bet,
     Quantity,
@@ -40,6 +43,10 @@ def failing(random: Random, rate: float, count: int) -> list[float]:
 
 def lengths(random: Random, times: float, count: int) -> list[float]:
     return [times * random.lognormvariate(6, 1) for _ in range(count)]
+
+
+def close(random: Random, mean: float, count: int, spread: float = 0.1) -> list[float]:
+    return [random.gauss(mean, spread) for _ in range(count)]
 
 
 def fed(quantity: Quantity, values: Sequence[float], rules: Rules = RULES) -> tuple[Stream, list[Turn]]:
@@ -169,6 +176,142 @@ def test_a_stream_that_was_kept_and_read_again_goes_on_as_if_nothing_had_happene
         kept = msgspec.json.decode(msgspec.json.encode(kept), type=Stream)
     assert (kept, found) == (whole, turns)
     assert found
+
+
+# ---- the smallest change that matters
+
+MATTERS = Rules(reference=400, smallest_change=0.01)
+RARE = [0.0] * 124 + [1.0]
+"""Eight tenths of a point."""
+
+
+def test_a_change_of_latency_that_nobody_cares_for_is_no_alarm_where_values_hardly_vary() -> None:
+    random = Random(9)
+    values = close(random, 100, 1000) + close(random, 100.3, 5000)
+    stream, turns = fed(Quantity.LATENCY, values, MATTERS)
+    assert turns == []
+    assert stream.evidence < 1, "no value is beyond a mark"
+    assert len(fed(Quantity.LATENCY, values)[1]) == 1
+
+
+def test_what_goes_to_and_fro_below_the_bound_raises_and_clears_nothing() -> None:
+    random = Random(10)
+    values = [value for _ in range(5) for mean in (100, 100.3) for value in close(random, mean, 1000)]
+    assert fed(Quantity.LATENCY, values, MATTERS)[1] == []
+    assert len(fed(Quantity.LATENCY, values)[1]) > 7
+
+
+def test_a_tight_latency_is_as_calm_where_one_answer_in_a_hundred_takes_ten_times_as_long() -> None:
+    random = Random(11)
+    values = close(random, 100, 1000) + close(random, 100.3, 5000)
+    values = [10 * value if random.random() < 0.01 else value for value in values]
+    assert fed(Quantity.LATENCY, values, MATTERS)[1] == []
+    assert fed(Quantity.LATENCY, values)[1] != []
+
+
+@pytest.mark.parametrize(("direction", "is_rise"), [(1, True), (-1, False)])
+def test_of_a_quantity_the_mean_must_be_off_by_that_share_in_either_direction(direction: int, is_rise: bool) -> None:
+    random = Random(12)
+    small = close(random, 100, 1000, 0.5) + close(random, 100 + direction * 0.6, 300, 0.5)
+    stream, turns = fed(Quantity.LENGTH, small, MATTERS)
+    assert (turns, stream.alarm) == ([], None)
+    assert stream.evidence >= 1, "that there is a change is beyond doubt"
+    (turn,) = feed(stream, close(random, 100 + direction * 3, 100, 0.5), MATTERS, start=len(small))
+    assert turn.alarm.is_rise is is_rise
+    assert direction * (turn.alarm.now - turn.alarm.reference) >= 0.01 * turn.alarm.reference
+
+
+def test_of_a_rate_it_must_be_off_by_that_many_points_and_the_evidence_stays_until_it_is() -> None:
+    stream, turns = fed(Quantity.REFUSALS, [0.0] * 4000 + RARE * 12, MATTERS)
+    assert (turns, stream.alarm) == ([], None)
+    assert stream.evidence >= 1
+    assert len(fed(Quantity.REFUSALS, [0.0] * 4000 + RARE * 12)[1]) == 1
+    (turn,) = feed(stream, [0.0, 1.0] * 10, MATTERS, start=5500)
+    assert turn.alarm.now >= 0.01
+
+
+def test_a_mean_that_moved_the_other_way_is_withheld() -> None:
+    """More answers take somewhat longer, and the longest not nearly as long."""
+    before, after = ([1000.0] + [100.0] * 9) * 100, ([104.0] * 9 + [120.0]) * 20
+    stream, turns = fed(Quantity.LATENCY, before + after, MATTERS)
+    assert turns == []
+    assert stream.evidence >= 1
+    assert len(fed(Quantity.LATENCY, before + after)[1]) == 1
+
+
+def test_anything_is_a_change_of_what_was_nothing() -> None:
+    assert len(fed(Quantity.COST, [0.0] * 1000 + [8.0] * 20, MATTERS)[1]) == 1
+    assert fed(Quantity.COST, [0.0] * 2000, MATTERS)[1] == []
+
+
+def test_an_alarm_clears_when_what_is_left_of_the_change_is_too_small_to_matter() -> None:
+    random = Random(13)
+    values = close(random, 100, 1000) + close(random, 105, 300) + close(random, 100.3, 3000)
+    stream, turns = fed(Quantity.LATENCY, values, MATTERS)
+    assert [turn.cleared_at_ns is None for turn in turns] == [True, False]
+    assert stream.alarm is None
+
+
+def test_a_bound_set_after_the_marks_withholds_without_end_and_is_kept_and_read_again() -> None:
+    """All values are beyond a mark that was set without the bound, so evidence would grow beyond any number."""
+    random = Random(14)
+    stream, turns = fed(Quantity.LATENCY, close(random, 100, 400))
+    turns += feed(stream, close(random, 100.3, 12_000), MATTERS, start=400)
+    assert turns == []
+    assert 1 <= stream.evidence <= MOST_EVIDENCE * len(stream.questions) * len(TILTS)
+    stream = msgspec.json.decode(msgspec.json.encode(stream), type=Stream)
+    (turn,) = feed(stream, close(random, 200, 200), MATTERS, start=12_400)
+    assert turn.alarm.now >= 1.01 * turn.alarm.reference
+
+
+def test_evidence_that_was_withheld_is_soon_gone_when_all_is_as_before() -> None:
+    random = Random(15)
+    stream, _ = fed(Quantity.LATENCY, close(random, 100, 400))
+    feed(stream, close(random, 100.3, 5000), MATTERS, start=400)
+    assert stream.evidence >= 1
+    feed(stream, close(random, 100, 100), MATTERS, start=5400)
+    assert stream.evidence < 0.01
+
+
+def first_alarm(pinned: bytes, values: Sequence[float], smallest: float) -> float:
+    """Which value raises it, if any."""
+    stream = msgspec.json.decode(pinned, type=Stream)
+    rules = Rules(reference=50, smallest_change=smallest)
+    for place, value in enumerate(values):
+        if stream.see(Seen(value, (50 + place) * STEP_NS, ""), rules, SHARE) is not None:
+            return place
+    return float("inf")
+
+
+@given(
+    st.sampled_from([Quantity.LENGTH, Quantity.FAILURES]),
+    st.integers(0, 1_000_000),
+    st.floats(-0.5, 0.5),
+    st.lists(st.floats(0, 0.5), min_size=2, max_size=2).map(sorted),
+)
+def test_a_larger_bound_never_raises_an_alarm_sooner(
+    quantity: Quantity, seed: int, change: float, bounds: list[float]
+) -> None:
+    """Of what is told by the same marks."""
+    random = Random(seed)
+    if quantity.is_rate:
+        before, after = failing(random, 0.1, 50), failing(random, 0.1 + abs(change), 150)
+    else:
+        before, after = close(random, 100, 50, 5.0), close(random, 100 + 20 * change, 150, 5.0)
+    stream, _ = fed(quantity, before, Rules(reference=50))
+    pinned = msgspec.json.encode(stream)
+    assert (
+        first_alarm(pinned, after, 0) <= first_alarm(pinned, after, bounds[0]) <= first_alarm(pinned, after, bounds[1])
+    )
+
+
+@given(st.integers(0, 1_000_000), st.sampled_from([0.25, 8.0, 1024.0]))
+def test_the_bound_of_a_quantity_is_a_share_whatever_its_unit(seed: int, unit: float) -> None:
+    random = Random(seed)
+    values = close(random, 100, 400, 1.0) + close(random, 101.5, 100, 1.0)
+    plain, _ = fed(Quantity.LENGTH, values, MATTERS)
+    scaled, _ = fed(Quantity.LENGTH, [unit * value for value in values], MATTERS)
+    assert (plain.evidence, plain.alarm is None) == (scaled.evidence, scaled.alarm is None)
 
 
 # ---- the classic rule

@@ -9,14 +9,16 @@ from builders import message
 from entries import absorb, outcome, recorded, settled
 from routewright.alerts import News
 from routewright.call import Call
-from routewright.decision.drift import MONTH_NS, Quantity
+from routewright.decision.drift import MONTH_NS, Quantity, Rules
 from routewright.errors import StoreUnavailable
 from routewright.ids import uuid7
 from routewright.jobs import watch as watching
-from routewright.jobs.watch import Watch
+from routewright.jobs.watch import Watch, rules_of
 from routewright.ledger.drift import Key
 from routewright.ledger.ledger import LedgerEvent
+from routewright.proofs.drift import REFERENCE, SMALLEST_CHANGE
 from routewright.runtime import Runtime
+from routewright.settings.schema import DriftSettings
 from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
 
@@ -104,6 +106,26 @@ async def test_a_drop_is_told_and_takes_the_model_out_of_auto_until_it_is_over(s
     assert [each.body["state"] for each in site.told] == ["alarm", "cleared"]
     assert site.told[1].words.endswith("it is as in the reference again")
     assert (watch.standing, site.reason()[0]) == ({FEEDBACK: False}, "cheap")
+
+
+async def test_a_change_too_small_to_matter_is_told_to_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(site.runtime)
+    site.outcomes(0.05, 600)
+    site.outcomes(0.4, 200)
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "rules_of", lambda settings: Rules(reference=200, smallest_change=0.5))
+        watch.look()
+    (stream,) = watch._book.streams().values()
+    assert stream.evidence >= 1
+    assert (site.told, watch.standing, site.runtime.engine.withdrawn) == ([], {FEEDBACK: False}, {})
+    site.outcomes(0.4, 1)
+    watch.look()
+    assert [each.body["state"] for each in site.told] == ["alarm"], "the evidence was kept"
+
+
+def test_points_and_per_cent_are_shares_inside_and_the_proofs_have_the_defaults() -> None:
+    assert rules_of(DriftSettings()) == Rules(reference=REFERENCE, smallest_change=SMALLEST_CHANGE)
+    assert rules_of(DriftSettings(smallest_change=0, rule="classic")) == Rules(reference=2000, deviation=0.05)
 
 
 async def test_a_restart_neither_forgets_nor_counts_twice(site: Site) -> None:

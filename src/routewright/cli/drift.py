@@ -44,7 +44,7 @@ class Told(Struct, frozen=True, kw_only=True):
     high: float
     """Where the true one is, 95 % sure."""
     evidence: float
-    """An alarm is raised at 1."""
+    """An alarm is raised at 1, unless the change is too small to matter."""
     alarm: Alarm | None
 
 
@@ -56,8 +56,8 @@ def command(ctx: click.Context, as_json: bool, config: Path | None, flags: Mappi
     """See whether models are still what they were.
 
     For each stream: its reference, the latest 200 values with the interval in which the true mean is, the evidence for
-    a change (an alarm is raised at 1), and since when there is an alarm. A running gateway takes in what is new once
-    a minute.
+    a change (an alarm is raised at 1, unless the change is too small to matter), and since when there is an alarm. A
+    running gateway takes in what is new once a minute.
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -10,6 +10,11 @@ times the odds multiplies its stake by `(tilt if yes else 1) / (1 + (tilt - 1) *
 all the time, since nobody knows when a change begins: the sum of what became of them is an e-detector (Shin, Ramdas,
 Rinaldo, 2024) of Shiryaev's and Roberts' kind, and all that is ever laid is the budget of false alarms. An alarm is
 raised when what stands has reached 1. What that promises, with proof and figures: docs/decisions/0042-drift.md.
+
+Evidence says that there is a change, and nothing of how large it is: where values hardly vary, a change of a third of a
+per cent is soon beyond doubt. So marks are set further out by the smallest change that matters, and an alarm also wants
+a mean that is so far from the reference's. The former asks another question of the same kind, the latter only withholds
+alarms.
 """
 
 import math
@@ -32,6 +37,8 @@ RULER_SHARE = 5
 """A fifth of the reference sets the marks; the rest is counted by them."""
 CLEARS_AT = math.log(10_000)
 """An alarm clears when the latest values are so much likelier as in the reference than as since the change."""
+MOST_EVIDENCE = 10_000.0
+"""Of one bet, while an alarm is withheld; as much speaks against an alarm when it clears."""
 MOST_EXAMPLES = 5
 
 
@@ -72,6 +79,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     deviation: float | None = None
     """The classic rule instead: how far the mean of the latest 200 values may be from the reference's, in points for a
     rate, as a share of it for a quantity. It promises nothing about false alarms."""
+    smallest_change: float = 0.0
+    """How far the mean must be from the reference's for an alarm of the sequential rule, in the alarm's direction and
+    the unit of `deviation`; with 0 nothing is asked of the mean."""
 
 
 class Summary(Struct, array_like=True):
@@ -114,6 +124,12 @@ class Bet(Struct, array_like=True):
     hits: int = 0
     values: Summary = field(default_factory=Summary)
     """Since `since_ns`."""
+
+    def keep_what_counts(self) -> None:
+        """Forget evidence that is beyond doubt, so that it neither grows without end nor long outlives the change."""
+        if self.evidence > MOST_EVIDENCE:
+            self.score -= math.log(self.evidence / MOST_EVIDENCE)
+            self.evidence = MOST_EVIDENCE
 
 
 class Question(Struct, array_like=True):
@@ -219,7 +235,7 @@ class Stream(Struct):
     recent: list[Summary] = field(default_factory=list)
     """The latest values by blocks, oldest first."""
     evidence: float = 0.0
-    """An alarm is raised at 1."""
+    """An alarm is raised at 1; more than that without one: what has changed is too small to matter."""
     alarm: Alarm | None = None
     changed: Share = Share()
     """While there is an alarm: how its question is answered since the change, without `latest`."""
@@ -240,40 +256,47 @@ class Stream(Struct):
         """
         is_block_over = self._note(one.value)
         if self.pinned_at_ns is None:
-            self._pin(one, rules.reference)
+            self._pin(one, rules)
             return None
         if rules.deviation is not None:
             return self._compare(one, rules.deviation) if is_block_over else None
-        return self._bet(one, budget_per_ns) if self.alarm is None else self._recover(one, self.alarm)
+        if self.alarm is not None:
+            return self._recover(one, self.alarm)
+        return self._bet(one, budget_per_ns, rules.smallest_change)
 
     # -- the reference
 
-    def _pin(self, one: Seen, size: int) -> None:
+    def _pin(self, one: Seen, rules: Rules) -> None:
         self.reference.add(one.value)
         if not self.questions:
-            self._rule(one.value, size)
+            self._rule(one.value, rules)
         else:
             self._count(one)
-        if self.reference.n >= size and self.questions:
+        if self.reference.n >= rules.reference and self.questions:
             for question in self.questions:
                 question.pinned_hits = question.hits
             self.pinned_counted = self.counted
             self.pinned_at_ns = one.at_ns
             self.staked_at_ns = one.at_ns
 
-    def _rule(self, value: float, size: int) -> None:
-        """Set the marks by which values are counted: at once for a rate, which has 0 and 1 only."""
+    def _rule(self, value: float, rules: Rules) -> None:
+        """Set the marks by which values are counted: at once for a rate, which has 0 and 1 only.
+
+        They are moved outwards by the smallest change that matters. Where values hardly vary, a smaller one then moves
+        none beyond a mark; where they vary much, it makes no difference.
+        """
         if self.quantity.is_rate:
             self.questions = [Question(0.5, is_above=True, hits=int(value > 0.5))]
             self.counted = 1
             return
         self.ruler.append(value)
-        if len(self.ruler) < max(10, size // RULER_SHARE):
+        if len(self.ruler) < max(10, rules.reference // RULER_SHARE):
             return
         low, median, high = (sorted(self.ruler)[len(self.ruler) * part // 10] for part in (1, 5, 9))
-        self.questions = [Question(median, is_above=True), Question(high, is_above=True)]
+        more, less = 1 + rules.smallest_change, 1 - rules.smallest_change
+        self.questions = [Question(median * more, is_above=True), Question(high * more, is_above=True)]
         if self.quantity is Quantity.LENGTH:  # where less is no good news either
-            self.questions += [Question(median, is_above=False), Question(low, is_above=False)]
+            self.questions += [Question(median * less, is_above=False), Question(low * less, is_above=False)]
         self.ruler = []
 
     def _count(self, one: Seen) -> None:
@@ -290,7 +313,7 @@ class Stream(Struct):
 
     # -- sequential bets
 
-    def _bet(self, one: Seen, budget_per_ns: float) -> Turn | None:
+    def _bet(self, one: Seen, budget_per_ns: float, smallest: float) -> Turn | None:
         if self.played % BLOCK == 0:
             self._stake(one.at_ns, budget_per_ns)
         self.played += 1
@@ -301,6 +324,9 @@ class Stream(Struct):
         if self.evidence < 1:
             return None
         place, question, bet = max(self._bets(), key=lambda found: found[2].score)
+        if not self._matters(bet.values.mean, smallest, is_rise=question.is_above):
+            self._withhold()
+            return None
         low, high = bet.values.interval(is_rate=self.quantity.is_rate)
         self.alarm = Alarm(
             raised_at_ns=one.at_ns,
@@ -330,6 +356,20 @@ class Stream(Struct):
         for place, question in enumerate(self.questions):
             for bet in question.bets:
                 yield place, question, bet
+
+    def _matters(self, mean: float, smallest: float, *, is_rise: bool) -> bool:
+        """Whether a mean is far enough from the reference's, in the direction of what is bet on."""
+        if not smallest:
+            return True
+        was = self.reference.mean
+        moved = mean - was if is_rise else was - mean
+        return moved >= (smallest if self.quantity.is_rate else smallest * was)
+
+    def _withhold(self) -> None:
+        """Raise no alarm; the evidence stays, for the change may grow."""
+        for _, _, bet in self._bets():
+            bet.keep_what_counts()
+        self.evidence = sum([bet.evidence for _, _, bet in self._bets()])
 
     def _recover(self, one: Seen, alarm: Alarm) -> Turn | None:
         """Weigh "as in the reference" against "as since the change", from where that speaks most for the reference.

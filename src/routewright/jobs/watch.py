@@ -112,5 +112,7 @@ class Watch:
 def rules_of(settings: DriftSettings) -> Rules:
     """What the settings say of every stream."""
     return Rules(
-        reference=settings.reference, deviation=settings.deviation / 100 if settings.rule == "classic" else None
+        reference=settings.reference,
+        deviation=settings.deviation / 100 if settings.rule == "classic" else None,
+        smallest_change=settings.smallest_change / 100,
     )

@@ -12,6 +12,8 @@ SET = 50
 """Streams that share a budget: ten models of five."""
 BUDGET = 0.1
 """The default: false alarms of a set in 30 days."""
+SMALLEST_CHANGE = 0.01
+"""The default, too: what is less off raises no alarm."""
 LOOSE = 2.5
 """A budget so large that some are expected, to see that it is a bound and is used."""
 OUTCOMES = 10_000
@@ -98,7 +100,8 @@ def _first_alarm(
     random: Random, quantity: Quantity, budget: float, was: Draw, then: Draw, change: int, length: int
 ) -> int | None:
     """Which value after the reference raises it, counted from 0; after `change` of them they are drawn by `then`."""
-    stream, rules, share = Stream(quantity), Rules(reference=REFERENCE), budget / SET / MONTH_NS
+    stream, share = Stream(quantity), budget / SET / MONTH_NS
+    rules = Rules(reference=REFERENCE, smallest_change=SMALLEST_CHANGE)
     for number in range(-REFERENCE, length):
         value = (was if number < change else then)(random)
         if stream.see(Seen(value, (REFERENCE + number) * STEP_NS, ""), rules, share) is not None:

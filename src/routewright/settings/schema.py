@@ -418,6 +418,7 @@ class DriftSettings(Struct, frozen=True, kw_only=True):
     reference: Annotated[int, Meta(ge=50, le=100_000)] = 2000
     budget: Annotated[float, Meta(ge=0.0001, le=100)] = 0.1
     rule: Literal["sequential", "classic"] = "sequential"
+    smallest_change: Annotated[float, Meta(ge=0, le=100)] = 1.0
     deviation: Annotated[float, Meta(ge=0.1, le=100)] = 5.0
     take_out_of_auto: bool = False
 
