@@ -78,7 +78,7 @@ def test_each_stream_is_shown_beside_its_reference(watched: Terminal) -> None:
 
 
 def test_evidence_for_a_change_too_small_to_matter_is_shown_and_no_alarm(terminal: Terminal) -> None:
-    stream = stream_of(Quantity.REFUSALS, [0.0] * 3000 + ([0.0] * 124 + [1.0]) * 12, smallest_change=0.01)
+    stream = stream_of(Quantity.REFUSALS, [0.0, 1.0] * 500 + [0.0, 1.0, 1.0] * 100, smallest_change=0.2)
     assert stream.evidence >= 1
     keep(terminal, {Key("cheap", Quantity.REFUSALS, ""): stream})
     assert terminal.run("drift").stdout.split()[-2:] == [f"{stream.evidence:.2g}", "stable"]

@@ -129,8 +129,8 @@ async def test_x11_answers_of_models_are_text_whatever_they_say(house: Lobby) ->
 
 
 async def test_evidence_for_a_change_too_small_to_matter_is_a_stable_stream(house: Lobby) -> None:
-    stream, rules = Stream(Quantity.REFUSALS), Rules(reference=100, smallest_change=0.01)
-    for place, value in enumerate([0.0] * 3000 + ([0.0] * 124 + [1.0]) * 12):
+    stream, rules = Stream(Quantity.REFUSALS), Rules(reference=100, smallest_change=0.2)
+    for place, value in enumerate([0.0, 1.0] * 500 + [0.0, 1.0, 1.0] * 100):
         stream.see(Seen(value, place * (MONTH_NS // 10_000), f"r{place}"), rules, 0.1 / MONTH_NS)
     assert stream.evidence >= 1
     book = DriftBook(house.runtime.store.database)

@@ -181,8 +181,8 @@ def test_a_stream_that_was_kept_and_read_again_goes_on_as_if_nothing_had_happene
 # ---- the smallest change that matters
 
 MATTERS = Rules(reference=400, smallest_change=0.01)
-RARE = [0.0] * 124 + [1.0]
-"""Eight tenths of a point."""
+RARE, LESS_RARE = [0.0] * 109 + [1.0], [0.0] * 58 + [1.0]
+"""Eight tenths of a point more, and not twice as much."""
 
 
 def test_a_change_of_latency_that_nobody_cares_for_is_no_alarm_where_values_hardly_vary() -> None:
@@ -222,12 +222,19 @@ def test_of_a_quantity_the_mean_must_be_off_by_that_share_in_either_direction(di
 
 
 def test_of_a_rate_it_must_be_off_by_that_many_points_and_the_evidence_stays_until_it_is() -> None:
-    stream, turns = fed(Quantity.REFUSALS, [0.0] * 4000 + RARE * 12, MATTERS)
+    rules, values = Rules(reference=11_000, smallest_change=0.01), RARE * 100 + LESS_RARE * 250
+    stream, turns = fed(Quantity.REFUSALS, values, rules)
     assert (turns, stream.alarm) == ([], None)
     assert stream.evidence >= 1
-    assert len(fed(Quantity.REFUSALS, [0.0] * 4000 + RARE * 12)[1]) == 1
-    (turn,) = feed(stream, [0.0, 1.0] * 10, MATTERS, start=5500)
-    assert turn.alarm.now >= 0.01
+    assert len(fed(Quantity.REFUSALS, values, Rules(reference=11_000))[1]) == 1
+    (turn,) = feed(stream, [0.0, 1.0] * 40, rules, start=len(values))
+    assert turn.alarm.now - turn.alarm.reference >= 0.01
+
+
+def test_what_is_twice_as_frequent_matters_however_rare_it_was() -> None:
+    rules, values = Rules(reference=10_000, smallest_change=0.01), ([0.0] * 999 + [1.0]) * 10
+    (turn,) = fed(Quantity.FAILURES, values + ([0.0] * 124 + [1.0]) * 20, rules)[1]
+    assert turn.alarm.now - turn.alarm.reference < 0.01
 
 
 def test_a_mean_that_moved_the_other_way_is_withheld() -> None:

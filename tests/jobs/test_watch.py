@@ -110,15 +110,15 @@ async def test_a_drop_is_told_and_takes_the_model_out_of_auto_until_it_is_over(s
 
 async def test_a_change_too_small_to_matter_is_told_to_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = Watch(site.runtime)
-    site.outcomes(0.05, 600)
-    site.outcomes(0.4, 200)
+    site.outcomes(0.3, 600)
+    site.outcomes(0.5, 400)
     with monkeypatch.context() as patch:
         patch.setattr(watching, "rules_of", lambda settings: Rules(reference=200, smallest_change=0.5))
         watch.look()
     (stream,) = watch._book.streams().values()
     assert stream.evidence >= 1
     assert (site.told, watch.standing, site.runtime.engine.withdrawn) == ([], {FEEDBACK: False}, {})
-    site.outcomes(0.4, 1)
+    site.outcomes(0.5, 1)
     watch.look()
     assert [each.body["state"] for each in site.told] == ["alarm"], "the evidence was kept"
 

@@ -81,7 +81,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     rate, as a share of it for a quantity. It promises nothing about false alarms."""
     smallest_change: float = 0.0
     """How far the mean must be from the reference's for an alarm of the sequential rule, in the alarm's direction and
-    the unit of `deviation`; with 0 nothing is asked of the mean."""
+    the unit of `deviation`; of a rate, twice as much is far enough. With 0 nothing is asked of the mean."""
 
 
 class Summary(Struct, array_like=True):
@@ -358,12 +358,15 @@ class Stream(Struct):
                 yield place, question, bet
 
     def _matters(self, mean: float, smallest: float, *, is_rise: bool) -> bool:
-        """Whether a mean is far enough from the reference's, in the direction of what is bet on."""
+        """Whether a mean is far enough from the reference's, in the direction of what is bet on.
+
+        What went badly twice as often as before always is, however rare it was.
+        """
         if not smallest:
             return True
         was = self.reference.mean
         moved = mean - was if is_rise else was - mean
-        return moved >= (smallest if self.quantity.is_rate else smallest * was)
+        return moved >= (min(smallest, was) if self.quantity.is_rate else smallest * was)
 
     def _withhold(self) -> None:
         """Raise no alarm; the evidence stays, for the change may grow."""

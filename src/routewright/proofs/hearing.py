@@ -9,6 +9,7 @@ notices by itself.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 
 from msgspec import Struct
@@ -127,7 +128,7 @@ LEAVES_AFTER_S = 0.03
 async def ask(port: int, question: Question, *, patience_s: float, begun: asyncio.Event | None = None) -> Heard:
     """By a connection of its own. `begun` is set when the first piece of a body is there."""
     heard = Heard()
-    try:
+    with suppress(OSError, EOFError, TimeoutError, ValueError):  # what was heard until then is what there is
         async with asyncio.timeout(patience_s):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
@@ -138,8 +139,6 @@ async def ask(port: int, question: Question, *, patience_s: float, begun: asynci
                     await _hear(heard, reader, question.leaves_after, begun or asyncio.Event())
             finally:
                 writer.transport.abort()
-    except (OSError, EOFError, TimeoutError, ValueError):
-        """What was heard until then is what there is."""
     return heard
 
 
