@@ -69,7 +69,7 @@ class StreamDecoder:
         if self._failure is not None:
             raise self._failure
         line = self._splitter.only_line(data) if self._has_begun and not self._reader.is_done else b""
-        if line and is_text(data):
+        if line and (data.isascii() or is_text(data)):  # the first spares a call
             try:
                 found = self._reader.read(data, line)
             except ProviderError as error:
