@@ -40,7 +40,7 @@ def f1(run: Run, told: Told) -> list[Figure]:
             bar=f"all {len(rows)}",
             measured=f"{len(rows.keys() & well)} of {len(rows)}" + (f"; not {', '.join(failed)}" * bool(failed)),
             has_passed=rows.keys() <= set(well) and done.returncode == 0,
-            run=run.told(began, f"{len(tests)} tests"),
+            run=run.told(began, f"{len(tests)} tests" + f"; failed: {', '.join(sorted(bad))}" * bool(bad)),
         )
     ]
 

@@ -49,7 +49,7 @@ from routewright.gateway import (
 from routewright.http1 import pool
 from routewright.jobs import answering, forecast, inputs, lines, promise_watch, provider, pruning, ticker, watch
 from routewright.layers import circuit, incidents, key_quota, shadow, slowness
-from routewright.ledger import browsing, drift, experience, job_holds
+from routewright.ledger import browsing, drift, experience, job_holds, sqlite
 from routewright.migration import yaml_reading
 from routewright.policies import openfeature
 from routewright.policies import store as policy_store
@@ -200,6 +200,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "a page of the dashboard": (ui.PAGE_TIMEOUT_S,),
     "a question of a page in SQLite": (stores.LOOK_LIMIT_S,),
     "a page given to others who ask the same": (ui.KEPT_S, ui.MOST_KEPT),
+    "opening a ledger in SQLite that somebody else makes or brings up to date": (sqlite.OPENING_BUSY_MS / 1000,),
     "entries a page of requests walks": (browsing.MOST_WALKED, browsing.MOST_WALKED_ROWS),
     "requests among which sessions are found": (sessions.LOOKED_AT, sessions.MOST_SESSIONS, sessions.MOST_TURNS),
     "requests since the start that the overview looks at": (overview.MOST_OF_RUN,),

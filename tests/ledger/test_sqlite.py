@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from databases import database_of
 from entries import AT_ONCE, absorb, outcome, recorded, reserved, settled
 from routewright.errors import LedgerUnavailable, SchemaRefused, StoreUnavailable
+from routewright.ledger import sqlite
 from routewright.ledger.database import Migration, migrations
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import encode_event
@@ -152,6 +154,21 @@ def test_s02_a_locked_store_is_transient(store: Store, tmp_path: Path) -> None:
         backup.execute("ROLLBACK")
     absorb(store, settled("a1"))
     assert store.totals().attempts == 1
+
+
+def test_r05_who_opens_a_ledger_waits_for_whoever_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_MS", 1)
+    path = tmp_path / "ledger.db"
+    with closing(apsw.Connection(str(path))) as maker, ThreadPoolExecutor(1) as thread:
+        maker.pragma("journal_mode", "wal")
+        maker.execute("BEGIN IMMEDIATE")
+        opening = thread.submit(SqliteDatabase, path)
+        assert not wait([opening], timeout=0.2).done
+        maker.execute("COMMIT")
+        with closing(opening.result(10)) as opened:
+            maker.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable, match="locked"), opened.transaction():
+                pass
 
 
 class FailingSync(apsw.VFS):

@@ -34,6 +34,7 @@ OLDEST_SQLITE = (3, 51, 3)
 """Before it, a reset of the write-ahead log could corrupt a database that several connections use."""
 
 _BUSY_MS = 1000  # the journal waits longer, with pauses; a commit that is only slow needs no second try
+OPENING_BUSY_MS = 30_000  # somebody else may be making the file, or bringing a large one up to date
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 16 * 1024
 """Of a new file. A request's row is half of SQLite's usual page, and each page is written twice: log and file."""
@@ -144,11 +145,13 @@ def _connect(path: Path, vfs: str | None) -> apsw.Connection:
 
 def _opened(path: Path, vfs: str | None, steps: Sequence[Migration]) -> apsw.Connection:
     connection = _connect(path, vfs)
+    connection.set_busy_timeout(OPENING_BUSY_MS)
     try:
         migrate(connection, steps)
     except BaseException:
         connection.close(True)
         raise
+    connection.set_busy_timeout(_BUSY_MS)
     return connection
 
 
