@@ -20,6 +20,8 @@ OTHERS = 4
 FLOOD = 10 * OTHERS
 PLACES = 20
 LONG_TOKENS, SHORT_TOKENS = 750, 1
+BEGINS_WITHIN_S = 30
+"""A flood that is refused would never begin."""
 SETTINGS = """
 [policy]
 classifier = "heuristic"
@@ -65,7 +67,8 @@ class _Flood:
 
     async def amid(self, flooding: str, others: list[str], rounds: int) -> Flooded:
         flood = [asyncio.create_task(self._pour(flooding)) for _ in range(FLOOD)]
-        await self._is_on.wait()
+        async with asyncio.timeout(BEGINS_WITHIN_S):
+            await self._is_on.wait()
         let_past = await asyncio.gather(*(self._wait_amid(key, rounds) for key in others))
         for one in flood:
             one.cancel()

@@ -11,6 +11,4 @@ def test_m06_others_are_served_before_the_flood_that_was_there_first(tmp_path: P
     assert flooded.failed == 0
     assert flooded.flood > 2 * flooding.PLACES, "there was a flood"
     waiting = flooding.FLOOD - flooding.PLACES
-    assert median(flooded.let_past) < waiting / 2, (
-        "in order of arrival it is all that wait, so often as places are left"
-    )
+    assert median(flooded.let_past) < waiting / 2, "in order of arrival all that wait would be answered before"
