@@ -14,13 +14,14 @@
     f6     outages of a minute, and how soon they are over
     f7     one of three deployments browned out
     f8     what an outage is multiplied by, and whether an overload ends by itself
+    e14    what others notice while one tenant floods a place
     f9     streams cut at random bytes
     f10    secrets that are easy to find, hunted through all that comes out
     f11    damaged input of every kind
     f12    SIGTERM amid live streams
     f13    Redis and PostgreSQL taken away under load
 
-f2a to f4 and f6 to f8 are in the package as well: `routewright prove` tries them anywhere.
+f2a to f4, f6 to f8 and e14 are in the package as well: `routewright prove` tries them anywhere.
 
 Exit code 1 when a bar is missed. The default run takes about half an hour on two cores; `--long` some hours.
 """

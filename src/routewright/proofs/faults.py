@@ -9,6 +9,8 @@ from pathlib import Path
 from routewright.proofs.brownout import HEDGE_AFTER_MS, Brownout
 from routewright.proofs.brownout import measure as measure_brownouts
 from routewright.proofs.figure import Figure
+from routewright.proofs.flood import OTHERS, TIMES, WORKERS, Flood
+from routewright.proofs.flood import measure as measure_floods
 from routewright.proofs.overload import CONDITIONS
 from routewright.proofs.overload import measure as measure_overloads
 from routewright.proofs.part import NotHere, Part, Run, Size, Told
@@ -129,8 +131,33 @@ def f8(run: Run, told: Told) -> list[Figure]:
     ]
 
 
+def e14(run: Run, told: Told) -> list[Figure]:
+    """Floods."""
+    began, times, done = time.monotonic(), run.pick(1, 3, 20), count(1)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure_floods(Path(folder), run.seed, times, told=lambda: told(next(done) / (2 * times)))
+    run_told = run.told(began, f"{SIMULATED}, five minutes, {times} times, {len(OTHERS)} others, {WORKERS} workers")
+    return [
+        _flood("E14 known", "the settings say how much at once", [each for each in found if each.is_told], run_told),
+        _flood("E14 learned", "its refusals show how much", [each for each in found if not each.is_told], run_told),
+    ]
+
+
+def _flood(name: str, what: str, found: Sequence[Flood], run_told: str) -> Figure:
+    ratio, first_s = max(each.total_ratio for each in found), max(each.first_added_s for each in found)
+    return Figure(
+        name=name,
+        what=f"while one tenant asks for {TIMES} times as much as all others, of a place where {what}: their p99 over "
+        "that without it; what their first word waits longer, p99; their success",
+        bar="≤ 1.2; told only; ≥ 99.9 %",
+        measured=f"{ratio:.2f}; {first_s:.2f} s; {min(each.success for each in found):.2%}",
+        has_passed=ratio <= 1.2 and min(each.success for each in found) >= 0.999,
+        run=run_told,
+    )
+
+
 def _either(numbers: Sequence[float]) -> str:
     return " and ".join(f"{number:g}" for number in numbers)
 
 
-PARTS: dict[str, Part] = {"f6": f6, "f7": f7, "f8": f8}
+PARTS: dict[str, Part] = {"f6": f6, "f7": f7, "f8": f8, "e14": e14}

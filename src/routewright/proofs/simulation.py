@@ -30,6 +30,7 @@ from routewright.layers.circuit import State
 from routewright.ledger.accounts import JournaledLedger
 from routewright.settings import load_settings
 from routewright.settings.catalog import build_catalog
+from routewright.tenant import NOBODY, Tenant
 from routewright.testing import FakeClock
 
 Failure: TypeAlias = Literal["error", "refuse", "overloaded", "silent"]
@@ -197,13 +198,15 @@ class World:
         workers: int = 100,
         has_fallback: bool = False,
         hedge_after_ms: int | None = None,
+        concurrency: int | None = None,
     ) -> None:
+        """`concurrency` is what the settings say that a place takes at once; None when they do not say."""
         self.clock, self.random = FakeClock(), Random(seed)
         names = [f"p{number}" for number in range(places)]
         backups = ["b0"] if has_fallback else []
         self.places = {name: Place(self.clock, Random(f"{seed} {name}"), workers) for name in names + backups}
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "routewright.toml").write_text(_settings(names, backups), encoding="utf-8")
+        (folder / "routewright.toml").write_text(_settings(names, backups, concurrency), encoding="utf-8")
         flags = {} if hedge_after_ms is None else {"policy.hedge_after_ms": hedge_after_ms}
         settings = load_settings(environ={"HOME": str(folder)}, cwd=folder, flags=flags)
         self.engine = Engine(
@@ -237,12 +240,12 @@ class World:
 
     @asynccontextmanager
     async def traffic(
-        self, rate: Callable[[float], float], *, patience_s: float, streamed: float = 1.0
+        self, rate: Callable[[float], float], *, patience_s: float, streamed: float = 1.0, tenant: Tenant = NOBODY
     ) -> AsyncIterator[list[Asked]]:
-        """Clients that come by chance, `rate(now)` a second, for the length of the block; then all are awaited."""
+        """Clients of one tenant that come by chance, `rate(now)` a second, for the block's length; all are awaited."""
         asked: list[Asked] = []
         async with asyncio.TaskGroup() as group:
-            arriving = group.create_task(self._arrive(group, asked, rate, patience_s, streamed))
+            arriving = group.create_task(self._arrive(group, asked, rate, patience_s, streamed, tenant))
             yield asked
             arriving.cancel()
 
@@ -253,14 +256,15 @@ class World:
         rate: Callable[[float], float],
         patience_s: float,
         streamed: float,
+        tenant: Tenant,
     ) -> None:
         while True:
             await asyncio.sleep(self.random.expovariate(rate(self.clock.monotonic())))
             one = Asked(began_at=self.clock.monotonic(), is_stream=self.random.random() < streamed)
             asked.append(one)
-            group.create_task(self._ask(one, patience_s))
+            group.create_task(self._ask(one, patience_s, tenant))
 
-    async def _ask(self, asked: Asked, patience_s: float) -> None:
+    async def _ask(self, asked: Asked, patience_s: float, tenant: Tenant) -> None:
         call = Call(
             id=uuid7(self.clock.time_ns(), self.random),
             dialect="library",
@@ -268,6 +272,7 @@ class World:
             messages=(Message("user", (Text("Hello"),)),),
             body={},
             stream=asked.is_stream,
+            tenant=tenant,
         )
         try:
             async with asyncio.timeout(patience_s):
@@ -288,10 +293,11 @@ def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def _settings(names: Sequence[str], backups: Sequence[str]) -> str:
+def _settings(names: Sequence[str], backups: Sequence[str], concurrency: int | None) -> str:
     lines = ["[policy]", 'classifier = "heuristic"']
     for name in (*names, *backups):
         lines += [f"[providers.{name}]", f'base_url = "https://{name}.example/v1"']
+        lines += [] if concurrency is None else [f"concurrency = {concurrency}"]
     lines += _model("swift", names, ["backup"] if backups else [])
     return "\n".join([*lines, *(_model("backup", backups, []) if backups else [])])
 
