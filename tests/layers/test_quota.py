@@ -10,7 +10,8 @@ from routewright.call import Attempt, Priority
 from routewright.clock import SystemClock
 from routewright.errors import DeploymentBusy, ProviderFailed, ProviderOverloaded
 from routewright.layers import quota
-from routewright.layers.quota import BACK_IN_S, CUT, CUT_EVERY_S, LONG_S, PATIENCE_S, DeploymentQuota, Limit
+from routewright.layers.quota import BACK_IN_S, CUT, CUT_EVERY_S, PATIENCE_S, DeploymentQuota, Limit
+from routewright.layers.turns import LONG_S
 from routewright.reply import Allowance, Reply
 from routewright.tenant import Tenant
 from routewright.testing import FakeClock

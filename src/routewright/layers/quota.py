@@ -15,18 +15,16 @@ long, or else the newest.
 """
 
 import asyncio
-from bisect import insort
 from collections.abc import Iterable
 from functools import partial
 from math import inf
 
-from msgspec import Struct
-
-from routewright.call import Attempt, Call, Priority
+from routewright.call import Attempt
 from routewright.catalog.registry import Deployment
 from routewright.clock import Clock
 from routewright.errors import DeploymentBusy, ProviderOverloaded
 from routewright.layers.service import Service
+from routewright.layers.turns import Turns, Waiter
 from routewright.reply import Allowance, Ending, Reply
 
 WAITING_ROOM = 1000
@@ -40,8 +38,6 @@ BELOW = 0.95
 """What was too much at a place that answers is taken to be this much too much."""
 GROWTH_SEEN_S = 0.25
 """How often those that wait see whether the limit has grown, where no call leaves."""
-LONG_S = 2.0
-"""Who has waited for so long stands back: it is no burst."""
 PATIENCE_S = 1.0
 """How long a call waits for what the headers leave, where another place could take it."""
 UNSENT = "given up while it waited for its turn: nothing was sent"
@@ -132,26 +128,6 @@ class Limit:
             self._aim = min(self._most, self._aim + max(1.0, now - self._back_at) / self._aim)
 
 
-class _Waiter(Struct, eq=False):
-    priority: Priority
-    round: int
-    """A tenant has one call in each: start-time fair queueing, every call of the same weight."""
-    number: int
-    since: float
-    """Monotonic seconds."""
-    tenant: str
-    turn: asyncio.Future[None]
-
-    def rank(self, now: float) -> tuple[bool, float]:
-        """Of a tenant's calls the least goes first: the oldest, and after all others the newest that waits for long."""
-        waited_s = now - self.since
-        return (True, waited_s) if waited_s >= LONG_S else (False, -waited_s)
-
-
-def _place(waiter: _Waiter) -> tuple[int, int, int]:
-    return waiter.priority, waiter.round, waiter.number
-
-
 class Slots:
     """The places of one deployment: given to the most urgent, and among these to one tenant after the other."""
 
@@ -159,8 +135,7 @@ class Slots:
         self.limit = Limit(most)
         self._clock = clock
         self._in_flight = 0
-        self._waiting: list[_Waiter] = []
-        self._arrivals = 0
+        self._waiting = Turns()
         self._alarm: asyncio.TimerHandle | None = None
 
     def take(self, now: float) -> bool:
@@ -173,17 +148,17 @@ class Slots:
     async def wait(self, attempt: Attempt, now: float) -> None:
         """Wait for a place. Raises DeploymentBusy when the waiting room is full, or the place would come too late."""
         self._check_patience(attempt, now)
-        waiter = self._waiter(attempt.routed.call, now)
-        insort(self._waiting, waiter, key=_place)
+        call, turn = attempt.routed.call, asyncio.get_running_loop().create_future()
+        waiter = Waiter(call.priority, call.tenant.key, now, turn)
+        self._waiting.add(waiter)
         self._check_room(attempt, now)
         self._set_alarm(now)
         try:
-            await waiter.turn
+            await turn
         except asyncio.CancelledError as error:
             error.add_note(UNSENT)
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            elif not waiter.turn.cancelled() and waiter.turn.exception() is None:  # it had its turn, and is gone
+            was_waiting = self._waiting.remove(waiter)
+            if not (was_waiting or turn.cancelled() or turn.exception()):  # it had its turn, and is gone
                 self.leave()
             raise
 
@@ -192,7 +167,7 @@ class Slots:
 
         Where the limit is exceeded, as many more as the limit is too small: there they wait for one another.
         """
-        calls = self._in_flight + sum(now - each.since < LONG_S for each in self._waiting) + 1
+        calls = self._in_flight + self._waiting.fresh(now) + 1
         return calls * max(1.0, calls / self.limit.size(now)) - 1
 
     def leave(self) -> None:
@@ -215,15 +190,6 @@ class Slots:
         """An answer says what is left."""
         self.limit.told(self._clock.monotonic(), allowance, self._in_flight - 1)
 
-    def _waiter(self, call: Call, now: float) -> _Waiter:
-        """One more; its round is the first in which its tenant has none."""
-        self._arrivals += 1
-        equals = [waiter for waiter in self._waiting if waiter.priority == call.priority]
-        current = equals[0].round if equals else 0
-        ahead = sum(waiter.tenant == call.tenant.key for waiter in equals)
-        turn = asyncio.get_running_loop().create_future()
-        return _Waiter(call.priority, current + ahead, self._arrivals, now, call.tenant.key, turn)
-
     def _start(self, now: float) -> None:
         self._in_flight += 1
         self.limit.started(now)
@@ -231,27 +197,11 @@ class Slots:
     def _advance(self) -> None:
         now = self._clock.monotonic()
         while self._waiting and self.limit.admits(now, self._in_flight):
-            waiter = self._pop_next(now)
+            waiter = self._waiting.pop_next(now)
             if not waiter.turn.done():  # else it was cancelled, and does not know yet
                 self._start(now)
                 waiter.turn.set_result(None)
         self._set_alarm(now)
-
-    def _pop_next(self, now: float) -> _Waiter:
-        """Of the tenant whose turn it is, the call that goes first; the one that had this turn takes that one's."""
-        first = self._waiting.pop(0)
-        chosen = min([first, *self._rivals(first)], key=lambda waiter: waiter.rank(now))
-        if chosen is not first:
-            self._give_turn(chosen, first)
-        return chosen
-
-    def _rivals(self, waiter: _Waiter) -> list[_Waiter]:
-        """The others of its tenant that are as urgent."""
-        return [each for each in self._waiting if (each.priority, each.tenant) == (waiter.priority, waiter.tenant)]
-
-    def _give_turn(self, giver: _Waiter, taker: _Waiter) -> None:
-        taker.round, taker.number = giver.round, giver.number
-        self._waiting[self._waiting.index(giver)] = taker
 
     def _set_alarm(self, now: float) -> None:
         """Look again when time alone makes room."""
@@ -276,10 +226,7 @@ class Slots:
         """Refuse one if there are too many: of who has the last turn, the call that would go last."""
         if len(self._waiting) <= WAITING_ROOM:
             return
-        last = self._waiting.pop()
-        refused = max([last, *self._rivals(last)], key=lambda waiter: waiter.rank(now))
-        if refused is not last:
-            self._give_turn(refused, last)
+        refused = self._waiting.pop_last(now)
         if not refused.turn.done():
             message = f"{attempt.deployment.id}: {WAITING_ROOM} calls wait for their turn already"
             refused.turn.set_exception(DeploymentBusy(f"{message}, and others come first"))
