@@ -461,6 +461,19 @@ def test_the_first_claim_counts_what_was_spent_and_is_open_already(
         assert (grant.posted_nanousd, grant.leased_nanousd) == (expected, LIMIT - expected)
 
 
+def test_the_first_claim_of_a_purse_counts_every_cause_that_it_pays_for(
+    escrow: DatabaseEscrow, absorb: Callable[..., None]
+) -> None:
+    absorb(
+        settled("1", at_ns=TODAY.starts_ns + 5, cost_nanousd=100, cause="shadow"),
+        settled("2", at_ns=TODAY.starts_ns + 5, cost_nanousd=10, cause="comparison"),
+        settled("3", at_ns=TODAY.starts_ns + 5, cost_nanousd=1, cause="judge"),
+        reserved("open", at_ns=TODAY.starts_ns + 5, amount_nanousd=50, cause="comparison"),
+    )
+    budget = Budget(name="b", scope=Scope.CAUSE, subject="shadow", limit_nanousd=LIMIT, period=Period.DAY)
+    assert claim(escrow, "a", budget=budget, window=TODAY).posted_nanousd == 160
+
+
 def test_a_tag_is_told_from_one_that_looks_like_it(escrow: DatabaseEscrow, absorb: Callable[..., None]) -> None:
     absorb(settled("1", tags=("a", "b")), settled("2", tags=("A",)))
     for subject in (",", "b,", "", "aA"):
