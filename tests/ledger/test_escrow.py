@@ -286,6 +286,16 @@ def test_a_claim_renews_a_grant(escrow: DatabaseEscrow, database: TimedDatabase)
     assert claim(escrow, "b", needed=10).granted_nanousd == 10 + 390 // 2
 
 
+def test_t01_a_grant_lasts_no_longer_when_the_databases_clock_is_set_back(
+    escrow: DatabaseEscrow, database: TimedDatabase
+) -> None:
+    claim(escrow, "a", needed=10)
+    database.advance(-3600)
+    assert claim(escrow, "a", granted=LIMIT, needed=10).lasts_s == 30.0
+    database.advance(10)
+    assert claim(escrow, "a", granted=LIMIT, needed=10).lasts_s == 20.0, "it was noted anew"
+
+
 def test_what_a_dead_process_had_is_free_once_it_is_forgotten(escrow: DatabaseEscrow, database: TimedDatabase) -> None:
     claim(escrow, "a", needed=10)
     claim(escrow, "a", needed=10, window=TODAY)

@@ -105,8 +105,9 @@ class _Outcome(Struct, frozen=True, kw_only=True):
     is_wanted_elsewhere: bool
 
     def is_noted(self, row: WindowRow, share: _Share | None, lasts_ns: int) -> bool:
-        """Whether all of it stands in the database already, and the grant for more than half of its time yet."""
-        if self.row != row or share is None or share.left_ns * 2 <= lasts_ns:
+        """Whether all of it stands in the database already, and the grant for more than half of its time yet; for more
+        than all of it, the database's clock was set back meanwhile."""
+        if self.row != row or share is None or not lasts_ns < share.left_ns * 2 <= lasts_ns * 2:
             return False
         return (share.granted_nanousd, share.wanted_nanousd) == (self.granted_nanousd, self.wanted_nanousd)
 
