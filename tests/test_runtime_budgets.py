@@ -11,6 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from builders import message
+from databases import PostgresServer
+from entries import reserved
 from routewright.call import Call
 from routewright.client import SyncRouter
 from routewright.errors import BudgetExceeded, LedgerUnavailable
@@ -18,12 +20,16 @@ from routewright.ids import uuid7
 from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope
 from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.keeper import PATIENCE_S
-from routewright.ledger.ledger import Charge
+from routewright.ledger.ledger import Charge, encode_event
+from routewright.ledger.recovery import Recovery
 from routewright.ledger.sqlite import SqliteDatabase
+from routewright.ledger.tape import Tape
 from routewright.reply import Answer
 from routewright.runtime import Runtime
+from routewright.settings.budgets import budgets_of
 from routewright.settings_source import SettingsSource
 from routewright.simulator import Simulator
+from routewright.stores import open_store
 
 SETTINGS = """
 [spending]
@@ -59,6 +65,14 @@ async def runtime(source: SettingsSource) -> AsyncIterator[Runtime]:
 
 def write(folder: Path, limit: str) -> None:
     (folder / "routewright.toml").write_text(SETTINGS.format(limit=limit))
+
+
+@pytest.fixture
+def shared(tmp_path: Path, source: SettingsSource, postgres_server: PostgresServer) -> SettingsSource:
+    """A ledger that other machines may write to as well."""
+    with (tmp_path / "routewright.toml").open("a") as file:
+        file.write(f'[ledger]\ndatabase_url = "{postgres_server.new_schema()}"\n')
+    return source
 
 
 def question() -> Call:
@@ -230,4 +244,32 @@ async def test_a_budget_that_becomes_hard_counts_what_was_spent_once(source: Set
     cost += (await ask(runtime)).receipt.cost_nanousd
     await runtime.flush()
     assert runtime._keeper.balances.spare(Charge("all", 0)) == 10**9 - cost
+    await runtime.close()
+
+
+@pytest.mark.parametrize("has_held", [False, True])
+async def test_r03_who_dies_just_before_its_slot_is_taken_leaves_nothing_behind(
+    shared: SettingsSource, monkeypatch: pytest.MonkeyPatch, has_held: bool
+) -> None:
+    settings, _ = shared.load()
+    (budget,) = budgets_of(settings)[:1]
+    neighbour = Tape(settings.ledger.path / "journal")
+    with closing(open_store(settings)) as store:
+        granted = DatabaseEscrow(store.database).claim(
+            budget, ALL_TIME, boot=neighbour.boot, granted_nanousd=0, needed_nanousd=1
+        )
+    assert granted.granted_nanousd == 10**9
+    if has_held:
+        charges = (Charge(budget.name, 0),)
+        neighbour.append(encode_event(reserved("its", boot=neighbour.boot, charges=charges, amount_nanousd=10**9 // 2)))
+
+    def die(recovery: Recovery) -> None:
+        recovery.look()
+        neighbour.release()
+
+    monkeypatch.setattr("routewright.runtime._take_over", die)
+    runtime = Runtime.open(shared, simulator=Simulator(time_scale=0))
+    assert runtime.store.unattended() == []
+    assert spent(runtime) == (10**9 // 2 if has_held else 0)
+    assert (await ask(runtime)).content
     await runtime.close()

@@ -105,6 +105,11 @@ def test_a_cause_that_no_attempt_has_is_a_mistake(desk: Desk) -> None:
     assert "'judgement' is no cause of an attempt; there are first, retry" in told
 
 
+def test_a_cause_that_another_ones_budget_pays_for_is_a_mistake(desk: Desk) -> None:
+    told = refusal(desk, '[budgets.b]\nscope = "cause:comparison"\nlimit_usd = 1\n')
+    assert """'comparison' is paid for by "cause:shadow"; write that""" in told
+
+
 def test_a_time_zone_that_there_is_not_is_a_mistake(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     text = '[spending]\ntime_zone = "Mars/Olympus"\n'
     assert "spending.time_zone: 'Mars/Olympus' is not a time zone" in refusal(desk, text)
@@ -126,6 +131,15 @@ def test_a_machine_without_time_zones_still_has_utc(desk: Desk, monkeypatch: pyt
 @pytest.mark.parametrize("name", ["cost_alert_threshold", "key", "a/b", "a b", ""])
 def test_names_that_a_budget_must_not_have(desk: Desk, name: str) -> None:
     assert "budgets." in refusal(desk, f'[budgets."{name}"]\nscope = "total"\nlimit_usd = 1\n')
+
+
+@pytest.mark.parametrize("limit", ["1_000_000_001", '"1e30"', "1e12"])
+def test_a_limit_that_no_database_could_count_is_a_mistake(desk: Desk, limit: str) -> None:
+    told = refusal(desk, f'[budgets.b]\nscope = "total"\nlimit_usd = {limit}\n')
+    assert told.startswith("budgets.b.limit_usd: ")
+    assert "USD is above 1,000,000,000" in told
+    (budget, _) = budgets(desk, '[budgets.b]\nscope = "total"\nlimit_usd = 1_000_000_000\n')
+    assert budget.limit_nanousd == 10**18
 
 
 def test_a_budget_without_a_limit_is_a_mistake(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 NANO = 1_000_000_000
 """Nano-USD in a dollar."""
+MOST_USD = 1_000_000_000
+"""Of an amount that somebody writes down: databases count nano-USD in 64 bits, which are full at nine times that."""
 
 
 def exact_usd(nanousd: int, *, least_decimals: int = 9) -> str:

@@ -245,6 +245,8 @@ class Reply:
     """What its checks found; of a stream that is checked at its end, known then."""
     tokens_before = 0
     """Used for other answers to the same call, which were not delivered."""
+    is_spare = False
+    """Another one is the answer: the request goes on when this one closes."""
     is_rewritten = False
     """Its text is not the provider's own: its events have no bytes to pass on."""
 

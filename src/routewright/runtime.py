@@ -440,7 +440,8 @@ def _take_over(recovery: Recovery) -> None:
 def _recover(journal: Journal, store: Store, escrow: DatabaseEscrow, clock: Clock, *, is_shared: bool) -> None:
     """Begin to fill the store, settle the holds that nobody will settle any more, and free what nobody will spend.
 
-    In a store that other machines share, a process that nobody here knows is not therefore dead.
+    In a store that other machines share, a process that nobody here knows is not therefore dead: there it is those
+    whose slot we have taken, for whoever died between the look at it and that.
     """
     left = sum(1 for _ in journal.recover())
     journal.start(store.absorb)
@@ -448,9 +449,14 @@ def _recover(journal: Journal, store: Store, escrow: DatabaseEscrow, clock: Cloc
         log.warning("recovered %d ledger events of a process that ended without closing", left)
     journal.flush_blocking()
     if is_shared:
-        return
-    for event in close_what_crashed(store.pending(journal.boots_alive), clock):
+        holds = [hold for hold in store.unattended() if hold.boot in journal.boots_before]
+    else:
+        holds = store.pending(journal.boots_alive)
+    for event in close_what_crashed(holds, clock):
         journal.append(event, closing=True)
     journal.flush_blocking()
+    if is_shared:
+        escrow.forget(journal.boots_before)
+        return
     escrow.forget_all_but(journal.boots_alive)
     escrow.forget_old_jobs()

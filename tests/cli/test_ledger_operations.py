@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
-from databases import PostgresServer
+from databases import PostgresServer, open_database
+from entries import reserved
 from ledger_rows import absorb, generated
+from routewright.ledger.budgets import ALL_TIME, Budget, Period, Scope
+from routewright.ledger.escrow import DatabaseEscrow
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import Reserved, encode_event
 from routewright.ledger.seals import seals_after
@@ -157,6 +161,20 @@ def test_migrate_to_postgresql_and_back(
         chains.append(seals_after(database, 0))
         database.close()
     assert chains[0] == chains[1] != []
+
+
+def test_migrate_takes_nothing_along_that_only_this_machine_knows_to_be_over(
+    terminal: Terminal, postgres_server: PostgresServer
+) -> None:
+    with closing(Store(SqliteDatabase(terminal.ledger))) as store:  # of a backup: no journal here knows this process
+        absorb(store, [reserved("left", boot="gone")])
+        budget = Budget(name="all", scope=Scope.TOTAL, limit_nanousd=1_000, period=Period.FOREVER)
+        DatabaseEscrow(store.database).claim(budget, ALL_TIME, boot="gone", granted_nanousd=0, needed_nanousd=1)
+    address = postgres_server.new_schema()
+    assert terminal.run("ledger", "migrate", "--to", "env:LEDGER", environ={"LEDGER": address}).exit_code == 0
+    with closing(open_database(address)) as copy:
+        assert Store(copy).open_holds() == []
+        assert copy.read("SELECT boot FROM grants") == []
 
 
 def test_migrate_tells_an_address_that_is_none(terminal: Terminal) -> None:

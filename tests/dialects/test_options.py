@@ -83,6 +83,7 @@ def test_a_quality_is_a_probability_as_a_number_or_in_digits(given: Any, quality
         ({"cache": True}, "cache"),
         ({"tags": ["a", 1]}, "tags[1]"),
         ({"tags": [""]}, "tags[0]"),
+        ({"tags": ["a\0b"]}, "tags[0]"),
         ({"user": 1}, "user"),
         ({"max_cost": 1}, "max_cost"),
     ],

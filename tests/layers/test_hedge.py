@@ -6,9 +6,12 @@ import pytest
 from builders import attempt, call, deployment, model, reply
 from routewright.call import Attempt, Cause
 from routewright.errors import ProviderFailed, RetriesSpent, RoutewrightError
+from routewright.layers.budget import Budget
 from routewright.layers.hedge import Hedge, Hedging
+from routewright.ledger.accounts import JournaledLedger
+from routewright.ledger.ledger import Settled
 from routewright.reply import Reply
-from routewright.testing import FakeClock
+from routewright.testing import FakeClock, MemoryLog
 
 TWO_PLACES = model("swift", deployment("first/swift"), deployment("second/swift"))
 STREAMED = attempt(call(stream=True), TWO_PLACES)
@@ -79,6 +82,25 @@ def test_when_both_answer_in_one_moment_one_is_closed() -> None:
     (other,) = (each for each in providers.replies if each is not answer)
     assert other.outcome == "abandoned"
     assert answer.ending is None
+
+
+async def test_what_the_one_that_is_closed_cost_is_written_while_the_other_runs_on() -> None:
+    log, clock, goes_on = MemoryLog(), FakeClock(), asyncio.Event()
+    ledger = JournaledLedger(log, boot="boot-1", clock=clock)
+    ledger.open(STREAMED.call.id)
+    budget = Budget(ledger, clock)
+
+    async def upstream(request: Attempt) -> Reply:
+        if request.cause is Cause.FIRST:
+            await goes_on.wait()
+        goes_on.set()
+        return reply(request)
+
+    hedge = Hedge(Hedging(after_s=0.0, max_nanousd=1_000), clock, Random(1))
+    answer = await hedge(STREAMED, lambda request: budget(request, upstream))
+    (settled,) = (event for event in log.events if isinstance(event, Settled))
+    assert (settled.outcome, answer.ending) == ("abandoned", None)
+    assert settled.attempt_id != answer.attempt.id
 
 
 @pytest.mark.parametrize("error", [ProviderFailed("500"), RetriesSpent("no more")])

@@ -286,6 +286,16 @@ def test_a_claim_renews_a_grant(escrow: DatabaseEscrow, database: TimedDatabase)
     assert claim(escrow, "b", needed=10).granted_nanousd == 10 + 390 // 2
 
 
+def test_t01_a_grant_lasts_no_longer_when_the_databases_clock_is_set_back(
+    escrow: DatabaseEscrow, database: TimedDatabase
+) -> None:
+    claim(escrow, "a", needed=10)
+    database.advance(-3600)
+    assert claim(escrow, "a", granted=LIMIT, needed=10).lasts_s == 30.0
+    database.advance(10)
+    assert claim(escrow, "a", granted=LIMIT, needed=10).lasts_s == 20.0, "it was noted anew"
+
+
 def test_what_a_dead_process_had_is_free_once_it_is_forgotten(escrow: DatabaseEscrow, database: TimedDatabase) -> None:
     claim(escrow, "a", needed=10)
     claim(escrow, "a", needed=10, window=TODAY)
@@ -459,6 +469,19 @@ def test_the_first_claim_counts_what_was_spent_and_is_open_already(
     for _ in range(2):
         grant = claim(escrow, "a", needed=1, budget=budget, window=TODAY)
         assert (grant.posted_nanousd, grant.leased_nanousd) == (expected, LIMIT - expected)
+
+
+def test_the_first_claim_of_a_purse_counts_every_cause_that_it_pays_for(
+    escrow: DatabaseEscrow, absorb: Callable[..., None]
+) -> None:
+    absorb(
+        settled("1", at_ns=TODAY.starts_ns + 5, cost_nanousd=100, cause="shadow"),
+        settled("2", at_ns=TODAY.starts_ns + 5, cost_nanousd=10, cause="comparison"),
+        settled("3", at_ns=TODAY.starts_ns + 5, cost_nanousd=1, cause="judge"),
+        reserved("open", at_ns=TODAY.starts_ns + 5, amount_nanousd=50, cause="comparison"),
+    )
+    budget = Budget(name="b", scope=Scope.CAUSE, subject="shadow", limit_nanousd=LIMIT, period=Period.DAY)
+    assert claim(escrow, "a", budget=budget, window=TODAY).posted_nanousd == 160
 
 
 def test_a_tag_is_told_from_one_that_looks_like_it(escrow: DatabaseEscrow, absorb: Callable[..., None]) -> None:

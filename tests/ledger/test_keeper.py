@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from routewright.errors import StoreUnavailable
 from routewright.ledger.balances import Balances
 from routewright.ledger.budgets import Budget, Grant, Period, Refusal, Scope
-from routewright.ledger.keeper import PATIENCE_S, POLL_S, Keeper
+from routewright.ledger.keeper import PATIENCE_S, POLL_S, SILENCE_S, Keeper
 from routewright.ledger.ledger import Charge
 from routewright.tenant import NOBODY
 from routewright.testing import FakeClock, MemoryEscrow
@@ -169,6 +169,31 @@ def test_without_the_escrow_what_is_granted_can_be_spent_and_no_more(
     assert told == [True, False]
     assert caplog.text.count("nothing more can be granted") == 1
     assert caplog.text.count("answers again") == 1
+
+
+def test_s06_a_database_that_stands_still_keeps_nobody_waiting_until_it_goes_on(
+    clock: FakeClock, escrow: MemoryEscrow
+) -> None:
+    async def main() -> None:
+        goes_on = asyncio.Event()
+
+        async def standing_still(work: Callable[[], Grant]) -> Grant:
+            await goes_on.wait()
+            return work()
+
+        one = Process(escrow, clock)
+        one.keeper = Keeper(one.balances, escrow, boot="boot-1", clock=clock, aside=standing_still)
+        assert None not in await asyncio.gather(one.admit("a", 10), one.admit("b", 20))
+        assert (one.keeper.is_cut_off, clock.monotonic()) == (True, began_at + SILENCE_S)
+        assert await one.admit("c", 10) is not None
+        assert clock.monotonic() == began_at + SILENCE_S, "who comes now knows it at once"
+        goes_on.set()
+        await asyncio.sleep(POLL_S)
+        assert not one.keeper.is_cut_off
+        assert await one.admit("d", 10) is None
+
+    began_at = clock.monotonic()
+    clock.run(main())
 
 
 def test_a_bug_in_a_round_is_told_and_leaves_nobody_waiting(

@@ -10,7 +10,8 @@ from databases import open_database
 from ledger_rows import DAY_NS, day, generated
 from routewright.ledger.database import Database, Transaction
 from routewright.ledger.ledger import LedgerEvent, encode_event
-from routewright.ledger.seals import GENESIS, GRACE_NS, closes_before, last_seal, open_days, seal_due, seals_after
+from routewright.ledger.sealed_rows import content_of
+from routewright.ledger.seals import GENESIS, GRACE_NS, last_seal, open_days, seal_due, seals_after
 from routewright.ledger.store import Store
 from terminal import NOON, request, settled
 
@@ -164,7 +165,11 @@ def test_days_that_are_open_are_those_with_rows_after_the_last_seal(database: Da
     assert list(open_days(database)) == ["2026-11-02", "2026-11-04"]
 
 
-def test_a_day_may_be_closed_half_a_grace_before_it_is_sealed() -> None:
-    midnight_ns = NOON + DAY_NS // 2
-    assert closes_before(midnight_ns + GRACE_NS // 2) == midnight_ns
-    assert closes_before(midnight_ns + GRACE_NS // 2 - 1) == midnight_ns - DAY_NS
+def test_t01_what_comes_after_a_clock_that_is_ahead_has_closed_the_day_is_late(database: Database) -> None:
+    noon_ns = NOON + 100 * 365 * DAY_NS  # by our own clock this day is far from over
+    absorb(database, settled(at_ns=noon_ns))
+    (first,) = seal_due(database, noon_ns + DAY_NS)
+    absorb(database, settled("request-2", at_ns=noon_ns), request("request-2", at_ns=noon_ns))
+    (second,) = seal_due(database, noon_ns + DAY_NS)
+    assert (second.day, second.supplement, second.rows) == (first.day, 1, 2)
+    assert content_of(database, first.day, 0, lambda: None) == (1, first.content_hash)

@@ -18,7 +18,7 @@ from routewright.catalog.pricing import parse_usd
 from routewright.catalog.registry import Tier
 from routewright.errors import InvalidRequest
 from routewright.ledger.budgets import Period
-from routewright.money import exact_usd
+from routewright.money import MOST_USD, exact_usd
 from routewright.tenant import WhenLeft
 
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -27,7 +27,6 @@ Few = Meta(max_length=100)
 Limit = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-MOST_USD = 1_000_000_000
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

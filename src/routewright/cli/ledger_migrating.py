@@ -15,7 +15,7 @@ from routewright.clock import SystemClock
 from routewright.errors import LedgerInUse
 from routewright.ledger.copying import Copied, copy_ledger
 from routewright.ledger.database import Database
-from routewright.ledger.recovery import Recovery, has_left_overs, writers_in
+from routewright.ledger.recovery import Recovered, Recovery, has_left_overs, writers_in
 from routewright.ledger.sqlite import SqliteDatabase
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
@@ -37,9 +37,9 @@ _TABLE = (Column("table"), Column("rows", is_number=True))
 def migrate(to: str, as_json: bool, config: ConfigPlace | None, flags: Mapping[str, str]) -> None:
     """Copy the whole ledger into another database: every row of every table, from SQLite to PostgreSQL or back.
 
-    Stop the gateway first. The ledger itself is not changed, but for what dead processes left in the journal, which is
-    brought into it. A copy that was cut off goes on when the same is said again; in the end both are compared, by
-    counts, sums and the hash of every day.
+    Stop the gateway first. The ledger itself is not changed, but for what dead processes left: in the journal, which is
+    brought into it, and open, which is settled. A copy that was cut off goes on when the same is said again; in the end
+    both are compared, by counts, sums and the hash of every day.
     """
     settings = settings_of(config, flags)
     path = ledger_file(settings)
@@ -66,10 +66,16 @@ def _require_rest(settings: Settings) -> None:
 def _source(settings: Settings) -> Iterator[Database]:
     """The ledger of the settings, for reading, with all that belongs to it."""
     journal = settings.ledger.path / "journal"
-    if has_left_overs(journal):
+    is_file = ledger_file(settings) is not None
+    if is_file or has_left_overs(journal):
         with closing(open_store(settings)) as store:
-            found = Recovery(journal, store, SystemClock()).look()
-        say(f"{counted(found.records, 'event')} of dead processes brought into the ledger first")
+            recovery = Recovery(journal, store, SystemClock())
+            found = recovery.look()
+            if is_file:  # of a database that machines share, nobody could say it any more
+                found += recovery.settle_the_forgotten()
+        if found != Recovered():
+            events = counted(found.records, "event")
+            say(f"{events} of dead processes brought into the ledger first, {counted(found.holds, 'hold')} settled")
     with closing(open_store(settings, read_only=True)) as store:
         yield store.database
 

@@ -149,6 +149,6 @@ def _names(names: list[Any], param: str, most: int, longest: int) -> tuple[str, 
     if len(names) > most:
         raise wrong(param, f"a list of at most {most} names", names)
     for index, name in enumerate(names):
-        if type(name) is not str or not 0 < len(name) <= longest:
-            raise wrong(f"{param}[{index}]", f"a string of 1 to {longest} characters", name)
+        if type(name) is not str or not 0 < len(name) <= longest or "\0" in name:  # as it is, no ledger keeps one
+            raise wrong(f"{param}[{index}]", f"a string of 1 to {longest} characters without a NUL", name)
     return tuple(names)

@@ -116,7 +116,7 @@ def _settle(hold: Hold, reply: Reply, first_event_ms: int) -> None:
         is_estimated=not is_final or bool(reply.unpriced),
         service_tier=reply.service_tier,
         first_event_ms=first_event_ms,
-        ends_request=not (reply.attempt.cause.is_errand or reply.attempt.routed.is_turn),
+        ends_request=not (reply.is_spare or reply.attempt.cause.is_errand or reply.attempt.routed.is_turn),
     )
     if reply.budget_remaining_nanousd is not None:
         reply.budget_remaining_nanousd = hold.remaining_nanousd

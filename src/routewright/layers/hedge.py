@@ -94,4 +94,5 @@ async def _give_up(tries: Iterable[asyncio.Future[Reply]]) -> None:
         each.cancel()
     for outcome in await asyncio.gather(*losers, return_exceptions=True):
         if isinstance(outcome, Reply):  # it answered in the same moment
+            outcome.is_spare = True
             outcome.close()

@@ -30,6 +30,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from routewright.call import Cause
 from routewright.ledger import rollups
 from routewright.ledger.budgets import Budget, Grant, Scope, Window, window_at
 from routewright.ledger.database import Database, Row, Transaction, Value
@@ -104,8 +105,9 @@ class _Outcome(Struct, frozen=True, kw_only=True):
     is_wanted_elsewhere: bool
 
     def is_noted(self, row: WindowRow, share: _Share | None, lasts_ns: int) -> bool:
-        """Whether all of it stands in the database already, and the grant for more than half of its time yet."""
-        if self.row != row or share is None or share.left_ns * 2 <= lasts_ns:
+        """Whether all of it stands in the database already, and the grant for more than half of its time yet; for more
+        than all of it, the database's clock was set back meanwhile."""
+        if self.row != row or share is None or not lasts_ns < share.left_ns * 2 <= lasts_ns * 2:
             return False
         return (share.granted_nanousd, share.wanted_nanousd) == (self.granted_nanousd, self.wanted_nanousd)
 
@@ -257,15 +259,23 @@ ON CONFLICT (budget, starts_ns, boot) DO UPDATE SET
         if _follows_another(transaction, budget, window):
             return 0
         starts_ns, ends_ns = window.starts_ns, _NO_END_NS if window.ends_ns is None else window.ends_ns
-        dimension = _DIMENSIONS[budget.scope]
-        spent = rollups.cost_nanousd(transaction, dimension, budget.subject, starts_ns, ends_ns)
-        charge = Charge(budget.name, starts_ns)
-        held = sum(
-            int(row["amount_nanousd"])
-            for row in transaction.execute(self._open[budget.scope], starts_ns, ends_ns, budget.subject)
-            if charge not in _charges.decode(row["charges"])  # those are posted when they close
-        )
+        dimension, charge = _DIMENSIONS[budget.scope], Charge(budget.name, starts_ns)
+        spent = held = 0
+        for subject in _subjects(budget):
+            spent += rollups.cost_nanousd(transaction, dimension, subject, starts_ns, ends_ns)
+            held += sum(
+                int(row["amount_nanousd"])
+                for row in transaction.execute(self._open[budget.scope], starts_ns, ends_ns, subject)
+                if charge not in _charges.decode(row["charges"])  # those are posted when they close
+            )
         return max(0, spent - charged_nanousd) + held
+
+
+def _subjects(budget: Budget) -> Sequence[str]:
+    """What the rows of the attempts say that a budget is for: it may pay for several causes."""
+    if budget.scope is not Scope.CAUSE:
+        return (budget.subject,)
+    return [cause for cause in Cause if cause.purse == budget.subject]
 
 
 def _follows_another(transaction: Transaction, budget: Budget, window: Window) -> bool:

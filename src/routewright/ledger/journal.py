@@ -72,6 +72,8 @@ class Journal:
         self._tape = Tape(directory, segment_bytes=segment_bytes, limit_bytes=limit_bytes, files=files)
         self.boot = self._tape.boot
         """This process's name in the holds it writes; never used twice."""
+        self.boots_before = frozenset(self._tape.boots_before)
+        """Dead processes whose slot this one has taken: nobody else will find what they left any more."""
         self._directory = directory
         self._pace = pace
         self._stopping = threading.Event()

@@ -32,6 +32,9 @@ CLAIMS_A_ROUND = 32
 """Budgets nobody waits for that are looked at in one round; with more of them, each has its turn later."""
 PATIENCE_S = 1.0
 """How long room that other processes were granted and do not use is waited for: they look every POLL_S."""
+SILENCE_S = 5.0
+"""A database that says nothing for so long is taken for one that does not answer: its machine may stand still, and then
+no error ever comes."""
 
 
 class _Waiter(Struct):
@@ -173,14 +176,17 @@ class Keeper:
                     await self._calls.wait()
 
     async def _next_round(self) -> None:
-        """Return when the escrow was asked for everything that is wanted by now."""
+        """Return when the escrow was asked for everything that is wanted by now, or has said nothing for too long."""
         self.start()
         if self._task is None:  # the budgets were taken away just now
             return
         wanted = self._begun + 1
         self._calls.set()
-        async with self._ended:
-            await self._ended.wait_for(lambda: self._rounds_ended >= wanted)
+        try:
+            async with asyncio.timeout(SILENCE_S), self._ended:
+                await self._ended.wait_for(lambda: self._rounds_ended >= wanted)
+        except TimeoutError:
+            self._cut_off(StoreUnavailable(f"the ledger's database has said nothing for {SILENCE_S:g} s"))
 
     async def _round(self, most: int) -> None:
         """Claim what somebody waits for, and `most` others."""

@@ -5,12 +5,12 @@ in `late_rows`, in the transaction that brings them, and go into a numbered supp
 rows a seal stands for. Hashing goes in pages without a lock, after the closing; a day that was closed and not hashed,
 because the process died, is hashed by whoever comes next, with the same result.
 
-Who brings rows and who closes a day take turns (`Transaction.take_turn`), so nothing falls between the two. Only a
-batch with rows of a day that has been over for half of that hour is looked through.
+Who brings rows and who closes a day take turns (`Transaction.take_turn`), so nothing falls between the two. Which days
+are closed is asked of the database and not of a clock: that of whoever closed one may have been ahead.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -88,11 +88,6 @@ def link(previous_hash: str, day: str, supplement: int, content: Content) -> str
 # ---- who brings rows --------------------------------------------------------------------------------------------
 
 
-def closes_before(now_ns: int) -> int:
-    """Rows before this moment (UTC nanoseconds) may be of a day that is closed, or about to be."""
-    return (now_ns - GRACE_NS // 2) // DAY_NS * DAY_NS
-
-
 def arrivals(rows: Mapping[Insert, Sequence[tuple[Value, ...]]], before_ns: int) -> list[Arrival]:
     """The events and requests of before a moment, among rows about to be inserted."""
     found: list[Arrival] = []
@@ -109,8 +104,8 @@ def arrivals(rows: Mapping[Insert, Sequence[tuple[Value, ...]]], before_ns: int)
     return found
 
 
-def note_late(transaction: Transaction, old: Iterable[Arrival]) -> None:
-    """Note which rows of before `closes_before` come too late for their day's seal.
+def note_late(transaction: Transaction, rows: Mapping[Insert, Sequence[tuple[Value, ...]]]) -> None:
+    """Note which rows come too late for their day's seal.
 
     To be called before they are inserted, by who has taken the turn. What is there already is no news, and so not late.
     """
@@ -118,7 +113,7 @@ def note_late(transaction: Transaction, old: Iterable[Arrival]) -> None:
     if last_day is None:
         return
     closed_until_ns = start_of(last_day) + DAY_NS
-    late = [each for each in old if each.at_ns < closed_until_ns and not _is_there(transaction, each)]
+    late = [each for each in arrivals(rows, closed_until_ns) if not _is_there(transaction, each)]
     if late:
         columns = ("row_id", "row_kind", "at_ns", "day")
         transaction.insert("late_rows", columns, [(*each, day_of(each.at_ns)) for each in late])

@@ -37,7 +37,7 @@ from routewright.ledger.ledger import (
 from routewright.ledger.posting import post
 from routewright.ledger.prompt_audit import PromptAudit, absorb_prompts, read_audit
 from routewright.ledger.rows import event_of, rows_of
-from routewright.ledger.seals import arrivals, closes_before, note_late
+from routewright.ledger.seals import note_late
 from routewright.ledger.spending import Dimension, Keys, Sums, reader
 from routewright.route import KindShare, Verdict
 
@@ -305,12 +305,10 @@ class Store:
         A record that cannot be read is kept aside and logged. Raises StoreUnavailable.
         """
         rows = rows_of(batch)
-        old = arrivals(rows, closes_before(time.time_ns()))
         new: dict[str, str] = {}
         with self._database.transaction() as transaction:
             transaction.take_turn()
-            if old:
-                note_late(transaction, old)
+            note_late(transaction, rows)
             for insert, its in rows.items():
                 if insert.table in rollups.SOURCES:
                     new[insert.table] = transaction.insert_new(insert.table, insert.columns, its)

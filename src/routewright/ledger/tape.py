@@ -94,7 +94,9 @@ class Tape:
         try:
             self._numbers = count(self._slot.last_number() + 1)
             self._left_over = self._slot.segments()
-            self._slot.sign(self.boot, *(self._slot.boots if self._left_over else ()))
+            self.boots_before = self._slot.boots
+            """Who wrote in this slot before, as far as it knows: they are dead, and it will not be read there again."""
+            self._slot.sign(self.boot, *(self.boots_before if self._left_over else ()))
             self._enqueue(self._left_over, self._create_segment())
         except BaseException:
             self._slot.release()

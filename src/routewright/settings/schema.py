@@ -22,6 +22,7 @@ from routewright.decision.drift import Quantity
 from routewright.decision.intent import Match
 from routewright.decision.schemas import read_schema
 from routewright.ledger.budgets import Period, Scope, WhenFull, zone_of
+from routewright.money import MOST_USD
 from routewright.patterns import read_pattern
 from routewright.settings.keys import DatabaseAddress, RedisAddress, read_reference
 from routewright.settings.places import KeyPath
@@ -48,7 +49,10 @@ def dotted(path: KeyPath) -> str:
 
 
 def _read_usd(value: object, path: str) -> Decimal:
-    return parse_usd(_number(value, path), path)
+    usd = parse_usd(_number(value, path), path)
+    if usd > MOST_USD:
+        raise ValueError(f"{path}: {usd:f} USD is above {MOST_USD:,}; check the unit")
+    return usd
 
 
 def _read_price(value: object, path: str) -> Decimal:
@@ -96,6 +100,8 @@ def _read_scope(value: object, path: str) -> str:
     kind, colon, subject = value.partition(":") if isinstance(value, str) else ("", "", "")
     if kind == Scope.CAUSE and subject and subject not in tuple(Cause):
         raise ValueError(f"{path}: {subject!r} is no cause of an attempt; there are {', '.join(Cause)}")
+    if kind == Scope.CAUSE and subject and (purse := Cause(subject).purse) != subject:
+        raise ValueError(f'{path}: {subject!r} is paid for by "cause:{purse}"; write that')
     has_subject = bool(colon and subject.strip() and kind in tuple(Scope) and kind != Scope.TOTAL)
     if not has_subject and value not in (Scope.TOTAL, Scope.KEY, Scope.TEAM, Scope.TAG):
         raise ValueError(f"{path}: {value!r} is not {_SCOPE}")
