@@ -298,6 +298,8 @@ def test_what_cannot_be_said_is_named(changes: dict[str, Any], field: str) -> No
         Opaque("input_audio"),
         Image("data:image/gif;base64,R0lG"),
         Image("https://a.example/picture"),
+        Image("https://[a.example/b.png"),
+        Document("https://a.example]/c.pdf"),
         Image("http://a.example/b.png"),
         Image("data:image/png,plain"),
         Document("data:application/zip;base64,UEs="),
