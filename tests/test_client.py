@@ -136,6 +136,17 @@ def test_a_conversation_has_a_name_that_can_be_kept(name: str) -> None:
         read_question("Hi", {"session": name}, request_id="request-1")
 
 
+@pytest.mark.parametrize("prompt", ["half a \ud83d", None, 5, b"Hi", [{"role": "user", "content": object()}]])
+async def test_what_cannot_be_asked_is_refused_and_of_a_batch_it_is_one_item(
+    settings: Mapping[str, Any], prompt: Any
+) -> None:
+    with pytest.raises(InvalidRequest):
+        read_question(prompt, {}, request_id="request-1")
+    async with Router(**settings) as router:
+        results = await router.batch_all(["Hi", prompt, "Hello"])
+    assert [type(result.error) for result in results] == [type(None), InvalidRequest, type(None)]
+
+
 async def test_what_checks_found_is_in_the_answer(settings: Mapping[str, Any]) -> None:
     checks: list[Any] = ["truncation", {"kind": "regex", "name": "no match", "pattern": "nobody says this"}]
     async with Router(**settings) as router:

@@ -25,7 +25,7 @@ from routewright.call import Call, Options, Priority
 from routewright.dialects.fields import wrong
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import MAX_NAME_CHARS, hashed_session
-from routewright.errors import CallerError
+from routewright.errors import CallerError, InvalidRequest
 from routewright.jobs.answering import Asker, limits_of
 from routewright.jobs.lines import Template
 from routewright.jobs.listing import BatchItem, BatchResult, Listed, answered, prompt_of
@@ -96,7 +96,7 @@ _DIALECT = OpenAIChat()
 def read_question(prompt: Prompt, ask: Ask, *, request_id: str, stream: bool = False) -> Call:
     """The call that a prompt and what is said about it mean. Raises InvalidRequest."""
     said: dict[str, Any] = dict(ask)
-    messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
+    messages = _read_prompt(prompt)
     if "system" in said:
         messages.insert(0, {"role": "system", "content": said.pop("system")})
     session = _read_session(said.pop("session", None))
@@ -104,8 +104,23 @@ def read_question(prompt: Prompt, ask: Ask, *, request_id: str, stream: bool = F
     body = {"model": "auto", **said, "messages": messages, "stream": stream}
     if options:
         body["routewright"] = options
-    call = _DIALECT.read(msgspec.json.encode(body), request_id=request_id, options=Options())
+    call = _DIALECT.read(_written(body), request_id=request_id, options=Options())
     return replace(call, session=session) if session else call
+
+
+def _read_prompt(prompt: object) -> list[Mapping[str, Any]]:
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, Iterable):
+        raise InvalidRequest(f"a prompt is a text or a list of messages, not {type(prompt).__name__}")
+    return [*prompt]
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # such as half of a surrogate pair
+        raise InvalidRequest(f"this cannot be written as JSON: {error}") from error
 
 
 def _read_session(name: object) -> str:
