@@ -204,7 +204,7 @@ def _write_manner(call: Call, model: str) -> JsonObject:
     written: JsonObject = {}
     output: JsonObject = {}
     if call.output_format.schema is not None:
-        output["format"] = {"type": "json_schema", "schema": call.output_format.schema}
+        output["format"] = {"type": "json_schema", "schema": call.output_format.described_schema}
     effort = None if call.reasoning_effort is None else _EFFORTS[call.reasoning_effort]
     samples = takes_sampling(model)
     if effort is not None and knows_effort(model):

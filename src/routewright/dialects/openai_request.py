@@ -166,6 +166,7 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
                 name=name,
                 schema=mapping(described, "schema", at),
                 is_strict=boolean(described, "strict", at),
+                description=text(described, "description", at) or "",
             )
         case kind:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
