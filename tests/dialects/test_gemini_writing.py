@@ -286,6 +286,7 @@ def test_a_seed_is_carried_where_it_fits() -> None:
         ),
         ({"tools": (Tool("f", "", {"properties": {"a": {"minLength": 1}}}, is_strict=True),)}, "tools (minLength)"),
         ({"messages": (message("a", "system"),)}, "messages (nothing but the system's)"),
+        ({"messages": (message("a", "system"), message(""))}, "messages (nothing but the system's)"),
     ],
 )
 def test_what_cannot_be_said_is_named(changes: dict[str, Any], field: str) -> None:
