@@ -1,4 +1,9 @@
+import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +141,17 @@ def test_a_conversation_has_a_name_that_can_be_kept(name: str) -> None:
         read_question("Hi", {"session": name}, request_id="request-1")
 
 
+@pytest.mark.parametrize("prompt", ["half a \ud83d", None, 5, b"Hi", [{"role": "user", "content": object()}]])
+async def test_what_cannot_be_asked_is_refused_and_of_a_batch_it_is_one_item(
+    settings: Mapping[str, Any], prompt: Any
+) -> None:
+    with pytest.raises(InvalidRequest):
+        read_question(prompt, {}, request_id="request-1")
+    async with Router(**settings) as router:
+        results = await router.batch_all(["Hi", prompt, "Hello"])
+    assert [type(result.error) for result in results] == [type(None), InvalidRequest, type(None)]
+
+
 async def test_what_checks_found_is_in_the_answer(settings: Mapping[str, Any]) -> None:
     checks: list[Any] = ["truncation", {"kind": "regex", "name": "no match", "pattern": "nobody says this"}]
     async with Router(**settings) as router:
@@ -152,3 +168,88 @@ async def test_a_check_that_cannot_be_made_is_named(settings: Mapping[str, Any])
     async with Router(**settings) as router:
         with pytest.raises(InvalidCheck, match=r"routewright.checks\[0\].pattern: the pattern '\(' cannot be taken"):
             await router.ask("Hi", checks=[{"kind": "regex", "pattern": "("}])
+
+
+# ---- the synchronous twin's end ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A provider that takes requests and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+        yield listening
+
+
+@pytest.fixture
+def waiting(settings: Mapping[str, Any], silent: socket.socket) -> Mapping[str, Any]:
+    """What makes a router whose every answer is waited for."""
+    flags = {
+        "providers.silent.base_url": f"http://127.0.0.1:{silent.getsockname()[1]}/v1",
+        "models.quiet.deployments": ["silent/quiet"],
+        "models.quiet.tier": "bulk",
+        "models.quiet.context_window": 1_000,
+        "models.quiet.price": {"input": "1", "output": "2"},
+    }
+    return {**settings, "simulate": False, "flags": flags}
+
+
+def asked_of(silent: socket.socket) -> socket.socket:
+    """The connection by which a question came."""
+    connection, _ = silent.accept()
+    connection.settimeout(10)
+    assert connection.recv(65_536).startswith(b"POST /v1/chat/completions")
+    return connection
+
+
+def test_who_is_interrupted_asks_no_longer(waiting: Mapping[str, Any], silent: socket.socket) -> None:
+    main = threading.get_ident()
+    with SyncRouter(**waiting) as router, ThreadPoolExecutor() as threads:
+
+        def interrupt() -> bytes:
+            with asked_of(silent) as connection:
+                signal.pthread_kill(main, signal.SIGINT)
+                return connection.recv(1)
+
+        heard = threads.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            router.ask("Say hello", model="quiet")
+        assert heard.result(10) == b"", "the provider is left"
+
+
+def test_what_is_asked_while_a_router_is_closed_is_given_up_and_settled(
+    waiting: Mapping[str, Any], silent: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = SyncRouter(**waiting)
+    with ThreadPoolExecutor() as threads:
+        asking = threads.submit(router.ask, "Say hello", model="quiet")
+        with asked_of(silent):
+            router.close()
+            with pytest.raises(CancelledError):
+                asking.result(10)
+    SyncRouter(**waiting).close()
+    assert not [record for record in caplog.messages if "settled" in record], "no hold was left open"
+
+
+def test_a_closed_router_says_so_and_may_be_closed_again(settings: Mapping[str, Any]) -> None:
+    router = SyncRouter(**settings)
+    router.close()
+    router.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        router.ask("Say hello")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_in_a_fork_a_router_refuses_instead_of_waiting_for_ever(sync_router: SyncRouter) -> None:
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        try:
+            with sync_router:
+                sync_router.ask("Say hello")
+        except RuntimeError as error:
+            os._exit(0 if "fork" in str(error) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert sync_router.ask("Say hello").content

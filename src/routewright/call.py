@@ -133,6 +133,15 @@ class OutputFormat(Struct, frozen=True):
     schema: JsonObject | None = None
     is_strict: bool | None = None
     """The answer must fit `schema` exactly; None when that was not said."""
+    description: str = ""
+    """What the answer is for, where the client said so beside the schema."""
+
+    @property
+    def described_schema(self) -> JsonObject | None:
+        """The schema with the description in it, for dialects that have no other place for that."""
+        if self.schema is None or not self.description:
+            return self.schema
+        return {"description": self.description, **self.schema}
 
 
 class Options(Struct, frozen=True, kw_only=True):

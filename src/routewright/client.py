@@ -25,7 +25,7 @@ from routewright.call import Call, Options, Priority
 from routewright.dialects.fields import wrong
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.dialects.session import MAX_NAME_CHARS, hashed_session
-from routewright.errors import CallerError
+from routewright.errors import CallerError, InvalidRequest
 from routewright.jobs.answering import Asker, limits_of
 from routewright.jobs.lines import Template
 from routewright.jobs.listing import BatchItem, BatchResult, Listed, answered, prompt_of
@@ -96,7 +96,7 @@ _DIALECT = OpenAIChat()
 def read_question(prompt: Prompt, ask: Ask, *, request_id: str, stream: bool = False) -> Call:
     """The call that a prompt and what is said about it mean. Raises InvalidRequest."""
     said: dict[str, Any] = dict(ask)
-    messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
+    messages = _read_prompt(prompt)
     if "system" in said:
         messages.insert(0, {"role": "system", "content": said.pop("system")})
     session = _read_session(said.pop("session", None))
@@ -104,8 +104,23 @@ def read_question(prompt: Prompt, ask: Ask, *, request_id: str, stream: bool = F
     body = {"model": "auto", **said, "messages": messages, "stream": stream}
     if options:
         body["routewright"] = options
-    call = _DIALECT.read(msgspec.json.encode(body), request_id=request_id, options=Options())
+    call = _DIALECT.read(_written(body), request_id=request_id, options=Options())
     return replace(call, session=session) if session else call
+
+
+def _read_prompt(prompt: object) -> list[Mapping[str, Any]]:
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, Iterable):
+        raise InvalidRequest(f"a prompt is a text or a list of messages, not {type(prompt).__name__}")
+    return [*prompt]
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # such as half of a surrogate pair
+        raise InvalidRequest(f"this cannot be written as JSON: {error}") from error
 
 
 def _read_session(name: object) -> str:
@@ -307,6 +322,7 @@ class SyncRouter:
         simulate: bool = False,
     ) -> None:
         self._loop = asyncio.new_event_loop()
+        self._asking: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="routewright", daemon=True)
         self._thread.start()
         try:
@@ -364,9 +380,11 @@ class SyncRouter:
         return self._run(self._feedback(request_id, score, model, comment, correction))
 
     def close(self) -> None:
-        """See `Router.close`."""
+        """See `Router.close`. What other threads still ask is given up, and ends there with a CancelledError."""
+        if not self._thread.is_alive():  # it is closed; or this is a fork, and another process's to close
+            return
         try:
-            self._run(self._router.close())
+            self._run(self._end())
         finally:
             self._stop()
 
@@ -384,8 +402,36 @@ class SyncRouter:
     async def _feedback(self, request_id: str, score: float, model: str, comment: str, correction: str) -> str:
         return self._router.feedback(request_id, score, model=model, comment=comment, correction=correction)
 
+    async def _end(self) -> None:
+        """What is given up is settled before the ledger is closed."""
+        given_up = self._asking - {asyncio.current_task()}
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        await self._router.close()
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """In the thread of the loop; who is interrupted meanwhile wants no more of it."""
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError(
+                "this router is closed, or another process's, of which this one is a fork: make a new one"
+            )
+        asked = asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
+        try:
+            return asked.result()
+        except BaseException:
+            asked.cancel()
+            raise
+
+    async def _tracked(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._asking.add(task)
+        try:
+            return await work
+        finally:
+            self._asking.discard(task)
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -141,6 +141,10 @@ class MethodNotAllowed(CallerError):
 
     number, code, status = "E106", "method_not_allowed", 405
 
+    def __init__(self, message: str, *, allowed: Sequence[str]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
 
 class ModelNotFound(CallerError):
     """No model, alias or deployment of that name."""

@@ -80,6 +80,7 @@ def test_bound_covers_everything_that_is_sent() -> None:
     for more in (
         call("Hello", tools=(Tool("weather", description, {"type": "object"}),)),
         call("Hello", output_format=OutputFormat("json_schema", "answer", {"description": description})),
+        call("Hello", output_format=OutputFormat("json_schema", "answer", {}, description=description)),
         call("Hello", body={"functions": [{"description": description}]}, extra_fields=("functions",)),
         with_parts(Text("Hello"), ToolCall("call-1", "weather", description)),
         with_parts(Text("Hello"), ToolResult("call-1", description)),

@@ -307,6 +307,8 @@ def test_a_forced_tool_is_not_thought_about() -> None:
         ({"top_k": 5}, "top_k"),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools"),
         ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice"),
+        ({"messages": [{"role": "system", "content": "Be brief"}]}, "messages (nothing but the system's)"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages (nothing but the system's)"),
         ({"seed": 1, "unheard_of": 0}, "unheard_of"),
     ],
 )

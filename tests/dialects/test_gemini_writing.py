@@ -286,6 +286,7 @@ def test_a_seed_is_carried_where_it_fits() -> None:
         ),
         ({"tools": (Tool("f", "", {"properties": {"a": {"minLength": 1}}}, is_strict=True),)}, "tools (minLength)"),
         ({"messages": (message("a", "system"),)}, "messages (nothing but the system's)"),
+        ({"messages": (message("a", "system"), message(""))}, "messages (nothing but the system's)"),
     ],
 )
 def test_what_cannot_be_said_is_named(changes: dict[str, Any], field: str) -> None:
@@ -298,6 +299,8 @@ def test_what_cannot_be_said_is_named(changes: dict[str, Any], field: str) -> No
         Opaque("input_audio"),
         Image("data:image/gif;base64,R0lG"),
         Image("https://a.example/picture"),
+        Image("https://[a.example/b.png"),
+        Document("https://a.example]/c.pdf"),
         Image("http://a.example/b.png"),
         Image("data:image/png,plain"),
         Document("data:application/zip;base64,UEs="),

@@ -6,6 +6,8 @@ import pytest
 from builders import attempt, call, deployment, model
 from builders import reply as built_reply
 from routewright.call import Call, JsonObject, Options, Thinking
+from routewright.decision.tokens import upper_bound_tokens
+from routewright.dialects.anthropic_messages import AnthropicMessages
 from routewright.dialects.anthropic_stream import read_message
 from routewright.dialects.anthropic_writing import write_body
 from routewright.dialects.openai_answer import TranslatingWriter, write_completion
@@ -75,3 +77,23 @@ def test_blocks_of_other_gateways_are_anthropics_and_pass_on_in_chat() -> None:
 def test_a_mistake_in_them_is_named(blocks: object) -> None:
     with pytest.raises(InvalidRequest, match="thinking_blocks"):
         asked_with({"role": "assistant", "content": "Hello", "thinking_blocks": blocks})
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thoughts_without_a_seal_go_back_as_they_came_and_are_counted(name: str) -> None:
+    """A provider that wants them back bills them, so what is held for the attempt must be for them too."""
+    told = {"role": "assistant", "content": "Hello", name: "hm " * 10_000}
+    asked = asked_with(told)
+    assert msgspec.json.decode(write_chat(asked, "deepseek-v3", "deepseek"))["messages"][1] == told
+    assert upper_bound_tokens(asked) > 30_000
+    assert AnthropicMessages().dropped_fields(asked) == ("thinking",)
+    assert b"hm" not in write_body(attempt(asked, CLAUDE))
+
+
+def test_what_is_sealed_is_not_counted_twice() -> None:
+    block = {"type": "thinking", "thinking": "hm", "signature": "rw1.anthropic_messages.EqQB"}
+    message = {"role": "assistant", "content": "Hello", "thinking_blocks": [block]}
+    thoughts = asked_with({**message, "reasoning_content": "hm"}).messages[1].parts[:-1]
+    assert thoughts == (Thinking("hm", "EqQB", "anthropic_messages"),)
+    thoughts = asked_with({**message, "reasoning_content": "hm, and aloud"}).messages[1].parts[:-1]
+    assert thoughts == (Thinking("hm", "EqQB", "anthropic_messages"), Thinking(", and aloud"))

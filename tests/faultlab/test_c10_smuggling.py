@@ -96,10 +96,13 @@ async def test_c10_old_ways_that_are_not_ambiguous_are_understood(tmp_path: Path
         assert (await opened.send(b"\r\n" + READY)).statuses == [200]
         upgrading = GET + HOST + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
         assert (await opened.cut(upgrading + READY)).statuses == [200]
-        async with opened.wire() as wire:
-            wire.write(chat("ok", head=b"expect: 100-continue\r\n"))
-            assert (await wire.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
-            assert (await wire.one()).statuses == [200]
+        for wish in (b"expect: 100-continue\r\n", b"Expect: 100-Continue\r\n"):
+            async with opened.wire() as wire:
+                wire.write(chat("ok", head=wish))
+                assert (await wire.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+                assert (await wire.one()).statuses == [200]
+        of_old = chat("ok", head=b"expect: 100-continue\r\n").replace(b"HTTP/1.1", b"HTTP/1.0")
+        assert (await opened.cut(of_old)).statuses == [200], "who speaks HTTP/1.0 knows no 100"
 
 
 async def test_c10_pipelined_requests_are_answered_in_their_order_and_only_some(tmp_path: Path) -> None:

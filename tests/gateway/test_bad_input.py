@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ class Gateway:
 
         status, answer = asyncio.run(exchange())
         return status, json.loads(answer)
+
+    def heard(self, method: str, path: str) -> tuple[int, str | None, bytes]:
+        """Status, the methods that are allowed, and the body; as a client hears it that knows what HEAD is."""
+        to = HTTPConnection(self.url.removeprefix("http://"))
+        to.request(method, path, headers={"authorization": f"Bearer {KEY}"})
+        answer = to.getresponse()
+        told = answer.status, answer.getheader("allow"), answer.read()
+        to.close()
+        return told
 
     @property
     def billed(self) -> int:
@@ -156,6 +166,14 @@ def test_without_the_key_nothing_is_answered(gateway: Gateway, authorization: st
 def test_unknown_addresses_and_methods_are_told(gateway: Gateway) -> None:
     assert gateway.post(b"{}", path="/v1/nothing")[0] == 404
     assert gateway.post(b"", path="/v1/chat/completions", method="GET")[0] == 405
+
+
+def test_what_can_be_got_can_be_asked_for_its_head_and_a_wrong_method_is_told_the_right_ones(gateway: Gateway) -> None:
+    assert gateway.heard("HEAD", "/readyz") == (200, None, b"")
+    assert gateway.heard("HEAD", "/v1/models") == (200, None, b"")
+    assert gateway.heard("HEAD", "/v1/chat/completions") == (405, "POST", b"")
+    assert gateway.heard("PUT", "/v1/files/file-1")[:2] == (405, "GET, HEAD, DELETE")
+    assert gateway.heard("POST", "/v1/models")[:2] == (405, "GET, HEAD")
 
 
 def test_health_needs_no_key_and_says_little(gateway: Gateway) -> None:

@@ -104,7 +104,7 @@ def upper_bound_tokens(call: Call) -> int:
     if call.tools:
         bound += TOOL_PROMPT_TOKENS_BOUND + TOOL_TOKENS_BOUND * len(call.tools) + len(msgspec.json.encode(call.tools))
     if call.output_format.schema is not None:
-        bound += len(msgspec.json.encode(call.output_format.schema))
+        bound += len(msgspec.json.encode(call.output_format.schema)) + utf8_length(call.output_format.description)
     for name in call.extra_fields:
         bound += len(msgspec.json.encode(call.body.get(name)))
     return bound

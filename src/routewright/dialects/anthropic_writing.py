@@ -36,7 +36,7 @@ from routewright.dialects.anthropic_generations import (
 )
 from routewright.dialects.anthropic_thinking import DIALECT, is_foreign, write_thinking
 from routewright.dialects.cache_marks import write_mark
-from routewright.dialects.carrying import asks_for_nothing
+from routewright.dialects.carrying import asks_for_nothing, nothing_said
 from routewright.dialects.strict_json import UNREADABLE
 
 HINTS = frozenset(
@@ -95,7 +95,7 @@ def unsayable_field(call: Call) -> str | None:
     for field in call.extra_fields:
         if field not in HINTS and not asks_for_nothing(call, field):
             return field
-    return _unsayable_part(call)
+    return _unsayable_part(call) or nothing_said(call)
 
 
 def _has_own_body(call: Call) -> bool:
@@ -204,7 +204,7 @@ def _write_manner(call: Call, model: str) -> JsonObject:
     written: JsonObject = {}
     output: JsonObject = {}
     if call.output_format.schema is not None:
-        output["format"] = {"type": "json_schema", "schema": call.output_format.schema}
+        output["format"] = {"type": "json_schema", "schema": call.output_format.described_schema}
     effort = None if call.reasoning_effort is None else _EFFORTS[call.reasoning_effort]
     samples = takes_sampling(model)
     if effort is not None and knows_effort(model):

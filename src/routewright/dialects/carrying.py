@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from routewright.call import CacheMark, Call, JsonObject, Opaque, Part, Thinking
+from routewright.call import CacheMark, Call, JsonObject, Opaque, Part, Text, Thinking
 
 HINTS = frozenset(
     {
@@ -26,6 +26,9 @@ _NEUTRAL: JsonObject = {
 LOGPROBS = frozenset({"include", "logprobs", "top_logprobs"})
 """Where they ask for log-probabilities; what they ask is in `Call.logprobs`."""
 
+_SILENCE = ((), (Text(""),))
+"""Parts that say nothing; empty words are not sent where they are refused."""
+
 FAILED = "Error: "
 """Before the result of a tool that failed, which OpenAI's dialects do not say otherwise."""
 
@@ -39,6 +42,14 @@ def _parts(call: Call) -> Iterator[tuple[int, Part]]:
     for index, message in enumerate(call.messages):
         for part in message.parts:
             yield index, part
+
+
+def nothing_said(call: Call) -> str | None:
+    """What is told of a call in which nobody but the system says anything, where a provider wants a turn to answer."""
+    for message in call.messages:
+        if message.role != "system" and message.parts not in _SILENCE:
+            return None
+    return "messages (nothing but the system's)"
 
 
 def unsayable_part(call: Call, says: Callable[[Part], bool] = lambda part: True) -> str | None:

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from routewright.call import Attempt, Call, Document, Image, Part, ToolResult
-from routewright.dialects.carrying import HINTS, LOGPROBS, asks_for_nothing, unsaid_parts, unsayable_part
+from routewright.dialects.carrying import (
+    HINTS,
+    LOGPROBS,
+    asks_for_nothing,
+    nothing_said,
+    unsaid_parts,
+    unsayable_part,
+)
 from routewright.dialects.decoding import StreamDecoder, WholeDecoder
 from routewright.dialects.gemini_errors import read_failure
 from routewright.dialects.gemini_generations import EFFORTS
@@ -84,8 +91,8 @@ class Gemini:
 
 
 def _unsayable_message(call: Call) -> str | None:
-    if all(message.role == "system" for message in call.messages):
-        return "messages (nothing but the system's)"
+    if silence := nothing_said(call):
+        return silence
     for index, message in enumerate(call.messages):
         if message.role in ("assistant", "system") and any(
             isinstance(part, Image | Document) for part in message.parts

@@ -34,7 +34,10 @@ _KINDS = {
 def _kind(url: str) -> str:
     """The media type of what is at a URL; empty when it does not say."""
     if url.startswith("https://"):
-        path = urlsplit(url).path
+        try:
+            path = urlsplit(url).path
+        except ValueError:  # it is no address: a bracket is left open
+            return ""
         return _KINDS.get(path.rpartition(".")[2].lower(), "")
     match = _DATA.fullmatch(url[: url.find(",")]) if "," in url else None
     kind = match[1].lower() if match else ""

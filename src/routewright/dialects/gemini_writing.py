@@ -73,7 +73,7 @@ def _write_generation(attempt: Attempt) -> JsonObject:
             "candidateCount": call.choices if call.choices > 1 else None,
             "seed": seed_of(call),
             "responseMimeType": None if form.kind == "text" else "application/json",
-            "responseJsonSchema": None if form.schema is None else written_schema(form.schema),
+            "responseJsonSchema": written_schema(form.described_schema),
             "responseLogprobs": None if call.logprobs is None else True,
             "logprobs": call.logprobs or None,
             "thinkingConfig": None if effort is None else thinking_config(attempt.deployment.upstream_model, effort),

@@ -38,8 +38,8 @@ from routewright.dialects.fields import (
     whole_number,
     wrong,
 )
-from routewright.dialects.openai_thinking import KEY as THINKING_BLOCKS
-from routewright.dialects.openai_thinking import read_blocks
+from routewright.dialects.openai_thinking import KEYS as THOUGHTS
+from routewright.dialects.openai_thinking import read_thoughts
 from routewright.dialects.openai_writing import DIALECT, write_message
 from routewright.dialects.service_tiers import wished
 from routewright.dialects.session import OPENAI_FIELDS, session_in
@@ -166,6 +166,7 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
                 name=name,
                 schema=mapping(described, "schema", at),
                 is_strict=boolean(described, "strict", at),
+                description=text(described, "description", at) or "",
             )
         case kind:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
@@ -306,7 +307,7 @@ def _read_tool_result(fields: JsonObject, at: str) -> list[Part]:
 
 
 def _read_assistant_parts(fields: JsonObject, at: str) -> list[Part]:
-    parts: list[Part] = [*read_blocks(fields, at)] if THINKING_BLOCKS in fields else []
+    parts: list[Part] = [] if THOUGHTS.isdisjoint(fields) else [*read_thoughts(fields, at)]
     calls = array(fields, "tool_calls", at) or []
     refusal = text(fields, "refusal", at)
     content = fields.get("content")

@@ -12,6 +12,9 @@ from routewright.dialects.fields import array, text, wrong
 from routewright.dialects.seals import is_wrapped, unwrapped, wrapped
 
 KEY = "thinking_blocks"
+_ALOUD = ("reasoning_content", "reasoning")
+"""What several providers of this dialect call thoughts without a seal; some want them back, and bill them."""
+KEYS = frozenset((KEY, *_ALOUD))
 
 
 def write_block(thought: Thinking) -> JsonObject:
@@ -22,8 +25,16 @@ def write_block(thought: Thinking) -> JsonObject:
     return {"type": "thinking", "thinking": thought.text, "signature": seal}
 
 
-def read_blocks(message: JsonObject, at: str) -> Iterator[Thinking]:
-    """The thoughts in a client's message."""
+def read_thoughts(message: JsonObject, at: str) -> list[Thinking]:
+    """The thoughts in a client's message: those that are sealed, and what is told beyond them."""
+    thoughts = [*_read_blocks(message, at)]
+    told = max((words for name in _ALOUD if type(words := message.get(name)) is str), key=len, default="")
+    if unsealed := told.removeprefix("".join(thought.text for thought in thoughts)):
+        thoughts.append(Thinking(unsealed))
+    return thoughts
+
+
+def _read_blocks(message: JsonObject, at: str) -> Iterator[Thinking]:
     for index, block in enumerate(array(message, KEY, at) or ()):
         place = f"{at}{KEY}[{index}]"
         if type(block) is not dict:

@@ -171,6 +171,8 @@ def _write_output_format(output_format: OutputFormat) -> JsonObject | None:
             return {"type": "json_object"}
         case "json_schema":
             described: JsonObject = {"name": output_format.name}
+            if output_format.description:
+                described["description"] = output_format.description
             if output_format.schema is not None:
                 described["schema"] = output_format.schema
             if output_format.is_strict is not None:

@@ -130,6 +130,7 @@ def _read_output_format(fields: JsonObject | None) -> OutputFormat:
                 name=required_text(fields, "name", at),
                 schema=mapping(fields, "schema", at),
                 is_strict=boolean(fields, "strict", at),
+                description=text(fields, "description", at) or "",
             )
         case kind:
             raise wrong(at + "type", 'one of "text", "json_object", "json_schema"', kind)
@@ -289,6 +290,8 @@ def _write_text(call: Call) -> JsonObject | None:
         written["format"] = {"type": "json_object"}
     elif output.kind == "json_schema":
         schema = {"type": "json_schema", "name": output.name, "schema": output.schema or {}}
+        if output.description:
+            schema["description"] = output.description
         written["format"] = schema if output.is_strict is None else {**schema, "strict": output.is_strict}
     if call.dialect == "openai_chat" and isinstance(call.body.get("verbosity"), str):
         written["verbosity"] = call.body["verbosity"]

@@ -286,6 +286,8 @@ class Gateway:
     async def __call__(self, request: Request, send: Send) -> None:
         """Answer a request, whatever becomes of it."""
         request = replace(request, id=self._engine.mint_id())
+        if request.method == "HEAD":  # as GET; that the body of its answer stays away is the connection's business
+            request = replace(request, method="GET")
         sent = _Sent(send, request)
         try:
             endpoint = self._find(request)
@@ -337,7 +339,8 @@ class Gateway:
             raise RouteNotFound(f"there is nothing at {request.path[:100]!r}", hint=f"there is: {self._addresses()}")
         endpoint = methods.get(request.method)
         if endpoint is None:
-            raise MethodNotAllowed(f"{request.path} takes {', '.join(methods)}, not {request.method}")
+            allowed = [name for method in methods for name in ((method, "HEAD") if method == "GET" else (method,))]
+            raise MethodNotAllowed(f"{request.path} takes {', '.join(allowed)}, not {request.method}", allowed=allowed)
         return endpoint
 
     def _addresses(self) -> str:

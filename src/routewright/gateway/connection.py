@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
             is_chunkable=is_modern,
             is_bodiless=method == "HEAD",
             keeps_alive=self._entrance.keeps_alive and stays,
-            is_awaited=headers.get(b"expect") == b"100-continue",
+            is_awaited=b"expect" in headers and is_modern and headers[b"expect"].lower() == b"100-continue",
             common=self._entrance.common(self._state.default_headers),
             on_complete=self._answered,
         )

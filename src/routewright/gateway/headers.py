@@ -13,6 +13,7 @@ from routewright.dialects.session import hashed_session
 from routewright.errors import (
     AllAttemptsFailed,
     InvalidRequest,
+    MethodNotAllowed,
     OperatorError,
     Overloaded,
     RateLimited,
@@ -220,6 +221,8 @@ def error_headers(request: Request, error: RoutewrightError) -> RawHeaders:
     if pause_s is not None:
         headers.append((b"retry-after", b"%d" % ceil(pause_s)))
         headers.append((b"retry-after-ms", b"%d" % ceil(pause_s * 1000)))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
     headers.append((b"x-should-retry", b"true" if isinstance(error, _PASSING) else b"false"))
     return headers
 
