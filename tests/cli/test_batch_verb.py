@@ -83,7 +83,10 @@ def test_failed_items_are_exit_code_1_and_told_with_their_lines(terminal: Termin
         (("in.txt", "-o", "none/out.jsonl"), 1, "cannot be written"),
         (("in.txt", "--schema", "none.json"), 1, "none.json cannot be read"),
         (("in.txt", "--max-cost", "-1"), 2, "'-1' is no amount of USD"),
+        (("in.txt", "--max-cost", "1e30"), 2, "'1e30' is no amount of USD"),
+        (("in.txt", "--max-tokens", "9" * 20), 2, "is not in the range"),
         (("in.txt", "--deadline", "soon"), 2, "'soon' is no time"),
+        (("in.txt", "--deadline", "99999999999999d"), 2, "is no time"),
     ],
 )
 def test_bad_input_is_one_clear_error(terminal: Terminal, arguments: tuple[str, ...], code: int, reason: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from routewright.cli.calibrate import promised
 from routewright.cli.opening import database_of, settings_of, source_of
-from routewright.cli.options import json_option, settings_options
+from routewright.cli.options import Within, json_option, settings_options
 from routewright.cli.report import moment
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
 from routewright.clock import SystemClock
@@ -45,7 +45,7 @@ _DIFFERENCE = (Column("setting"), Column("now"), Column("proposed"))
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(0.5, 0.999),
+    type=Within(0.5, 0.999),
     metavar="SHARE",
     default=0.95,
     show_default=True,
