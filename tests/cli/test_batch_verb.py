@@ -35,10 +35,13 @@ def test_a_file_is_answered_and_summed_up(terminal: Terminal) -> None:
     assert done.exit_code == 0, done.stderr
     assert {line["custom_id"] for line in output(terminal)} == {"item-1", "item-2", "item-3"}
     assert "3 items from" in done.stderr
-    assert "vs always" in done.stderr
+    assert "vs always claude-opus-4.7" in done.stderr
     assert "is completed: 3 of 3 items decided" in done.stderr
     again = terminal.run(*RUN, "in.txt", "--template", "Document this: {item}", "--max-tokens", "9")
     assert (again.exit_code, "nothing is asked again" in again.stderr) == (0, True)
+    shown = terminal.run("batch", "show", again.stderr.partition(" ")[0])
+    for later in (again, shown):
+        assert (later.stdout, "vs always claude-opus-4.7" in later.stderr) == (done.stdout, True)
 
 
 def test_stdin_and_json(terminal: Terminal) -> None:

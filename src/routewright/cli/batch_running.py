@@ -282,7 +282,7 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
         if as_json:
             print_json(summary)
         else:
-            print_summary(summary, running.baseline_model)
+            print_summary(summary)
     finally:
         await runtime.close()
     if running.ended_by is not None:
