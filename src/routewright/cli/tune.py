@@ -185,7 +185,10 @@ def _show(
             click.echo(f"  needs about {_rounded(found.needed - found.outcomes):,} more, as it looks now")
         if proposal.how == "weighted":
             click.echo("  answers judged beside the baseline's (shadow) tell far more, each")
-        click.echo(f"  and never fewer than {proposal.fewest:,} in all, even for a policy that is never worse")
+        if proposal.fewest is None:
+            click.echo("  and of a policy that is just as good, no number of them proves that nothing is lost")
+        else:
+            click.echo(f"  and never fewer than {proposal.fewest:,} in all, even for a policy that is never worse")
         return
     click.echo(f"✓ {promise_text(proposal)}")
     click.echo(f"  by {found.outcomes:,} {HOW[proposal.how]}; {proposal.tried:,} policies tried")
