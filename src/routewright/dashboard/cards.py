@@ -10,7 +10,6 @@ from routewright.dashboard.spans import Span, length_of
 from routewright.ledger.browsing import Course
 from routewright.ledger.latencies import Latencies, Measure, Spread, merged
 from routewright.ledger.spending import Sums, added
-from routewright.reports.reading import notes_on_cost
 from routewright.reports.values import Saving
 from routewright.text import percent, usd
 
@@ -40,7 +39,6 @@ def of_money(spans: Sequence[Span], today: Sums, ever: Sums, saving: Saving, run
             more=(
                 f"{usd(total.cost_nanousd)} in {length_of(spans)}",
                 _beside(usd(sum(each.cost_nanousd for each in run)), usd(ever.cost_nanousd)),
-                *notes_on_cost(total),
             ),
             course=course([span.all.cost_nanousd for span in spans]),
         ),
