@@ -8,6 +8,7 @@ request, and how many times that of the first one it is, round by round. Install
 import argparse
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -53,6 +54,7 @@ def _measured(pythons: dict[str, str], plan: Plan) -> list[Figure]:
             raise SystemExit("nginx is not installed: apt-get install nginx")
         sides: dict[str, Child] = {NGINX: plain}
         for number, (label, python) in enumerate(pythons.items()):
+            _say(f"starting the gateway on {label}")
             home = Path(name, str(number))
             home.mkdir()
             serve = ["-m", "routewright", "serve", "--port", "0", "--config", str(write_settings(home, upstream))]
@@ -63,9 +65,20 @@ def _measured(pythons: dict[str, str], plan: Plan) -> list[Figure]:
 async def _figures(plan: Plan, sides: dict[str, Child]) -> list[Figure]:
     for child in sides.values():
         await proxies.ask_once(plan, child)
-    requests = await proxies.in_turn(plan, sides, proxies.whole(PROMPT_CHARS), plan.requests)
-    streams = await proxies.in_turn(plan, sides, proxies.streamed(CHUNKS), plan.streams)
+    rounds = partial(_say_round, plan)
+    requests = await proxies.in_turn(
+        plan, sides, proxies.whole(PROMPT_CHARS), plan.requests, partial(rounds, "unstreamed requests")
+    )
+    streams = await proxies.in_turn(plan, sides, proxies.streamed(CHUNKS), plan.streams, partial(rounds, "streams"))
     return _beside(requests, "request", "1 KB request") + _beside(streams, "stream", f"stream of {CHUNKS} chunks")
+
+
+def _say_round(plan: Plan, what: str, number: int) -> None:
+    _say(f"{what}, round {number} of {plan.rounds}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _beside(rounds: Rounds, name: str, what: str) -> list[Figure]:

@@ -21,6 +21,8 @@ from routewright.ledger.billing import priced_usage
 from routewright.ledger.experience import Logged
 from routewright.ledger.ledger import NANOSECONDS
 
+FEWEST_DECISIONS = 2
+"""One alone varies from nothing."""
 FEWEST_SCORED = 50
 """Fewer outcomes say nothing of a quality."""
 FEWEST_ANSWERS = 10
@@ -185,7 +187,7 @@ def _compare(
 ) -> Comparison | None:
     """None when fewer than two decisions can be replayed."""
     replayed, reasons = _replays(logged, now, world, artefact)
-    if len(replayed) < 2:
+    if len(replayed) < FEWEST_DECISIONS:
         return None
     table = _table(replayed, now.registry, world.registry)
     billed = np.array([row.cost_nanousd for row in table.rows], np.float64)

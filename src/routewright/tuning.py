@@ -29,7 +29,7 @@ from routewright.decision.pledge import Pledge
 from routewright.decision.promise import Found, Trials, fewest_outcomes, find, is_choosing
 from routewright.decision.replay import Replay
 from routewright.decision.replay import replay as decide_anew
-from routewright.errors import TooFewOutcomes
+from routewright.errors import ModelNotFound, TooFewOutcomes
 from routewright.ledger.experience import Logged
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.money import NANO
@@ -37,6 +37,7 @@ from routewright.policies.overlay import applied, bare_of
 from routewright.route import Candidate, Route
 from routewright.settings import Settings
 from routewright.settings.schema import Overlay
+from routewright.text import counted
 
 FLOORS = tuple(round(0.99 - at / 100, 2) for at in range(70))
 """Of the probability of a good answer. Strictest first, as in the next line: of those that choose alike it is taken."""
@@ -81,8 +82,9 @@ class Proposal(Struct, frozen=True, kw_only=True):
     overlay: Overlay | None
     """What to change; None when nothing can be promised."""
     found: Found
-    fewest: int
-    """Outcomes without which nothing could be promised of any policy."""
+    fewest: int | None
+    """Outcomes without which nothing could be promised of any policy; None where no number of them is enough for one
+    that is as good on every request."""
     tried: int
     """Policies that choose differently."""
     shares: Mapping[str, float]
@@ -98,9 +100,15 @@ def propose(
 ) -> Proposal:
     """The cheapest policy that keeps the promise; `now` is what is in force over the settings.
 
-    Raises TooFewOutcomes when there is next to nothing to compare with the baseline.
+    Raises ModelNotFound when the baseline is no model that can be called now, and TooFewOutcomes when there is next to
+    nothing to compare with it.
     """
-    outcomes = outcomes_of(logged, baseline)
+    there = {model.name for model in registry.models.values() if model.deployments}
+    if baseline not in there:
+        raise ModelNotFound(
+            f"no model that can be called is named {baseline!r}", hint='name another one: --promise "match MODEL …"'
+        )
+    outcomes = outcomes_of(logged, baseline, there)
     rows = np.arange(len(outcomes.logged))
     anew = _Replay(outcomes, settings, registry)
     firsts_now = list(anew.firsts(now))
@@ -127,7 +135,7 @@ def propose(
         pledge=pledge,
         how=outcomes.how,
         models=outcomes.models,
-        overlay=None if found.policy is None else _without_all(overlays[found.policy], registry),
+        overlay=None if found.policy is None else _without_all(overlays[found.policy], there),
         found=found,
         fewest=fewest_outcomes(pledge, found.baseline_quality),
         tried=len(overlays),
@@ -137,9 +145,8 @@ def propose(
     )
 
 
-def _without_all(overlay: Overlay, registry: Registry) -> Overlay:
+def _without_all(overlay: Overlay, everybody: Set[str]) -> Overlay:
     """Whoever takes part is named only where that leaves somebody out."""
-    everybody = {model.name for model in registry.models.values() if model.deployments}
     return replace(overlay, models=()) if everybody <= set(overlay.models) else overlay
 
 
@@ -163,21 +170,24 @@ def baseline_of(logged: Sequence[Logged], settings: Settings) -> str:
 # ---- what is known --------------------------------------------------------------------------------------------------
 
 
-def outcomes_of(logged: Iterable[Logged], baseline: str) -> Outcomes:
-    """What can be compared with the baseline, in the way that more can be told by. Raises TooFewOutcomes."""
+def outcomes_of(logged: Iterable[Logged], baseline: str, there: Set[str]) -> Outcomes:
+    """What can be compared with the baseline, of the models that are there, in the way that more can be told by.
+
+    Raises TooFewOutcomes.
+    """
     decided = [
         each
         for each in logged
         if each.is_replayable and is_decided(each.route.asked) and _can_answer(each.route, baseline)
     ]
-    compared, weighted = _shared(decided, baseline, _judged), _shared(decided, baseline, _possible)
+    compared, weighted = (_shared(decided, baseline, there, known) for known in (_judged, _possible))
     rarest = _rarest(*weighted)
     how: How = "compared" if len(compared[0]) >= len(weighted[0]) * rarest else "weighted"
     rows, models = compared if how == "compared" else weighted
     if len(rows) < FEWEST:
         raise TooFewOutcomes(
-            f"of {len(decided):,} requests that a policy decides, {len(rows)} have judged answers of {baseline} to "
-            "compare others with",
+            f"of {counted(len(decided), 'request')} that a policy decides, {len(rows)} have judged answers of "
+            f"{baseline} to compare others with",
             hint=_HOW_TO_COMPARE,
         )
     rows = rows[-MOST_REQUESTS:]
@@ -208,13 +218,13 @@ def _possible(logged: Logged) -> Set[str]:
 
 
 def _shared(
-    decided: Sequence[Logged], baseline: str, known: Callable[[Logged], Set[str]]
+    decided: Sequence[Logged], baseline: str, there: Set[str], known: Callable[[Logged], Set[str]]
 ) -> tuple[list[Logged], tuple[str, ...]]:
     """Requests that tell of the baseline and of the same other models, where those could answer at all; or nothing.
 
     A model that would cost more than half of the requests is left out, as is one that could answer none of them.
     """
-    rows = [(each, known(each)) for each in decided]
+    rows = [(each, known(each) & there) for each in decided]
     rows = [(each, its) for each, its in rows if baseline in its]
     fewest, models = len(rows) / 2, [baseline]
     others = Counter(name for each, its in rows for name in its if name != baseline and _can_answer(each.route, name))

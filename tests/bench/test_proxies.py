@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from routewright.bench.plan import Plan
 from routewright.bench.processes import Child
@@ -7,11 +8,13 @@ from routewright.bench.proxies import (
     SLOW_MS,
     Sides,
     Spent,
+    in_turn,
     latency_figures,
     per_chunk_us,
     ratios,
     request_figures,
     stream_figures,
+    whole,
 )
 
 PLAN = Plan(rounds=1, requests=20, large_requests=8, streams=4, paced_requests=20, paced_per_s=1_000, concurrency=4)
@@ -24,6 +27,13 @@ async def test_requests_are_compared_with_the_floor(floor: Child) -> None:
         assert gateway > 0
         assert figures[f"{size}_ratio"].median == pytest.approx(gateway / least)
     assert not any("nginx" in name for name in figures), "it is not there"
+
+
+async def test_each_round_is_told_before_it_begins(floor: Child) -> None:
+    told: list[int] = []
+    found = await in_turn(replace(PLAN, rounds=2), {"floor": floor}, whole(100), 4, told.append)
+    assert told == [1, 2]
+    assert len(found["floor"]) == 2
 
 
 async def test_requests_are_compared_with_nginx_where_it_is_installed(floor: Child) -> None:

@@ -125,7 +125,16 @@ def test_time_team_and_tag_choose_the_requests(terminal: Terminal) -> None:
     assert compared(terminal, "--team", "")[0]["requests"] == 50
     nothing = terminal.run("backtest", "--until", "2026-01-01", environ=KEY)
     assert nothing.exit_code == 1
-    assert "error[E136]" in nothing.stderr
+    assert "fewer than two decisions to replay of that time or kind\n" in nothing.stderr
+    other = terminal.run("backtest", "--model", "nobody", environ=KEY)
+    assert "fewer than two decisions to replay of that time or kind\n" in other.stderr
+
+
+def test_one_decision_is_too_few_and_nothing_worse(terminal: Terminal) -> None:
+    terminal.record(*traffic(1))
+    alone = terminal.run("backtest", environ=KEY)
+    assert alone.exit_code == 1
+    assert "error[E136]: the ledger has fewer than two decisions to replay\n" in alone.stderr
 
 
 def test_routes_that_do_not_say_enough_are_not_guessed(terminal: Terminal) -> None:

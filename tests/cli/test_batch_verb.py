@@ -35,10 +35,13 @@ def test_a_file_is_answered_and_summed_up(terminal: Terminal) -> None:
     assert done.exit_code == 0, done.stderr
     assert {line["custom_id"] for line in output(terminal)} == {"item-1", "item-2", "item-3"}
     assert "3 items from" in done.stderr
-    assert "vs always" in done.stderr
+    assert "vs always claude-opus-4.7" in done.stderr
     assert "is completed: 3 of 3 items decided" in done.stderr
     again = terminal.run(*RUN, "in.txt", "--template", "Document this: {item}", "--max-tokens", "9")
     assert (again.exit_code, "nothing is asked again" in again.stderr) == (0, True)
+    shown = terminal.run("batch", "show", again.stderr.partition(" ")[0])
+    for later in (again, shown):
+        assert (later.stdout, "vs always claude-opus-4.7" in later.stderr) == (done.stdout, True)
 
 
 def test_stdin_and_json(terminal: Terminal) -> None:
@@ -83,7 +86,10 @@ def test_failed_items_are_exit_code_1_and_told_with_their_lines(terminal: Termin
         (("in.txt", "-o", "none/out.jsonl"), 1, "cannot be written"),
         (("in.txt", "--schema", "none.json"), 1, "none.json cannot be read"),
         (("in.txt", "--max-cost", "-1"), 2, "'-1' is no amount of USD"),
+        (("in.txt", "--max-cost", "1e30"), 2, "'1e30' is no amount of USD"),
+        (("in.txt", "--max-tokens", "9" * 20), 2, "is not in the range"),
         (("in.txt", "--deadline", "soon"), 2, "'soon' is no time"),
+        (("in.txt", "--deadline", "99999999999999d"), 2, "is no time"),
     ],
 )
 def test_bad_input_is_one_clear_error(terminal: Terminal, arguments: tuple[str, ...], code: int, reason: str) -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from routewright.decision.drift import MONTH_NS, Quantity, Rules, Seen, Stream
-from routewright.ledger.drift import DriftBook, Key, Streams
+from drifting import keep, stream_of, too_small_to_matter
+from routewright.decision.drift import Quantity
+from routewright.ledger.drift import Key, Streams
 from routewright.ledger.sqlite import SqliteDatabase
-from terminal import NOON, Terminal
+from terminal import Terminal
 
 SETTINGS = """
 [providers.acme]
@@ -23,7 +24,6 @@ deployments = ["acme/dear"]
 context_window = 100000
 price = { input = "3", output = "6" }
 """
-STEP_NS = MONTH_NS // 10_000
 
 
 @pytest.fixture
@@ -33,21 +33,10 @@ def terminal(tmp_path: Path) -> Terminal:
     return terminal
 
 
-def stream_of(quantity: Quantity, values: list[float], smallest_change: float = 0.0) -> Stream:
-    stream, rules = Stream(quantity), Rules(reference=100, smallest_change=smallest_change)
-    for place, value in enumerate(values):
-        stream.see(Seen(value, NOON + place * STEP_NS, f"r{place}"), rules, 0.1 / MONTH_NS)
-    return stream
-
-
-def keep(terminal: Terminal, streams: Streams) -> None:
-    """As a look would."""
+def watching(terminal: Terminal, streams: Streams) -> None:
     terminal.record()
     with closing(SqliteDatabase(terminal.ledger)) as database:
-        book = DriftBook(database)
-        marks = book.take(for_s=60)
-        assert marks is not None
-        assert book.keep(streams, marks)
+        keep(database, streams)
 
 
 @pytest.fixture
@@ -60,7 +49,7 @@ def watched(terminal: Terminal) -> Terminal:
         Key("cheap", Quantity.COST, "chat"): stream_of(Quantity.COST, [2_500_000.0, 3_500_000.0] * 50),
         Key("dear", Quantity.LENGTH, ""): stream_of(Quantity.LENGTH, [100.0] * 60),
     }
-    keep(terminal, streams)
+    watching(terminal, streams)
     return terminal
 
 
@@ -78,9 +67,8 @@ def test_each_stream_is_shown_beside_its_reference(watched: Terminal) -> None:
 
 
 def test_evidence_for_a_change_too_small_to_matter_is_shown_and_no_alarm(terminal: Terminal) -> None:
-    stream = stream_of(Quantity.REFUSALS, [0.0, 1.0] * 500 + [0.0, 1.0, 1.0] * 100, smallest_change=0.2)
-    assert stream.evidence >= 1
-    keep(terminal, {Key("cheap", Quantity.REFUSALS, ""): stream})
+    stream = too_small_to_matter()
+    watching(terminal, {Key("cheap", Quantity.REFUSALS, ""): stream})
     assert terminal.run("drift").stdout.split()[-2:] == [f"{stream.evidence:.2g}", "stable"]
     (told,) = json.loads(terminal.run("drift", "--json").stdout)
     assert (told["evidence"], told["alarm"]) == (stream.evidence, None)

@@ -4,7 +4,7 @@ import sys
 import click
 import pytest
 
-from routewright.cli.options import read_prompt
+from routewright.cli.options import Within, read_prompt
 
 
 def given(monkeypatch: pytest.MonkeyPatch, text: str, *, is_terminal: bool = False) -> None:
@@ -44,3 +44,10 @@ def test_nothing_on_stdin_is_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bytes_that_are_not_utf8_do_not_break_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
     assert read_prompt(("-",)) == "caf\ufffd"
+
+
+def test_nan_is_not_within_any_bounds() -> None:
+    assert Within(0, 1).convert("0.5", None, None) == 0.5
+    for text in ("nan", "2", "inf"):
+        with pytest.raises(click.BadParameter):
+            Within(0, 1).convert(text, None, None)

@@ -133,6 +133,7 @@ def test_the_switch(terminal: Terminal) -> None:
         (("apply", "wrong.toml", "--name", "Two Words"), "", "is no name of a policy"),
         (("rollback", "second"), "", "error[E142]: policy 'second' has no version in force to go back from"),
         (("rollback", "second", "--to", "4"), "", "error[E142]: policy 'second' has no version 4"),
+        (("rollback", "second", "--to", "9" * 20), "", "is not in the range"),
         (("show", "third"), "", "error[E142]: no policy is called 'third'"),
         (("show", "second", "--number", "3"), "", "error[E142]: policy 'second' has no version 3"),
     ],

@@ -227,9 +227,17 @@ def test_times_are_read_as_durations_or_days() -> None:
     assert read_since("24h", NOON) == NOON - DAY_NS
     assert read_since("2026-11-01", 0) == NOON - DAY_NS // 2
     assert read_since("999999w", time.time_ns()) == 0
+    assert read_since("1969-12-31", NOON) == 0
     for nonsense in ("yesterday", "7", "d", "2026-13-01", "-1d"):
         with pytest.raises(ValueError, match=nonsense):
             read_since(nonsense, NOON)
+
+
+@pytest.mark.parametrize("verb", [("report",), ("report", "--quality"), ("ledger", "export", "-o", "x.csv")])
+def test_days_that_no_ledger_can_have_are_the_first_or_last_that_it_can(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.record(request(), settled())
+    assert terminal.run(*verb, "--since", "0001-01-01", "--until", "9999-12-31").exit_code == 0
 
 
 # ---- by what, of what, and in which form

@@ -41,6 +41,14 @@ def test_open_gateway_without_a_key_does_not_start(tmp_path: Path) -> None:
     assert "routewright keys set server" in open_to_all.stderr
 
 
+def test_a_host_that_is_no_name_is_told_as_that(tmp_path: Path) -> None:
+    refused = Terminal(tmp_path).spawn(
+        "serve", "--simulate", "--host", "a..b", "--set", "server.api_key=env:GATE", environ={"GATE": "secret"}
+    )
+    assert refused.returncode == 1
+    assert "a..b is not the name of an address" in refused.stderr
+
+
 def test_introduction_has_lines_to_copy(tmp_path: Path) -> None:
     source = SettingsSource(environ={"HOME": str(tmp_path)}, cwd=tmp_path, simulate=True)
     lines = introduction("http://127.0.0.1:8484", *source.load(), needs_key=False)

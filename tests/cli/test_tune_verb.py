@@ -104,6 +104,28 @@ def test_promise_that_cannot_be_held_against_anything_is_refused(terminal: Termi
     assert terminal.run("tune", "--promise", promise).exit_code == code
 
 
+def test_models_that_are_gone_are_in_nobodys_way(terminal: Terminal) -> None:
+    """What was withdrawn since cannot be proposed; a baseline that was cannot be kept to."""
+    terminal.record(*ledger(450))
+    swift, sage = (SETTINGS.replace(f"[models.{name}]", f"[models.{name}x]") for name in ("swift", "sage"))
+    terminal.settings(swift)
+    without_swift = terminal.run("tune")
+    assert (without_swift.exit_code, "0 have judged answers of sage" in without_swift.stderr) == (1, True)
+    terminal.settings(sage)
+    without_sage = terminal.run("tune")
+    assert (
+        without_sage.exit_code,
+        "error[E107]: no model that can be called is named 'sage'" in without_sage.stderr,
+    ) == (1, True)
+
+
+def test_a_promise_of_no_loss_at_all_is_never_proven_and_said_to_be_so(terminal: Terminal) -> None:
+    terminal.record(*ledger(450))
+    told = terminal.run("tune", "--promise", "match sage within 0 %").stdout
+    assert "no number of them proves that nothing is lost" in told
+    assert "never fewer than 0" not in told
+
+
 # ---- watched --------------------------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,16 @@ def test_all_of_it_can_be_read_without_script(browser: Browser, url: str) -> Non
         assert page.get_by_role("heading", name="Tokens and prices").is_visible()
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_narrow_screen_is_never_scrolled_sideways(browser: Browser, url: str, has_script: bool) -> None:
+    with tab(browser, java_script_enabled=has_script, bypass_csp=True) as page:
+        page.set_viewport_size({"width": 380, "height": 800})
+        for name in (*PAGES, "requests?model=none"):
+            page.goto(f"{url}/ui/{name}")
+            assert page.evaluate("document.scrollingElement.scrollWidth") == 380, name
+            assert not has_script or axe_violations(page) == []
+
+
 def test_the_keyboard_is_enough(page: Page, url: str) -> None:
     page.goto(f"{url}/ui/requests")
     page.keyboard.press("/")

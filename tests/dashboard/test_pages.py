@@ -50,6 +50,20 @@ async def test_hostile_filters_are_a_clear_400(house: Lobby, query: str) -> None
     assert (await house.call("GET", f"/ui/requests/tail?{query}")).status == 400
 
 
+@pytest.mark.parametrize("query", ["since=9999-12-31", "since=0001-01-01", "until=9999-12-31", "until=0001-01-01"])
+async def test_days_that_no_ledger_can_have_are_days_all_the_same(house: Lobby, query: str) -> None:
+    await asked(house)
+    for kind in ("", ".json", ".csv"):
+        assert (await house.call("GET", f"/ui/requests{kind}?{query}")).status == 200
+
+
+async def test_a_page_that_is_not_there_says_where_pages_begin(house: Lobby) -> None:
+    answered = await house.call("GET", "/ui/nowhere")
+    assert answered.status == 404
+    assert b"begin at /ui" in answered.body
+    assert b"/v1/" not in answered.body
+
+
 @pytest.mark.parametrize("part", [UNKNOWN, "1", "' OR 1=1", "..", "a" * 300, "%00"])
 async def test_an_unknown_request_or_session_is_404(house: Lobby, part: str) -> None:
     for folder in ("requests", "sessions"):

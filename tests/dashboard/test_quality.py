@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from drifting import keep, too_small_to_matter
 from entries import CLASSIFIED, recorded
 from forms import FORM
 from lobby import OPERATOR_KEY, Lobby, lobby
-from routewright.decision.drift import MONTH_NS, Quantity, Rules, Seen, Stream
-from routewright.ledger.drift import DriftBook, Key
+from routewright.decision.drift import Quantity
+from routewright.ledger.drift import Key
 from routewright.ledger.ledger import ComparisonRecorded, LedgerEvent, OutcomeRecorded, encode_event
 from routewright.policies.overlay import read_overlay
 from routewright.reports.backtests import BacktestLine, Estimate, KeptBacktest, keep_backtest
@@ -129,14 +130,8 @@ async def test_x11_answers_of_models_are_text_whatever_they_say(house: Lobby) ->
 
 
 async def test_evidence_for_a_change_too_small_to_matter_is_a_stable_stream(house: Lobby) -> None:
-    stream, rules = Stream(Quantity.REFUSALS), Rules(reference=100, smallest_change=0.2)
-    for place, value in enumerate([0.0, 1.0] * 500 + [0.0, 1.0, 1.0] * 100):
-        stream.see(Seen(value, place * (MONTH_NS // 10_000), f"r{place}"), rules, 0.1 / MONTH_NS)
-    assert stream.evidence >= 1
-    book = DriftBook(house.runtime.store.database)
-    marks = book.take(for_s=60)
-    assert marks is not None
-    assert book.keep({Key("small", Quantity.REFUSALS, ""): stream}, marks)
+    stream = too_small_to_matter()
+    keep(house.runtime.store.database, {Key("small", Quantity.REFUSALS, ""): stream})
     [told] = (await house.call("GET", "/ui/drift.json?state=stable")).json["tables"]["streams"]
     assert (told["state"], told["evidence"], told["examples"]) == ("stable", f"{stream.evidence:.2g}", None)
     assert "Not as it was" not in (await house.call("GET", "/ui/drift")).body.decode()

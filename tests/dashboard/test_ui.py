@@ -8,11 +8,13 @@ from urllib.parse import urlencode
 
 import pytest
 
+from entries import settled
 from lobby import OPERATOR_KEY, Answered, Lobby, lobby
 from routewright.dashboard.parameters import MOST_PARAMETERS
 from routewright.gateway import ui
 from routewright.gateway.door import Access
 from routewright.gateway.ui_sessions import COOKIE, LASTS_S
+from routewright.ledger.ledger import encode_event
 
 FORM = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 ELSEWHERE = {"x-forwarded-for": "203.0.113.9"}
@@ -73,6 +75,17 @@ async def test_a_page_its_json_and_its_csv_say_the_same(house: Lobby) -> None:
     assert lines[-1].split(",")[:2] == [spend[-1]["day"], "0.000045000"]
     only = (await house.call("GET", "/ui/overview.json?table=models")).json
     assert list(only["tables"]) == ["models"]
+
+
+async def test_what_a_cost_does_not_tell_by_itself_stands_beside_it(house: Lobby) -> None:
+    await house.ask()
+    await house.runtime.flush()
+    now = {"at_ns": house.clock.time_ns(), "request_id": "r2"}
+    others = settled("a1", deployment="simulator/small", **now), settled("a2", is_estimated=True, **now)
+    house.runtime.store.absorb([encode_event(event) for event in others])
+    page = (await house.call("GET", "/ui/overview?days=7")).body.decode()
+    assert "simulated: 1 attempt at the built-in simulator; no money was spent on these" in page
+    assert "1 attempt estimated: the cost is an upper bound" in page
 
 
 async def test_what_is_loaded_is_ours_small_and_never_changes(house: Lobby) -> None:

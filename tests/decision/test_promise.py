@@ -112,6 +112,7 @@ def test_so_many_outcomes_as_are_named_prove_it_as_often_as_is_said() -> None:
 def test_even_a_policy_that_is_never_worse_needs_as_many_as_is_said() -> None:
     quality = 0.8
     fewest = fewest_outcomes(WITHIN_2, quality)
+    assert fewest is not None
     assert fewest > 100
     for n, is_proven in ((fewest // 2, False), (fewest + 30, True)):
         # the same scores as the baseline's, and some of them at its worst believed in beforehand

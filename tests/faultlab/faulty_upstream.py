@@ -154,6 +154,8 @@ class FaultyUpstream:
         self.arrivals: list[Arrival] = []
         self.requests: list[Exchange] = []
         self.connections = 0
+        self.addresses: list[str] = []
+        """That were asked for, whatever came of it."""
         self.open: set[asyncio.StreamWriter] = set()
         self.port = 0
         self._faults = faults
@@ -168,7 +170,9 @@ class FaultyUpstream:
         self.open.add(writer)
         try:
             while not writer.is_closing():
-                exchange = Exchange(self, reader, writer, (await reader.readuntil(b"\r\n\r\n")).decode("latin-1"))
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                self.addresses.append(head.split()[1])
+                exchange = Exchange(self, reader, writer, head)
                 exchange.read(await reader.readexactly(int(exchange.headers["content-length"])))
                 arrival = Arrival(exchange.headers["x-attempt-id"], exchange.model, time.monotonic())
                 self.arrivals.append(arrival)

@@ -1,7 +1,7 @@
 """The gateway beside the floor and nginx: what a request, a large one and a stream cost, and what latency they add."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -86,10 +86,13 @@ async def _cpu_at_rest(child: Child) -> float:
     return spent
 
 
-async def in_turn(plan: Plan, sides: Mapping[str, Child], load: Load, count: int) -> Rounds:
-    """All rounds of all sides."""
+async def in_turn(
+    plan: Plan, sides: Mapping[str, Child], load: Load, count: int, before_round: Callable[[int], None] = lambda _: None
+) -> Rounds:
+    """All rounds of all sides; `before_round` is told the number of each, from 1."""
     rounds: dict[str, list[Spent]] = {name: [] for name in sides}
-    for _ in range(plan.rounds):
+    for number in range(1, plan.rounds + 1):
+        before_round(number)
         for name, child in sides.items():
             rounds[name].append(await spend(plan, child, load, count))
     return rounds

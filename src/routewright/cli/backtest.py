@@ -87,9 +87,9 @@ def command(
     enough data, that is said. Nothing is called, and nothing is changed.
     Needs the extra `evidence`.
     """
-    from routewright.backtesting import backtest
+    from routewright.backtesting import FEWEST_DECISIONS, backtest
     from routewright.cli.backtested import kept_of, show
-    from routewright.ledger.experience import FOREVER_NS, Only, read_decisions
+    from routewright.ledger.experience import ALL, FOREVER_NS, Only, read_decisions
 
     settings, now = _world("now", config, _ledger_only(flags), simulate=simulate)
     others = [
@@ -98,9 +98,10 @@ def command(
     only = Only(model=model, team=team, key=key, tag=tag)
     with reading(settings) as store:
         found = store and read_decisions(store.database, since_ns or 0, until_ns or FOREVER_NS, only)
-    if not found or not found.logged:
+    if not found or len(found.logged) < FEWEST_DECISIONS:
+        is_asked_for = since_ns or until_ns or only != ALL
         raise NothingLogged(
-            "the ledger has no decision to replay" + (" of that time or kind" if since_ns or until_ns or tag else ""),
+            "the ledger has fewer than two decisions to replay" + (" of that time or kind" if is_asked_for else ""),
             hint="ask something first; `routewright report` shows what there is",
         )
     result = backtest(found.logged, now, [world for _, world in others], _artefact(settings), seed=abs(seed))

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from routewright.access.description import MOST_USD
 from routewright.catalog.registry import Tier
 from routewright.cli import logs
 from routewright.cli.opening import source_of
-from routewright.cli.options import json_option, settings_options, simulate_option
+from routewright.cli.options import MOST_TOKENS, json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
 from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
 from routewright.money import NANO
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 MOST_FORGOTTEN = 20_000
 """Items of old batches, after a run."""
+_LONGEST_S = 10 * 366 * 86_400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -44,7 +46,7 @@ def _usd(ctx: click.Context, param: click.Parameter, text: str | None) -> int | 
         amount = Decimal(text.removeprefix("$"))
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount <= 0:
+    if not amount.is_finite() or not 0 < amount <= MOST_USD:
         raise click.BadParameter(f"{text!r} is no amount of USD, such as 12.50", ctx, param)
     return int(amount * NANO)
 
@@ -53,7 +55,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
     if text is None:
         return None
     with suppress(ValueError):
-        if text[-1:] in _UNITS and (seconds := float(text[:-1]) * _UNITS[text[-1]]) > 0:
+        if text[-1:] in _UNITS and 0 < (seconds := float(text[:-1]) * _UNITS[text[-1]]) <= _LONGEST_S:
             return seconds
     raise click.BadParameter(f"{text!r} is no time, such as 90s, 30m, 2h or 1d", ctx, param)
 
@@ -77,7 +79,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
 @click.option("--model", metavar="NAME", help="Ask this model, an alias, or auto, whatever the lines say.")
 @click.option("--tier", type=click.Choice([str(tier) for tier in Tier]), help="Take this tier instead of classifying.")
 @click.option("--system", metavar="TEXT", help="Instructions that stand before each prompt.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")
+@click.option("--max-tokens", type=click.IntRange(1, MOST_TOKENS), metavar="N", help="Longest answer, in tokens.")
 @click.option(
     "--schema",
     type=click.Path(path_type=Path),
@@ -280,7 +282,7 @@ async def _run(source: "SettingsSource", wish: "Wish", *, as_json: bool) -> None
         if as_json:
             print_json(summary)
         else:
-            print_summary(summary, running.baseline_model)
+            print_summary(summary)
     finally:
         await runtime.close()
     if running.ended_by is not None:

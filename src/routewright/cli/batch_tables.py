@@ -13,6 +13,7 @@ from routewright.jobs.job import Counts, Job, JobState, Share
 from routewright.jobs.store import JobStore
 from routewright.ledger.database import Database
 from routewright.ledger.store import Store
+from routewright.reports.reading import END_NS
 from routewright.text import counted, percent, usd
 
 if TYPE_CHECKING:  # it reads every dialect
@@ -30,6 +31,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     shares: tuple[Share, ...]
     spent_nanousd: int
     """By the ledger: with what failed, and what was cut off."""
+    baselines: tuple[str, ...]
+    """The models that answers were compared with on its days."""
 
     @property
     def baseline_nanousd(self) -> int:
@@ -41,13 +44,15 @@ def summary_of(database: Database | None, job_id: str) -> Summary:
     """Raises JobNotFound."""
     if database is None:
         raise JobNotFound(f"there is no batch {job_id!r}", hint="there is no ledger yet; see `routewright config show`")
-    store = JobStore(database)
+    store, ledger = JobStore(database), Store(database)
     job = store.get(job_id)
+    until_ns = END_NS if job.ended_at_ns is None else job.ended_at_ns + 1
     return Summary(
         job=job,
         counts=store.counts(job),
         shares=tuple(store.shares(job)),
-        spent_nanousd=sum(sums.cost_nanousd for _, sums in Store(database).sums((), only={"tag": job.tag})),
+        spent_nanousd=sum(sums.cost_nanousd for _, sums in ledger.sums((), only={"tag": job.tag})),
+        baselines=tuple(ledger.baselines(job.created_at_ns, until_ns)),
     )
 
 
@@ -77,7 +82,7 @@ def print_jobs(jobs: Sequence[Job], counts: Sequence[Counts]) -> None:
     print_table(columns, rows)
 
 
-def print_summary(summary: Summary, baseline_model: str | None = None) -> None:
+def print_summary(summary: Summary) -> None:
     """By model and tier; then what was saved, and where it all is."""
     job, counts = summary.job, summary.counts
     columns = [
@@ -108,22 +113,22 @@ def print_summary(summary: Summary, baseline_model: str | None = None) -> None:
         usd(summary.baseline_nanousd) if summary.baseline_nanousd else "–",
     )
     print_table(columns, rows, total=total)
-    for line in _remarks(summary, baseline_model):
+    for line in _remarks(summary):
         say(line)
     say(f"{job.id} is {job.state}: {counts.done:,} of {counted(job.total, 'item')} decided, in {job.output}")
     if Path(job.errors).exists():
         say(f"failures are in {job.errors}{_RETRY if job.state is JobState.COMPLETED else ''}")
 
 
-def _remarks(summary: Summary, baseline_model: str | None) -> list[str]:
+def _remarks(summary: Summary) -> list[str]:
     remarks = []
     baseline, wasted = summary.baseline_nanousd, summary.spent_nanousd - summary.counts.cost_nanousd
     if wasted > 0:
         remarks.append(f"{usd(wasted)} more, for what failed or was cut off: {usd(summary.spent_nanousd)} in all")
     if baseline:
         saved = baseline - sum(share.compared_nanousd for share in summary.shares) - max(0, wasted)
-        versus = f"always {baseline_model}" if baseline_model else "always the baseline model"
-        remarks.append(f"saved {usd(saved)} ({percent(saved, baseline)}) vs {versus}")
+        versus = " or ".join(summary.baselines) or "the baseline model"
+        remarks.append(f"saved {usd(saved)} ({percent(saved, baseline)}) vs always {versus}")
     if twins := sum(share.twins for share in summary.shares):
         spared = sum(share.saved_nanousd for share in summary.shares)
         remarks.append(f"{counted(twins, 'duplicate')} took the answer of an equal question: {usd(spared)} not spent")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from routewright.cli.eval import DATA, named_pair
-from routewright.cli.options import json_option
+from routewright.cli.options import Within, json_option
 from routewright.cli.screen import print_json
 from routewright.text import one_line
 
@@ -40,7 +40,7 @@ def promised(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @click.option("--pair", metavar="WEAK,STRONG", callback=named_pair, help="Choose between these two only.")
 @click.option(
     "--confidence",
-    type=click.FloatRange(0.5, 0.999),
+    type=Within(0.5, 0.999),
     metavar="SHARE",
     default=0.95,
     show_default=True,

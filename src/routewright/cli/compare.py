@@ -14,7 +14,7 @@ import click
 from routewright.cli import logs
 from routewright.cli.compared import Pair, compared, print_comparison
 from routewright.cli.opening import source_of
-from routewright.cli.options import json_option, settings_options, simulate_option
+from routewright.cli.options import MOST_TOKENS, json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
 from routewright.cli.sides import EngineSide, GatewaySide, Side
 from routewright.errors import BadInput
@@ -71,7 +71,9 @@ def _url(ctx: click.Context, param: click.Parameter, text: str | None) -> str | 
 )
 @click.option("--via-key", callback=_key, metavar="env:NAME", help="Where its key is.")
 @click.option("--model", metavar="NAME", help="Ask routewright for this model; auto if FILE names none.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, where FILE says none.")
+@click.option(
+    "--max-tokens", type=click.IntRange(1, MOST_TOKENS), metavar="N", help="Longest answer, where FILE says none."
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, MOST_QUESTIONS),

@@ -17,7 +17,7 @@ from routewright.call import Call, Cause, Options
 from routewright.catalog.registry import Tier
 from routewright.cli import logs
 from routewright.cli.comparison import Comparison, Line, Outcome, Prompt, Trouble, agreement, compare
-from routewright.cli.options import json_option, settings_options
+from routewright.cli.options import Within, json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table
 from routewright.dialects.openai_chat import OpenAIChat
 from routewright.engine import Engine
@@ -60,7 +60,7 @@ Tick = Callable[[], object]
 @click.option("--seed", type=int, metavar="N", default=1, show_default=True, help="Whatever is drawn is drawn from it.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=1),
+    type=Within(min=1),
     metavar="FACTOR",
     default=100.0,
     show_default=True,

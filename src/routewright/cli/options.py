@@ -1,5 +1,6 @@
 """Options that several verbs have, so that they mean the same everywhere."""
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,19 @@ import click
 from routewright.settings.sources import ConfigPlace, is_address
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_TOKENS = 1_000_000_000
+"""Of one answer: more is refused in a request too."""
+
+
+class Within(click.FloatRange):
+    """A number between two bounds. NaN is none: nothing compares with it, so that click lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 def _assignments(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -59,9 +73,9 @@ def simulate_option(verb: F) -> F:
 def question_options(verb: F) -> F:
     """The prompt and what may be said beside it: `words`, `model`, `tier`, `min_quality`, `quality`, `policy`, `system`
     and `max_tokens`."""
-    verb = click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens.")(
-        verb
-    )
+    verb = click.option(
+        "--max-tokens", type=click.IntRange(1, MOST_TOKENS), metavar="N", help="Longest answer, in tokens."
+    )(verb)
     verb = click.option("--system", metavar="TEXT", help="Instructions that stand before the prompt.")(verb)
     verb = click.option("--policy", metavar="NAME", help="Decide by this policy, not by whose turn it is.")(verb)
     verb = click.option(
@@ -71,7 +85,7 @@ def question_options(verb: F) -> F:
     )(verb)
     verb = click.option(
         "--min-quality",
-        type=click.FloatRange(0, 1),
+        type=Within(0, 1),
         metavar="P",
         help="The cheapest model whose answer is good with this probability, from 0 to 1.",
     )(verb)

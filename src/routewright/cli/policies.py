@@ -10,7 +10,7 @@ import click
 
 from routewright.cli.ledger import reading
 from routewright.cli.opening import in_force_of, settings_of, source_of
-from routewright.cli.options import json_option, settings_options
+from routewright.cli.options import Within, json_option, settings_options
 from routewright.cli.screen import Column, print_json, print_table, say
 from routewright.clock import SystemClock
 from routewright.errors import PolicyNotFound
@@ -42,7 +42,7 @@ _VERSIONS = (
     Column("changes"),
 )
 
-_NUMBER = click.IntRange(min=AS_SETTINGS)
+_NUMBER = click.IntRange(AS_SETTINGS, 2**31 - 1)
 _reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; it is kept with the change.")
 
 
@@ -139,7 +139,7 @@ def diff(
 @click.option("--name", metavar="NAME", help="The policy that it is a version of; the base, policy.name, if not given.")
 @click.option(
     "--share",
-    type=click.FloatRange(0, 100),
+    type=Within(0, 100),
     metavar="PERCENT",
     help="Of the requests that name no policy.",
 )

@@ -19,7 +19,7 @@ from routewright.decision.success_rates import Aspect
 from routewright.errors import UnpricedModel
 from routewright.ledger.ledger import NANOSECONDS
 from routewright.ledger.spending import Dimension
-from routewright.reports.reading import END_NS, Baseline, Question, Window, read_report, read_table
+from routewright.reports.reading import END_NS, HOUR_NS, Baseline, Question, Window, read_report, read_table
 from routewright.reports.values import Report, with_key_names
 from routewright.settings import Settings
 from routewright.settings.sources import ConfigPlace
@@ -37,14 +37,18 @@ LOOKED_AT_DAYS = {"hour": 7, "policy": 30}
 """How far back people are told unless they say since when: a year has 8,760 hours, for each key; and what went by which
 policy is read from every row."""
 
+_LAST_NS = END_NS // HOUR_NS * HOUR_NS
+"""In the year 2262: the last hour that fits into 64 bits, as sums are kept by the hour."""
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def read_since(text: str, now_ns: int) -> int:
-    """UTC nanoseconds of `7d`, `24h`, `2w`, or of a day (UTC) like `2026-11-01`. Raises ValueError."""
+    """UTC nanoseconds of `7d`, `24h`, `2w`, or of a day (UTC) like `2026-11-01`; of one that a ledger cannot have, the
+    nearest that it can. Raises ValueError."""
     if match := re.fullmatch(r"(\d{1,6})([mhdw])", text):
         return max(0, now_ns - int(match[1]) * int(_UNITS[match[2]].total_seconds()) * NANOSECONDS)
-    return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * NANOSECONDS
+    day_ns = int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * NANOSECONDS
+    return min(max(0, day_ns), _LAST_NS)
 
 
 def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:

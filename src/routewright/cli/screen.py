@@ -1,8 +1,10 @@
 """Where output goes: answers and tables to stdout, everything about them to stderr."""
 
 import re
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import NamedTuple
 
@@ -15,6 +17,10 @@ _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]
 MARGIN = "  "
 WIDEST = 240
 """Columns of a table that nobody looks at on a screen."""
+GAP = 3
+"""Between the columns of a table."""
+LEGIBLE = 14
+"""Characters that words are folded to at the narrowest; figures never are."""
 
 
 class Column(NamedTuple):
@@ -22,6 +28,11 @@ class Column(NamedTuple):
 
     title: str
     is_number: bool = False
+
+    def least_of(self, cells: Iterable[str]) -> int:
+        """The fewest characters that it can be read in."""
+        longest = max(map(len, cells), default=0)
+        return max(longest if self.is_number else min(longest, LEGIBLE), *map(len, self.title.split(" ")))
 
 
 def print_json(value: object) -> None:
@@ -49,8 +60,17 @@ def is_terminal() -> bool:
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, total: Sequence[str] = ()) -> None:
-    """A table on stdout, as wide as the terminal at most; `total` is its last row, set apart."""
-    for line in _drawn(columns, rows, total, width=None if is_terminal() else WIDEST, is_styled=is_terminal()):
+    """A table on stdout; `total` is its last row, set apart.
+
+    Where a terminal is too narrow for all of its columns, each row is told in lines of its own.
+    """
+    width = shutil.get_terminal_size().columns if is_terminal() else WIDEST
+    lines: Iterable[str]
+    if is_terminal() and _least(columns, [*rows, total]) > width - len(MARGIN):
+        lines = _told(columns, [*rows, total] if total else rows, max(width - 2 * len(MARGIN), LEGIBLE))
+    else:
+        lines = _drawn(columns, rows, total, width=width, is_styled=is_terminal())
+    for line in lines:
         click.echo(f"{MARGIN}{line}".rstrip())
 
 
@@ -60,20 +80,42 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, wid
         yield f"{MARGIN}{line}".rstrip()
 
 
+def _least(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
+    """The fewest characters across that a table of these can be read in."""
+    cells = [[row[at] for row in rows if row] for at in range(len(columns))]
+    return sum(map(Column.least_of, columns, cells)) + GAP * (len(columns) - 1)
+
+
+def _told(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Rows without columns: the first cell of each, and below it the others with their titles."""
+    for first, *others in rows:
+        yield click.style(plain(first), bold=True)
+        pairs = zip(columns[1:], others, strict=True)
+        told = [f"{column.title} {plain(cell)}" for column, cell in pairs if column.title and cell]
+        kept_together = " · ".join(text.replace(" ", "\xa0") for text in told)
+        for line in textwrap.wrap(kept_together, width, break_on_hyphens=False):
+            yield MARGIN + line.replace("\xa0", " ")
+
+
 def _drawn(
     columns: Sequence[Column],
     rows: Sequence[Sequence[str]],
     total: Sequence[str],
     *,
-    width: int | None,
+    width: int,
     is_styled: bool,
 ) -> list[str]:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for at, column in enumerate(columns):
+        table.add_column(
+            column.title,
+            justify="right" if column.is_number else "left",
+            overflow="fold",
+            min_width=column.least_of(row[at] for row in (*rows, total) if row),
+        )
     for row in rows:
         table.add_row(*map(plain, row))
     if total:
@@ -88,5 +130,5 @@ def _drawn(
         highlight=False,
         emoji=False,
     )
-    console.print(table, width=console.width - len(MARGIN))
+    console.print(table, width=width - len(MARGIN))
     return text.getvalue().splitlines()

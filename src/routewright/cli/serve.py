@@ -28,6 +28,8 @@ from routewright.text import counted
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from another that wants it: while the ledger is written, or a page of the
 dashboard made, answers wait for that. Python's own 5 ms are a whole answer of a fast provider."""
+_NO_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN)
+"""What looking up a host ends with; `socket.create_server` tells it as a plain OSError."""
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
 
 
@@ -147,7 +149,7 @@ def _served(registry: Registry) -> str:
 
 def _refused(settings: Settings, error: OSError) -> AddressUnavailable:
     host, port = settings.server.host, settings.server.port
-    if isinstance(error, socket.gaierror):
+    if error.errno in _NO_NAME:
         return AddressUnavailable(f"{host} is not the name of an address", hint="use --host 127.0.0.1")
     reason = _REASONS.get(error.errno or 0, f"cannot be listened on: {os.strerror(error.errno or 0)}")
     another = port + 1 if 1024 <= port < 65535 else 8484

@@ -12,7 +12,7 @@ import click
 
 from routewright.cli.failures import GatewayNotReached
 from routewright.cli.opening import settings_of
-from routewright.cli.options import json_option, settings_options
+from routewright.cli.options import Within, json_option, settings_options
 from routewright.cli.running import address_of, read_metrics
 from routewright.cli.screen import is_terminal, print_json
 from routewright.cli.top_reading import Look, Snapshot, snapshot
@@ -26,7 +26,7 @@ _QUITS = ("q", "Q", "\x03", "\x04")
 
 @click.command("top", short_help="Watch a running gateway: requests, spending, latency, breakers, budgets.")
 @click.option("--url", metavar="URL", help="The gateway to watch, instead of the one that the settings name.")
-@click.option("--every", type=click.FloatRange(0.2, 60), default=2.0, metavar="SECONDS", help="How often to look; 2.")
+@click.option("--every", type=Within(0.2, 60), default=2.0, metavar="SECONDS", help="How often to look; 2.")
 @click.option("--once", is_flag=True, help="Print one snapshot, of one second, and end.")
 @json_option
 @settings_options

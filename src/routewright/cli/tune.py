@@ -10,7 +10,7 @@ import msgspec
 
 from routewright.cli.calibrate import promised
 from routewright.cli.opening import database_of, settings_of, source_of
-from routewright.cli.options import json_option, settings_options
+from routewright.cli.options import Within, json_option, settings_options
 from routewright.cli.report import moment
 from routewright.cli.screen import Column, print_json, print_json_line, print_table, say
 from routewright.clock import SystemClock
@@ -45,7 +45,7 @@ _DIFFERENCE = (Column("setting"), Column("now"), Column("proposed"))
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(0.5, 0.999),
+    type=Within(0.5, 0.999),
     metavar="SHARE",
     default=0.95,
     show_default=True,
@@ -185,7 +185,10 @@ def _show(
             click.echo(f"  needs about {_rounded(found.needed - found.outcomes):,} more, as it looks now")
         if proposal.how == "weighted":
             click.echo("  answers judged beside the baseline's (shadow) tell far more, each")
-        click.echo(f"  and never fewer than {proposal.fewest:,} in all, even for a policy that is never worse")
+        if proposal.fewest is None:
+            click.echo("  and of a policy that is just as good, no number of them proves that nothing is lost")
+        else:
+            click.echo(f"  and never fewer than {proposal.fewest:,} in all, even for a policy that is never worse")
         return
     click.echo(f"✓ {promise_text(proposal)}")
     click.echo(f"  by {found.outcomes:,} {HOW[proposal.how]}; {proposal.tried:,} policies tried")

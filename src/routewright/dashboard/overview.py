@@ -16,7 +16,7 @@ from routewright.ledger.latencies import Latencies, Spread, latencies
 from routewright.ledger.rollups import DAY_NS
 from routewright.ledger.spending import Sums, added
 from routewright.reports.figures import short_usd
-from routewright.reports.reading import moment
+from routewright.reports.reading import moment, notes_on_cost
 from routewright.reports.values import Saving, saving_of
 from routewright.text import counted, percent, usd
 
@@ -46,7 +46,8 @@ def read(desk: Desk, asked: Parameters) -> View:
     ever = added(sums for _, sums in desk.ledger.sums(()))
     took = latencies(desk.ledger.database, first_ns, desk.now_ns + 1)
     run = since(desk.ledger.database, desk.started_ns, MOST_OF_RUN)
-    saving = saving_of(added(span.all for span in spans), desk.ledger.baselines(first_ns))
+    total = added(span.all for span in spans)
+    saving = saving_of(total, desk.ledger.baselines(first_ns))
     figures = (_spend(spans, saving), _shares(spans))
     by_model, by_latency = _by_model(models), _by_latency(took)
     values = {
@@ -56,6 +57,7 @@ def read(desk: Desk, asked: Parameters) -> View:
         "spans": CHOICES,
         "cards": [*of_money(spans, today, ever, saving, run), *of_time(spans, took, run)],
         "run": _run_told(desk, run),
+        "notes": list(notes_on_cost(total)),
         "figures": figures,
         "models": by_model,
         "speeds": by_latency,

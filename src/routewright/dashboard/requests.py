@@ -118,12 +118,12 @@ def filter_of(asked: Parameters, now_ns: int) -> Filter:
 
 
 def _date(asked: Parameters, name: str) -> int | None:
-    """When a day begins: UTC nanoseconds since 1970."""
+    """When a day begins: UTC nanoseconds since 1970; of one that a ledger cannot have, the nearest that it can."""
     text = asked.matching(name, _DAY, "a day such as 2026-11-01")
     if text is None:
         return None
     try:
-        return (date.fromisoformat(text) - _EPOCH).days * DAY_NS
+        return min(max(0, (date.fromisoformat(text) - _EPOCH).days * DAY_NS), FAR_NS - DAY_NS)
     except ValueError as error:
         raise InvalidRequest(f"{name} is no day of the calendar", param=name) from error
 

@@ -187,10 +187,11 @@ def outcomes_for(mean: float, square: float, pledge: Pledge, *, worst: float) ->
     return math.ceil(max(by_spread, by_stakes) * CHOOSING_EVERY / (CHOOSING_EVERY - 1))
 
 
-def fewest_outcomes(pledge: Pledge, baseline_quality: float) -> int:
-    """Without so many nothing can be proven even of a policy that is as good as the baseline on every request."""
+def fewest_outcomes(pledge: Pledge, baseline_quality: float) -> int | None:
+    """Without so many nothing can be proven even of a policy that is as good as the baseline on every request; None
+    where that can never be, as nothing may be lost, or nothing is good."""
     mean = pledge.within * baseline_quality
     if not mean:
-        return 0
+        return None
     by_stakes = pledge.goal / math.log1p(BOLDEST / (1 - pledge.within) * mean)
     return math.ceil(by_stakes * CHOOSING_EVERY / (CHOOSING_EVERY - 1))

@@ -336,7 +336,8 @@ class Gateway:
     def _find(self, request: Request) -> Endpoint:
         methods = self._methods(request.path)
         if not methods:
-            raise RouteNotFound(f"there is nothing at {request.path[:100]!r}", hint=f"there is: {self._addresses()}")
+            hint = "begin at /ui" if is_for_people(request.path) else f"there is: {self._addresses()}"
+            raise RouteNotFound(f"there is nothing at {request.path[:100]!r}", hint=hint)
         endpoint = methods.get(request.method)
         if endpoint is None:
             allowed = [name for method in methods for name in ((method, "HEAD") if method == "GET" else (method,))]

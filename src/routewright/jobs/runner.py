@@ -131,8 +131,6 @@ class Run:
         """Who asks; None for this process itself."""
         self.way = ""
         """How it is answered, and why so, in words."""
-        self.baseline_model: str | None = None
-        """What costs were compared with, where anything was answered."""
         self.ended_by: RoutewrightError | None = None
         """Why nothing more could be asked, if not all was."""
         counts = store.counts(job)
@@ -362,7 +360,6 @@ class Run:
             result = await asyncio.to_thread(self._result_of, found, item.position)
             self._note(replace(result, model=answered.model, tier=answered.tier))
             return
-        self.baseline_model = receipt.baseline_model
         self._note(
             ItemResult(
                 position=item.position,

@@ -142,8 +142,8 @@ def _priced_at(baseline: Baseline, sums: Sums, time: str | None) -> Sums:
     )
 
 
-def _notes(total: Sums, question: Question) -> Iterable[str]:
-    baseline = question.baseline
+def notes_on_cost(total: Sums) -> Iterable[str]:
+    """What a sum of costs does not tell by itself."""
     if total.estimated:
         yield f"≤ {counted(total.estimated, 'attempt')} estimated: the cost is an upper bound"
     if total.unpriced:
@@ -153,6 +153,11 @@ def _notes(total: Sums, question: Question) -> Iterable[str]:
             f"simulated: {counted(total.simulated, 'attempt')} at the built-in simulator; "
             "no money was spent on these, and their tokens are made up"
         )
+
+
+def _notes(total: Sums, question: Question) -> Iterable[str]:
+    baseline = question.baseline
+    yield from notes_on_cost(total)
     if any("tag" in by for by in question.tables) and "tag" not in question.only:
         yield "by tag: a request with several tags is counted under each, one without any is in the total only"
     if any("cause" in by for by in question.tables):
