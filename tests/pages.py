@@ -1,20 +1,24 @@
 """Pages that are made from the code: `python tests/pages.py` writes them, `tests/test_site.py` compares.
 
-docs/errors.md, docs/http.md, docs/decisions/README.md, docs/llms.txt.
+docs/errors.md, docs/http.md, docs/decisions/README.md, docs/llms.txt; and the schema of a new ledger.
 """
 
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import apsw
 import yaml
 
 from lobby import lobby
 from routewright.cli.explain import FAULTS, HELP, REMEDIES, errors, meaning
 from routewright.gateway.openapi import document
+from routewright.ledger.database import MIGRATIONS, migrations
+from routewright.ledger.sqlite import migrate
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -37,8 +41,25 @@ def made() -> Mapping[Path, str]:
         DOCS / "errors.md": errors_page(),
         DOCS / "http.md": http_page(asyncio.run(served())),
         DOCS / "decisions" / "README.md": decisions_page(),
+        MIGRATIONS / "sqlite.sql": new_sqlite_ledger(),
     }
     return {**fresh, DOCS / "llms.txt": for_models(fresh)}
+
+
+def new_sqlite_ledger() -> str:
+    """What all steps of the schema make of an empty file: its tables, and the rows that are in them from the start."""
+    steps = migrations("sqlite")
+    lines = [f"-- {steps[-1].number}: all steps in one, for a new ledger; made of them by `python3 dev.py docs`."]
+    with closing(apsw.Connection(":memory:")) as connection:
+        migrate(connection, steps)
+        made = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
+        kept = [(kind, name, sql) for kind, name, sql in made if not name.startswith("sqlite_")]
+        lines += [f"{sql};" for _, _, sql in kept]
+        for name in (name for kind, name, _ in kept if kind == "table"):
+            for row in connection.execute(f"SELECT * FROM {name}"):  # noqa: S608 a name of our own
+                values = ", ".join(map(apsw.format_sql_value, row))
+                lines.append(f"INSERT INTO {name} VALUES ({values});")  # noqa: S608 our own as well
+    return "\n".join(lines) + "\n"
 
 
 def errors_page() -> str:

@@ -44,8 +44,18 @@ def platform_tag() -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Path]]:
-    """Each kind of file by each way to it."""
-    return building.two_ways(tmp_path_factory.mktemp("built"))
+    """Each kind of file by each way to it.
+
+    The compiler is told last to optimise nothing, which is most of its work: what could differ between the two ways,
+    paths and times and what lies about, does so all the same, and `dev.py build` compares them as they are released.
+    """
+    folder = tmp_path_factory.mktemp("built")
+    compiler = folder / "cc"
+    compiler.write_text('#!/bin/sh\nexec cc "$@" -O0\n')
+    compiler.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CC", str(compiler))
+        return building.two_ways(folder)
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])

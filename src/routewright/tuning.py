@@ -27,8 +27,7 @@ from routewright.decision.intent import UPWARDS, Match, is_decided
 from routewright.decision.odds import FloatArray
 from routewright.decision.pledge import Pledge
 from routewright.decision.promise import Found, Trials, fewest_outcomes, find, is_choosing
-from routewright.decision.replay import Replay
-from routewright.decision.replay import replay as decide_anew
+from routewright.decision.replay import Recalled, Replay, Unreplayable, recall
 from routewright.errors import ModelNotFound, TooFewOutcomes
 from routewright.ledger.experience import Logged
 from routewright.ledger.ledger import NANOSECONDS
@@ -326,21 +325,22 @@ class _Replay:
         self._settings = settings
         self._registry = registry
         self._column = {model: at for at, model in enumerate(outcomes.models)}
+        self._recalled = self._recall(registry)  # most of the family leave the catalog as it is
 
     def firsts(self, overlay: Overlay) -> Iterator[str]:
         """The model that comes first, of each request; empty where nobody could take it."""
         decided = applied(self._settings.policy.name, overlay, self._settings, self._registry)
         policy = replace(decided.policy, exploration=0.0)
-        for row in self._outcomes.logged:
-            found = decide_anew(
-                row.route,
-                policy,
-                decided.registry,
-                before=self._registry,
-                now_s=row.at_ns // NANOSECONDS,
-                newcomers={},
-            )
+        is_known = decided.registry is self._registry
+        for request in self._recalled if is_known else self._recall(decided.registry):
+            found = request if isinstance(request, Unreplayable) else request.decided_by(policy)
             yield next(iter(found.propensities)) if isinstance(found, Replay) else ""
+
+    def _recall(self, registry: Registry) -> list[Recalled | Unreplayable]:
+        return [
+            recall(row.route, registry, before=self._registry, now_s=row.at_ns // NANOSECONDS, newcomers={})
+            for row in self._outcomes.logged
+        ]
 
     def columns(self, names: Iterable[str]) -> IntArray:
         """Where these models stand."""

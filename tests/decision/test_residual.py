@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from dense_rows import rows
 from routewright.decision.odds import FloatArray
@@ -76,6 +75,8 @@ def decided_by(features: Words, word: int) -> FloatArray:
 
 @pytest.mark.parametrize("penalty", [1.0, 3.0, 30.0])
 def test_fit_is_that_of_scikit_learn(penalty: float) -> None:
+    from sklearn.linear_model import LogisticRegression  # seconds, which every process that collects would spend
+
     generator = np.random.default_rng(3)
     features = generator.normal(size=(300, 8)).astype(np.float32)
     scores = (features @ generator.normal(size=8) + generator.normal(size=300) + 0.5 > 0).astype(np.float64)

@@ -6,7 +6,8 @@ python tests/faultlab/rows.py      prints the table, with how many tests each ro
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -132,10 +133,13 @@ def missing(folder: Path = TESTS) -> list[str]:
     return [row for row in ROWS if row not in found]
 
 
-def _functions(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield node.name
+@cache  # several tests ask, each of all files
+def _functions(path: Path) -> Sequence[str]:
+    return [
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
 
 
 def table(folder: Path = TESTS) -> str:

@@ -13,7 +13,7 @@ from databases import database_of
 from entries import AT_ONCE, absorb, outcome, recorded, reserved, settled
 from routewright.errors import LedgerUnavailable, SchemaRefused, StoreUnavailable
 from routewright.ledger import sqlite
-from routewright.ledger.database import Migration, migrations
+from routewright.ledger.database import Migration, migrations, whole_schema
 from routewright.ledger.journal import Journal
 from routewright.ledger.ledger import encode_event
 from routewright.ledger.rows import rows_of
@@ -93,6 +93,37 @@ def test_s11_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path: Path) 
     migrate(connection, [*migrations("sqlite"), Migration(newest + 1, "CREATE TABLE whole (x)")])
     assert connection.pragma("user_version") == newest + 1
     connection.close()
+
+
+def test_a_new_ledger_is_what_all_steps_make_one_by_one(tmp_path: Path) -> None:
+    at_once, stepwise = tmp_path / "new.db", tmp_path / "old.db"
+    SqliteDatabase(at_once).close()
+    with closing(apsw.Connection(str(stepwise))) as connection:
+        for number in range(1, len(migrations("sqlite")) + 1):
+            migrate(connection, migrations("sqlite")[:number])
+    assert inside(at_once) == inside(stepwise)
+
+
+def test_steps_that_the_whole_does_not_have_yet_come_after_it(tmp_path: Path) -> None:
+    whole = whole_schema("sqlite")
+    one_more = Migration(whole.number + 1, "CREATE TABLE more (x)")
+    with closing(apsw.Connection(str(tmp_path / "ledger.db"))) as connection:
+        migrate(connection, [*migrations("sqlite"), one_more], whole)
+        assert connection.pragma("user_version") == one_more.number
+        assert connection.table_exists(None, "more")
+        assert connection.table_exists(None, "events")
+
+
+def inside(path: Path) -> tuple[object, ...]:
+    """The version, all definitions, and all rows."""
+    with closing(apsw.Connection(str(path))) as connection:
+        defined = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
+        rows = {
+            name: connection.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608 our own names
+            for kind, name, _ in defined
+            if kind == "table"
+        }
+        return connection.pragma("user_version"), defined, rows
 
 
 def test_a_ledger_from_before_outcomes_keeps_what_it_has_and_takes_them(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ some providers, that host the models of others, theirs next.
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,8 +106,8 @@ class ModelIndex:
 class PriceTable:
     """Prices of many models, dated and versioned. It never changes; `with_overrides` makes another."""
 
-    def __init__(self, document: bytes, overrides: Mapping[tuple[str, str], PriceSchedule] | None = None) -> None:
-        """Read a price document; `overrides` are by provider id and lower-case model name. Raises PriceError."""
+    def __init__(self, document: bytes) -> None:
+        """Read a price document. Raises PriceError."""
         head = _decode(document, Document)
         self.source = head.source
         """Who says so, e.g. `genai-prices 0.2.3`."""
@@ -113,17 +115,16 @@ class PriceTable:
         """The day (ISO) on which the source was read."""
         self.document = document
         """What it was read from, as it stands in a file."""
-        self._overrides = dict(sorted((overrides or {}).items()))
+        self._overrides: Mapping[tuple[str, str], PriceSchedule] = {}
+        """By provider id and lower-case model name."""
         self._providers = {provider.id: provider for provider in _decode(head.providers, tuple[ProviderPrices, ...])}
         self._other_ids = {
             provider.id: [condition(clause, f"prices.{provider.id}") for clause in provider.match]
             for provider in self._providers.values()
         }
         self._indexes: dict[str, ModelIndex] = {}
-        content = hashlib.sha256(head.providers)
-        if overrides:
-            content.update(msgspec.json.encode(list(self._overrides.items())))
-        self.version = content.hexdigest()[:12]
+        self._digest = hashlib.sha256(head.providers)
+        self.version = self._digest.hexdigest()[:12]
         """First 12 hex digits of the SHA-256 of all its prices: what ledger entries name."""
 
     @property
@@ -170,7 +171,13 @@ class PriceTable:
             for model, prices in models.items():
                 price = price_from_usd(prices, f"prices.{provider_id}.{model}")
                 schedules[owner, model.lower()] = PriceSchedule((price,))
-        return PriceTable(self.document, schedules)
+        table = copy(self)  # what was decoded serves both
+        table._overrides = dict(sorted(schedules.items()))
+        digest = self._digest.copy()
+        if schedules:
+            digest.update(msgspec.json.encode(list(table._overrides.items())))
+        table.version = digest.hexdigest()[:12]
+        return table
 
     def _provider(self, provider_id: str) -> ProviderPrices | None:
         name = provider_id.lower().strip()
@@ -208,11 +215,17 @@ def load_prices(path: Path = BUNDLED) -> PriceTable:
 
     Raises OSError, PriceError.
     """
+    if path == BUNDLED:
+        return _bundled()
     table = PriceTable(path.read_bytes())
-    if path != BUNDLED:
-        for provider_id in table.providers:
-            table.models(provider_id)
+    for provider_id in table.providers:
+        table.models(provider_id)
     return table
+
+
+@cache  # its models are decoded once in a process, however often settings are read
+def _bundled() -> PriceTable:
+    return PriceTable(BUNDLED.read_bytes())
 
 
 def condition(clause: Clause, place: str) -> Search:

@@ -42,16 +42,40 @@ class Unreplayable(Struct, frozen=True):
     reason: str
 
 
-def replay(
-    route: Route,
-    policy: Policy,
-    registry: Registry,
-    *,
-    before: Registry,
-    now_s: int,
-    newcomers: Mapping[str, Expectation],
-) -> Replay | Unreplayable:
-    """Decide again.
+class Recalled(Struct, frozen=True):
+    """A logged request held against a registry: what every policy that decides it anew looks at, found once."""
+
+    route: Route
+    asked: Asked
+    registry: Registry
+    forecast: Forecast | None
+    findings: Findings
+
+    def decided_by(self, policy: Policy) -> Replay | Unreplayable:
+        """What this policy makes of it."""
+        asked, registry = self.asked, self.registry
+        session = self.route.session if policy.session_evidence else ()
+        try:
+            intent = intent_of(asked, self.route.verdict, registry, policy, self.forecast, session)
+        except ModelNotFound:
+            return Unreplayable(f"{asked.model} was asked for, and is not in the other catalog")
+        findings = self.findings
+        if policy.models and intent.named is None:
+            left_out = {name: "takes no part" for name in registry.models if name not in policy.models}
+            findings = findings.without(left_out) if left_out else findings
+        ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
+        if not ranking.eligible:
+            return Unreplayable("no model of the other catalog could take it")
+        draw = drawn(ranking, intent, asked, findings, policy.exploration, chance=1.0)
+        names = registry.lineup.names
+        costs = {name: findings.cost(at) for at, name in enumerate(names) if at not in findings.obstacles}
+        return Replay({names[at]: probability for at, probability in draw.propensities.items()}, costs)
+
+
+def recall(
+    route: Route, registry: Registry, *, before: Registry, now_s: int, newcomers: Mapping[str, Expectation]
+) -> Recalled | Unreplayable:
+    """What can be known of a logged request over a registry.
 
     `before` is the catalog whose prices the logged costs are at; `now_s` when it was decided, UTC in seconds since
     1970; `newcomers` what to expect of models that the route does not know.
@@ -62,22 +86,23 @@ def replay(
     logged = {each.model: each for each in route.candidates}
     expected = {name: it for name, each in logged.items() if (it := _expectation(each)) is not None}
     expected |= {name: each for name, each in newcomers.items() if name not in logged}
-    session = route.session if policy.session_evidence else ()
     forecast = Forecast.of_each(expected) if expected else None
-    try:
-        intent = intent_of(asked, route.verdict, registry, policy, forecast, session)
-    except ModelNotFound:
-        return Unreplayable(f"{asked.model} was asked for, and is not in the other catalog")
     findings = _findings(registry, forecast, logged, route, asked, before, now_s)
-    if policy.models and intent.named is None:
-        findings = findings.without({name: "takes no part" for name in registry.models if name not in policy.models})
-    ranking = rank(intent, findings, registry, policy, asked.prefers_reasoning)
-    if not ranking.eligible:
-        return Unreplayable("no model of the other catalog could take it")
-    draw = drawn(ranking, intent, asked, findings, policy.exploration, chance=1.0)
-    names = registry.lineup.names
-    costs = {name: findings.cost(at) for at, name in enumerate(names) if at not in findings.obstacles}
-    return Replay({names[at]: probability for at, probability in draw.propensities.items()}, costs)
+    return Recalled(route, asked, registry, forecast, findings)
+
+
+def replay(
+    route: Route,
+    policy: Policy,
+    registry: Registry,
+    *,
+    before: Registry,
+    now_s: int,
+    newcomers: Mapping[str, Expectation],
+) -> Replay | Unreplayable:
+    """Decide again, by one policy; the rest is as `recall` says."""
+    recalled = recall(route, registry, before=before, now_s=now_s, newcomers=newcomers)
+    return recalled if isinstance(recalled, Unreplayable) else recalled.decided_by(policy)
 
 
 def _expectation(candidate: Candidate) -> Expectation | None:

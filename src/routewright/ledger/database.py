@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from routewright.errors import SchemaRefused
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = dict[str, Any]
 """A row by column name; `Any` because the database decides per value."""
@@ -131,13 +133,21 @@ class Migration(NamedTuple):
 
 def migrations(kind: str) -> list[Migration]:
     """Every step there is for one kind of database, in order: the `NNNN_words.sql` files of its folder."""
-    folder = Path(__file__).parent / "migrations" / kind
     found = [
         Migration(int(file.name[:4]), file.read_text("utf-8"))
-        for file in folder.iterdir()
+        for file in (MIGRATIONS / kind).iterdir()
         if file.name.endswith(".sql")
     ]
     return sorted(found)
+
+
+def whole_schema(kind: str) -> Migration:
+    """The steps up to a number in one, for a ledger that has nothing yet: tables as they are, and none altered.
+
+    It is made of them (`tests/pages.py`), and begins with the number.
+    """
+    sql = (MIGRATIONS / f"{kind}.sql").read_text("utf-8")
+    return Migration(int(sql.removeprefix("-- ").partition(":")[0]), sql)
 
 
 def refuse_newer(name: str, version: int, newest: int) -> None:

@@ -27,6 +27,7 @@ from routewright.ledger.database import (
     refuse_newer,
     refuse_older,
     tables_of,
+    whole_schema,
 )
 from routewright.ledger.files import OS_FILES
 
@@ -79,8 +80,11 @@ def _transaction(connection: apsw.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def migrate(connection: apsw.Connection, steps: Sequence[Migration]) -> None:
-    """Bring the schema up to date, in one transaction. Raises SchemaRefused if it is newer than this code, or fails."""
+def migrate(connection: apsw.Connection, steps: Sequence[Migration], whole: Migration | None = None) -> None:
+    """Bring the schema up to date, in one transaction. Raises SchemaRefused if it is newer than this code, or fails.
+
+    An empty file gets what is in `whole` at once: one by one, the steps take longer than the rest of a start's SQL.
+    """
     newest = steps[-1].number
     name = connection.filename
     if connection.pragma("user_version") == newest:
@@ -88,8 +92,10 @@ def migrate(connection: apsw.Connection, steps: Sequence[Migration]) -> None:
     with _transaction(connection):
         version = connection.pragma("user_version")  # again: another process may have been faster
         refuse_newer(name, version, newest)
-        for step in steps:
+        begun = [whole] if whole is not None and version == 0 else []
+        for step in (*begun, *steps):
             if step.number > version:
+                version = step.number
                 try:
                     connection.execute(step.sql)
                 except apsw.SQLError as error:
@@ -143,11 +149,11 @@ def _connect(path: Path, vfs: str | None) -> apsw.Connection:
     return connection
 
 
-def _opened(path: Path, vfs: str | None, steps: Sequence[Migration]) -> apsw.Connection:
+def _opened(path: Path, vfs: str | None, steps: Sequence[Migration], whole: Migration) -> apsw.Connection:
     connection = _connect(path, vfs)
     connection.set_busy_timeout(OPENING_BUSY_MS)
     try:
-        migrate(connection, steps)
+        migrate(connection, steps, whole)
     except BaseException:
         connection.close(True)
         raise
@@ -244,7 +250,7 @@ class SqliteDatabase:
         with _translated(path):
             if not read_only:
                 _create_private(path)
-                self._writer = _opened(path, vfs, steps)
+                self._writer = _opened(path, vfs, steps, whole_schema("sqlite"))
             self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
             self._reader.set_busy_timeout(_BUSY_MS)
             if read_only:

@@ -43,6 +43,12 @@ class Given:
         self.origins: dict[KeyPath, Origin] = {}
         self.mistakes: list[str] = []
 
+    def copy(self) -> "Given":
+        """The same, to go on from."""
+        copied = Given()
+        copied.values, copied.origins, copied.mistakes = dict(self.values), dict(self.origins), list(self.mistakes)
+        return copied
+
     def add(self, source: Source) -> None:
         """Take over what a source says, above all that was said before."""
         self._forget_prices_given_anew(source)

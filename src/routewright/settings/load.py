@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
@@ -190,8 +191,7 @@ def load_settings(
         place = RemoteSettings(place, folders).first()
     project_file = None if isinstance(place, Fetched) else cwd / (place or "routewright.toml")
     files = {path: FileStamp.of(path) for path in (project_file, folders.settings_file, folders.keys_file) if path}
-    given = Given()
-    given.add(built_in())
+    given = _built_in().copy()
     given.add(Source(values={("ledger", "path"): folders.data}, origins={}))
     told_by = {
         path
@@ -268,6 +268,14 @@ def load_settings(
         )
     )
     return settings
+
+
+@cache
+def _built_in() -> Given:
+    """What the file that comes with the package says, each value checked once in a process."""
+    given = Given()
+    given.add(built_in())
+    return given
 
 
 def _add_file(given: Given, path: Path, shown_as: str, *, is_required: bool) -> bool:

@@ -578,6 +578,7 @@ def is_section(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
+@cache  # asked for every value as well
 def without_none(kind: Any) -> Any:
     """`X` for `X | None`, every other type as it is."""
     members = [member for member in get_args(kind) if member is not type(None)]

@@ -6,6 +6,7 @@ import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -133,6 +134,7 @@ class Folders(Struct, frozen=True):
         return self.config / "keys.toml"
 
 
+@cache  # it does not change while a process runs, and settings are read again whenever one of their files does
 def built_in() -> Source:
     """The file that comes with the package."""
     return Source(values=dict(flat(_parse(BUILT_IN.read_text(encoding="utf-8"), BUILT_IN.name))), origins={})
