@@ -5,7 +5,7 @@ import pytest
 from builders import ListSource, attempt, call, deployment, model, reply
 from routewright.call import Thinking
 from routewright.dialects.known import DOWNSTREAMS
-from routewright.errors import StreamCut
+from routewright.errors import LedgerUnavailable, StreamCut
 from routewright.reply import Ending, Event, Receipt, Reply, Taker, ToolCallDelta
 from routewright.usage import Usage
 
@@ -57,6 +57,18 @@ async def test_callbacks_run_once_in_the_order_they_were_left() -> None:
     answer.close()
     assert ran == ["inner", "outer"]
     assert answer.ending is Ending.COMPLETE
+
+
+def test_a_callback_that_raises_keeps_no_other_from_giving_back_what_it_holds() -> None:
+    ran = []
+
+    def raising(_: Reply) -> None:
+        raise LedgerUnavailable("the journal is full")
+
+    closing = reply().on_close(lambda _: ran.append("inner")).on_close(raising).on_close(lambda _: ran.append("outer"))
+    with pytest.raises(LedgerUnavailable):
+        closing.close()
+    assert ran == ["inner", "outer"]
 
 
 async def test_a_cut_answer_raises_and_closes_with_the_error() -> None:

@@ -350,8 +350,13 @@ class Reply:
         self.ending, self.error = ending, error
         if ending is not Ending.COMPLETE:
             self._source.abort()
-        for callback in self._callbacks:
-            callback(self)
+        callbacks = iter(self._callbacks)
+        try:
+            for callback in callbacks:
+                callback(self)
+        finally:
+            for callback in callbacks:  # one has raised; what others hold is given back all the same
+                callback(self)
 
     def _note(self, events: tuple[Event, ...]) -> None:
         for event in events:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from routewright.access.description import MOST_USD
 from routewright.catalog.registry import Tier
 from routewright.cli import logs
 from routewright.cli.opening import source_of
 from routewright.cli.options import MOST_TOKENS, json_option, settings_options, simulate_option
 from routewright.cli.screen import print_json, say
 from routewright.errors import BadInput, RoutewrightError, StoreUnavailable
-from routewright.money import NANO
+from routewright.money import MOST_USD, NANO
 from routewright.settings.sources import ConfigPlace
 from routewright.text import counted
 
