@@ -5,7 +5,8 @@
         assert it.upstream.reached("cut")
         await it.audit(seen)
 
-Everything is as it is by default but the time limits, which are shortened so that nobody waits for them.
+Everything is as it is by default but the time limits. Where somebody is silent or slow they are `PATIENCE_S`, so that
+nobody waits for them; elsewhere they are long enough for a busy machine.
 """
 
 import asyncio
@@ -39,7 +40,9 @@ from routewright.transport import HttpTransport
 
 DEADLINE_S = 5.0
 PATIENCE_S = 0.25
-"""The limits on a beginning and on a pause."""
+"""The limits on a beginning and on a pause, where one of them is to be reached."""
+UNHURRIED_S = 2.0
+"""The same where none is."""
 KEPT_BYTES = 1 << 20
 """Of an answer; beyond it only its end is kept."""
 
@@ -212,6 +215,7 @@ async def lab(
     toxics: Toxics | None = None,
     policy: str = "max_retry_attempts = 1",
     settings: str = "",
+    patience_s: float = UNHURRIED_S,
 ) -> AsyncIterator[Lab]:
     """A gateway with these models, and `ok`, before a provider with these faults.
 
@@ -226,7 +230,7 @@ async def lab(
             dialect=dialect,
             path="" if dialect == ANTHROPIC else "/v1",
             policy=policy,
-            patience_ms=round(PATIENCE_S * 1000),
+            patience_ms=round(patience_s * 1000),
             deadline_ms=round(DEADLINE_S * 1000),
         )
         (home / "routewright.toml").write_text(

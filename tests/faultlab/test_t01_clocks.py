@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from faulty_upstream import Exchange
-from lab import lab, model
+from lab import PATIENCE_S, lab, model
 from oracles import Books
 
 from routewright.dialects.wire import WireRequest
@@ -154,7 +154,7 @@ async def test_t02_a_loop_that_stands_still_opens_no_circuit(
     slow, policy = model("slow", "apart/slow", fallbacks=["ok"]), "max_retry_attempts = 0"
     with mock_upstream(tmp_path / "apart.jsonl") as port:  # in a process that goes on while our loop does not
         settings = f'[providers.apart]\nbase_url = "http://127.0.0.1:{port}/v1"\n'
-        async with lab(tmp_path, slow, settings=settings, policy=policy) as it:
+        async with lab(tmp_path, slow, settings=settings, policy=policy, patience_s=PATIENCE_S) as it:
             asked = [asyncio.create_task(it.ask("slow")) for _ in range(2 * FAILURES_IN_A_ROW)]
             await asyncio.sleep(0.1)
             time.sleep(0.8)  # noqa: ASYNC251 the fault: answers come meanwhile, and time-outs are due

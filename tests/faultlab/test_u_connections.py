@@ -160,7 +160,9 @@ async def silent(exchange: Exchange) -> None:
 async def test_u04_silence_before_the_head_is_left_for_another_and_not_tried_again(
     tmp_path: Path, dialect: str, stream: bool
 ) -> None:
-    async with lab(tmp_path, model("silent", fallbacks=["ok"]), faults={"silent": silent}, dialect=dialect) as it:
+    async with lab(
+        tmp_path, model("silent", fallbacks=["ok"]), faults={"silent": silent}, dialect=dialect, patience_s=PATIENCE_S
+    ) as it:
         seen = await it.ask("silent", stream=stream)
         assert it.upstream.reached("silent") == 1
         assert seen.headers["x-routewright-model"] == "ok"
@@ -170,7 +172,7 @@ async def test_u04_silence_before_the_head_is_left_for_another_and_not_tried_aga
 
 async def test_u04_a_connection_that_passes_nothing_on_is_the_same(tmp_path: Path) -> None:
     hole = model("hole", "through/hole", fallbacks=["ok"])
-    async with lab(tmp_path, hole, toxics=Toxics(timeout=True)) as it:
+    async with lab(tmp_path, hole, toxics=Toxics(timeout=True), patience_s=PATIENCE_S) as it:
         seen = await it.ask("hole")
         assert it.proxy.connections == 1
         assert seen.headers["x-routewright-model"] == "ok"

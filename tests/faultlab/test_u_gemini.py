@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from faulty_upstream import CHUNKED, STREAM, Exchange, Fault, body_of, chunk
-from lab import lab, model
+from lab import PATIENCE_S, lab, model
 from speech import GEMINI, data, encoded
 
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
@@ -33,7 +33,7 @@ async def ended_early(exchange: Exchange) -> None:
     [(hanging, "upstream_idle_timeout"), (cut, "upstream_stream_cut"), (ended_early, "upstream_stream_cut")],
 )
 async def test_u06_u08_an_answer_without_its_finish_is_never_whole(tmp_path: Path, fault: Fault, code: str) -> None:
-    async with lab(tmp_path, model("broken"), faults={"broken": fault}, dialect=GEMINI) as it:
+    async with lab(tmp_path, model("broken"), faults={"broken": fault}, dialect=GEMINI, patience_s=PATIENCE_S) as it:
         seen = await it.ask("broken")
         assert it.upstream.reached("broken") == 1
         assert (seen.status, seen.code, seen.is_done) == (200, code, False)

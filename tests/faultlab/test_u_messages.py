@@ -5,7 +5,7 @@ from pathlib import Path
 import anthropic
 import pytest
 from faulty_upstream import CHUNKED, STREAM, Exchange, chunk
-from lab import lab, model
+from lab import PATIENCE_S, lab, model
 from speech import DIALECTS
 
 
@@ -17,7 +17,7 @@ async def test_u06_a_stream_that_hangs_is_an_error_of_the_sdk_after_what_came(tm
         await exchange.silence()
 
     async with (
-        lab(tmp_path, model("hanging"), faults={"hanging": hanging}, dialect=dialect) as it,
+        lab(tmp_path, model("hanging"), faults={"hanging": hanging}, dialect=dialect, patience_s=PATIENCE_S) as it,
         anthropic.AsyncAnthropic(base_url=f"http://127.0.0.1:{it.port}", api_key="unused", max_retries=0) as client,
     ):
         heard: list[str] = []

@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 from faulty_upstream import CHUNKED, STREAM, Exchange, Fault, chunk
-from lab import lab, model
+from lab import PATIENCE_S, lab, model
 from speech import ALL_DIALECTS, RESPONSES, data
 
 every_dialect = pytest.mark.parametrize("dialect", ALL_DIALECTS)
@@ -44,7 +44,7 @@ async def test_u06_u08_a_stream_that_breaks_fails_for_agents_and_raises_in_the_s
     tmp_path: Path, dialect: str, fault: Fault, code: str
 ) -> None:
     async with (
-        lab(tmp_path, model("broken"), faults={"broken": fault}, dialect=dialect) as it,
+        lab(tmp_path, model("broken"), faults={"broken": fault}, dialect=dialect, patience_s=PATIENCE_S) as it,
         openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{it.port}/v1", api_key="unused", max_retries=0) as client,
     ):
         told: list[Any] = []
@@ -69,7 +69,7 @@ async def test_u06_u08_a_stream_that_breaks_fails_for_agents_and_raises_in_the_s
 async def test_u06_u08_a_response_without_its_last_event_is_never_whole(
     tmp_path: Path, fault: Fault, code: str
 ) -> None:
-    async with lab(tmp_path, model("broken"), faults={"broken": fault}, dialect=RESPONSES) as it:
+    async with lab(tmp_path, model("broken"), faults={"broken": fault}, dialect=RESPONSES, patience_s=PATIENCE_S) as it:
         seen = await it.ask("broken")
         assert (seen.status, seen.code, seen.is_done) == (200, code, False)
         assert seen.text_due.startswith(seen.text)

@@ -42,7 +42,9 @@ async def silent_after_the_opening(exchange: Exchange) -> None:
 @both_dialects
 @pytest.mark.parametrize("fault", [silent_after_the_head, silent_after_the_opening])
 async def test_u05_a_stream_that_never_says_anything_is_replaced(tmp_path: Path, dialect: str, fault: Fault) -> None:
-    async with lab(tmp_path, model("mute", fallbacks=["ok"]), faults={"mute": fault}, dialect=dialect) as it:
+    async with lab(
+        tmp_path, model("mute", fallbacks=["ok"]), faults={"mute": fault}, dialect=dialect, patience_s=PATIENCE_S
+    ) as it:
         seen = await it.ask("mute")
         assert it.upstream.reached("mute") == 1
         assert seen.is_complete
@@ -60,7 +62,13 @@ async def test_u06_a_stream_that_hangs_ends_in_an_error_and_is_paid_as_far_as_it
         await exchange.send(STREAM + CHUNKED, *map(chunk, exchange.speech.frames()[:8]))
         await exchange.silence()
 
-    async with lab(tmp_path, model("hanging", fallbacks=["ok"]), faults={"hanging": hanging}, dialect=dialect) as it:
+    async with lab(
+        tmp_path,
+        model("hanging", fallbacks=["ok"]),
+        faults={"hanging": hanging},
+        dialect=dialect,
+        patience_s=PATIENCE_S,
+    ) as it:
         seen = await it.ask("hanging")
         assert (seen.status, seen.code, seen.is_done) == (200, "upstream_idle_timeout", False)
         assert seen.text_due.startswith(seen.text)
@@ -83,7 +91,7 @@ async def dripping(exchange: Exchange) -> None:
 
 
 async def test_u07_a_stream_of_single_bytes_makes_no_progress(tmp_path: Path) -> None:
-    async with lab(tmp_path, model("dripping"), faults={"dripping": dripping}) as it:
+    async with lab(tmp_path, model("dripping"), faults={"dripping": dripping}, patience_s=PATIENCE_S) as it:
         seen = await it.ask("dripping")
         assert (seen.code, seen.is_done) == ("upstream_idle_timeout", False)
         assert seen.seconds < PATIENCE_S + 1
@@ -91,7 +99,9 @@ async def test_u07_a_stream_of_single_bytes_makes_no_progress(tmp_path: Path) ->
 
 
 async def test_u07_a_whole_answer_of_single_bytes_is_replaced_in_time(tmp_path: Path) -> None:
-    async with lab(tmp_path, model("dripping", fallbacks=["ok"]), faults={"dripping": dripping}) as it:
+    async with lab(
+        tmp_path, model("dripping", fallbacks=["ok"]), faults={"dripping": dripping}, patience_s=PATIENCE_S
+    ) as it:
         seen = await it.ask("dripping", stream=False)
         assert it.upstream.reached("dripping") == 1
         assert seen.headers["x-routewright-model"] == "ok"
@@ -100,7 +110,7 @@ async def test_u07_a_whole_answer_of_single_bytes_is_replaced_in_time(tmp_path: 
 
 async def test_u07_a_thin_line_is_slow_and_not_broken(tmp_path: Path) -> None:
     thin = Toxics(bandwidth=40_000, latency_s=0.001, slow_close_s=0.05)
-    async with lab(tmp_path, model("thin", "through/thin"), toxics=thin) as it:
+    async with lab(tmp_path, model("thin", "through/thin"), toxics=thin, patience_s=PATIENCE_S) as it:
         assert (await it.ask("thin")).is_complete
         assert it.proxy.connections == 1
         await it.audit(most_attempts=1)
