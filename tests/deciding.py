@@ -1,6 +1,7 @@
 """Decisions as tests make them: a small catalog, and `choose`, which selects with nothing in the way."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from builders import call, model, registry
@@ -28,6 +29,7 @@ def of(tier: Tier, name: str, usd: int | None, **changes: Any) -> Model:
     return model(name, tier=tier, **changes)
 
 
+@cache  # it never changes, and some tests decide tens of thousands of times
 def four_tiers() -> Registry:
     """Each tier at least once, dearer upwards, with some fallbacks."""
     return registry(

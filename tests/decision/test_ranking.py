@@ -183,16 +183,14 @@ def test_a_resting_model_comes_last_however_good_and_cheap(policy: Policy) -> No
 
 # ---- properties ---------------------------------------------------------------------------------------------------
 
-PROBABILITY = st.floats(0, 1)
+PROBABILITY, DOUBT = st.floats(0, 1), st.floats(0, 0.3)
 
 
 @st.composite
 def forecasts(draw: st.DrawFn) -> Forecast:
     names = list(four_tiers().models)
     success = {name: draw(PROBABILITY) for name in names}
-    return expecting(
-        success, {name: draw(st.floats(0, 0.3)) for name in names}, output_tokens=draw(st.integers(1, 999))
-    )
+    return expecting(success, {name: draw(DOUBT) for name in names}, output_tokens=draw(st.integers(1, 999)))
 
 
 def counted(route: Route, forecast: Forecast, caution: float) -> float:

@@ -347,24 +347,31 @@ def test_named_model_without_a_price_cannot_be_held_to_a_limit() -> None:
 # ---- properties ---------------------------------------------------------------------------------------------------
 
 NAMES = [f"m{at}" for at in range(12)]
+# Made once: a strategy that is made anew for each draw is looked through anew, which takes longer than the draw.
 SCHEDULES = st.one_of(st.none(), st.integers(0, 1_000).map(priced))
+COUNTS = st.integers(1, len(NAMES))
+TIERS = st.sampled_from(Tier)
+WINDOWS, MOST = st.sampled_from([500, 5_000, 500_000]), st.sampled_from([100, 10_000])
+CAPABILITIES = st.frozensets(st.sampled_from(Capability))
+FALLBACKS = {count: st.lists(st.sampled_from(NAMES[:count]), max_size=3) for count in range(1, len(NAMES) + 1)}
+PLACES = {name: st.sampled_from([(), (f"acme/{name}",), (f"acme/{name}", f"zeta/{name}")]) for name in NAMES}
 
 
 @st.composite
 def registries(draw: st.DrawFn) -> Registry:
-    names = NAMES[: draw(st.integers(1, len(NAMES)))]
+    count = draw(COUNTS)
     models = []
-    for name in names:
-        fallbacks = tuple(draw(st.lists(st.sampled_from(names), max_size=3)))
-        places = draw(st.sampled_from([(), (f"acme/{name}",), (f"acme/{name}", f"zeta/{name}")]))
+    for name in NAMES[:count]:
+        fallbacks = tuple(draw(FALLBACKS[count]))
+        places = draw(PLACES[name])
         models.append(
             model(
                 name,
-                tier=draw(st.sampled_from(Tier)),
+                tier=draw(TIERS),
                 prices=draw(SCHEDULES),
-                context_window=draw(st.sampled_from([500, 5_000, 500_000])),
-                max_output_tokens=draw(st.sampled_from([100, 10_000])),
-                capabilities=draw(st.frozensets(st.sampled_from(Capability))),
+                context_window=draw(WINDOWS),
+                max_output_tokens=draw(MOST),
+                capabilities=draw(CAPABILITIES),
                 fallbacks=() if set(fallbacks) == {name} else fallbacks,
                 deployments=tuple(map(deployment, places)),
             )

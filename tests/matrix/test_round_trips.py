@@ -30,23 +30,22 @@ BODIES: Mapping[str, Callable[[Wish], dict[str, Any]]] = {
 }
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda text: text.strip())
 FUNCTIONS = (Function("look", CITY), Function("find", CITY))
+# Made once: a strategy that is made anew for each draw is looked through anew, which takes longer than the draw.
+MAYBE, TURNS, CALLS, NAMED = st.booleans(), st.integers(0, 3), st.integers(1, 2), st.sampled_from(["look", "find"])
 
 
 @st.composite
 def turns(draw: st.DrawFn) -> tuple[Line, ...]:
     """A conversation in which every call has its result, and which ends with the user."""
-    lines: list[Line] = [Words("system", draw(WORDS))] if draw(st.booleans()) else []
-    for number in range(draw(st.integers(0, 3))):
+    lines: list[Line] = [Words("system", draw(WORDS))] if draw(MAYBE) else []
+    for number in range(draw(TURNS)):
         lines.append(Words("user", draw(WORDS)))
-        if draw(st.booleans()):
+        if draw(MAYBE):
             lines.append(PNG)
-        if draw(st.booleans()):
+        if draw(MAYBE):
             lines.append(Words("assistant", draw(WORDS)))
             continue
-        uses = [
-            Use(f"call_{number}_{index}", draw(st.sampled_from(["look", "find"])), {"city": draw(WORDS)})
-            for index in range(draw(st.integers(1, 2)))
-        ]
+        uses = [Use(f"call_{number}_{index}", draw(NAMED), {"city": draw(WORDS)}) for index in range(draw(CALLS))]
         lines += [*uses, *(Outcome(use.id, draw(WORDS)) for use in uses), Words("user", draw(WORDS))]
         lines.append(Words("assistant", draw(WORDS)))
     return (*lines, Words("user", draw(WORDS)))
