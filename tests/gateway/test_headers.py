@@ -54,6 +54,12 @@ def test_the_first_header_that_names_a_conversation_counts(headers: dict[bytes, 
     assert read_session(headers) == hashed_session(meant)
 
 
+@pytest.mark.parametrize("value", ["café, team:b".encode(), "café, team:b".encode("latin-1")])
+@pytest.mark.parametrize("name", [b"x-routewright-tags", b"x-litellm-tags"])
+def test_a_tag_has_the_name_that_it_has_in_a_body(name: bytes, value: bytes) -> None:
+    assert read_options({name: value}).tags == ("café", "team:b")
+
+
 @pytest.mark.parametrize(("headers", "meant"), [({}, "by body"), ({b"x-session-id": b"by header"}, "by header")])
 async def test_a_header_goes_before_the_bodys_own_word(tmp_path: Path, headers: dict[bytes, bytes], meant: str) -> None:
     body = b'{"model": "auto", "prompt_cache_key": "by body", "messages": [{"role": "user", "content": "Hi"}]}'

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from routewright.call import Call, JsonObject
 from routewright.catalog.registry import Registry
 from routewright.errors import InvalidRequest
+from routewright.gateway.http import header_text
 
 SESSIONS = (b"helicone-session-id", b"x-litellm-session-id")
 """Headers that name a conversation."""
@@ -32,7 +33,7 @@ def read_aliases(headers: Mapping[bytes, bytes]) -> JsonObject:
     fields: JsonObject = {}
     for raw, value in headers.items():
         if raw.startswith(PREFIXES):
-            name, text = raw.decode("latin-1"), value.decode("latin-1").strip()
+            name, text = raw.decode("latin-1"), header_text(value).strip()
             if name.startswith(_PROPERTY):
                 _tag(fields, f"{name.removeprefix(_PROPERTY)}:{text}")
             elif name in _MEANINGS:

@@ -23,7 +23,7 @@ from routewright.errors import (
 )
 from routewright.gateway.aliases import PREFIXES as ALIAS_PREFIXES
 from routewright.gateway.aliases import SESSIONS, read_aliases
-from routewright.gateway.http import RawHeaders, Request
+from routewright.gateway.http import RawHeaders, Request, header_text
 from routewright.layers.key_quota import Standing
 from routewright.money import exact_usd
 from routewright.reply import Reply
@@ -70,7 +70,7 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
     fields = read_aliases(said)
     for name, value in said.items():
         if name.startswith(_PREFIX):
-            _add(fields, name[len(_PREFIX) :].decode("latin-1"), value.decode("latin-1").strip())
+            _add(fields, name[len(_PREFIX) :].decode("latin-1"), header_text(value).strip())
     return options_from(fields, at="x-routewright-") if fields else Options()
 
 

@@ -25,6 +25,14 @@ piece (`body`), or all of it in one, with `status`, `headers` and `body`, whose 
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
+def header_text(value: bytes) -> str:
+    """A wish's words: UTF-8 as in a body, so that a tag has one name wherever it is said; what is none, Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 class _NoWait:
     def __await__(self) -> Generator[None, None, None]:
         yield from ()
