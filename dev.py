@@ -89,7 +89,8 @@ def set_up(requirements: str) -> None:
             f"error: python -m venv failed: {(made.stdout + made.stderr).strip()}\n"
             "hint: on Debian and Ubuntu, `apt-get install python3-venv` brings the missing part of Python"
         )
-    pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # Compiling all that comes takes as long as fetching it, and most of it is never imported.
+    pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     for arguments in (["-r", requirements], ["--no-deps", "--no-build-isolation", "-e", "."]):
         if subprocess.run([*pip, *arguments], cwd=ROOT, stdout=sys.stderr).returncode:
             sys.exit(

@@ -16,7 +16,7 @@ from ray_cluster import RayNodes, environ_of, ray_nodes, start_pipeline
 
 pytest.importorskip("ray")
 
-ITEMS, ROWS = 140, 20
+ITEMS, ROWS = 240, 20
 PATIENCE_S = 120
 CONCURRENCY = 4
 
