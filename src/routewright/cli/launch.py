@@ -30,7 +30,7 @@ from routewright.settings.sources import ConfigPlace
 
 NO_KEY = "routewright"
 """For a gateway that wants none: clients do not start without any."""
-ARRIVED_S = 0.2
+ARRIVED_S = 0.5
 MOST_LOOKS = 5
 """A gateway that goes on brings its rows into the ledger a moment after the answer; so often is looked for more."""
 
