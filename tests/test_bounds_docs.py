@@ -10,7 +10,7 @@ from routewright import alerts, feedback, names, patterns, runtime, stores, tran
 from routewright.access import keyring
 from routewright.cache import aside
 from routewright.catalog import registry
-from routewright.cli import backtest, compare, sides
+from routewright.cli import backtest, compare, serve, sides
 from routewright.dashboard import (
     batches,
     budgets,
@@ -70,6 +70,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
         workers.WITHIN_S,
     ),
     "drain of workers": (120, workers.LAST_WORDS_S),
+    "closing, once nobody is answered any more": (serve.CLOSING_S,),
     "metrics of another worker": (siblings.METRICS_S,),
     "outcomes, and comparisons with shadows, that pages of quality look at": (
         quality.MOST_OUTCOMES,

@@ -1,12 +1,13 @@
 import asyncio
 import json
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from routewright.cli.serve import introduction, run
+from routewright.cli.serve import ClosingLimit, introduction, run
 from routewright.settings_source import SettingsSource
 from served import serving
 from terminal import Terminal
@@ -80,3 +81,20 @@ def test_gateway_runs_on_uvloop_or_without(monkeypatch: pytest.MonkeyPatch, is_i
         monkeypatch.setitem(sys.modules, "uvloop", None)
     run(main())
     assert (loops == ["uvloop"]) == is_installed
+
+
+def test_closing_that_never_ends_is_ended() -> None:
+    ended = threading.Event()
+    with ClosingLimit(0.0, ended.set) as closing:
+        closing.begin()
+        assert ended.wait(30)
+
+
+def test_who_has_closed_in_time_is_not_ended() -> None:
+    ended = threading.Event()
+    with ClosingLimit(threading.TIMEOUT_MAX, ended.set) as closing:
+        closing.begin()
+        timer = closing.timer
+    timer.join(30)
+    assert not timer.is_alive()
+    assert not ended.is_set()

@@ -6,8 +6,10 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 
@@ -25,9 +27,13 @@ from routewright.settings_source import SettingsSource
 from routewright.stores import ledger_file
 from routewright.text import counted
 
+log = logging.getLogger(__name__)
+
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from another that wants it: while the ledger is written, or a page of the
 dashboard made, answers wait for that. Python's own 5 ms are a whole answer of a fast provider."""
+CLOSING_S = 60.0
+"""What closing may take, once nobody is answered any more."""
 _NO_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN)
 """What looking up a host ends with; `socket.create_server` tells it as a plain OSError."""
 _REASONS = {errno.EADDRINUSE: "is in use", errno.EADDRNOTAVAIL: "is not an address of this machine"}
@@ -70,7 +76,36 @@ def command(
         worker = _worker(settings, registry, parent)
         parent = worker.supervisor
         logs.configure(level=logging.INFO, no_color="NO_COLOR" in os.environ, worker=worker.number)
-    run(_serve(source, parent, worker))
+    with ClosingLimit(CLOSING_S, _leave) as closing:
+        run(_serve(source, parent, worker, closing))
+
+
+class ClosingLimit:
+    """The last resort: a database that stands still without an error keeps threads waiting that nothing else ends.
+
+    Nothing is lost: what the database has not taken is in the journal, as after a kill, and comes at the next start.
+    """
+
+    def __init__(self, seconds: float, end: Callable[[], object]) -> None:
+        self.timer = threading.Timer(seconds, end)
+        self.timer.daemon = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def begin(self) -> None:
+        """From now on; who has left the block by then was in time."""
+        self.timer.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.timer.cancel()
+
+
+def _leave() -> None:
+    log.error("closing takes longer than %d s: ended without; the ledger's journal keeps what is left", CLOSING_S)
+    os._exit(1)
 
 
 def _worker(settings: Settings, registry: Registry, parent: int | None) -> Worker:
@@ -96,7 +131,7 @@ def _worker(settings: Settings, registry: Registry, parent: int | None) -> Worke
         raise _refused(settings, error) from error
 
 
-async def _serve(source: SettingsSource, parent: int | None, worker: Worker | None) -> None:
+async def _serve(source: SettingsSource, parent: int | None, worker: Worker | None, closing: ClosingLimit) -> None:
     from routewright.gateway.server import serve
 
     runtime = Runtime.open(source, is_worker=worker is not None)
@@ -114,7 +149,7 @@ async def _serve(source: SettingsSource, parent: int | None, worker: Worker | No
             say(line)
 
     try:
-        await serve(runtime, announce, parent=parent, worker=worker)
+        await serve(runtime, announce, parent=parent, worker=worker, on_closing=closing.begin)
     except OSError as error:
         if is_serving:
             raise

@@ -163,12 +163,18 @@ def make_server(
 
 
 async def serve(
-    runtime: Runtime, announce: Callable[[str], None], *, parent: int | None = None, worker: Worker | None = None
+    runtime: Runtime,
+    announce: Callable[[str], None],
+    *,
+    parent: int | None = None,
+    worker: Worker | None = None,
+    on_closing: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the process `parent` has gone; then close the runtime.
 
-    `announce` is given the address once requests are taken; a `worker` is one of several processes on its port. Raises
-    OSError when the address cannot be had, SettingsError when others reach it and nobody needs a key.
+    `announce` is given the address once requests are taken, `on_closing` is called when nobody is answered any more; a
+    `worker` is one of several processes on its port. Raises OSError when the address cannot be had, SettingsError when
+    others reach it and nobody needs a key.
     """
     settings = runtime.engine.settings.server
     runtime.open_door()
@@ -201,6 +207,7 @@ async def serve(
             with contextlib.ExitStack() as listeners:
                 await server.serve([listeners.enter_context(each) for each in _listeners(settings, worker)])
         finally:
+            on_closing()
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
