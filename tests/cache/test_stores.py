@@ -10,7 +10,7 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
-from redises import RedisServer, redis_server
+from redises import RedisServer, be_patient, redis_server
 from routewright.cache.answers import Answers
 from routewright.cache.aside import Aside
 from routewright.cache.memory import MemoryAnswers
@@ -48,11 +48,14 @@ async def connected(server: RedisServer) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture(params=KINDS)
-async def answers(request: pytest.FixtureRequest, tmp_path: Path, server: RedisServer) -> AsyncIterator[Answers]:
+async def answers(
+    request: pytest.FixtureRequest, tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Answers]:
     """An empty store with room for three entries of ten bytes each, where it has bounds of its own."""
     kept: Answers
     if request.param == "redis":
         server.ask("FLUSHALL")
+        be_patient(monkeypatch)
         async with connected(server) as connection:
             kept = RedisAnswers(connection)
             yield kept

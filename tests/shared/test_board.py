@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from boards import MemoryBoard, Place
-from redises import RedisServer, redis_server
+from redises import RedisServer, be_patient, redis_server
 from routewright.layers.hearsay import Finding, News
 from routewright.layers.key_quota import Take
 from routewright.secret import Secret
@@ -28,7 +28,8 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Connection]:
+async def redis(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connection]:
+    be_patient(monkeypatch)
     server.ask("FLUSHALL")
     connection = Connection(Secret(server.url))
     following = asyncio.ensure_future(connection.follow())
