@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from lobby import Answered, Lobby, lobby
-from redises import RedisServer, redis_server
+from redises import RedisServer, be_patient, redis_server
 from routewright.dialects.wire import WireRequest
 from routewright.errors import ConnectFailed
 from routewright.simulator import Simulator
@@ -181,7 +181,8 @@ async def sharing(folder: Path, server: RedisServer) -> AsyncIterator[Lobby]:
                 await following
 
 
-async def test_in_redis_gateways_share_it_and_none_needs_it(tmp_path: Path) -> None:
+async def test_in_redis_gateways_share_it_and_none_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     with redis_server() as server:
         async with sharing(tmp_path / "one", server) as one:
             assert states(await ask(one)) == ["miss"]
