@@ -1,10 +1,8 @@
 import os
 import signal
 import socket
-import sys
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -203,21 +201,22 @@ def asked_of(silent: socket.socket) -> socket.socket:
     return connection
 
 
-def test_who_is_interrupted_asks_no_longer(waiting: Mapping[str, Any], silent: socket.socket) -> None:
-    main = threading.get_ident()
-    with SyncRouter(**waiting) as router, ThreadPoolExecutor() as threads:
+def test_who_is_interrupted_asks_no_longer(
+    waiting: Mapping[str, Any], silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[socket.socket] = []
 
-        def interrupt() -> bytes:
-            with asked_of(silent) as connection:
-                while sys._current_frames()[main].f_code.co_name != "wait":  # it has not come to waiting yet
-                    pass
-                signal.pthread_kill(main, signal.SIGINT)
-                return connection.recv(1)
+    def interrupted(_: object, timeout: float | None = None) -> None:
+        asked.append(asked_of(silent))
+        raise KeyboardInterrupt
 
-        heard = threads.submit(interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            router.ask("Say hello", model="quiet")
-        assert heard.result(10) == b"", "the provider is left"
+    with SyncRouter(**waiting) as router:
+        with monkeypatch.context() as patch:
+            patch.setattr(Future, "result", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                router.ask("Say hello", model="quiet")
+        with asked[0] as connection:
+            assert connection.recv(1) == b"", "the provider is left"
 
 
 def test_what_is_asked_while_a_router_is_closed_is_given_up_and_settled(
